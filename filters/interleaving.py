@@ -1,0 +1,50 @@
+"""Kosmos-1's rules for the interleaved form of a page, once its unusable images are gone."""
+
+import pyarrow as pa
+
+from filters.verdict import Filter, Verdict, below
+from schemas.ids import fraction
+from schemas.recipe import Recipe
+
+SOURCE = '"Language Is Not All You Need", arXiv 2302.14045, section 3.1'
+
+
+def interspersed_fraction(kinds: list[str]) -> float:
+    """Return the fraction of 'image' blocks that have a 'text' block right before or after them; 0 without images."""
+    images = [i for i, kind in enumerate(kinds) if kind == "image"]
+    beside = [i for i in images if "text" in (*kinds[max(i - 1, 0) : i], *kinds[i + 1 : i + 2])]
+    return len(beside) / len(images) if images else 0.0
+
+
+def _judge_interspersed(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
+    values = pa.array([interspersed_fraction(k) for k in batch["kinds"].to_pylist()], pa.float64())
+    return below(values, recipe.assemble.min_interspersed_fraction, "NOT_INTERSPERSED")
+
+
+def _judge_single(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
+    keep = recipe.assemble.single_image_keep_fraction
+    coins, reasons = [], []
+    for page, kinds in zip(batch["page_id"].to_pylist(), batch["kinds"].to_pylist(), strict=True):
+        coins.append(fraction(recipe.seed, "single-image", page))
+        reasons.append("SINGLE_IMAGE" if kinds.count("image") == 1 and coins[-1] >= keep else None)
+    return Verdict(pa.array(coins, pa.float64()), pa.array(reasons, pa.string()), keep)
+
+
+INTERSPERSED = Filter(
+    "interspersed", ("kinds",), "interspersed_fraction", ("NOT_INTERSPERSED",), SOURCE, _judge_interspersed
+)
+"""Reject galleries, where images stand apart from text.
+
+Reads:   kinds list<string>, 'text' or 'image' in reading order.
+Writes:  interspersed_fraction [0 to 1].
+Rejects: NOT_INTERSPERSED when below assemble.min_interspersed_fraction. The paper wants images interspersed in the
+         text and does not say how that is told; the measure is ours.
+"""
+
+SINGLE_IMAGE = Filter("single_image", ("page_id", "kinds"), "coin", ("SINGLE_IMAGE",), SOURCE, _judge_single)
+"""Drop a part of the documents that hold one image, so that those with several weigh more.
+
+Reads:   page_id string, kinds list<string>.
+Writes:  coin [0 to 1), a hash of the page's id and the recipe's seed, so that it falls alike in every run.
+Rejects: SINGLE_IMAGE when there is one image and coin >= assemble.single_image_keep_fraction.
+"""

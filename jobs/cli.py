@@ -1,0 +1,213 @@
+"""The command line. Each command imports what it needs, so that training asks for no Spark and statistics for no Java."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from schemas.errors import WeftError
+from schemas.recipe import Recipe
+
+app = typer.Typer(
+    name="weft",
+    help="Web archives in, trainer-ready multimodal shards out, and a decoder that learns to see from them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+recipes = typer.Typer(help="List and show recipes.", no_args_is_help=True)
+app.add_typer(recipes, name="recipe")
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="WARC, ARC or WACZ files, globs ('crawl/**/*.warc.gz'), or Common Crawl `warc.paths.gz` listings; "
+        "local or any fsspec address (https://, s3://).",
+    ),
+]
+Output = Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Where the run's tables and shards lie.")]
+RecipeName = Annotated[
+    str,
+    typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A shipped recipe (`weft recipe list`) or a YAML file."),
+]
+SameRecipe = Annotated[
+    str | None,
+    typer.Option("--recipe", "-r", metavar="NAME|FILE", help="Default: the recipe that extract was run with."),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override one key, e.g. filters.language.min_score=0.7; repeatable."
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove what is there and make it anew.")]
+Master = Annotated[
+    str | None,
+    typer.Option("--master", metavar="URL", help="Spark master; default: what spark-submit says, else local[*]."),
+]
+
+
+@app.command("run")
+def run_all(
+    inputs: Inputs,
+    output: Output,
+    recipe: RecipeName = "kosmos1",
+    assignments: Assignments = None,
+    overwrite: Overwrite = False,
+    master: Master = None,
+) -> None:
+    """Run the whole way: archives in, shards out.
+
+    A run that was stopped goes on where it stood; a finished one is not done again.
+
+    Example: `weft run --recipe kosmos1 --output OUT crawl/*.warc.gz`
+    """
+    from jobs import stats
+    from jobs.recipes import load
+    from jobs.run import STEPS, run
+
+    run(STEPS, load(recipe, assignments), output, inputs, overwrite, master)
+    stats.show_funnel(output)
+
+
+@app.command()
+def extract(
+    inputs: Inputs,
+    output: Output,
+    recipe: RecipeName = "kosmos1",
+    assignments: Assignments = None,
+    overwrite: Overwrite = False,
+    master: Master = None,
+) -> None:
+    """Archives to pages of text and images in reading order, and to captions.
+
+    Only archives that are new or unfinished are read.
+    """
+    from jobs.extract import STEP
+    from jobs.recipes import load
+    from jobs.run import run
+
+    run((STEP,), load(recipe, assignments), output, inputs, overwrite, master)
+
+
+def _step_command(name: str, doc: str) -> None:
+    def command(
+        output: Output,
+        recipe: SameRecipe = None,
+        assignments: Assignments = None,
+        overwrite: Overwrite = False,
+        master: Master = None,
+    ) -> None:
+        from jobs.run import STEPS, run
+
+        step = next(s for s in STEPS if s.name == name)
+        run((step,), _recipe_of(output, recipe, assignments), output, (), overwrite, master)
+
+    command.__doc__ = doc
+    app.command(name)(command)
+
+
+_step_command("filter", "Judge pages and captions by language and rules; every measure is kept.")
+_step_command("fetch", "Download every wanted image once with img2dataset, and decode it.")
+_step_command("dedup", "Drop equal captures, addresses, texts and images; one of each stays.")
+_step_command("score", "Score images against their texts by CLIP.")
+_step_command("assemble", "Make the documents of the interleaved, caption and text corpora.")
+_step_command("shard", "Write the documents as WebDataset tars with indexes and checksums.")
+
+
+def _recipe_of(output: str, name: str | None, assignments: list[str] | None) -> Recipe:
+    """Load the named recipe, or the one that the run was extracted with."""
+    from jobs.recipes import load
+    from pipeline.store import Store
+    from schemas.errors import PathError
+    from schemas.overrides import override, validate
+
+    if name is not None:
+        return load(name, assignments)
+    extracted = Store(output).manifest("pages")
+    if extracted is None:
+        raise PathError(f"{output} holds no finished `weft extract`; run that first")
+    return validate(Recipe, override(extracted.recipe, assignments or []), f"the recipe of {output}")
+
+
+@app.command()
+def stats(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="Output of a run, or its shards folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+) -> None:
+    """Print what the shards hold and the funnel that led to them."""
+    from jobs import stats as statistics
+
+    statistics.show(directory, as_json)
+
+
+@app.command()
+def replay(
+    warcs: Annotated[list[str], typer.Argument(metavar="WARC...", help="Archives to answer from.")],
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
+) -> None:
+    """Serve archived responses as a forward HTTP proxy on loopback, until interrupted.
+
+    Point a run at it with `--set fetch.proxy=http://127.0.0.1:PORT`: images then come from the archive itself.
+    """
+    from pipeline.inputs import expand
+    from pipeline.replay import serve
+
+    serve(port, expand(warcs))
+
+
+@recipes.command("list")
+def list_recipes() -> None:
+    """List the recipes that ship with Weft."""
+    from jobs.recipes import load, names
+
+    for name in names():
+        typer.echo(f"{name:<12} {load(name).about}")
+
+
+@recipes.command("show")
+def show_recipe(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    assignments: Assignments = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Print a recipe, resolved: every key with its value."""
+    import yaml
+
+    from jobs.recipes import load
+
+    values = load(name, assignments).model_dump(mode="json")
+    typer.echo(json.dumps(values, indent=1) if as_json else yaml.safe_dump(values, sort_keys=False), nl=as_json)
+
+
+def main() -> None:
+    """Run the command line; an error meant for people is one line, and exit status 2."""
+    try:
+        app()
+    except WeftError as error:
+        sys.exit(_say(str(error), 2))
+    except KeyboardInterrupt:
+        sys.exit(_say("interrupted; the same command goes on from here", 130))
+    except Exception as error:
+        if not type(error).__module__.startswith(("py4j", "pyspark")):
+            raise
+        sys.exit(_say(f"Spark failed: {_cause(str(error))}", 1))
+
+
+def _say(message: str, status: int) -> int:
+    typer.echo(f"weft: {' '.join(message.split())}", err=True)
+    return status
+
+
+def _cause(trace: str) -> str:
+    """Return the line of a Spark trace that says what happened: the last Python error, else the first line."""
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    errors = [line for line in lines if line.split(":")[0].rsplit(".", 1)[-1].endswith(("Error", "Exception"))]
+    return errors[-1] if errors else lines[0] if lines else "no reason given"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Extract: archives to `pages` and `captions`, one committed part for each archive."""
+
+from collections import Counter
+from typing import Any
+
+from jobs.step import Context, Outcome, Step
+from pipeline.extract.archive import COMMITS, extract_archive, part_name, read_commit
+from pipeline.store import Store
+from schemas.errors import PathError
+from schemas.recipe import Extract
+
+
+def work(context: Context) -> Outcome:
+    """Read the archives that have no committed part yet, one task each.
+
+    Raises: PathError, once every other archive is done, when some could not be opened.
+    """
+    store, config = context.store, context.recipe.extract
+    done = _commits(store)
+    todo = [a for a in context.inputs if part_name(a) not in done]
+    if todo:
+        tasks = context.spark.sparkContext.parallelize(todo, len(todo))
+        failures = [f for f in tasks.map(lambda archive: _attempt(archive, store, config)).collect() if f]
+        if failures:
+            raise PathError("; ".join(failures))
+        done = _commits(store)
+    files: dict[str, list[str]] = {"pages": [], "captions": [], "rejections": []}
+    counts: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    for _, commit in sorted(done.items()):
+        for table, path in commit["files"].items():
+            files[table].append(path)
+        counts.update(commit["counts"])
+        rejected.update(commit["rejected"])
+    return Outcome(files, dict(sorted(counts.items())), dict(sorted(rejected.items())))
+
+
+def _attempt(archive: str, store: Store, config: Extract) -> str | None:
+    try:
+        extract_archive(archive, store, config)
+    except PathError as error:  # the driver says it in one line, when the other archives are done
+        return str(error)
+    return None
+
+
+def _commits(store: Store) -> dict[str, dict[str, Any]]:
+    folder = store.at("pages", COMMITS)
+    names = store.fs.ls(folder, detail=False) if store.fs.exists(folder) else []
+    found = {n: n.rsplit("/", 1)[-1].removesuffix(".json") for n in names if n.endswith(".json")}
+    return {part: read_commit(store.fs.cat_file(path)) for path, part in found.items() if part[0] != "_"}
+
+
+STEP = Step("extract", "pages", (), ("extract",), work, grows=True)

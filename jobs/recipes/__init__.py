@@ -1,0 +1,61 @@
+"""Load recipes: those that ship with Weft by name, others by path."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from schemas.errors import RecipeError
+from schemas.overrides import merge, nearest, override, validate
+from schemas.recipe import Recipe
+
+_SHIPPED = files("jobs.recipes")
+
+
+def names() -> list[str]:
+    """List the recipes that ship with Weft."""
+    return sorted(f.name.removesuffix(".yaml") for f in _SHIPPED.iterdir() if f.name.endswith(".yaml"))
+
+
+def load(name: str, assignments: list[str] | None = None) -> Recipe:
+    """Load a recipe by name or by the path of a YAML file, and lay `key=value` assignments on it.
+
+    A file may say `extends: NAME` and hold only what differs. In `clip.model` and `clip.pretrained` a local path
+    that begins with ./ or ../ is taken from the folder of the file that says it.
+
+    Raises: RecipeError for an unknown name, key or value.
+    """
+    values = override(_values(name), assignments or [])
+    return validate(Recipe, values, f"recipe {name}")
+
+
+def _values(name: str) -> dict[str, Any]:
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise RecipeError(f"there is no recipe file {name}")
+        return _read(path.read_text("utf-8"), name, path.resolve().parent)
+    if name not in names():
+        raise RecipeError(f"unknown recipe {name}{nearest(name, names())}; `weft recipe list` shows all")
+    return _read((_SHIPPED / f"{name}.yaml").read_text("utf-8"), name, Path.cwd())
+
+
+def _read(text: str, name: str, folder: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {name} is not valid YAML: {error}".replace("\n", " ")) from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"recipe {name}: expected keys and values, found {type(values).__name__}")
+    base = values.pop("extends", None)
+    clip = values.get("clip")
+    for key in ("model", "pretrained"):
+        if isinstance(clip, dict) and isinstance(clip.get(key), str):
+            clip[key] = _beside(folder, clip[key])
+    return merge(_values(str(base)), values) if base else values
+
+
+def _beside(folder: Path, value: str) -> str:
+    schema, path = ("local-dir:", value[10:]) if value.startswith("local-dir:") else ("", value)
+    return f"{schema}{(folder / path).resolve()}" if path.startswith(("./", "../")) else value

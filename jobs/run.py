@@ -1,0 +1,79 @@
+"""Run every step, from archives to shards. This file is also what spark-submit takes; see docs/cluster.md."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # run as a script: the packages stand beside this file's folder, unless they are installed
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from pipeline.inputs import expand
+
+from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
+from jobs.progress import console, progress
+from jobs.step import Context, Step, clear, run_step
+from pipeline.store import Manifest, Store
+from schemas.errors import PathError
+from schemas.recipe import Recipe
+
+STEPS: tuple[Step, ...] = (
+    extract.STEP,
+    filter.STEP,
+    fetch.STEP,
+    dedup.STEP,
+    score.STEP,
+    assemble.STEP,
+    shard.STEP,
+)
+
+
+def run(
+    steps: Sequence[Step],
+    recipe: Recipe,
+    output: str,
+    inputs: Sequence[str] = (),
+    overwrite: bool = False,
+    master: str | None = None,
+) -> dict[str, Manifest]:
+    """Run steps in order, each unless its output is there already; return the manifest of each.
+
+    Everything that can be wrong with the arguments is said before anything is written.
+    Raises: PathError for a missing input or an output that cannot be written; RecipeError when the output was made
+    with another recipe; MissingError without Java.
+    """
+    archives = expand(list(inputs)) if inputs else []
+    session.check_java()
+    store = Store(output)
+    if extract.STEP not in steps and not store.fs.exists(store.path):
+        raise PathError(f"{output} does not exist: it must be the output of `weft extract` or `weft run`")
+    store.check_writable()
+    if not overwrite:
+        for step in steps:
+            step.check(store, recipe)
+    spark = session.start(recipe, master)
+    try:
+        if overwrite:
+            for step in steps:
+                clear(step, store)
+        return {step.name: _show(step, Context(spark, store, recipe, archives)) for step in steps}
+    finally:
+        spark.stop()
+
+
+def _show(step: Step, context: Context) -> Manifest:
+    with progress(context.spark, step.name):
+        manifest = run_step(step, context)
+    facts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
+    left = sum(manifest.rejected.values())
+    console.print(
+        f"{step.name:>10}  {facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({manifest.seconds:g} s)",
+        highlight=False,
+    )
+    return manifest
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    sys.argv.insert(1, "run")
+    main()

@@ -1,0 +1,75 @@
+"""Start Spark, or say in one line what it lacks."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.errors import MissingError
+from schemas.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MIN_JAVA = 17
+_REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
+
+
+def check_java() -> None:
+    """Raise MissingError unless a new enough Java is on the PATH or in JAVA_HOME."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java")
+    if java is None:
+        raise MissingError(f"no Java was found. {_REMEDY}")
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(?:1\.)?(\d+)', answer)
+    if version is None or int(version[1]) < MIN_JAVA:
+        raise MissingError(f"{java} is {answer.splitlines()[0] if answer else 'of no known version'}. {_REMEDY}")
+
+
+def start(recipe: Recipe, master: str | None = None) -> "SparkSession":
+    """Return a Spark session with the settings that a run needs.
+
+    What spark-submit or spark-defaults.conf set stays. Without any master it is `local[*]`.
+    Raises: MissingError when Java is missing or too old.
+    """
+    check_java()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+    conf = SparkConf()
+    conf.setMaster(master or conf.get("spark.master") or "local[*]")
+    for key, value in _settings(recipe, str(conf.get("spark.master"))).items():
+        conf.setIfMissing(key, value)
+    session: SparkSession = SparkSession.builder.config(conf=conf).getOrCreate()
+    return session
+
+
+def _settings(recipe: Recipe, master: str) -> dict[str, str]:
+    settings = {
+        "spark.app.name": "weft",
+        "spark.log.level": "ERROR",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.showConsoleProgress": "false",  # jobs/progress.py draws a better one
+        # Rows that carry images are large; small Arrow batches bound the memory of a Python worker.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
+        # Torch and BLAS would start as many threads in each worker as the machine has cores.
+        "spark.executorEnv.OMP_NUM_THREADS": "1",
+    }
+    if recipe.fetch.proxy:
+        settings["spark.executorEnv.http_proxy"] = recipe.fetch.proxy
+    if master.startswith("local"):
+        settings |= {
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.memory": "3g",
+            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={files('jobs') / 'log4j2.properties'}",
+            "spark.sql.shuffle.partitions": "8",
+            "spark.ui.enabled": "false",
+        }
+    return settings

@@ -1,0 +1,95 @@
+"""Shard: documents, shuffled over the whole corpus, to WebDataset tars of about equal size."""
+
+from collections import Counter
+from typing import cast
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.step import Context, Outcome, Step
+from pipeline.shard.order import ORDERED, shuffle_keys
+from pipeline.shard.write import ENTRIES, PLACE, ROWS, write_shards
+from pipeline.spark import map_batches
+from schemas.shards import LISTING, VERSION, Listing, ShardEntry
+from schemas.tables import DOCUMENTS, IMAGES
+
+# Readers that infer their columns from the first samples (Hugging Face datasets looks at five) learn every image
+# member when the fullest documents lead each shard.
+LEADERS = 5
+_IMAGE_IDS = "filter({blocks}, b -> b.kind = 'image').image_id"
+_TEXT_BYTES = "aggregate(blocks, 0L, (n, b) -> n + coalesce(octet_length(b.text), 0))"
+
+
+def work(context: Context) -> Outcome:
+    """Write the tars, their indexes, and last the listing that names them all."""
+    store = context.store
+    store.remove("shards")
+    documents = context.read(DOCUMENTS, "documents")
+    images = context.read(IMAGES, "images").where("status = 'ok'")
+    placed, num_shards = _place(context, documents, images)
+    rows = _rows(placed, documents, images).repartition(max(num_shards, 1), "corpus", "shard")
+    rows = rows.sortWithinPartitions("corpus", "shard", F.desc("lead"), "order", "key", "position").select(*ROWS.names)
+    entries = [cast(ShardEntry, r.asDict()) for r in map_batches(rows, write_shards(store), ENTRIES).collect()]
+    entries.sort(key=lambda e: e["tar"])
+    listing: Listing = {"version": VERSION, "shards": entries}
+    store.write_json(store.at("shards", LISTING), listing)
+    counts: Counter[str] = Counter()
+    for e in entries:
+        counts[f"{e['corpus']}_samples"] += e["num_samples"]
+        counts[f"{e['corpus']}_shards"] += 1
+    files = [f"shards/{e[kind]}" for e in entries for kind in ("tar", "index")]
+    return Outcome({"shards": files}, dict(counts))
+
+
+def _place(context: Context, documents: DataFrame, images: DataFrame) -> tuple[DataFrame, int]:
+    """Give every document its shard; return columns PLACE (but position) and the number of shards.
+
+    A document's rank in the shuffle is the documents in lower buckets of its order plus its row in its own bucket:
+    exact, and no single task sorts the corpus. Rank times shards over documents gives shards of equal counts.
+    """
+    sizes = images.select("image_id", "num_bytes")
+    used = documents.select("key", F.explode(F.expr(_IMAGE_IDS.format(blocks="blocks"))).alias("image_id")).join(sizes, "image_id")
+    weights = used.groupBy("key").agg(F.sum("num_bytes").alias("image_bytes"))
+    orders = map_batches(documents.select("key", "corpus"), shuffle_keys(context.recipe.seed), ORDERED)
+    measured = documents.selectExpr(
+        "key", "corpus", f"{_TEXT_BYTES} as text_bytes", f"size({_IMAGE_IDS.format(blocks='blocks')}) as num_images"
+    )
+    known = (
+        measured.join(weights, "key", "left")
+        .join(orders, ["key", "corpus"])
+        .withColumn("bucket", F.substring("order", 1, 3))
+        .persist()
+    )
+    num_bytes = F.sum(F.col("text_bytes") + F.coalesce("image_bytes", F.lit(0)))
+    totals = known.groupBy("corpus").agg(F.count("*").alias("total"), num_bytes.alias("num_bytes"))
+    shards = totals.withColumn("shards", F.expr(f"least(total, ceil(num_bytes / {context.recipe.shard.target_bytes}))"))
+    shards = shards.withColumn("shards", F.greatest("shards", F.lit(1).cast("bigint"))).drop("num_bytes").persist()
+    below = Window.partitionBy("corpus").orderBy("bucket").rowsBetween(Window.unboundedPreceding, -1)
+    buckets = known.groupBy("corpus", "bucket").count()
+    before = buckets.select("corpus", "bucket", F.coalesce(F.sum("count").over(below), F.lit(0)).alias("before"))
+    inside = Window.partitionBy("corpus", "bucket").orderBy("order", "key")
+    ranked = known.join(before, ["corpus", "bucket"]).withColumn(
+        "rank", F.col("before") + F.row_number().over(inside) - 1
+    )
+    placed = ranked.join(shards, "corpus").withColumn("shard", F.expr("rank * shards div total"))
+    fullest = Window.partitionBy("corpus", "shard").orderBy(F.desc("num_images"), "order", "key")
+    placed = placed.withColumn("lead", (F.row_number().over(fullest) <= LEADERS) & (F.col("num_images") > 0))
+    total = shards.agg(F.sum("shards")).first()
+    return placed.select("corpus", "shard", "lead", "order", "key"), int(total[0] or 0) if total else 0
+
+
+def _rows(placed: DataFrame, documents: DataFrame, images: DataFrame) -> DataFrame:
+    """Make ROWS: one for each document, and one for each image of it with its bytes."""
+    place = [field.name for field in PLACE if field.name != "position"]
+    whole = F.struct(*(c.name for c in DOCUMENTS.columns)).alias("document")
+    heads = placed.join(documents.select("key", "corpus", whole), ["key", "corpus"])
+    blank = {"image_id": "string", "sha256": "string", "width": "int", "height": "int", "bytes": "binary"}
+    nothing = [F.lit(None).cast(kind).alias(name) for name, kind in blank.items()]
+    heads = heads.select(*place, F.lit(-1).alias("position"), "document", *nothing)
+    pictures = F.expr(_IMAGE_IDS.format(blocks="document.blocks"))
+    used = heads.select(*place, F.posexplode(pictures).alias("position", "image_id"))
+    tails = used.join(images, "image_id").withColumn("document", F.lit(None).cast(heads.schema["document"].dataType))
+    return heads.unionByName(tails.select(*heads.columns))
+
+
+STEP = Step("shard", "shards", ("images", "documents"), ("shard",), work)

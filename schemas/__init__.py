@@ -1,0 +1,1 @@
+"""What every table, shard, manifest and recipe holds. Imports neither Spark nor torch."""

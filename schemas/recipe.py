@@ -1,0 +1,124 @@
+"""The recipe: every choice of a run, validated. Unknown keys and impossible values are errors that name the key."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Cosine = Annotated[float, Field(ge=-1, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Extract(Section):
+    max_page_bytes: int = Field(10_000_000, gt=0, description="a larger HTML body is rejected")
+    max_seconds: float = Field(10, gt=0, description="longest time for one page")
+
+
+class Language(Section):
+    keep: tuple[str, ...] = Field((), description="ISO 639 codes that stay; empty keeps every language")
+    min_score: Fraction = Field(0.0, description="lowest probability of the page's language")
+
+
+class Text(Section):
+    min_words: int = Field(0, ge=0, description="fewest words of a page")
+
+
+class Gibberish(Section):
+    max_emoji_fraction: float | None = Field(None, ge=0, description="most emoji per word; null is no bound")
+    max_hashtag_fraction: float | None = Field(None, ge=0, description="most hashtags per word; null is no bound")
+    max_url_fraction: float | None = Field(None, ge=0, description="most addresses per word; null is no bound")
+
+
+class Caption(Section):
+    min_words: int = Field(1, ge=1, description="fewest words of an alt text in the caption corpus")
+
+
+class Filters(Section):
+    language: Language = Language()
+    text: Text = Text()
+    gibberish: Gibberish = Gibberish()
+    caption: Caption = Caption()
+
+
+class Fetch(Section):
+    proxy: str | None = Field(
+        None,
+        pattern=r"^http://[^/\s]+$",
+        description="forward proxy, http://HOST:PORT; addresses with https are asked of it as http",
+    )
+    timeout_seconds: int = Field(10, gt=0, description="longest wait for one image")
+    retries: int = Field(0, ge=0, description="further tries after a failure")
+    threads: int = Field(32, gt=0, description="connections of one task")
+    shard_images: int = Field(1000, gt=1, description="images of one task, the unit that a killed run repeats")
+    user_agent: str = Field("weft", min_length=1, description="token that names us to servers")
+
+
+class Decode(Section):
+    max_bytes: int = Field(50_000_000, gt=0, description="largest file that is decoded")
+    min_side_pixels: int = Field(1, ge=1, description="shortest side that stays")
+    max_pixels: int = Field(100_000_000, gt=0, description="most pixels, checked before decoding")
+    max_aspect: float | None = Field(
+        None, ge=1, description="largest ratio of the longer to the shorter side; null is no bound"
+    )
+    drop_single_colour: bool = Field(False, description="drop images of one colour")
+    max_side_pixels: int = Field(512, gt=0, description="longer side as stored; smaller images are not enlarged")
+    jpeg_quality: int = Field(92, ge=1, le=100, description="quality of the stored JPEG")
+
+
+class Dedup(Section):
+    url: bool = Field(False, description="of captures of one address keep the newest")
+    text: bool = Field(False, description="of pages with the same text keep the newest")
+    image: bool = Field(False, description="of addresses with the same bytes keep one")
+
+
+class Clip(Section):
+    enabled: bool = Field(True, description="false scores nothing")
+    model: str = Field("ViT-B-32", description="open_clip model name, or local-dir:PATH")
+    pretrained: str | None = Field(None, description="open_clip tag (fetched from a hub) or path of a checkpoint")
+    batch_size: int = Field(64, gt=0, description="images or texts in one forward pass")
+
+
+class Score(Section):
+    min_caption_score: Cosine | None = Field(None, description="lowest score of a caption pair; null keeps all")
+    min_image_score: Cosine | None = Field(
+        None, description="lowest best score of an interleaved image; null keeps all"
+    )
+
+
+class Assemble(Section):
+    max_images: int | None = Field(None, gt=0, description="most images of one document; null is no bound")
+    min_interspersed_fraction: Fraction = Field(0.0, description="least fraction of images that stand beside text")
+    single_image_keep_fraction: Fraction = Field(1.0, description="fraction of one-image documents that stay")
+
+
+class Shard(Section):
+    target_bytes: int = Field(256_000_000, gt=0, description="size that shards aim at")
+
+
+class Recipe(Section):
+    """A whole recipe. Its resolved form and hash go into every manifest."""
+
+    name: str = Field(description="what the recipe is called")
+    about: str = Field("", description="one line: what it reproduces, and its source")
+    seed: int = Field(0, ge=0, description="seed of every coin and of the shuffle")
+    corpora: tuple[Literal["interleaved", "caption", "text"], ...] = Field(
+        ("interleaved", "caption", "text"), min_length=1, description="which corpora to make"
+    )
+    extract: Extract = Extract()
+    filters: Filters = Filters()
+    fetch: Fetch = Fetch()
+    decode: Decode = Decode()
+    dedup: Dedup = Dedup()
+    clip: Clip = Clip()
+    score: Score = Score()
+    assemble: Assemble = Assemble()
+    shard: Shard = Shard()
+
+    def part(self, *sections: str) -> dict[str, Any]:
+        """Return the named sections as plain JSON values: what a step's manifest records and compares."""
+        return {s: self.model_dump(mode="json")[s] for s in sections}

@@ -1,0 +1,199 @@
+"""Every table that a run writes: one row's meaning, and each column's type and doc.
+
+A nullable column says in its doc what null means. `docs/tables.md` is generated from here.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from schemas.errors import SchemaError
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: pa.DataType
+    doc: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, each field carrying its doc as metadata."""
+        return pa.schema([pa.field(c.name, c.type, c.nullable, {"doc": c.doc}) for c in self.columns])
+
+    def batch(self, rows: list[dict]) -> pa.RecordBatch:  # type: ignore[type-arg]
+        """Make a batch of rows.
+
+        Raises: SchemaError when a row lacks a column, has one too many, or a value does not fit its type.
+        """
+        names = {c.name for c in self.columns}
+        for row in rows:
+            if row.keys() != names:
+                raise SchemaError(f"{self.name}: a row's columns differ from the table's: {sorted(row.keys() ^ names)}")
+        try:
+            return pa.RecordBatch.from_pylist(rows, schema=self.schema)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise SchemaError(f"{self.name}: {error}") from error
+
+
+def _block(*extra: pa.Field) -> pa.DataType:
+    return pa.list_(
+        pa.struct(
+            [
+                pa.field("kind", pa.string()),
+                pa.field("text", pa.string()),
+                pa.field("image_url", pa.string()),
+                pa.field("alt", pa.string()),
+                pa.field("caption", pa.string()),
+                pa.field("width", pa.int32()),
+                pa.field("height", pa.int32()),
+                *extra,
+            ]
+        )
+    )
+
+
+BLOCKS = _block()
+BLOCKS_DOC = (
+    "reading order; kind is 'text' (text set) or 'image' (image_url set; alt, caption and the declared width and "
+    "height in pixels where the page gives them)"
+)
+
+_PAGE = (
+    Column("page_id", pa.string(), "content-derived id of the capture, see schemas/ids.py"),
+    Column("url", pa.string(), "address of the page, as captured"),
+    Column("host", pa.string(), "host name of the address, lower case"),
+    Column("warc_file", pa.string(), "the archive that holds the capture"),
+    Column("warc_offset", pa.int64(), "offset of its record in that file [bytes]"),
+    Column("captured_at", pa.string(), "WARC-Date of the capture, ISO 8601 in UTC"),
+)
+
+PAGES = Table(
+    "pages",
+    "a page as extracted",
+    (
+        *_PAGE,
+        Column("language", pa.string(), "ISO 639 code by lid.176; '' when the page has no text"),
+        Column("language_score", pa.float32(), "its probability, 0 to 1"),
+        Column("title", pa.string(), "title of the page, '' when it has none"),
+        Column("blocks", BLOCKS, BLOCKS_DOC),
+    ),
+)
+
+CAPTIONS = Table(
+    "captions",
+    "an image with its alt text, anywhere on a page",
+    (
+        Column("image_id", pa.string(), "id of the image's address"),
+        Column("image_url", pa.string(), "absolute address of the image"),
+        Column("caption", pa.string(), "the alt text, white space folded; never empty"),
+        Column("page_id", pa.string(), "the page that it stands on"),
+    ),
+)
+
+MEASURES = Table(
+    "measures",
+    "what the filters measured on a page, kept so that a threshold can be retuned",
+    (
+        Column("page_id", pa.string(), "the page"),
+        Column("warc_file", pa.string(), "the archive that holds the capture"),
+        Column("warc_offset", pa.int64(), "offset of its record [bytes]"),
+        Column("measures", pa.map_(pa.string(), pa.float64()), "measure name to value"),
+        Column("reasons", pa.list_(pa.string()), "every reason to drop the page; empty when it stays"),
+    ),
+)
+
+IMAGE_STATUS = (
+    "ok", "dns", "refused_address", "robots", "directive", "http_4xx", "http_5xx", "timeout", "unreachable",
+    "too_large", "not_an_image", "undecodable", "too_small", "single_colour", "aspect", "too_many_pixels",
+)  # fmt: skip
+
+IMAGES = Table(
+    "images",
+    "one distinct image address that was asked for",
+    (
+        Column("image_id", pa.string(), "id of the address"),
+        Column("image_url", pa.string(), "absolute address"),
+        Column("status", pa.string(), "'ok' or the class of failure, one of: " + ", ".join(IMAGE_STATUS)),
+        Column("error", pa.string(), "what the server, socket or decoder said; null when ok", nullable=True),
+        Column("sha256", pa.string(), "of the bytes as fetched, hex; null when none came", nullable=True),
+        Column("phash", pa.string(), "64-bit perceptual hash, hex; null when not decoded", nullable=True),
+        Column("original_width", pa.int32(), "as fetched [pixels]; null when not decoded", nullable=True),
+        Column("original_height", pa.int32(), "as fetched [pixels]; null when not decoded", nullable=True),
+        Column("width", pa.int32(), "as stored [pixels]; null unless ok", nullable=True),
+        Column("height", pa.int32(), "as stored [pixels]; null unless ok", nullable=True),
+        Column("num_bytes", pa.int64(), "size of the stored JPEG; null unless ok", nullable=True),
+        Column("bytes", pa.binary(), "the stored JPEG; null unless ok", nullable=True),
+    ),
+)
+
+SCORES = Table(
+    "scores",
+    "one (image, text) pair that was scored",
+    (
+        Column("image_id", pa.string(), "the image"),
+        Column("text_id", pa.string(), "the text, see schemas/ids.py"),
+        Column("page_id", pa.string(), "the page on which they stand together"),
+        Column("block", pa.int32(), "index of the text block on the page; -1 for the image's alt text"),
+        Column("score", pa.float32(), "cosine similarity of the CLIP embeddings, rounded to 4 decimals"),
+    ),
+)
+
+CORPORA = ("interleaved", "caption", "text")
+
+DOCUMENT_BLOCKS = _block(pa.field("image_id", pa.string()), pa.field("score", pa.float32()))
+
+DOCUMENTS = Table(
+    "documents",
+    "a sample after every filter",
+    (
+        Column("key", pa.string(), "key of the sample in its shard: the page_id, or for a caption see schemas/ids.py"),
+        Column("corpus", pa.string(), "one of: " + ", ".join(CORPORA)),
+        *_PAGE,
+        Column("language", pa.string(), "ISO 639 code by lid.176"),
+        Column("language_score", pa.float32(), "its probability, 0 to 1"),
+        Column("title", pa.string(), "title of the page"),
+        Column("blocks", DOCUMENT_BLOCKS, BLOCKS_DOC + "; image blocks carry image_id and their best CLIP score"),
+    ),
+)
+
+LEVELS = ("record", "page", "document", "image", "caption")
+
+REJECTIONS = Table(
+    "rejections",
+    "one thing that was left behind, and the rule that took it",
+    (
+        Column("step", pa.string(), "the step that dropped it"),
+        Column("rule", pa.string(), "reason code, one of schemas/reasons.py"),
+        Column(
+            "level",
+            pa.string(),
+            "what was dropped: 'record' (a stretch of an archive), 'page' (the page, from every corpus), 'document' "
+            "(the interleaved form of a page; its text may go on), 'image' or 'caption' (a pair)",
+        ),
+        Column("page_id", pa.string(), "the page, where one is meant", nullable=True),
+        Column("image_id", pa.string(), "the image, where one is meant", nullable=True),
+        Column("url", pa.string(), "address of the page or image, where known", nullable=True),
+        Column("warc_file", pa.string(), "the archive, where known", nullable=True),
+        Column("warc_offset", pa.int64(), "offset in it [bytes], where known", nullable=True),
+        Column("measure", pa.float64(), "the measured value, where the rule measures", nullable=True),
+        Column("threshold", pa.float64(), "the bound it missed, where the rule has one", nullable=True),
+        Column("detail", pa.string(), "the rest in words: the survivor of a duplicate, an error", nullable=True),
+    ),
+)
+
+TABLES = (PAGES, CAPTIONS, MEASURES, IMAGES, SCORES, DOCUMENTS, REJECTIONS)
+
+
+def rejection(step: str, rule: str, level: str, **known: object) -> dict[str, object]:
+    """Return one row of `rejections`; columns that are not given are null."""
+    row: dict[str, object] = dict.fromkeys((c.name for c in REJECTIONS.columns), None)
+    return {**row, "step": step, "rule": rule, "level": level, **known}
