@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MIN_JAVA = 17
+# Libraries below img2dataset ask the network for newer versions of themselves, or want an account, unless told not to.
+QUIET = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "WANDB_SILENT": "true"}
 _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
 
 
@@ -39,6 +41,7 @@ def start(recipe: Recipe, master: str | None = None) -> "SparkSession":
     """
     check_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.update(QUIET)
     from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
@@ -60,6 +63,7 @@ def _settings(recipe: Recipe, master: str) -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
         # Torch and BLAS would start as many threads in each worker as the machine has cores.
         "spark.executorEnv.OMP_NUM_THREADS": "1",
+        **{f"spark.executorEnv.{name}": value for name, value in QUIET.items()},
     }
     if recipe.fetch.proxy:
         settings["spark.executorEnv.http_proxy"] = recipe.fetch.proxy

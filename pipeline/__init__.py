@@ -1,0 +1,1 @@
+"""One module per verb: read, extract, fetch, decode, score, deduplicate, assemble, write."""

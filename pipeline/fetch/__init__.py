@@ -1,0 +1,1 @@
+"""Addresses to bytes by img2dataset, and each failure to its class."""

@@ -1,0 +1,214 @@
+"""From an archive's bytes to its records: WARC (ISO 28500, every version) and ARC, with every byte accounted for.
+
+What FastWARC's iterator would not survive or not report is settled here: where a record really ends when its declared
+length is wrong, where the next one begins after damage, and which bytes belong to none.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastwarc.warc import HeaderMap
+
+from pipeline.read.stream import PADDING, RECORD_START
+from pipeline.read.window import Place, Window
+
+MAX_HEAD_BYTES = 64 << 10
+MAX_LINE_BYTES = 9 << 10
+MAX_PADDING_BYTES = 16
+WARC_LINE = re.compile(rb"WARC/\d\.\d{1,2}[ \r]*\n")
+HEAD_END = re.compile(rb"\n\r*\n")
+IP_ADDRESS = re.compile(rb"\d{1,3}(\.\d{1,3}){3}|[\dA-Fa-f]*:[\dA-Fa-f:.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch without a readable record. Its length is in bytes of the file where these did not decompress at all,
+    and in decompressed bytes otherwise."""
+
+    offset: int
+    length: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it stands in the archive. `block` holds no more than the reader was asked to hold of it."""
+
+    place: Place
+    headers: dict[str, str]  # names in lower case; of ARC records what WARC would say
+    block: bytes
+    num_bytes: int  # of the whole block
+    gap: Gap | None = None  # what is wrong, when the block is not what the headers declare
+
+    @property
+    def kind(self) -> str:
+        """The WARC-Type, lower case."""
+        return self.headers.get("warc-type", "").lower()
+
+    @property
+    def url(self) -> str:
+        """The address, without the brackets that some writers put around it, and without bare spaces."""
+        return self.headers.get("warc-target-uri", "").strip("<> ").replace(" ", "%20")
+
+
+def read_records(window: Window, hold_bytes: int) -> Iterator[Record | Gap]:
+    """Yield the records and the gaps between them, in order; nothing that the bytes hold raises or ends it early."""
+    while True:
+        while window.fill(1) and window.held[0] in PADDING:
+            window.drop(len(window.held) - len(window.held.lstrip(PADDING)))
+        place = window.place
+        if window.held:
+            headers = _take_head(window)
+            if headers is None:
+                yield Gap(place.offset, _skip_to_record(window, 1), "no record begins here")
+                continue
+            block, num_bytes, fault = _take_block(window, _length(headers), hold_bytes)
+            gap = Gap(place.offset, num_bytes, fault) if fault else None
+            if gap and not window.held and (damage := window.resume()):
+                gap = Gap(damage.offset, damage.end - damage.offset, f"{fault}: {damage.detail}")
+            yield Record(place, headers, block, num_bytes, gap)
+        elif damage := window.resume():
+            yield Gap(damage.offset, damage.end - damage.offset, damage.detail)
+        else:
+            return
+
+
+def _take_head(window: Window) -> dict[str, str] | None:
+    """Take the headers of the record that begins here; None, with nothing taken, when none does."""
+    window.fill(MAX_HEAD_BYTES)
+    if WARC_LINE.match(window.held):
+        end = HEAD_END.search(window.held, 0, MAX_HEAD_BYTES)
+        if end is None:
+            return None
+        head = parse_headers(window.copy(end.end()))[1]
+        window.drop(end.end())
+        return {name.lower(): value for name, value in reversed(head)}  # of several the first counts
+    line_end = window.held.find(b"\n", 0, MAX_HEAD_BYTES)
+    arc = _parse_arc_line(window.copy(line_end + 1))
+    if arc is not None:
+        window.drop(line_end + 1)
+    return arc
+
+
+def _parse_arc_line(line: bytes) -> dict[str, str] | None:
+    """Parse "URL IP-address date type ... length", version 1 or 2; the address may hold spaces."""
+    fields = line.rstrip(b"\r\n").split(b" ")
+    ip = next((i for i, field in enumerate(fields[:-3]) if i and IP_ADDRESS.fullmatch(field)), None)
+    if ip is None or not re.match(rb"[A-Za-z][A-Za-z0-9+.-]*:", line):
+        return None
+    url, date, content_type, length = (
+        field.decode("utf-8", "replace") for field in (b" ".join(fields[:ip]), *fields[ip + 1 : ip + 3], fields[-1])
+    )
+    kind = "warcinfo" if url.startswith("filedesc:") else "response"
+    return {
+        "warc-type": kind,
+        "warc-target-uri": url,
+        "warc-date": date,
+        "content-type": content_type,
+        "content-length": length,
+    }
+
+
+def parse_headers(head: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """Return the first line and the headers, whatever ends their lines."""
+    lines = [line.rstrip() for line in head.split(b"\n")]
+    parsed = HeaderMap("utf-8")
+    parsed.parse(io.BytesIO(b"\r\n".join(line for line in lines if line) + b"\r\n\r\n"))
+    return parsed.status_line or "", list(parsed.items())
+
+
+def _length(head: dict[str, str]) -> int | None:
+    text = head.get("content-length", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _begins_record(window: Window, at: int) -> bool:
+    line_end = window.held.find(b"\n", at, at + MAX_LINE_BYTES) + 1
+    return bool(WARC_LINE.match(window.held, at)) or _parse_arc_line(bytes(window.held[at:line_end])) is not None
+
+
+def _ends_record(window: Window, at: int) -> bool:
+    """Tell whether a record may end here: after padding another one begins, or a gzip member or the stretch ends."""
+    padding = bytes(window.held[at : at + MAX_PADDING_BYTES])
+    end = at + len(padding) - len(padding.lstrip(PADDING))
+    return end == len(window.held) or _begins_record(window, end) or any(at <= m <= end for m in window.members())
+
+
+def _take_block(window: Window, length: int | None, hold_bytes: int) -> tuple[bytes, int, str]:
+    """Take the block that follows a record's headers. Returns what is held of it, its size, and what is wrong."""
+    if length is None:
+        return *_take_until_record(window, hold_bytes), "its header declares no valid length"
+    fault = f"the header declares {length} bytes, but the record ends elsewhere"
+    if length > hold_bytes:
+        place = window.place
+        window.fill(hold_bytes)
+        block = window.copy(hold_bytes)
+        num_bytes, is_sound = _skip_block(window, length)
+        if is_sound or not window.rewind(place):
+            return block, num_bytes, "" if is_sound else fault
+        return *_take_until_record(window, hold_bytes), fault
+    num_held = window.fill(length + MAX_HEAD_BYTES)
+    end: int | None = _next_member_record(window, length)
+    if end is None and (num_held < length or not _ends_record(window, length)):
+        begun = _find_record(window, 0)
+        end = begun if begun is not None and begun < length else num_held if num_held < length else None
+    block = window.copy(length if end is None else end)
+    window.drop(len(block))
+    if end is None:
+        return block, length, ""
+    return block.rstrip(b"\r\n"), end, fault
+
+
+def _next_member_record(window: Window, end: int) -> int | None:
+    """Return where, before `end`, a compressed member begins with a record: there the one before it has ended."""
+    return next((at for at in window.members() if at < end and _begins_record(window, at)), None)
+
+
+def _skip_block(window: Window, length: int) -> tuple[int, bool]:
+    """Pass over a block too large to hold. Returns how many bytes were passed, and whether it ended where it should."""
+    passed = 0
+    wanted = 2 * MAX_HEAD_BYTES
+    while passed < length and (num_held := window.fill(wanted)):
+        step = min(length - passed, num_held if num_held < wanted else num_held - MAX_HEAD_BYTES)
+        begun = _next_member_record(window, step)
+        step = step if begun is None else begun
+        window.drop(step)
+        passed += step
+        if begun is not None:
+            return passed, False
+    window.fill(MAX_HEAD_BYTES)
+    return passed, passed == length and _ends_record(window, 0)
+
+
+def _take_until_record(window: Window, hold_bytes: int) -> tuple[bytes, int]:
+    window.fill(hold_bytes)
+    begun = _find_record(window, 0)
+    block = window.copy(hold_bytes if begun is None else min(hold_bytes, begun))
+    return block.rstrip(b"\r\n"), _skip_to_record(window, 0)
+
+
+def _find_record(window: Window, at: int) -> int | None:
+    """Return where in what is held the next record begins, at or behind `at`: on a line, or a member, of its own."""
+    found = RECORD_START.search(window.held, at)
+    end = found.start() if found else len(window.held)
+    return next((m for m in window.members() if at <= m < end and _begins_record(window, m)), end if found else None)
+
+
+def _skip_to_record(window: Window, at: int) -> int:
+    """Pass over what stands before the next record that begins at or behind `at`. Returns how many bytes that was."""
+    passed = 0
+    wanted = at + 2 * MAX_HEAD_BYTES
+    while num_held := window.fill(wanted):
+        begun = _find_record(window, at)
+        if begun is not None:
+            window.drop(begun)
+            return passed + begun
+        step = num_held
+        if num_held == wanted:  # keep what may be the beginning of a record, from the start of a line on
+            step = window.held.find(b"\n", num_held - MAX_LINE_BYTES) + 1 or num_held
+        window.drop(step)
+        passed += step
+        at = 0
+    return passed

@@ -1,0 +1,80 @@
+"""An archive file, opened by path or URL: reads that fail are PathErrors, never a stray exception of a file system."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import fsspec
+
+from schemas.errors import PathError
+
+BLOCK_BYTES = 64 << 10
+
+
+def open_source(path: str) -> "Source":
+    """Open a local path or an fsspec URL. Raises PathError when it cannot be opened."""
+    try:
+        file = fsspec.open(path, "rb").open() if "://" in path else Path(path).open("rb")  # noqa: SIM115
+    except ImportError as error:
+        raise PathError(f"{path}: {error}") from error
+    except Exception as error:  # each remote file system raises errors of its own
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+        raise PathError(f"{path}: cannot be opened: {reason}") from error
+    return Source(cast(BinaryIO, file), path)
+
+
+class Source:
+    """A file, or the part of it that lies before `end`, read from wherever `seek` was told.
+
+    Has the methods that FastWARC asks of a stream.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, end: int | None = None) -> None:
+        self.name = name
+        self.position = file.tell()
+        self._file = file
+        self._end = end
+        self._last = b""  # what the last read returned, so that looking at the beginning needs no seek
+        self._file_position = self.position
+
+    def until(self, end: int | None) -> "Source":
+        """Return a view of the same file that ends at an offset. Of several views the newest is the one to read."""
+        return Source(self._file, self.name, end)
+
+    @property
+    def file(self) -> BinaryIO:
+        """The file itself, for a library that finds its own way in it."""
+        return self._file
+
+    def read(self, size: int = BLOCK_BYTES) -> bytes:
+        if behind := self._file_position - self.position:
+            data = self._last[-behind:][:size]
+            self.position += len(data)
+            return data
+        if self._end is not None:
+            size = max(0, min(size, self._end - self.position))
+        try:
+            data = self._file.read(size)
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            return b""  # a damaged member of a zip ends here: content, not a failure of the machine
+        except Exception as error:
+            raise PathError(f"{self.name}: cannot be read: {error or type(error).__name__}") from error
+        self.position = self._file_position = self.position + len(data)
+        self._last = data
+        return data
+
+    def seek(self, offset: int) -> None:
+        if not 0 <= self._file_position - offset <= len(self._last):
+            try:
+                self._file.seek(offset)
+            except Exception as error:
+                raise PathError(f"{self.name}: cannot be read out of order ({error}); download it first") from error
+            self._file_position, self._last = offset, b""
+        self.position = offset
+
+    def tell(self) -> int:
+        return self.position
+
+    def close(self) -> None:
+        self._file.close()

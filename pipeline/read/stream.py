@@ -1,0 +1,172 @@
+"""The bytes of an archive, decompressed in order; where they cannot be, the stretch of the file that was passed over.
+
+FastWARC's readers stop for good at the first byte that does not decompress, say nothing of a last member that is cut
+off, and do not tell where a member ends. Gzip, in which nearly every archive comes, is therefore walked member by
+member here; LZ4 and Zstandard go through FastWARC and are taken up again at their next frame.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from fastwarc.stream_io import Lz4Reader, ZstdReader
+
+from pipeline.read.source import BLOCK_BYTES, Source
+
+GZIP, LZ4, ZSTANDARD = b"\x1f\x8b\x08", b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd"
+PADDING = b"\r\n\0"
+PROBE_BYTES = 2 << 10
+FRAME_READ_BYTES = 4 << 10
+
+# The first line of a record: WARC's version and a header after it; ARC's address, IP address, date, type and length.
+RECORD_START = re.compile(
+    rb"^(?:WARC/\d\.\d{1,2}[ \r]*\n[A-Za-z-]{1,64}[ \t]*:"
+    rb"|[a-z]{2,16}:\S{1,8000} \d{1,3}(?:\.\d{1,3}){3} \S{1,20} \S{0,200} \S{1,20}\r?\n)",
+    re.MULTILINE,
+)
+
+
+class Piece(NamedTuple):
+    member: int  # offset in the file of the compressed member that holds it; of a plain file, where reading began
+    data: bytes
+
+
+class Damage(NamedTuple):
+    offset: int
+    end: int
+    detail: str
+
+
+Pieces = Iterator[Piece | Damage]
+
+
+def is_compressed(magic: bytes) -> bool:
+    """Tell from its first bytes whether an archive is compressed."""
+    return magic.startswith((GZIP, LZ4, ZSTANDARD))
+
+
+def read_pieces(source: Source, start: int) -> Pieces:
+    """Decompress a file from an offset on, in whatever form its first bytes show it to be."""
+    source.seek(start)
+    probe = source.read(PROBE_BYTES)
+    if probe.startswith(LZ4):
+        return _read_frames(source, start, LZ4, Lz4Reader)
+    if probe.startswith(ZSTANDARD):
+        return _read_frames(source, start, ZSTANDARD, ZstdReader)
+    if probe.startswith(GZIP):
+        return _read_gzip(source, start)
+    if not RECORD_START.match(probe.lstrip(PADDING)) and _next_member(source, start)[1]:
+        return _read_gzip(source, start)  # an archive whose beginning is damaged
+    return _read_plain(source, start)
+
+
+def _read_plain(source: Source, start: int) -> Pieces:
+    source.seek(start)
+    while data := source.read(BLOCK_BYTES):
+        yield Piece(start, data)
+
+
+def _read_gzip(source: Source, start: int) -> Pieces:
+    source.seek(start)
+    data = source.read(BLOCK_BYTES)
+    while True:
+        while data and not (data := data.lstrip(PADDING)):
+            data = source.read(BLOCK_BYTES)
+        if not data:
+            return
+        member = source.position - len(data)
+        inflater = zlib.decompressobj(wbits=31)
+        fault = ""
+        while not inflater.eof and not fault:
+            before = inflater.copy()  # an error discards what came before it in the same call
+            try:
+                inflated = inflater.decompress(data, BLOCK_BYTES)
+            except zlib.error as error:
+                fault = str(error)
+                break
+            yield Piece(member, inflated)
+            data = inflater.unconsumed_tail
+            if not data and not inflater.eof and not (data := source.read(BLOCK_BYTES)) and not inflated:
+                fault = "the file ends within a gzip member"
+        if fault:
+            # The bytes after a cut pass for a part of the cut member for a while: look a little before the error.
+            data_begin = source.position - len(data)
+            end, _ = _next_member(source, max(member + 1, data_begin - BLOCK_BYTES))
+            for inflated in _salvage(before, data[: max(0, end - data_begin)]):
+                yield Piece(member, inflated)
+            yield Damage(member, end, fault)
+            source.seek(end)
+        data = (b"" if fault else inflater.unused_data) or source.read(BLOCK_BYTES)
+
+
+def _salvage(inflater: Any, data: bytes) -> Iterator[bytes]:
+    """Inflate what comes before an error, to the byte, by halving what is offered."""
+    size = len(data)
+    while size:
+        trial = inflater.copy()
+        try:
+            inflated = trial.decompress(data[:size], BLOCK_BYTES)
+        except zlib.error:
+            size //= 2
+            continue
+        yield inflated
+        inflater, data = trial, trial.unconsumed_tail + data[size:]
+        size = min(size, len(data))
+
+
+def _next_member(source: Source, position: int) -> tuple[int, bool]:
+    """Return the offset of the next gzip member that opens a record, and True; or the file's end, and False."""
+    source.seek(position)
+    block = source.read(BLOCK_BYTES)
+    while block:
+        at = block.find(GZIP)
+        while at >= 0:
+            if len(block) - at < PROBE_BYTES:
+                block += source.read(BLOCK_BYTES)
+            if _opens_record(block[at : at + PROBE_BYTES]):
+                return source.position - len(block) + at, True
+            at = block.find(GZIP, at + 1)
+        data = source.read(BLOCK_BYTES)
+        block = block[1 - len(GZIP) :] + data if data else b""
+    return source.position, False
+
+
+def _opens_record(compressed: bytes) -> bool:
+    return bool(RECORD_START.match(b"".join(_salvage(zlib.decompressobj(wbits=31), compressed))))
+
+
+def _read_frames(source: Source, start: int, magic: bytes, open_reader: Callable[[Any], Any]) -> Pieces:
+    """FastWARC joins frames and, on an error, drops what the same read had decompressed: read that again by the byte."""
+    source.seek(start)
+    reader, passed, step = open_reader(source), 0, FRAME_READ_BYTES
+    while True:
+        try:
+            data = reader.read(step)
+        except OSError as error:
+            if step == 1:
+                frame = max(reader.frame_start_position() or 0, start)
+                end = _next_magic(source, frame + 1, magic)
+                yield Damage(frame, end, str(error))
+                start, passed, step = end, 0, FRAME_READ_BYTES
+            else:
+                step = 1
+            source.seek(start)
+            reader = open_reader(source)
+            for at in range(0, passed, FRAME_READ_BYTES):
+                reader.read(min(FRAME_READ_BYTES, passed - at))
+            continue
+        if not data:
+            return
+        passed += len(data)
+        yield Piece(start, data)
+
+
+def _next_magic(source: Source, position: int, magic: bytes) -> int:
+    source.seek(position)
+    block = b""
+    while data := source.read(BLOCK_BYTES):
+        block = block[1 - len(magic) :] + data
+        if (at := block.find(magic)) >= 0:
+            return source.position - len(block) + at
+    return source.position

@@ -1,0 +1,51 @@
+"""The one place that knows how pure Arrow functions run on Spark."""
+
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
+
+from pipeline.store import Store
+from schemas.tables import Table
+
+Batches = Iterator[pa.RecordBatch]
+
+
+def spark_schema(schema: pa.Schema) -> StructType:
+    """Return the Spark form of an Arrow schema."""
+    return from_arrow_schema(schema.remove_metadata())
+
+
+def map_batches(frame: DataFrame, function: Callable[[Batches], Batches], schema: pa.Schema) -> DataFrame:
+    """Apply a function from Arrow batches to Arrow batches to each partition of a frame."""
+    plain = pa.schema([f.remove_metadata() for f in schema])
+
+    def run(batches: Batches) -> Batches:
+        for batch in function(batches):
+            yield batch.cast(plain) if batch.schema != plain else batch
+
+    return frame.mapInArrow(run, spark_schema(schema))
+
+
+def read(spark: SparkSession, store: Store, table: Table, files: list[str]) -> DataFrame:
+    """Read a table's Parquet files, as a manifest lists them; no files are an empty table."""
+    schema = spark_schema(table.schema)
+    if not files:
+        return spark.createDataFrame([], schema)
+    return spark.read.schema(schema).parquet(*(store.url(f) for f in files))
+
+
+def write(frame: DataFrame, store: Store, table: Table, folder: str) -> list[str]:
+    """Write a frame as a table's Parquet files below a folder and return them; what lay there is replaced."""
+    ordered = frame.select(*(F.col(c.name) for c in table.columns))
+    ordered.write.mode("overwrite").parquet(store.url(folder))
+    return store.parts(folder)
+
+
+def count_by(frame: DataFrame, column: str) -> dict[str, int]:
+    """Count a frame's rows by the value of a column, sorted by it."""
+    rows = frame.groupBy(column).count().collect()
+    return dict(sorted((str(row[column]), int(row["count"])) for row in rows))

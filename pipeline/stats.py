@@ -1,0 +1,95 @@
+"""What the shards hold, and the funnel that led to them; read from indexes and manifests, never from tars."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.store import Store
+from schemas.errors import PathError
+from schemas.shards import LISTING, Listing
+from schemas.tables import CORPORA
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+MOST = 10  # of languages and hosts, the commonest
+FUNNEL = ("pages", "measures", "images", "rejections/dedup", "scores", "documents", "shards")
+
+
+def locate(directory: str) -> tuple[Store, str]:
+    """Return the store and the folder of the shards: `directory` is a run's output or its shards folder.
+
+    Raises: PathError when there is no listing in either place.
+    """
+    store = Store(directory)
+    for folder in ("shards", ""):
+        if store.fs.exists(store.at(*filter(None, (folder, LISTING)))):
+            return store, folder
+    raise PathError(
+        f"{directory} holds no finished shards ({LISTING} is missing); `weft run` or `weft shard` makes them"
+    )
+
+
+def corpora(directory: str) -> dict[str, dict[str, Any]]:
+    """Describe each corpus: counts, sizes, languages, hosts, image sides, scores."""
+    store, folder = locate(directory)
+    listing: Listing = store.read_json(store.at(*filter(None, (folder, LISTING))))
+    described = {}
+    for corpus in CORPORA:
+        shards = [s for s in listing["shards"] if s["corpus"] == corpus]
+        if shards:
+            paths = [store.at(*filter(None, (folder, s["index"]))) for s in shards]
+            index = pa.concat_tables([_index(store, path) for path in paths])
+            described[corpus] = {
+                "shards": len(shards),
+                "samples": sum(s["num_samples"] for s in shards),
+                "images": sum(s["num_images"] for s in shards),
+                "bytes": sum(s["num_bytes"] for s in shards),
+                **_describe(index),
+            }
+    return described
+
+
+def _index(store: Store, path: str) -> pa.Table:
+    with store.fs.open(path, "rb") as f:
+        return pq.read_table(
+            f, columns=["language", "host", "num_words", "num_characters", "widths", "heights", "scores"]
+        )
+
+
+def _describe(index: pa.Table) -> dict[str, Any]:
+    return {
+        "words": pc.sum(index["num_words"]).as_py() or 0,
+        "characters": pc.sum(index["num_characters"]).as_py() or 0,
+        "words_a_sample": _quantiles(index["num_words"]),
+        "languages": _commonest(index["language"]),
+        "num_hosts": pc.count_distinct(index["host"]).as_py(),
+        "hosts": _commonest(index["host"]),
+        "image_width_pixels": _quantiles(pc.list_flatten(index["widths"])),
+        "image_height_pixels": _quantiles(pc.list_flatten(index["heights"])),
+        "clip_score": _quantiles(pc.list_flatten(index["scores"])),
+    }
+
+
+def _quantiles(values: pa.ChunkedArray) -> dict[str, float]:
+    if not len(values):
+        return {}
+    found = np.quantile(values.to_numpy(), QUANTILES)
+    return {f"{q:g}": round(float(v), 4) for q, v in zip(QUANTILES, found, strict=True)}
+
+
+def _commonest(values: pa.ChunkedArray) -> dict[str, int]:
+    counts = Counter({row["values"]: row["counts"] for row in pc.value_counts(values).to_pylist()})
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST])
+
+
+def funnel(directory: str) -> list[dict[str, Any]]:
+    """List the finished steps in order: what each counted, what each rule took. Empty for a bare shards folder."""
+    store = Store(directory)
+    found = [manifest for folder in FUNNEL if (manifest := store.manifest(folder))]
+    return [
+        {"step": m.step, "counts": m.counts, "rejected": m.rejected, "notes": m.notes, "seconds": m.seconds}
+        for m in found
+    ]

@@ -1,0 +1,129 @@
+"""A run's output folder: where each table lies, and the manifests by which a step's output comes to exist.
+
+A step writes its files first and its manifest last. Readers follow manifests, never a listing, so a killed step
+leaves nothing that anybody reads.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import fsspec
+
+from schemas.errors import IntegrityError, PathError
+from schemas.ids import digest
+
+MANIFEST = "_manifest.json"  # the leading underscore hides it from Spark and pyarrow
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished step did: with which configuration, from which inputs, into which files.
+
+    recipe is the whole of it, resolved; config the part that shaped this output.
+    """
+
+    step: str
+    recipe: dict[str, Any]
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    files: dict[str, list[str]]
+    counts: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def digest(self) -> str:
+        """Identify the output for the steps that read it, whatever time it took and whatever else the recipe says."""
+        content = {k: v for k, v in asdict(self).items() if k not in ("seconds", "recipe")}
+        return digest(json.dumps(content, sort_keys=True))
+
+
+class Store:
+    """The output folder of a run, local or any fsspec address."""
+
+    def __init__(self, root: str) -> None:
+        self.fs, path = fsspec.core.url_to_fs(root)
+        self.path = path.rstrip("/")
+        self.local = self.fs.protocol == "file" or "file" in self.fs.protocol
+        self.root = self.path if self.local else root.rstrip("/")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["root"])  # type: ignore[misc]
+
+    def at(self, *parts: str) -> str:
+        """Return the path of something below the root, as fsspec takes it."""
+        return "/".join((self.path, *parts))
+
+    def url(self, *parts: str) -> str:
+        """Return the same as an address that Spark takes."""
+        if self.local:
+            return "file://" + self.at(*parts)
+        return "/".join((self.root.replace("s3://", "s3a://", 1), *parts))
+
+    def check_writable(self) -> None:
+        """Raise PathError unless the folder exists, or can be made, and takes a file."""
+        probe = self.at(f"_writable-{os.getpid()}")
+        try:
+            self.fs.makedirs(self.path, exist_ok=True)
+            self.fs.pipe_file(probe, b"")
+            self.fs.rm_file(probe)
+        except OSError as error:
+            raise PathError(f"cannot write to {self.root}: {error.strerror or error}") from error
+
+    def write_json(self, path: str, value: object) -> None:
+        """Write JSON so that it is there whole or not at all."""
+        data = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode()
+        self.write(path, data)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file so that it is there whole or not at all; two writers of the same bytes may race."""
+        self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        if not self.local:  # object stores show a file only when it is complete
+            self.fs.pipe_file(path, data)
+            return
+        draft = f"{path.rsplit('/', 1)[0]}/_draft-{os.getpid()}-{path.rsplit('/', 1)[1]}"
+        with open(draft, "wb") as f:  # noqa: PTH123
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(draft, path)  # noqa: PTH105
+
+    def read_json(self, path: str) -> Any:
+        """Read JSON; raises IntegrityError when the file is damaged and FileNotFoundError when it is not there."""
+        data = self.fs.cat_file(path)
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise IntegrityError(f"{path} is damaged ({error}); run its step again with --overwrite") from error
+
+    def manifest(self, folder: str) -> Manifest | None:
+        """Return the manifest of the step whose main output lies in the folder; None when it has not finished."""
+        try:
+            value = self.read_json(self.at(folder, MANIFEST))
+        except FileNotFoundError:
+            return None
+        try:
+            return Manifest(**value)
+        except TypeError as error:
+            raise IntegrityError(f"{self.at(folder, MANIFEST)} is of another version of Weft: {error}") from error
+
+    def commit(self, folder: str, manifest: Manifest) -> None:
+        """Write the manifest: from here on the step's output exists."""
+        self.write_json(self.at(folder, MANIFEST), asdict(manifest))
+
+    def remove(self, *parts: str) -> None:
+        """Remove a file or folder below the root, if it is there."""
+        if self.fs.exists(self.at(*parts)):
+            self.fs.rm(self.at(*parts), recursive=True)
+
+    def parts(self, folder: str) -> list[str]:
+        """List the Parquet files below a folder, relative to the root, sorted; hidden ones are no parts."""
+        found = self.fs.find(self.at(folder)) if self.fs.exists(self.at(folder)) else []
+        relative = [p[len(self.path) + 1 :] for p in found]
+        return sorted(p for p in relative if p.endswith(".parquet") and not any(s[0] in "_." for s in p.split("/")))
