@@ -1,0 +1,94 @@
+"""What tests share: one sample web, one replay of its images, one Spark session, one finished run."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.dataset as ds
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+settings.register_profile("weft", max_examples=50, deadline=None, derandomize=True)
+settings.load_profile("weft")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@dataclass(frozen=True)
+class Web:
+    """A sample web on disk, its truth, and the proxy that answers for its images."""
+
+    folder: Path
+    proxy: str
+
+    @property
+    def archives(self) -> list[str]:
+        return sorted(str(p) for p in self.folder.glob("pages-*.warc.gz"))
+
+    def truth(self, name: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / name).read_text("utf-8").splitlines()]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run's output."""
+
+    web: Web
+    output: Path
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return ds.dataset(self.output / table, format="parquet").to_table().to_pylist()
+
+    @cached_property
+    def rejections(self) -> list[dict[str, Any]]:
+        return self.rows("rejections")
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """The whole sample web."""
+    yield from _web(tmp_path_factory.mktemp("web"))
+
+
+@pytest.fixture(scope="session")
+def small_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A few dozen pages, for tests that run the pipeline several times."""
+    yield from _web(tmp_path_factory.mktemp("small-web"), num_pages=40)
+
+
+def _web(folder: Path, **size: int) -> Iterator[Web]:
+    from pipeline.replay import replaying
+    from sample.web import write_web
+
+    write_web(folder, **size)
+    with replaying([str(folder / "images.warc.gz")]) as port:
+        yield Web(folder, f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="session")
+def spark(web: Web) -> Iterator["SparkSession"]:
+    """The suite's only session; its workers fetch through the sample web's proxy."""
+    from jobs import session
+    from jobs.recipes import load
+
+    started = session.start(load("kosmos1", [f"fetch.proxy={web.proxy}"]), "local[2]")
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def finished(web: Web, spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The sample web, run from its archives to its shards by the sample's recipe."""
+    from jobs.recipes import load
+    from jobs.run import STEPS, run
+    from sample import RECIPE
+
+    output = tmp_path_factory.mktemp("run") / "out"
+    run(STEPS, load(str(RECIPE), [f"fetch.proxy={web.proxy}"]), str(output), web.archives)
+    return Finished(web, output)

@@ -1,0 +1,105 @@
+"""The command line told wrong things: one clear line, exit status 2, nothing half-written."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Finished
+from runs import weft
+
+ARCHIVE = "WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> str:
+    path = tmp_path / "a.warc"
+    path.write_text(ARCHIVE)
+    return str(path)
+
+
+def says(arguments: list[str], *words: str, **environment: str) -> None:
+    done = weft(*arguments, **environment)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def test_a_missing_input(tmp_path: Path) -> None:
+    says(["run", "-o", str(tmp_path / "out"), str(tmp_path / "none.warc.gz")], "none.warc.gz")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_glob_that_matches_nothing(tmp_path: Path) -> None:
+    says(["extract", "-o", str(tmp_path / "out"), str(tmp_path / "*.warc.gz")], "*.warc.gz")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("filters.langage.min_score=0.7", ("filters.langage", "did you mean language?")),
+        ("filters.language.min_score=7", ("filters.language.min_score", "less than or equal to 1")),
+        ("seed", ("key=value",)),
+        ("seed.x=1", ("seed",)),
+    ],
+)
+def test_a_wrong_key(archive: str, tmp_path: Path, assignment: str, words: tuple[str, ...]) -> None:
+    says(["run", "-o", str(tmp_path / "out"), "--set", assignment, archive], *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_recipe(archive: str, tmp_path: Path) -> None:
+    says(["run", "-r", "kosmos", "-o", str(tmp_path / "out"), archive], "kosmos", "did you mean kosmos1?")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written(archive: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    says(["run", "-o", str(tmp_path / "file" / "out"), archive], "cannot write", "file/out")
+
+
+def test_no_java(archive: str, tmp_path: Path) -> None:
+    bare = {"PATH": str(tmp_path), "JAVA_HOME": ""}
+    says(["run", "-o", str(tmp_path / "out"), archive], "Java 17", "apt install openjdk-17-jre-headless", **bare)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_step_before_its_time(tmp_path: Path) -> None:
+    says(["filter", "-o", str(tmp_path / "nothing")], "weft extract")
+    says(["stats", str(tmp_path)], "shards.json")
+
+
+def test_another_recipe_names_the_difference(finished: Finished) -> None:
+    before = {p: p.stat().st_mtime_ns for p in finished.output.rglob("*")}
+    arguments = ["run", "-r", "kosmos1", "-o", str(finished.output), "--set", "filters.language.min_score=0.5"]
+    says([*arguments, *finished.web.archives], "filters.language.min_score=0.8, not 0.5", "--overwrite")
+    assert {p: p.stat().st_mtime_ns for p in finished.output.rglob("*")} == before
+
+
+def test_help_teaches() -> None:
+    for command in ("run", "extract", "fetch", "filter", "dedup", "score", "assemble", "shard", "stats", "replay",
+                    "tokenizer", "train"):  # fmt: skip
+        done = weft(command, "--help", COLUMNS="120", TERM="dumb")
+        assert done.returncode == 0
+        assert "Usage: weft " + command in done.stdout
+    assert weft("recipe", "list").stdout.split()[0] == "everything"
+    assert "min_score: 0.8" in weft("recipe", "show", "kosmos1").stdout
+
+
+def test_stats_and_their_json(finished: Finished) -> None:
+    import json
+
+    printed = weft("stats", str(finished.output), COLUMNS="160")
+    assert printed.returncode == 0 and "Funnel" in printed.stdout
+    told = json.loads(weft("stats", str(finished.output), "--json").stdout)
+    documents = finished.rows("documents")
+    for corpus, facts in told["corpora"].items():
+        mine = [d for d in documents if d["corpus"] == corpus]
+        assert facts["samples"] == len(mine)
+        assert facts["images"] == sum(b["kind"] == "image" for d in mine for b in d["blocks"])
+        assert facts["languages"] == {"en": len(mine)}
+        assert facts["num_hosts"] == len({d["host"] for d in mine})
+    rules = {rule: n for step in told["funnel"] for rule, n in step["rejected"].items()}
+    assert rules == {rule: sum(r["rule"] == rule for r in finished.rejections) for rule in rules}

@@ -1,0 +1,335 @@
+"""Every form of archive, and every fault of one: what comes out, and which row tells of what does not."""
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from fastwarc.stream_io import Lz4Writer, ZstdWriter
+
+from pipeline.read import Response, Unreadable, read_archive
+from schemas.errors import PathError
+
+
+def warc(number: int, block: bytes | None = None, length: int | None = None, **headers: str) -> bytes:
+    """Return a WARC record; page N, whose body says so, unless told otherwise."""
+    block = http(number) if block is None else block
+    fields = {
+        "WARC-Type": "response",
+        "WARC-Target-URI": f"http://site.example/{number}",
+        "WARC-Date": f"2024-03-0{number + 1}T10:00:00Z",
+        "Content-Type": "application/http; msgtype=response",
+        "Content-Length": str(len(block) if length is None else length),
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return b"WARC/1.0\r\n" + head.encode() + b"\r\n" + block + b"\r\n\r\n"
+
+
+def http(number: int) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=UTF-8\r\n\r\n" + page(number)
+
+
+def page(number: int) -> bytes:
+    return f"<html><p>Page {number}</p>".encode() + bytes((i * 37 + number) % 251 for i in range(300)) + b"</html>"
+
+
+def arc(number: int) -> bytes:
+    block = http(number)
+    return (
+        f"http://site.example/{number} 192.0.2.1 2024030{number + 1}100000 text/html {len(block)}\n".encode()
+        + block
+        + b"\n"
+    )
+
+
+FILEDESC = b"1 0 Test\nURL IP-address Archive-date Content-type Archive-length\n"
+ARC_HEAD = b"filedesc://a.arc 0.0.0.0 20240301000000 text/plain %d\n" % len(FILEDESC) + FILEDESC + b"\n"
+
+
+def read(tmp_path: Path, data: bytes, **options: object) -> tuple[list[bytes], list[Unreadable]]:
+    """Return the bodies of the responses and the rows."""
+    path = tmp_path / "archive"
+    path.write_bytes(data)
+    items = list(read_archive(str(path), **options))  # type: ignore[arg-type]
+    return [i.body for i in items if isinstance(i, Response)], [i for i in items if isinstance(i, Unreadable)]
+
+
+def rules(rows: list[Unreadable]) -> list[tuple[str, int, int | None]]:
+    return [(row.rule, row.offset, row.length) for row in rows]
+
+
+RECORDS = [warc(number) for number in range(4)]
+MEMBERS = [gzip.compress(record) for record in RECORDS]
+PAGES = [page(number) for number in range(4)]
+
+
+def compressed(writer: type) -> bytes:
+    file = io.BytesIO()
+    for record in RECORDS:
+        frame = writer(file)
+        frame.write(record)
+        frame.finish()
+        frame.flush()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"".join(RECORDS), id="plain"),
+        pytest.param(b"".join(MEMBERS), id="a gzip member for each record"),
+        pytest.param(gzip.compress(b"".join(RECORDS)), id="one gzip member"),
+        pytest.param(
+            gzip.compress(b"".join(RECORDS)[:700]) + gzip.compress(b"".join(RECORDS)[700:]), id="a record in two"
+        ),
+        pytest.param(compressed(Lz4Writer), id="LZ4"),
+        pytest.param(compressed(ZstdWriter), id="Zstandard"),
+        pytest.param(b"\r\n".join(RECORDS) + b"\r\n\r\n\r\n", id="more padding than there should be"),
+        pytest.param(b"\0\0".join(MEMBERS) + b"\0" * 600, id="padding between gzip members"),
+        pytest.param(b"".join(r.removesuffix(b"\r\n\r\n") for r in RECORDS), id="no padding"),
+        pytest.param(b"".join(r.replace(b"WARC/1.0", b"WARC/0.18") for r in RECORDS), id="WARC 0.18"),
+        pytest.param(ARC_HEAD + b"".join(arc(n) for n in range(4)), id="ARC"),
+        pytest.param(b"".join(gzip.compress(r) for r in (ARC_HEAD, *map(arc, range(4)))), id="ARC, gzip"),
+    ],
+)
+def test_whole_archives_come_out_whole(tmp_path: Path, data: bytes) -> None:
+    assert read(tmp_path, data) == (PAGES, [])
+
+
+def test_what_a_response_says(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(b"".join(MEMBERS[:2]))
+    assert list(read_archive(str(path)))[1] == Response(
+        url="http://site.example/1",
+        captured_at="2024-03-02T10:00:00Z",
+        offset=len(MEMBERS[0]),
+        status=200,
+        content_type="text/html",
+        charset="utf-8",
+        headers=[("Content-Type", "text/html; charset=UTF-8")],
+        body=PAGES[1],
+    )
+
+
+@pytest.mark.parametrize("data", [b"".join(RECORDS), gzip.compress(b"".join(RECORDS))])
+def test_records_of_one_stretch_have_offsets_of_their_own(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(data)
+    offsets = [item.offset for item in read_archive(str(path))]
+    assert offsets == [sum(map(len, RECORDS[:number])) for number in range(4)]
+
+
+def test_other_kinds_of_records_are_passed_over(tmp_path: Path) -> None:
+    others = [
+        warc(0, b"format: WARC File Format 1.0\r\n", WARC_Type="warcinfo", Content_Type="application/warc-fields"),
+        warc(1, b"GET / HTTP/1.1\r\n\r\n", WARC_Type="request"),
+        warc(2, b"HTTP/1.1 200 OK\r\n\r\n", WARC_Type="revisit"),
+        warc(2, b"{}", WARC_Type="metadata", Content_Type="application/json"),
+        warc(2, b"text", WARC_Type="conversion", Content_Type="text/plain"),
+    ]
+    assert read(tmp_path, b"".join([*others, RECORDS[3]])) == ([PAGES[3]], [])
+
+
+def test_a_resource_is_a_response(tmp_path: Path) -> None:
+    resource = warc(1, b"<p>direct</p>", WARC_Type="resource", Content_Type="text/html; charset=latin-1")
+    (tmp_path / "archive").write_bytes(resource)
+    (response,) = read_archive(str(tmp_path / "archive"))
+    assert isinstance(response, Response)
+    assert (response.status, response.content_type, response.charset) == (200, "text/html", "latin-1")
+    assert response.body == b"<p>direct</p>"
+
+
+def test_what_is_not_wanted_is_not_read(tmp_path: Path) -> None:
+    asked = []
+
+    def wanted(status: int, content_type: str, url: str) -> bool:
+        asked.append((status, content_type, url))
+        return url.endswith("2")
+
+    assert read(tmp_path, b"".join(MEMBERS), wanted=wanted) == ([PAGES[2]], [])
+    assert asked == [(200, "text/html", f"http://site.example/{number}") for number in range(4)]
+
+
+def test_a_member_cut_in_the_middle(tmp_path: Path) -> None:
+    cut = MEMBERS[1][:-40]
+    bodies, rows = read(tmp_path, MEMBERS[0] + cut + MEMBERS[2] + MEMBERS[3])
+    assert (bodies[0], bodies[2:]) == (PAGES[0], PAGES[2:])
+    assert len(bodies[1]) > 100 and PAGES[1].startswith(bodies[1])
+    assert rules(rows) == [("TRUNCATED_RECORD", len(MEMBERS[0]), len(cut))]
+    assert rows[0].url == "http://site.example/1"
+
+
+def test_a_file_that_ends_early(tmp_path: Path) -> None:
+    for data, whole in ((b"".join(MEMBERS), MEMBERS), (b"".join(RECORDS), RECORDS)):
+        bodies, rows = read(tmp_path, data[:-60])
+        last = len(data) - len(whole[3])
+        assert bodies[:3] == PAGES[:3]
+        assert len(bodies[3]) > 100 and PAGES[3].startswith(bodies[3])
+        assert [(row.rule, row.offset) for row in rows] == [("TRUNCATED_RECORD", last)]
+
+
+def test_a_wrong_checksum(tmp_path: Path) -> None:
+    damaged = MEMBERS[1][:-8] + b"\1" * 4 + MEMBERS[1][-4:]
+    bodies, rows = read(tmp_path, MEMBERS[0] + damaged + MEMBERS[2])
+    assert bodies == PAGES[:3]
+    assert rules(rows) == [("UNREADABLE", len(MEMBERS[0]), len(damaged))]
+
+
+def test_garbage_between_members(tmp_path: Path) -> None:
+    garbage = b"\x1f\x8b\x08garbage\r\n"
+    bodies, rows = read(tmp_path, MEMBERS[0] + garbage + MEMBERS[1])
+    assert bodies == PAGES[:2]
+    assert rules(rows) == [("UNREADABLE", len(MEMBERS[0]), len(garbage))]
+
+
+def test_garbage_at_the_beginning_and_the_end(tmp_path: Path) -> None:
+    for whole in (MEMBERS, RECORDS):
+        bodies, rows = read(tmp_path, b"garbage\n" + whole[0] + b"garbage")
+        assert bodies == PAGES[:1]
+        assert rules(rows) == [("UNREADABLE", 0, 8), ("UNREADABLE", 8 + len(whole[0]), 7)]
+
+
+def test_garbage_between_plain_records(tmp_path: Path) -> None:
+    garbage = b"WARC/1.0 said the page\nand went on\n"
+    bodies, rows = read(tmp_path, RECORDS[0] + garbage + RECORDS[1])
+    assert bodies == PAGES[:2]
+    assert rules(rows) == [("UNREADABLE", len(RECORDS[0]), len(garbage))]
+
+
+def test_a_member_without_a_record(tmp_path: Path) -> None:
+    bodies, rows = read(tmp_path, MEMBERS[0] + gzip.compress(b"no record") + MEMBERS[1])
+    assert bodies == PAGES[:2]
+    assert rules(rows) == [("UNREADABLE", len(MEMBERS[0]), len(b"no record"))]
+
+
+@pytest.mark.parametrize("length", [len(http(1)) + 9, len(http(1)) + 700, 10**12, "abc", ""])
+def test_a_length_that_is_too_great_or_none(tmp_path: Path, length: int | str) -> None:
+    wrong = warc(1, Content_Length=str(length))
+    for pack in (lambda r: r, gzip.compress):
+        bodies, rows = read(tmp_path, b"".join(map(pack, (RECORDS[0], wrong, RECORDS[2], RECORDS[3]))))
+        assert bodies == PAGES
+        assert rules(rows) == [("TRUNCATED_RECORD", len(pack(RECORDS[0])), rows[0].length)]
+
+
+def test_a_length_that_is_too_small(tmp_path: Path) -> None:
+    wrong = warc(1, length=len(http(1)) - 100)
+    bodies, rows = read(tmp_path, RECORDS[0] + wrong + RECORDS[2])
+    assert bodies == [PAGES[0], PAGES[1][:-100], PAGES[2]]
+    assert rules(rows) == [("UNREADABLE", len(RECORDS[0]) + len(wrong) - 104, 104)]
+
+
+def test_a_record_larger_than_what_is_held(tmp_path: Path) -> None:
+    large = warc(1, http(1) + b"x" * 300_000)
+    for pack in (lambda r: r, gzip.compress):
+        bodies, rows = read(tmp_path, b"".join(map(pack, (RECORDS[0], large, RECORDS[2]))), max_body_bytes=10_000)
+        assert bodies == [PAGES[0], PAGES[2]]
+        assert rules(rows) == [("TOO_LARGE", len(pack(RECORDS[0])), None)]
+        assert rows[0].url == "http://site.example/1"
+
+
+@pytest.mark.parametrize(
+    ("data", "detail"),
+    [
+        (b"", "an empty file"),
+        (b"<html>a page</html>", "no record of WARC, ARC or WACZ in it"),
+        (gzip.compress(b"<html>a page</html>"), "no record of WARC, ARC or WACZ in it"),
+        (b"\x1f\x8b\x08" * 100, "no record of WARC, ARC or WACZ in it"),
+        (b"PK\x03\x04" + bytes(100), "no record of WARC, ARC or WACZ in it"),
+        (b"site,example)/ 20240301100000 http://site.example/ text/html 200 AAAA 300 0 a.warc.gz\n", None),
+        (b"http://site.example/ 192.0.2.1 20240301100000 text/html\n", None),
+    ],
+)
+def test_what_is_no_archive(tmp_path: Path, data: bytes, detail: str | None) -> None:
+    bodies, rows = read(tmp_path, data)
+    assert bodies == []
+    assert rules(rows) == [("NOT_AN_ARCHIVE", 0, None)]
+    assert detail in (None, rows[0].detail)
+
+
+def test_arc_with_lengths_that_are_wrong(tmp_path: Path) -> None:
+    wrong = arc(1).replace(b"text/html %d\n" % len(http(1)), b"text/html -1\n")
+    bodies, rows = read(tmp_path, ARC_HEAD + arc(0) + wrong + arc(2))
+    assert bodies == PAGES[:3]
+    assert [(row.rule, row.offset) for row in rows] == [("TRUNCATED_RECORD", len(ARC_HEAD + arc(0)))]
+
+
+def test_an_arc_address_with_spaces(tmp_path: Path) -> None:
+    (tmp_path / "archive").write_bytes(ARC_HEAD + arc(1).replace(b"/1 ", b"/a b c ", 1))
+    (response,) = read_archive(str(tmp_path / "archive"))
+    assert isinstance(response, Response)
+    assert response.url == "http://site.example/a%20b%20c"
+
+
+def wacz(entries: dict[str, bytes], compression: int) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as zipped:
+        for name, data in entries.items():
+            zipped.writestr(name, data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_wacz(tmp_path: Path, compression: int) -> None:
+    data = wacz(
+        {
+            "datapackage.json": b"{}",
+            "archive/../../odd\n.warc.gz": b"".join(MEMBERS[:2]),
+            "archive/b.warc": b"".join(RECORDS[2:]),
+            "indexes/index.cdx.gz": gzip.compress(b"index"),
+        },
+        compression,
+    )
+    assert read(tmp_path, data) == (PAGES, [])
+    assert [p.name for p in tmp_path.iterdir()] == ["archive"]
+
+
+def test_a_stored_wacz_has_offsets_in_the_file(tmp_path: Path) -> None:
+    data = wacz({"archive/a.warc.gz": b"".join(MEMBERS)}, zipfile.ZIP_STORED)
+    (tmp_path / "archive").write_bytes(data)
+    assert [item.offset for item in read_archive(str(tmp_path / "archive"))] == [data.find(m) for m in MEMBERS]
+
+
+def test_wacz_without_its_directory(tmp_path: Path) -> None:
+    data = wacz({"archive/a.warc.gz": b"".join(MEMBERS)}, zipfile.ZIP_STORED)
+    end = data.find(MEMBERS[3]) + len(MEMBERS[3])
+    bodies, rows = read(tmp_path, data[: end + 20])
+    assert bodies == PAGES
+    assert rules(rows) == [("UNREADABLE", 0, data.find(MEMBERS[0])), ("UNREADABLE", end, 20)]
+
+
+def test_wacz_whose_entries_overlap(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:
+        zipped.writestr("archive/a.warc.gz", b"".join(MEMBERS))
+        zipped.filelist += [*zipped.filelist] * 50  # one entry, fifty-one times in the directory
+    bodies, rows = read(tmp_path, file.getvalue())
+    assert bodies == PAGES
+    assert {row.rule for row in rows} == {"UNREADABLE"}
+
+
+def test_a_damaged_wacz_entry(tmp_path: Path) -> None:
+    data = bytearray(wacz({"archive/a.warc": RECORDS[0] * 9, "archive/b.warc": RECORDS[1]}, zipfile.ZIP_DEFLATED))
+    data[60:90] = bytes(30)
+    bodies, rows = read(tmp_path, bytes(data))
+    assert bodies[-1] == PAGES[1]
+    assert ("UNREADABLE", 0) in [(row.rule, row.offset) for row in rows]
+
+
+@pytest.mark.parametrize("writer", [Lz4Writer, ZstdWriter])
+def test_damaged_frames_are_passed_over(tmp_path: Path, writer: type) -> None:
+    data = compressed(writer)
+    magic = data[:4]
+    second = data.find(magic, 4)
+    third = data.find(magic, second + 4)
+    bodies, rows = read(tmp_path, data[: second + 60] + data[third:])
+    assert bodies == [PAGES[0], *PAGES[2:]]
+    assert rules(rows) == [("UNREADABLE", second, 60)]
+
+
+def test_a_missing_file_is_a_path_error(tmp_path: Path) -> None:
+    with pytest.raises(PathError, match=r"absent\.warc: cannot be opened: No such file"):
+        next(read_archive(str(tmp_path / "absent.warc")))
+    with pytest.raises(PathError, match="cannot be opened: Is a directory"):
+        next(read_archive(str(tmp_path)))
