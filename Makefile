@@ -1,0 +1,57 @@
+# Weft: `make demo` shows the whole way, `make test` proves it. `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+DATA ?= ../shared/data
+RUN ?= runs/demo
+VENV := .venv
+BIN := $(VENV)/bin
+BENCHES := extract
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check format gate bench clip-sample clean $(BENCHES:%=bench-%)
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.done  ## make .venv with the pinned dependencies
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Weft needs Python 3.11 or newer. On Debian: apt install python3; or name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' || { echo "Python's venv module is missing. On Debian: apt install python3-venv"; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,train,dev]'
+	@touch $@
+
+demo: setup  ## run the whole way on the sample web: archives, shards, a decoder that learns
+	$(BIN)/python -m sample.demo $(RUN)
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: setup  ## run the slow tests too
+	$(BIN)/python -m pytest
+
+check: setup  ## format, lint, types, import floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## put the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+gate: setup  ## measure quality against floors that only rise; DATA=DIR adds pages of the real web
+	$(BIN)/python -m benchmarks.gate $(DATA)
+
+bench: $(BENCHES:%=bench-%)  ## run every benchmark, ours and the peer in turn
+
+$(BENCHES:%=bench-%): bench-%: setup
+	$(BIN)/python -m benchmarks.$* $(DATA)
+
+clip-sample: setup  ## train the sample's small CLIP anew
+	$(BIN)/python -m sample.clip_training sample/clip
+
+clean:  ## remove what make made
+	rm -rf $(VENV) runs build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Measures: ours and the peer, in turn, in one run."""
