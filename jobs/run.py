@@ -50,14 +50,16 @@ def run(
     if not overwrite:
         for step in steps:
             step.check(store, recipe)
-    spark = session.start(recipe, master)
+    running = session.active()
+    spark = running or session.start(recipe, master)
     try:
         if overwrite:
             for step in steps:
                 clear(step, store)
         return {step.name: _show(step, Context(spark, store, recipe, archives)) for step in steps}
     finally:
-        spark.stop()
+        if running is None:
+            spark.stop()
 
 
 def _show(step: Step, context: Context) -> Manifest:

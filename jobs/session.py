@@ -33,6 +33,14 @@ def check_java() -> None:
         raise MissingError(f"{java} is {answer.splitlines()[0] if answer else 'of no known version'}. {_REMEDY}")
 
 
+def active() -> "SparkSession | None":
+    """Return the session of a caller who started one (a notebook, a test), or None."""
+    from pyspark.sql import SparkSession
+
+    session: SparkSession | None = SparkSession.getActiveSession()
+    return session
+
+
 def start(recipe: Recipe, master: str | None = None) -> "SparkSession":
     """Return a Spark session with the settings that a run needs.
 
@@ -42,9 +50,11 @@ def start(recipe: Recipe, master: str | None = None) -> "SparkSession":
     check_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.update(QUIET)
-    from pyspark import SparkConf
+    from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM: its settings are to be seen first
+        SparkContext._ensure_initialized()  # type: ignore[attr-defined]
     conf = SparkConf()
     conf.setMaster(master or conf.get("spark.master") or "local[*]")
     for key, value in _settings(recipe, str(conf.get("spark.master"))).items():

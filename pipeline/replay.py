@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
     server: "Proxy"
 
     def do_GET(self) -> None:
-        capture = self.server.index.find(self.path)
+        capture = self.server.index.find(self.path.encode("latin-1").decode("utf-8", "replace"))
         if capture is None:
             self._say(404, f"not in the archives: {self.path[:2000]}")
             return
@@ -123,14 +123,15 @@ def serve(port: int, warcs: list[str], host: str = "127.0.0.1") -> None:
         raise KeyboardInterrupt
 
     with _open_proxy(port, warcs, host) as proxy:
-        former = signal.signal(signal.SIGTERM, stop)
+        former = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
         try:
             print(f"replaying {len(proxy.index)} responses on http://{host}:{proxy.server_address[1]}", flush=True)
             proxy.serve_forever()
         except KeyboardInterrupt:
             pass
         finally:
-            signal.signal(signal.SIGTERM, former)
+            for name, handler in former.items():
+                signal.signal(name, handler)
 
 
 @contextmanager

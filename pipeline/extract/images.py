@@ -63,17 +63,21 @@ def marked(src: str | None) -> int | None:
 
 
 def absolute(address: str, base: str) -> str | None:
-    """Resolve an address against its base and percent-encode it once; None unless it is a usable http(s) one."""
+    """Resolve an address against its base and percent-encode it once.
+
+    None unless it is a usable http(s) address, and another one than the base itself.
+    """
     address = re.sub(r"[\t\r\n]", "", address.strip())
     if not address or len(address) > MAX_URL_CHARACTERS or address.startswith(("data:", "#", "about:")):
         return None
     try:
-        parts = urlsplit(urljoin(base, address))
+        joined = urljoin(base, address)
+        parts = urlsplit(joined)
         host, port = (parts.hostname or ""), parts.port
         host = host if host.isascii() else host.encode("idna").decode()
     except (ValueError, UnicodeError):
         return None
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not host or joined == base:
         return None
     host = f"[{host}]" if ":" in host else host
     netloc = host if port in (None, {"http": 80, "https": 443}[parts.scheme]) else f"{host}:{port}"
@@ -93,8 +97,8 @@ def _base(tree: HtmlElement, page_url: str) -> str:
 
 def _addresses(element: HtmlElement, base: str) -> Iterator[str]:
     """Yield the usable addresses of an image, the best first."""
-    picture = element.getparent()
-    sources = list(picture.iter("source")) if picture is not None and picture.tag == "picture" else []
+    picture = next(element.iterancestors("picture"), None)  # libxml2 nests <img> in <source>
+    sources = list(picture.iter("source")) if picture is not None else []
     written = [c for e in (element, *sources) for name in _SRCSETS for c in largest(e.get(name))]
     written += [element.get(name) for name in _LAZY if element.get(name)]
     written.append(element.get("src") or "")

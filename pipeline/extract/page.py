@@ -108,6 +108,10 @@ def _block(kind: str, **known: object) -> dict[str, object]:
     return {"kind": kind, **empty, **known}
 
 
+class _TimeUp(BaseException):
+    """Passes through trafilatura, which catches every Exception of its fallbacks."""
+
+
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
     """Raise TimeoutError in the block after so many seconds; only a process's main thread can be interrupted."""
@@ -116,12 +120,14 @@ def _alarm(seconds: float) -> Iterator[None]:
         return
 
     def ring(signum: int, frame: object) -> None:
-        raise TimeoutError(f"took longer than {seconds:g} s")
+        raise _TimeUp
 
     old = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+    except _TimeUp:
+        raise TimeoutError(f"took longer than {seconds:g} s") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)

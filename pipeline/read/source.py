@@ -48,21 +48,24 @@ class Source:
         return self._file
 
     def read(self, size: int = BLOCK_BYTES) -> bytes:
-        if behind := self._file_position - self.position:
-            data = self._last[-behind:][:size]
-            self.position += len(data)
-            return data
         if self._end is not None:
             size = max(0, min(size, self._end - self.position))
+        behind = self._file_position - self.position
+        kept = self._last[-behind:][:size] if behind else b""
+        if len(kept) < size:
+            self._last = kept + self._read_on(size - len(kept))
+            kept = self._last
+            self._file_position = self.position + len(kept)
+        self.position += len(kept)
+        return kept
+
+    def _read_on(self, size: int) -> bytes:
         try:
-            data = self._file.read(size)
+            return self._file.read(size)
         except (zipfile.BadZipFile, zlib.error, EOFError):
             return b""  # a damaged member of a zip ends here: content, not a failure of the machine
         except Exception as error:
             raise PathError(f"{self.name}: cannot be read: {error or type(error).__name__}") from error
-        self.position = self._file_position = self.position + len(data)
-        self._last = data
-        return data
 
     def seek(self, offset: int) -> None:
         if not 0 <= self._file_position - offset <= len(self._last):

@@ -14,7 +14,9 @@ from fastwarc.stream_io import Lz4Reader, ZstdReader
 
 from pipeline.read.source import BLOCK_BYTES, Source
 
-GZIP, LZ4, ZSTANDARD = b"\x1f\x8b\x08", b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd"
+OpenReader = Callable[[Any], Any]
+GZIP = b"\x1f\x8b\x08"
+FRAMED: dict[bytes, OpenReader] = {b"\x04\x22\x4d\x18": Lz4Reader, b"\x28\xb5\x2f\xfd": ZstdReader}
 PADDING = b"\r\n\0"
 PROBE_BYTES = 2 << 10
 FRAME_READ_BYTES = 4 << 10
@@ -41,20 +43,14 @@ class Damage(NamedTuple):
 Pieces = Iterator[Piece | Damage]
 
 
-def is_compressed(magic: bytes) -> bool:
-    """Tell from its first bytes whether an archive is compressed."""
-    return magic.startswith((GZIP, LZ4, ZSTANDARD))
-
-
 def read_pieces(source: Source, start: int) -> Pieces:
-    """Decompress a file from an offset on, in whatever form its first bytes show it to be."""
+    """Decompress a file from an offset on, in whatever form its bytes, not its name, show it to be."""
     source.seek(start)
     probe = source.read(PROBE_BYTES)
-    if probe.startswith(LZ4):
-        return _read_frames(source, start, LZ4, Lz4Reader)
-    if probe.startswith(ZSTANDARD):
-        return _read_frames(source, start, ZSTANDARD, ZstdReader)
-    if probe.startswith(GZIP):
+    for magic, open_reader in FRAMED.items():
+        if probe.startswith(magic) and _is_framed(source, start, magic, open_reader):
+            return _read_frames(source, start, magic, open_reader)
+    if probe.startswith(GZIP) and _inflate_start(probe):
         return _read_gzip(source, start)
     if not RECORD_START.match(probe.lstrip(PADDING)) and _next_member(source, start)[1]:
         return _read_gzip(source, start)  # an archive whose beginning is damaged
@@ -124,7 +120,7 @@ def _next_member(source: Source, position: int) -> tuple[int, bool]:
         while at >= 0:
             if len(block) - at < PROBE_BYTES:
                 block += source.read(BLOCK_BYTES)
-            if _opens_record(block[at : at + PROBE_BYTES]):
+            if RECORD_START.match(_inflate_start(block[at : at + PROBE_BYTES])):
                 return source.position - len(block) + at, True
             at = block.find(GZIP, at + 1)
         data = source.read(BLOCK_BYTES)
@@ -132,12 +128,20 @@ def _next_member(source: Source, position: int) -> tuple[int, bool]:
     return source.position, False
 
 
-def _opens_record(compressed: bytes) -> bool:
-    return bool(RECORD_START.match(b"".join(_salvage(zlib.decompressobj(wbits=31), compressed))))
+def _inflate_start(compressed: bytes) -> bytes:
+    return b"".join(_salvage(zlib.decompressobj(wbits=31), compressed))
 
 
-def _read_frames(source: Source, start: int, magic: bytes, open_reader: Callable[[Any], Any]) -> Pieces:
-    """FastWARC joins frames and, on an error, drops what the same read had decompressed: read that again by the byte."""
+def _is_framed(source: Source, start: int, magic: bytes, open_reader: OpenReader) -> bool:
+    source.seek(start)
+    try:
+        return bool(open_reader(source).read(1))
+    except OSError:
+        return _next_magic(source, start + 1, magic)[1]
+
+
+def _read_frames(source: Source, start: int, magic: bytes, open_reader: OpenReader) -> Pieces:
+    # FastWARC joins frames and, on an error, drops what the same read had decompressed: that is read again by the byte.
     source.seek(start)
     reader, passed, step = open_reader(source), 0, FRAME_READ_BYTES
     while True:
@@ -146,15 +150,18 @@ def _read_frames(source: Source, start: int, magic: bytes, open_reader: Callable
         except OSError as error:
             if step == 1:
                 frame = max(reader.frame_start_position() or 0, start)
-                end = _next_magic(source, frame + 1, magic)
+                end, is_frame = _next_magic(source, frame + 1, magic)
                 yield Damage(frame, end, str(error))
+                if not is_frame:
+                    return
                 start, passed, step = end, 0, FRAME_READ_BYTES
             else:
                 step = 1
             source.seek(start)
             reader = open_reader(source)
-            for at in range(0, passed, FRAME_READ_BYTES):
-                reader.read(min(FRAME_READ_BYTES, passed - at))
+            again = passed
+            while again > 0:
+                again -= len(reader.read(FRAME_READ_BYTES))
             continue
         if not data:
             return
@@ -162,11 +169,12 @@ def _read_frames(source: Source, start: int, magic: bytes, open_reader: Callable
         yield Piece(start, data)
 
 
-def _next_magic(source: Source, position: int, magic: bytes) -> int:
+def _next_magic(source: Source, position: int, magic: bytes) -> tuple[int, bool]:
+    """Return the offset of the next frame, and True; or the file's end, and False."""
     source.seek(position)
     block = b""
     while data := source.read(BLOCK_BYTES):
         block = block[1 - len(magic) :] + data
         if (at := block.find(magic)) >= 0:
-            return source.position - len(block) + at
-    return source.position
+            return source.position - len(block) + at, True
+    return source.position, False
