@@ -104,7 +104,7 @@ def main() -> None:
             floor = floors.get(name, {}).get(measure)
             bad = floor is not None and value < floor
             missed += bad
-            print(f"{name:<15} {measure:<22} {value:.4f}  floor {floor if floor is not None else '-'}{'  MISSED' * bad}")
+            print(f"{name:<15} {measure:<22} {value:.4f}  floor {floor or '-'}{'  MISSED' * bad}")
     unmeasured: list[Any] = sorted(floors.keys() - measured.keys())
     if unmeasured:
         print(f"not measured, no data: {', '.join(unmeasured)}")

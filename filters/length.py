@@ -22,6 +22,6 @@ FILTER = Filter(
 """Reject pages too short to teach.
 
 Reads:   text string, not null.
-Writes:  num_words [runs of anything but white space]; scripts without spaces count few.
+Writes:  num_words, see filters/words.py.
 Rejects: TOO_SHORT when num_words < filters.text.min_words.
 """

@@ -3,7 +3,9 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-WORD = r"[^\s\p{Z}]+"  # runs of anything but white space, by Unicode
+# A run of anything but white space, by Unicode. Scripts that are written without spaces count by the character.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+WORD = rf"[{_UNSPACED}]|[^\s\p{{Z}}{_UNSPACED}]+"
 
 
 def count(texts: pa.Array, pattern: str) -> pa.Array:

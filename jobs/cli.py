@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs, so that training asks for no Spark and statistics for no Java."""
+"""The command line. Each command imports what it needs: training asks for no Spark, statistics for no Java."""
 
 import json
 import sys
@@ -142,6 +142,65 @@ def stats(
     from jobs import stats as statistics
 
     statistics.show(directory, as_json)
+
+
+Data = Annotated[
+    str,
+    typer.Option("--data", "-d", metavar="DIR", help="Output of a run, or its shards folder; a path or an address."),
+]
+
+
+@app.command()
+def tokenizer(
+    data: Data,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="Default: DATA/tokenizer.")
+    ] = None,
+    vocab_size: Annotated[int, typer.Option(help="Pieces at most; a small corpus yields fewer.", min=300)] = 64_007,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a SentencePiece tokenizer on the text of the shards."""
+    from trainer.data.shards import beside
+    from trainer.tokenizer import train as train_tokenizer
+
+    folder = output or beside(data, "tokenizer")
+    made = train_tokenizer(data, folder, vocab_size, overwrite=overwrite)
+    typer.echo(f"{made.vocab_size:,} pieces in {folder}")
+
+
+@app.command()
+def train(
+    data: Data,
+    config: Annotated[
+        str, typer.Option("--config", metavar="NAME|FILE", help="debug, kosmos1_1b6 or a YAML file.")
+    ] = "debug",
+    tokenizer: Annotated[str | None, typer.Option(metavar="DIR", help="Default: DATA/tokenizer.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="Default: DATA/checkpoints.")
+    ] = None,
+    assignments: Assignments = None,
+    overwrite: Overwrite = False,
+    processes: Annotated[int, typer.Option(help="Processes on this machine, one for each GPU.", min=1)] = 1,
+) -> None:
+    """Train a decoder that sees on the shards. A run that was stopped goes on from its newest checkpoint.
+
+    On several machines start `trainer.train` by torchrun yourself: `python -m trainer.train --help`.
+    """
+    from trainer import config as configuration
+    from trainer.data.shards import beside
+    from trainer.train import TERMINATED, report, run
+
+    settings = configuration.load(config, assignments or [])
+    words, folder = tokenizer or beside(data, "tokenizer"), output or beside(data, "checkpoints")
+    if processes == 1:
+        summary = run(settings, data, words, folder, overwrite)
+        report(summary)
+        raise typer.Exit(TERMINATED if summary.terminated else 0)
+    from torch.distributed.run import main as torchrun
+
+    more = [part for assignment in assignments or [] for part in ("--set", assignment)] + ["--overwrite"] * overwrite
+    where = ["--config", config, "--data", data, "--tokenizer", words, "--output", folder]
+    torchrun(["--standalone", f"--nproc-per-node={processes}", "-m", "trainer.train", *where, *more])
 
 
 @app.command()

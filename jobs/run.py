@@ -7,11 +7,10 @@ from pathlib import Path
 if not __package__:  # run as a script: the packages stand beside this file's folder, unless they are installed
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from pipeline.inputs import expand
-
 from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
 from jobs.progress import console, progress
 from jobs.step import Context, Step, clear, run_step
+from pipeline.inputs import expand
 from pipeline.store import Manifest, Store
 from schemas.errors import PathError
 from schemas.recipe import Recipe

@@ -54,7 +54,7 @@ def start(recipe: Recipe, master: str | None = None) -> "SparkSession":
     from pyspark.sql import SparkSession
 
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM: its settings are to be seen first
-        SparkContext._ensure_initialized()  # type: ignore[attr-defined]
+        SparkContext._ensure_initialized()
     conf = SparkConf()
     conf.setMaster(master or conf.get("spark.master") or "local[*]")
     for key, value in _settings(recipe, str(conf.get("spark.master"))).items():

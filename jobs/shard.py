@@ -48,7 +48,9 @@ def _place(context: Context, documents: DataFrame, images: DataFrame) -> tuple[D
     exact, and no single task sorts the corpus. Rank times shards over documents gives shards of equal counts.
     """
     sizes = images.select("image_id", "num_bytes")
-    used = documents.select("key", F.explode(F.expr(_IMAGE_IDS.format(blocks="blocks"))).alias("image_id")).join(sizes, "image_id")
+    used = documents.select("key", F.explode(F.expr(_IMAGE_IDS.format(blocks="blocks"))).alias("image_id")).join(
+        sizes, "image_id"
+    )
     weights = used.groupBy("key").agg(F.sum("num_bytes").alias("image_bytes"))
     orders = map_batches(documents.select("key", "corpus"), shuffle_keys(context.recipe.seed), ORDERED)
     measured = documents.selectExpr(

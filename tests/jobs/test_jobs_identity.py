@@ -26,9 +26,7 @@ def reference(small_web: Web, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return found
 
 
-def test_killed_in_extract_and_in_fetch_on_two_cores(
-    small_web: Web, reference: dict[str, str], tmp_path: Path
-) -> None:
+def test_killed_in_extract_and_in_fetch_on_two_cores(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
     output = tmp_path / "out"
     arguments = run_arguments(small_web, output, "--master", "local[2]")
     committed = output / "pages" / "_commits"

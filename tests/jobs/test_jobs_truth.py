@@ -9,7 +9,7 @@ from conftest import Finished
 from schemas.ids import fraction, image_id
 from schemas.reasons import for_status
 
-PAGE_RULES = {"HTTP_STATUS", "WRONG_LANGUAGE", "TOO_SHORT", "EMOJI", "HASHTAGS", "URLS",
+PAGE_RULES = {"WRONG_LANGUAGE", "TOO_SHORT", "EMOJI", "HASHTAGS", "URLS",
               "DUPLICATE_CAPTURE", "DUPLICATE_URL", "DUPLICATE_TEXT"}  # fmt: skip
 MIN_CAPTION_WORDS = 3
 MAX_IMAGES = 5
@@ -20,7 +20,7 @@ class Expected:
 
     def __init__(self, finished: Finished) -> None:
         self.images = {t["image_url"]: t for t in finished.web.truth("truth-images.jsonl")}
-        self.pages = finished.web.truth("truth.jsonl")
+        self.pages = [t for t in finished.web.truth("truth.jsonl") if t["fate"] != "HTTP_STATUS"]
         self.fetched = {url for page in self.pages for url in self._wanted(page)}
         self.duplicates = self._duplicates()
 
@@ -88,8 +88,11 @@ def place(row: dict[str, Any]) -> tuple[str, str, int]:
     return row["page_id"], row["warc_file"], row["warc_offset"]
 
 
-def test_every_page_was_extracted_and_nothing_else(expected: Expected, pages: dict) -> None:
+def test_every_page_was_extracted_and_nothing_else(finished: Finished, expected: Expected, pages: dict) -> None:
     assert pages.keys() == {capture(t) for t in expected.pages}
+    gone = [t for t in finished.web.truth("truth.jsonl") if t["fate"] == "HTTP_STATUS"]
+    rejected = [r for r in finished.rejections if r["step"] == "extract"]
+    assert {(r["url"], r["rule"]) for r in rejected} == {(t["url"], t["fate"]) for t in gone}
 
 
 def test_pages_hold_their_text_and_images_in_order(expected: Expected, pages: dict) -> None:
@@ -112,7 +115,9 @@ def test_languages_are_recognised(expected: Expected, pages: dict) -> None:
 
 def test_captions_are_every_alt_text_of_a_page(finished: Finished, expected: Expected, pages: dict) -> None:
     written = {
-        (pages[capture(t)]["page_id"], url, " ".join(alt.split())) for t in expected.pages for url, alt, _ in t["captions"]
+        (pages[capture(t)]["page_id"], url, " ".join(alt.split()))
+        for t in expected.pages
+        for url, alt, _ in t["captions"]
     }
     assert {(r["page_id"], r["image_url"], r["caption"]) for r in finished.rows("captions")} == written
 
@@ -199,5 +204,5 @@ def test_no_rejection_is_unaccounted_for(finished: Finished) -> None:
     seen = {r["rule"] for r in finished.rejections}
     checked = PAGE_RULES | {for_status(s) for s in ("http_4xx", "http_5xx", "directive", "not_an_image", "undecodable",
                                                     "too_small", "single_colour")}  # fmt: skip
-    assert seen == checked | {"SHORT_CAPTION", "LOW_CAPTION_SCORE", "DUPLICATE_IMAGE", "REPEATED_IMAGE",
+    assert seen == checked | {"HTTP_STATUS", "SHORT_CAPTION", "LOW_CAPTION_SCORE", "DUPLICATE_IMAGE", "REPEATED_IMAGE",
                               "TOO_MANY_IMAGES", "NOT_INTERSPERSED", "SINGLE_IMAGE"}  # fmt: skip
