@@ -78,11 +78,13 @@ def _settings(recipe: Recipe, master: str) -> dict[str, str]:
     if recipe.fetch.proxy:
         settings["spark.executorEnv.http_proxy"] = recipe.fetch.proxy
     if master.startswith("local"):
+        logging = f"-Dlog4j2.configurationFile={files('jobs') / 'log4j2.properties'}"
         settings |= {
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.memory": "3g",
-            "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={files('jobs') / 'log4j2.properties'}",
+            # Python does the work; Java's second compiler would take as much time again as it saves.
+            "spark.driver.extraJavaOptions": f"{logging} -XX:TieredStopAtLevel=1",
             "spark.sql.shuffle.partitions": "8",
             "spark.ui.enabled": "false",
         }

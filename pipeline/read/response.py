@@ -67,7 +67,7 @@ def read_archive(
             is_archive = True
             yield from _read_record(item, wanted, max_body_bytes)
     if not is_archive:
-        detail = "no record of WARC, ARC or WACZ in it" if passed else "an empty file"
+        detail = "no record of WARC, ARC or WACZ in it" if passed else "nothing in it"
         yield Unreadable(0, None, "NOT_AN_ARCHIVE", detail)
 
 

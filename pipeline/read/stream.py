@@ -143,14 +143,16 @@ def _is_framed(source: Source, start: int, magic: bytes, open_reader: OpenReader
 def _read_frames(source: Source, start: int, magic: bytes, open_reader: OpenReader) -> Pieces:
     # FastWARC joins frames and, on an error, drops what the same read had decompressed: that is read again by the byte.
     source.seek(start)
-    reader, passed, step = open_reader(source), 0, FRAME_READ_BYTES
+    reader, passed, step, num_failures = open_reader(source), 0, FRAME_READ_BYTES, 0
     while True:
         try:
             data = reader.read(step)
         except OSError as error:
             if step == 1:
                 frame = max(reader.frame_start_position() or 0, start)
-                end, is_frame = _next_magic(source, frame + 1, magic)
+                num_failures = num_failures + 1 if passed == 0 else 0
+                # one after another they are no frames: look ever farther on, or a file of mere marks would take days
+                end, is_frame = _next_magic(source, frame + (1 << min(num_failures, 20)), magic)
                 yield Damage(frame, end, str(error))
                 if not is_frame:
                     return
@@ -160,8 +162,8 @@ def _read_frames(source: Source, start: int, magic: bytes, open_reader: OpenRead
             source.seek(start)
             reader = open_reader(source)
             again = passed
-            while again > 0:
-                again -= len(reader.read(FRAME_READ_BYTES))
+            while again > 0 and (data := reader.read(FRAME_READ_BYTES)):
+                again -= len(data)
             continue
         if not data:
             return

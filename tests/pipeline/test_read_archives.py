@@ -232,7 +232,7 @@ def test_a_record_larger_than_what_is_held(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "detail"),
     [
-        (b"", "an empty file"),
+        (b"", "nothing in it"),
         (b"<html>a page</html>", "no record of WARC, ARC or WACZ in it"),
         (gzip.compress(b"<html>a page</html>"), "no record of WARC, ARC or WACZ in it"),
         (b"\x1f\x8b\x08" * 100, "no record of WARC, ARC or WACZ in it"),

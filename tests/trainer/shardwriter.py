@@ -39,7 +39,15 @@ def text_sample(key: str, text: str) -> tuple[str, dict[str, bytes]]:
 
 
 def caption_sample(key: str, caption: str, image: bytes) -> tuple[str, dict[str, bytes]]:
-    fields = {**page(key), "image_id": digest(key), "image_url": "", "sha256": "", "width": 0, "height": 0, "score": 0.0}
+    fields = {
+        **page(key),
+        "image_id": digest(key),
+        "image_url": "",
+        "sha256": "",
+        "width": 0,
+        "height": 0,
+        "score": 0.0,
+    }
     return key, {"jpg": image, "json": json.dumps(fields).encode(), "txt": caption.encode()}
 
 

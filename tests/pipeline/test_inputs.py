@@ -1,0 +1,122 @@
+"""What names of inputs mean: archives, globs, listings; and the one line for each that means nothing."""
+
+import gzip
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from pipeline.inputs import expand
+from schemas.errors import PathError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder with archives at three depths, and stand in it."""
+    for name in ("b.warc.gz", "a.warc.gz", "deep/c.warc", "deep/er/d.warc.gz", "odd[1].warc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        (["b.warc.gz"], ["b.warc.gz"]),
+        (["b.warc.gz", "a.warc.gz", "./b.warc.gz"], ["a.warc.gz", "b.warc.gz"]),
+        (["*.warc.gz", "a.warc.gz"], ["a.warc.gz", "b.warc.gz"]),
+        (["**/*.warc.gz"], ["a.warc.gz", "b.warc.gz", "deep/er/d.warc.gz"]),
+        (["deep/**"], ["deep/c.warc", "deep/er/d.warc.gz"]),
+        (["odd[1].warc"], ["odd[1].warc"]),
+        (["[ab].warc.gz"], ["a.warc.gz", "b.warc.gz"]),
+        ([], []),
+    ],
+)
+def test_local_names(folder: Path, inputs: list[str], expected: list[str]) -> None:
+    assert expand(inputs) == [str(folder / name) for name in expected]
+
+
+def test_a_file_url_is_a_path(folder: Path) -> None:
+    assert expand([f"file://{folder}/a.warc.gz"]) == [str(folder / "a.warc.gz")]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent.warc", "absent.warc: no such file"),
+        ("*.arc", r"\*.arc: no file matches"),
+        ("deep", r"deep: a folder, not an archive; name what is in it, as in 'deep/\*\*/\*.warc.gz'"),
+        ("nowhere://host/a.warc", "nowhere://host/a.warc: Protocol not known"),
+        ("memory://absent/*.warc", "no such file, or none matches"),
+        ("memory://absent/a.warc", "no such file, or none matches"),
+    ],
+)
+def test_what_means_nothing_is_named(folder: Path, name: str, message: str) -> None:
+    with pytest.raises(PathError, match=message):
+        expand(["a.warc.gz", name])
+
+
+LINES = "crawl-data/CRAWL/segments/1/warc/a.warc.gz\ncrawl-data/CRAWL/segments/2/warc/b.warc.gz\n"
+
+
+@pytest.mark.parametrize("name", ["warc.paths", "warc.paths.gz"])
+@pytest.mark.parametrize("place", [".", "crawl-data/CRAWL", "elsewhere"])
+def test_a_local_listing_is_resolved_against_the_folders_above_it(tmp_path: Path, name: str, place: str) -> None:
+    for line in LINES.split():
+        (tmp_path / line).parent.mkdir(parents=True)
+        (tmp_path / line).write_bytes(b"")
+    listing = tmp_path / place / name
+    listing.parent.mkdir(parents=True, exist_ok=True)
+    listing.write_bytes(gzip.compress(LINES.encode()) if name.endswith(".gz") else LINES.encode())
+    assert expand([str(listing)]) == [str(tmp_path / line) for line in LINES.split()]
+
+
+def test_a_listing_with_a_root(tmp_path: Path) -> None:
+    listing = tmp_path / "warc.paths"
+    listing.write_text(LINES)
+    assert expand([str(listing)], root="https://host.example/") == [f"https://host.example/{x}" for x in LINES.split()]
+    (tmp_path / "root/crawl-data/CRAWL/segments/1/warc").mkdir(parents=True)
+    (tmp_path / "root/crawl-data/CRAWL/segments/1/warc/a.warc.gz").write_bytes(b"")
+    with pytest.raises(PathError, match=r"'crawl-data/CRAWL/segments/2/warc/b\.warc\.gz' is neither beside it"):
+        expand([str(listing)], root=str(tmp_path / "root"))
+
+
+@pytest.mark.parametrize(
+    ("listing", "root"),
+    [
+        ("memory://store/crawl-data/CRAWL/warc.paths.gz", "memory://store"),
+        ("memory://store/lists/warc.paths.gz", "memory://store/lists"),
+    ],
+)
+def test_a_remote_listing_is_resolved_against_its_own_root(listing: str, root: str) -> None:
+    with fsspec.open(listing, "wb") as file:
+        file.write(gzip.compress(LINES.encode()))
+    assert expand([listing]) == [f"{root}/{line}" for line in LINES.split()]
+
+
+def test_a_remote_glob() -> None:
+    for name in ("a.warc.gz", "b.warc.gz", "c.txt"):
+        with fsspec.open(f"memory://globbed/{name}", "wb") as file:
+            file.write(b"")
+    assert expand(["memory://globbed/*.warc.gz"]) == ["memory:///globbed/a.warc.gz", "memory:///globbed/b.warc.gz"]
+
+
+def test_whole_addresses_in_a_listing(tmp_path: Path) -> None:
+    (tmp_path / "warc.paths").write_text("s3://bucket/a.warc.gz\n\n  s3://bucket/b.warc.gz  \n")
+    assert expand([str(tmp_path / "warc.paths")]) == ["s3://bucket/a.warc.gz", "s3://bucket/b.warc.gz"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "names no archive"),
+        (b"absent.warc.gz\n", "'absent.warc.gz' is neither beside it nor under a folder above it; give the root"),
+        (gzip.compress(LINES.encode())[:-20], "not a listing of paths"),
+        (b"\xff\xfe\x00", "not a listing of paths"),
+    ],
+)
+def test_bad_listings(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "warc.paths.gz").write_bytes(data)
+    with pytest.raises(PathError, match=message):
+        expand([str(tmp_path / "warc.paths.gz")])

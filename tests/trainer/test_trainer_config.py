@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import RecipeError
+from trainer.config import load, shipped
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_ships_loads(name: str) -> None:
+    assert load(name).name == name
+
+
+def test_kosmos1_has_the_sizes_of_the_paper() -> None:
+    c = load("kosmos1_1b6")
+    assert (c.model.layers, c.model.width, c.model.ffn_width, c.model.heads) == (24, 2048, 8192, 32)
+    assert (c.data.sequence_length, c.data.tokens_per_step, c.vision.latents) == (2048, 1_200_000, 64)
+    assert (c.optimizer.learning_rate, c.optimizer.betas, c.optimizer.warmup_steps) == (2e-4, (0.9, 0.98), 375)
+
+
+def test_overrides_take_yaml_values() -> None:
+    c = load("debug", ["optimizer.learning_rate=1e-4", "vision.model=local-dir:eye", "data.mixture={text: 1}"])
+    assert c.optimizer.learning_rate == 1e-4
+    assert c.vision.model == "local-dir:eye"
+    assert (c.data.mixture.text, c.data.mixture.caption) == (1, 0.5)
+
+
+def test_a_file_loads_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nsteps: 3\nmodel: {layers: 1, width: 8, ffn_width: 8, heads: 1}\n"
+                    "data: {sequence_length: 256, tokens_per_step: 9}\noptimizer: {learning_rate: 1}\n")  # fmt: skip
+    assert load(str(path)).steps == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "said"),
+    [
+        ("debgu", "seed=1", "did you mean 'debug'"),
+        ("debug", "model.layer=3", "unknown key 'model.layer' (did you mean 'layers'?)"),
+        ("debug", "optimizer.learning_rate=-1", "optimizer.learning_rate"),
+        ("debug", "seed", "key=value"),
+        ("debug", "seed.more=1", "seed is a value"),
+        ("debug", "model.heads=3", "model.width 128 must be a multiple"),
+        ("debug", "vision.latents=200", "data.sequence_length must be at least 408"),
+        ("debug", "data.mixture={text: 0, caption: 0, interleaved: 0}", "data.mixture must give some corpus"),
+        ("debug", "name=[", "not YAML"),
+    ],
+)
+def test_a_bad_key_is_named_in_one_line(name: str, override: str, said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(name, [override])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

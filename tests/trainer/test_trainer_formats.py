@@ -1,0 +1,51 @@
+import numpy as np
+
+from trainer import formats
+from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, Tokenizer
+
+
+def bits(mask: np.ndarray) -> str:
+    return "".join("01"[int(b)] for b in mask)
+
+
+def test_text(words: Tokenizer) -> None:
+    d = formats.text(words, "A disc.")
+    n = len(words.encode("A disc."))
+    assert d.tokens_L.tolist() == [BOS, *words.encode("A disc."), EOS]
+    assert bits(d.loss_L) == "0" + "1" * (n + 1)
+    assert not d.slots_L.any()
+    assert d.images == ()
+
+
+def test_the_loss_of_a_caption_starts_with_what_the_image_s_end_predicts(words: Tokenizer) -> None:
+    d = formats.caption(words, "a disc", "jpg", num_slots=3, max_tokens=64)
+    n = len(words.encode("a disc"))
+    assert d.tokens_L.tolist() == [BOS, IMAGE, PAD, PAD, PAD, END_IMAGE, *words.encode("a disc"), EOS]
+    assert bits(d.slots_L) == "001110" + "0" * (n + 1)
+    assert bits(d.loss_L) == "000000" + "1" * (n + 1)
+    assert not d.cuts_L.any()
+    assert d.images == ("jpg",)
+
+
+def test_a_long_caption_loses_its_end(words: Tokenizer) -> None:
+    d = formats.caption(words, "a disc " * 50, "jpg", num_slots=3, max_tokens=20)
+    assert len(d.tokens_L) == 20
+    assert d.tokens_L[5] == END_IMAGE
+
+
+def test_interleaved_predicts_every_token_but_the_slots(words: Tokenizer) -> None:
+    image, a, b, c = (
+        {"kind": kind, "text": text, "image": name}
+        for kind, text, name in (("image", "", "0.jpg"), ("text", "A.", ""), ("text", "B.", ""), ("image", "", "1.jpg"))
+    )
+    d = formats.interleaved(words, [image, a, b, c], num_slots=2)  # type: ignore[list-item]
+    text = words.encode("A.\nB.").tolist()
+    picture = [IMAGE, PAD, PAD, END_IMAGE]
+    assert d.tokens_L.tolist() == [BOS, *picture, *text, *picture, EOS]
+    assert (d.tokens_L == PAD).tolist() == d.slots_L.tolist()
+    assert d.loss_L.tolist() == [t != BOS and t != PAD for t in d.tokens_L]
+    assert d.images == ("0.jpg", "1.jpg")
+    second = 5 + len(text)
+    assert d.cuts_L[second]  # before the second image, which is not parted from what follows it
+    assert not d.cuts_L[second + 1 :].any()
+    assert not d.cuts_L[:6].any()  # nor is <s> left alone, nor the first image parted from its text

@@ -1,0 +1,197 @@
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+
+from schemas.errors import MissingError
+from trainer.config import Model, TrainConfig, load
+from trainer.data.packing import IGNORED
+from trainer.model.attention import positions_in_stretch, stretch_mask
+from trainer.model.decoder import Decoder
+from trainer.model.kosmos import Kosmos
+from trainer.model.loss import CHUNK, cross_entropy_sum
+from trainer.model.positions import XPos, sinusoids
+
+Config = Callable[..., TrainConfig]
+
+
+def xpos_product(q: list[float], k: list[float], n: int, m: int) -> float:
+    """Compute a product of query n and key m by complex numbers, from the formulas alone."""
+    width = len(q)
+    total = 0.0
+    for i in range(width // 2):
+        theta = 10_000 ** (-2 * i / width)
+        zeta = (2 * i + 0.4 * width) / (1.4 * width)
+        query, key = complex(q[2 * i], q[2 * i + 1]), complex(k[2 * i], k[2 * i + 1])
+        turn = complex(math.cos((n - m) * theta), math.sin((n - m) * theta))
+        total += (query * turn * key.conjugate()).real * zeta ** ((n - m) / 512)
+    return total
+
+
+@pytest.mark.parametrize(("n", "m"), [(0, 0), (5, 3), (63, 0), (40, 39)])
+def test_xpos_follows_its_formulas(n: int, m: int) -> None:
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 16)
+    xpos = XPos(torch.arange(64).unsqueeze(0), head_width=16)
+    turned_q, turned_k = xpos.queries(q.expand(1, 1, 64, 16)), xpos.keys(k.expand(1, 1, 64, 16))
+    product = float(turned_q[0, 0, n] @ turned_k[0, 0, m])
+    assert product == pytest.approx(xpos_product(q.tolist(), k.tolist(), n, m), abs=1e-5)
+
+
+def test_xpos_depends_on_distance_alone() -> None:
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 1, 1, 32, 16)
+    here, there = XPos(torch.arange(32)[None], 16), XPos(torch.arange(32)[None] + 1000, 16)
+    products = [x.queries(q) @ x.keys(k).mT for x in (here, there)]
+    torch.testing.assert_close(products[0], products[1], rtol=1e-4, atol=1e-4)
+    assert here.queries(q.bfloat16()).dtype == torch.bfloat16
+
+
+def test_sinusoids_follow_fairseq() -> None:
+    table = sinusoids(torch.arange(4)[None], 8)[0]
+    expected = [2 / 10_000 ** (i / 3) for i in range(4)]  # the first position counts as 2
+    assert table[0].tolist() == pytest.approx([*map(math.sin, expected), *map(math.cos, expected)], abs=1e-6)
+
+
+def test_positions_and_sight_stay_in_their_stretch() -> None:
+    stretches = torch.tensor([[1, 1, 2, 2, 2, 0]])
+    assert positions_in_stretch(stretches).tolist() == [[0, 1, 0, 1, 2, 0]]
+    expected = [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0],
+                [0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1]]  # fmt: skip
+    assert stretch_mask(stretches)[0, 0].int().tolist() == expected
+
+
+def test_initialisation_scales_by_magneto() -> None:
+    torch.manual_seed(0)
+    decoder = Decoder(Model(layers=12, width=256, ffn_width=1024, heads=4))
+    gain = math.sqrt(math.log(24))
+    block = decoder.blocks[0]
+    xavier = {
+        name: math.sqrt(2 / sum(m.weight.shape)) for name, m in block.named_modules() if hasattr(m, "in_features")
+    }
+    assert len(xavier) == 6
+    for name, std in xavier.items():
+        scale = 1 if name in ("attention.q_proj", "attention.k_proj") else gain
+        linear = block.get_submodule(name)
+        assert linear.weight.std().item() == pytest.approx(scale * std, rel=0.02), name
+        assert not linear.bias.any()
+
+
+def test_the_paper_s_sizes_give_the_paper_s_parameters() -> None:
+    config = load("kosmos1_1b6").model
+    with torch.device("meta"):
+        num_decoder = sum(p.numel() for p in Decoder(config).parameters()) + 64_128 * config.width
+    assert num_decoder == pytest.approx(1.3e9, rel=0.05)
+
+
+def test_chunked_loss_is_the_plain_loss() -> None:
+    torch.manual_seed(0)
+    x, embedding = torch.randn(CHUNK + 100, 8, requires_grad=True), torch.randn(50, 8, requires_grad=True)
+    targets = torch.randint(50, (CHUNK + 100,))
+    targets[::3] = IGNORED
+    chunked = cross_entropy_sum(x, embedding, targets, IGNORED)
+    plain = F.cross_entropy(x @ embedding.T, targets, ignore_index=IGNORED, reduction="sum")
+    torch.testing.assert_close(chunked, plain)
+    for a, b in zip(*(torch.autograd.grad(loss, (x, embedding)) for loss in (chunked, plain)), strict=True):
+        torch.testing.assert_close(a, b)
+    nothing = cross_entropy_sum(x, embedding, torch.full_like(targets, IGNORED), IGNORED)
+    assert nothing == 0
+    assert not torch.autograd.grad(nothing, x)[0].any()
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Config) -> Kosmos:
+    torch.manual_seed(0)
+    return Kosmos(tiny(), vocab_size=100)
+
+
+def document(seed: int, length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return tokens, slots and one image of a document that opens with an image of two slots."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(6, 100, (length,), generator=generator)
+    slots = torch.zeros(length, dtype=torch.bool)
+    slots[2:4] = True
+    return tokens, slots, torch.randn(1, 3, 32, 32, generator=generator)
+
+
+def packed(*documents: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    tokens, slots, pixels = (torch.cat(parts) for parts in zip(*documents, strict=True))
+    stretches = torch.cat([torch.full((len(d[0]),), i + 1) for i, d in enumerate(documents)])
+    return tokens[None], slots[None], stretches[None], pixels
+
+
+@pytest.mark.parametrize("positions", ["xpos", "sinusoidal"])
+def test_a_packed_row_is_as_good_as_its_documents(tiny: Config, positions: str) -> None:
+    torch.manual_seed(0)
+    model = Kosmos(tiny(f"model.positions={positions}"), vocab_size=100)
+    a, b, other = document(1, 12), document(2, 20), document(3, 12)
+    with torch.no_grad():
+        together = model(*packed(a, b))[0]
+        torch.testing.assert_close(together[:12], model(*packed(a))[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together[12:], model(*packed(b))[0], rtol=1e-4, atol=1e-5)
+        assert torch.equal(model(*packed(other, b))[0, 12:], together[12:])
+        targets = together.argmin(-1)
+        summed = sum(model(*packed(d), t[None]) for d, t in ((a, targets[:12]), (b, targets[12:])))
+        torch.testing.assert_close(model(*packed(a, b), targets[None]), summed)
+
+
+def test_words_see_the_image_before_them_and_none_after(model: Kosmos) -> None:
+    tokens, slots, pixels = document(1, 12)
+    with torch.no_grad():
+        one, two = (model(*packed((tokens, slots, p)))[0] for p in (pixels, pixels + 1))
+    assert torch.equal(one[:2], two[:2])
+    assert all(not torch.allclose(a, b) for a, b in zip(one[2:], two[2:], strict=True))
+
+
+def test_an_image_that_no_slot_takes_runs_with_a_gradient_of_zero(model: Kosmos) -> None:
+    tokens, slots, pixels = document(1, 12)
+    arguments = (tokens[None], torch.zeros_like(slots)[None], torch.ones(1, 12, dtype=torch.int64))
+    model.zero_grad()
+    model(*arguments, pixels, tokens[None]).backward()
+    eye = [*model.vision.parameters(), *model.resampler.parameters()]
+    assert all(p.grad is not None and not p.grad.any() for p in eye)
+    with torch.no_grad():
+        assert torch.equal(model(*arguments, pixels), model(*arguments, 0 * pixels))
+
+
+def test_only_the_last_layers_of_a_frozen_eye_learn(tiny: Config, tmp_path: Path) -> None:
+    model = Kosmos(tiny("vision.trainable_layers=1"), vocab_size=100)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 0.1)
+    before = {name: p.detach().clone() for name, p in model.vision.named_parameters()}
+    tokens, slots, pixels = document(1, 12)
+    model(*packed((tokens, slots, pixels)), tokens[None]).backward()
+    optimizer.step()
+    moved = {name for name, p in model.vision.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {n for n in before if n.startswith(("tower.transformer.resblocks.1.", "tower.ln_post."))}
+
+
+def test_a_pretrained_eye_loads_from_a_folder_with_its_own_preprocessing(tiny: Config, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    cfg = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 48, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16},
+        "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
+    }
+    clip = open_clip.CLIP(**cfg)
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    (tmp_path / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": cfg, "preprocess_cfg": {"size": 48, "mean": mean, "std": std}})
+    )
+    torch.save(clip.state_dict(), tmp_path / "open_clip_pytorch_model.bin")
+    vision = Kosmos(tiny(f"vision.model=local-dir:{tmp_path}"), vocab_size=100).vision
+    assert torch.equal(vision.tower.conv1.weight, clip.visual.conv1.weight)
+    assert (vision.preprocess.size, tuple(vision.preprocess.mean), tuple(vision.preprocess.std)) == (
+        (48, 48),
+        mean,
+        std,
+    )
+    features = vision(torch.randn(3, 3, 48, 48))
+    assert features.shape == (3, 1 + 9, 32)
+    torch.testing.assert_close(features.norm(dim=-1), torch.ones(3, 10))
+    with pytest.raises(MissingError, match="nowhere"):
+        Kosmos(tiny("vision.model=local-dir:nowhere"), vocab_size=100)

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shardwriter import text_sample, write_shards
+
+from schemas.errors import IntegrityError, PathError, RecipeError, WeftError
+from trainer import tokenizer
+from trainer.tokenizer import SPECIAL, Tokenizer
+
+
+def test_training_twice_gives_the_same_bytes(data: Path, tmp_path: Path, words: Tokenizer) -> None:
+    assert tokenizer.train(str(data), str(tmp_path), vocab_size=500).model == words.model
+    assert words.vocab_size == 500
+
+
+@given(st.text().filter(lambda t: "▁" not in t))  # SentencePiece writes spaces with this sign
+def test_decoding_returns_what_was_encoded(words: Tokenizer, text: str) -> None:
+    text = text.encode("utf-8", "ignore").decode()  # no lone surrogates
+    assert words.decode(words.encode(text)) == text
+
+
+@pytest.mark.parametrize("piece", SPECIAL)
+def test_no_text_is_encoded_to_a_special_token(words: Tokenizer, piece: str) -> None:
+    tokens = words.encode(f"{piece} a {piece}{piece}")
+    assert not set(tokens.tolist()) & set(SPECIAL.values())
+    assert words.decode(tokens) == f"{piece} a {piece}{piece}"
+
+
+def test_sentences_start_after_their_marks(words: Tokenizer) -> None:
+    text = "One is 3.5 here. Two? Three! Four\nfive"
+    tokens = words.encode(text)
+    starts = [*np.flatnonzero(words.sentence_starts(tokens)), len(tokens)]
+    ends = [words.decode(tokens[:n]) for n in starts]
+    assert ends == [
+        "One is 3.5 here.",
+        "One is 3.5 here. Two?",
+        "One is 3.5 here. Two? Three!",
+        "One is 3.5 here. Two? Three! Four\n",
+        text,
+    ]
+
+
+def test_a_vocabulary_beyond_the_text_is_smaller(tmp_path: Path) -> None:
+    write_shards(tmp_path / "shards", {"text": [text_sample("a", "one two three")]})
+    assert tokenizer.train(str(tmp_path), str(tmp_path / "tokenizer"), 64_007).vocab_size < 400
+
+
+def test_a_vocabulary_below_the_bytes_is_an_error(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeftError, match="a vocabulary of 100 is too small"):
+        tokenizer.train(str(data), str(tmp_path), 100)
+
+
+def test_shards_without_text_are_an_error(tmp_path: Path) -> None:
+    write_shards(tmp_path, {"text": [text_sample("a", " ")]})
+    with pytest.raises(WeftError, match="hold no text"):
+        tokenizer.train(str(tmp_path), str(tmp_path / "tokenizer"))
+
+
+def test_another_tokenizer_is_not_overwritten_unasked(data: Path, tmp_path: Path) -> None:
+    first = tokenizer.train(str(data), str(tmp_path), 400)
+    assert tokenizer.train(str(data), str(tmp_path), 400) == first
+    with pytest.raises(RecipeError, match="vocab_size 400 there, 350 here"):
+        tokenizer.train(str(data), str(tmp_path), 350)
+    assert tokenizer.train(str(data), str(tmp_path), 350, overwrite=True).vocab_size == 350
+
+
+def test_loading_refuses_what_is_missing_or_changed(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(PathError, match="weft tokenizer"):
+        tokenizer.load(str(tmp_path))
+    tokenizer.copy(str(data / "tokenizer"), str(tmp_path))
+    (tmp_path / "tokenizer.model").write_bytes(b"x")
+    with pytest.raises(IntegrityError):
+        tokenizer.load(str(tmp_path))

@@ -1,0 +1,208 @@
+"""The trainer's configuration: every choice of a training run, validated, with `--set key=value` on top."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.errors import RecipeError
+
+_SHIPPED = Path(__file__).parent / "configs"
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(Section):
+    """The decoder."""
+
+    layers: int = Field(gt=0, description="decoder blocks")
+    width: int = Field(gt=0, description="width of the residual stream")
+    ffn_width: int = Field(gt=0, description="width between the two matrices of a feed-forward block")
+    heads: int = Field(gt=0, description="attention heads, of the resampler too")
+    dropout: Fraction = Field(0.0, description="on embeddings, attention weights and every residual branch")
+    positions: Literal["xpos", "sinusoidal"] = Field("xpos", description="sinusoidal also scales embeddings by √width")
+    initialisation: Literal["xavier", "linear"] = Field(
+        "xavier", description="base of the Magneto initialisation: the paper's, or PyTorch's default for Linear"
+    )
+    vocabulary_multiple: int = Field(128, gt=0, description="the embedding is padded to a multiple of this many rows")
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "Model":
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"model.width {self.width} must be a multiple of 2 × heads ({2 * self.heads}): xPos turns pairs"
+            )
+        return self
+
+
+class Tower(Section):
+    """A vision transformer made anew, for runs without a pretrained one."""
+
+    image_size: int = Field(64, gt=0, description="side of the square that an image is cut to [pixels]")
+    patch_size: int = Field(16, gt=0, description="side of a patch [pixels]")
+    width: int = Field(128, gt=0, description="width of its features")
+    layers: int = Field(2, gt=0, description="blocks")
+    heads: int = Field(4, gt=0, description="attention heads")
+
+
+class Vision(Section):
+    """The eye: a CLIP vision transformer and the resampler behind it."""
+
+    model: str | None = Field(None, description="open_clip model name, or local-dir:PATH; null: `tower`, made anew")
+    pretrained: str | None = Field(None, description="open_clip tag (fetched from a hub) or path of a checkpoint")
+    tower: Tower = Tower()
+    trainable_layers: int | None = Field(1, ge=0, description="last blocks of the tower that learn; null: all of it")
+    latents: int = Field(64, gt=0, description="embeddings that stand for one image in the decoder")
+
+
+class Mixture(Section):
+    """Shares of each step's tokens (not samples); they are normalised over the corpora that the shards hold."""
+
+    text: float = Field(0.5, ge=0)
+    caption: float = Field(0.5, ge=0)
+    interleaved: float = Field(0.2, ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_read(self) -> "Mixture":
+        if not self.text + self.caption + self.interleaved:
+            raise ValueError("data.mixture must give some corpus a share above 0")
+        return self
+
+
+class Data(Section):
+    """What a step reads."""
+
+    sequence_length: int = Field(gt=0, description="tokens of a row, image embeddings included")
+    tokens_per_step: int = Field(gt=0, description="tokens of a step over all processes, padding not counted")
+    mixture: Mixture = Mixture()
+    rows_per_micro_step: int = Field(1, gt=0, description="rows that one process puts through the model at a time")
+    streams: int = Field(64, gt=0, description="virtual streams of a corpus, whatever the number of processes")
+
+
+class Optimizer(Section):
+    """AdamW, warmed up and then decayed linearly to 0."""
+
+    learning_rate: float = Field(gt=0)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    eps: float = Field(1e-6, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    clip_norm: float = Field(2.0, gt=0, description="largest norm of a step's gradient")
+    warmup_steps: int = Field(375, ge=0)
+
+
+class Checkpoint(Section):
+    every_steps: int = Field(1000, gt=0, description="steps between checkpoints; the last step is always saved")
+    keep: int = Field(3, gt=0, description="newest checkpoints that stay")
+
+
+class TrainConfig(Section):
+    """A whole configuration. It is saved with every checkpoint."""
+
+    name: str = Field(description="what the configuration is called")
+    about: str = Field("", description="one line: what it is for")
+    seed: int = Field(0, ge=0, description="seed of the weights, the dropout and the order of the data")
+    steps: int = Field(gt=0, description="optimizer steps")
+    cpu_threads: int | None = Field(None, gt=0, description="threads of a process on a CPU; null: PyTorch's choice")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="of parameters in use; masters and sums are fp32")
+    model: Model
+    vision: Vision = Vision()
+    data: Data
+    optimizer: Optimizer
+    checkpoint: Checkpoint = Checkpoint()
+
+    @model_validator(mode="after")
+    def _an_image_fits_a_row(self) -> "TrainConfig":
+        least = 2 * (self.vision.latents + 4)  # an image, its two tokens and a few words, twice
+        if self.data.sequence_length < least:
+            raise ValueError(f"data.sequence_length must be at least {least} to hold images of {self.vision.latents}")
+        return self
+
+
+def shipped() -> list[str]:
+    """Return the names of the configurations that ship with the trainer."""
+    return sorted(file.stem for file in _SHIPPED.glob("*.yaml"))
+
+
+def load(name_or_path: str, overrides: list[str] | tuple[str, ...] = ()) -> TrainConfig:
+    """Load a shipped configuration by name, or any by path, and lay `key=value` overrides on it.
+
+    Raises: RecipeError that names the configuration or key which is unknown, or the value which is impossible.
+    """
+    path = _SHIPPED / f"{name_or_path}.yaml" if name_or_path in shipped() else Path(name_or_path)
+    if not path.is_file():
+        raise RecipeError(
+            f"no configuration named {name_or_path!r}{_suggest(name_or_path, shipped())}; "
+            f"give the path of a YAML file or one of: {', '.join(shipped())}"
+        )
+    values = _parse(path.read_text(encoding="utf-8"), name_or_path)
+    if not isinstance(values, dict):
+        raise RecipeError(f"{name_or_path} must hold keys and values, as `name: debug`")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{name_or_path}: {'; '.join(_explain(e) for e in error.errors())}") from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set takes key=value, as optimizer.learning_rate=1e-3; got {override!r}")
+    *path, last = key.split(".")
+    for part in path:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"--set {key}: {part} is a value, not a section")
+    value = _parse(text, f"--set {key}")
+    values[last] = float(value) if isinstance(value, str) and _is_number(value) else value
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether YAML 1.1 read a number as a string: it wants a point before the exponent, people write 1e-3."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _explain(error: Any) -> str:
+    """Put one of pydantic's errors into a line that names the key."""
+    key, message = ".".join(map(str, error["loc"])), str(error["msg"])
+    if error["type"] == "extra_forbidden":
+        *path, name = map(str, error["loc"])
+        return f"unknown key {key!r}{_suggest(name, _keys(path))}"
+    if error["type"] == "missing":
+        return f"key {key!r} is missing"
+    if error["type"] == "value_error":  # one of the checks above, which names what it saw
+        return message.removeprefix("Value error, ")
+    return f"{key}: {message}, got {error['input']!r}"
+
+
+def _keys(path: list[str]) -> list[str]:
+    """Return the keys of the section at `path`."""
+    section: type[BaseModel] = TrainConfig
+    for part in path:
+        section = section.model_fields[part].annotation  # type: ignore[assignment]
+    return list(section.model_fields)
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,100 @@
+"""The three input formats of Kosmos-1 (arXiv 2302.14045, section 2.1), as token arrays with masks.
+
+    text         <s> document </s>
+    caption      <s> <image> E </image> caption </s>
+    interleaved  <s> <image> E </image> text <image> E </image> text </s>
+
+E are slots, one for each embedding of an image: they hold no token and are never predicted. In a caption nothing is
+predicted before the words, so the loss starts with what `</image>` predicts.
+"""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.shards import Block
+from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, Tokenizer
+
+Tokens = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A sample as the decoder reads it; L tokens."""
+
+    tokens_L: Tokens
+    """Token ids; slots hold <pad>."""
+    slots_L: Mask
+    """True where an image embedding stands."""
+    loss_L: Mask
+    """True where the token is one to predict."""
+    cuts_L: Mask
+    """True where a row may end before this token: at a sentence, or before an image."""
+    images: tuple[str, ...]
+    """Members of the sample, in the order of their slots."""
+
+
+def text(tokenizer: Tokenizer, words: str) -> Document:
+    """Format a text."""
+    return _join([_token(BOS), _words(tokenizer, words), _token(EOS)])
+
+
+def caption(tokenizer: Tokenizer, words: str, image: str, num_slots: int, max_tokens: int) -> Document:
+    """Format an image with its caption. It is never cut in two, so words beyond `max_tokens` are left out."""
+    before = _join([_token(BOS), _image(image, num_slots)])
+    silent = Document(before.tokens_L, before.slots_L, np.zeros_like(before.loss_L), before.cuts_L, before.images)
+    whole = _join([silent, _words(tokenizer, words), _token(EOS)])
+    return Document(
+        whole.tokens_L[:max_tokens],
+        whole.slots_L[:max_tokens],
+        whole.loss_L[:max_tokens],
+        np.zeros_like(whole.cuts_L[:max_tokens]),
+        whole.images,
+    )
+
+
+def interleaved(tokenizer: Tokenizer, blocks: list[Block], num_slots: int) -> Document:
+    """Format a document of text and images. Neighbouring blocks of text are joined by a line break."""
+    parts = [_token(BOS)]
+    for kind, group in groupby(blocks, key=lambda block: block["kind"]):
+        if kind == "image":
+            parts += [_image(block["image"], num_slots) for block in group]
+        else:
+            parts.append(_words(tokenizer, "\n".join(block["text"] for block in group)))
+    document = _join([*parts, _token(EOS)])
+    document.cuts_L[1] = False  # <s> is not left behind alone
+    return document
+
+
+def _token(token: int) -> Document:
+    """Return one special token; all but <s>, which nothing precedes, are to predict."""
+    no = np.zeros(1, np.bool_)
+    return Document(np.array([token], np.int32), no, np.array([token != BOS]), no, ())
+
+
+def _words(tokenizer: Tokenizer, words: str) -> Document:
+    tokens = tokenizer.encode(words)
+    no = np.zeros(len(tokens), np.bool_)
+    return Document(tokens, no, ~no, tokenizer.sentence_starts(tokens), ())
+
+
+def _image(member: str, num_slots: int) -> Document:
+    tokens = np.array([IMAGE, *[PAD] * num_slots, END_IMAGE], np.int32)
+    slots = np.zeros(len(tokens), np.bool_)
+    slots[1:-1] = True
+    cuts = np.zeros(len(tokens), np.bool_)
+    cuts[0] = True
+    return Document(tokens, slots, ~slots, cuts, (member,))
+
+
+def _join(parts: list[Document]) -> Document:
+    return Document(
+        np.concatenate([p.tokens_L for p in parts]),
+        np.concatenate([p.slots_L for p in parts]),
+        np.concatenate([p.loss_L for p in parts]),
+        np.concatenate([p.cuts_L for p in parts]),
+        tuple(image for p in parts for image in p.images),
+    )

@@ -1,0 +1,55 @@
+"""The eye: a CLIP vision transformer through open_clip, all of whose tokens are used.
+
+Letters: I images, C channels, H and W pixels, S tokens of an image (the class token and the patches), V their width.
+Pixels come as float32 or bf16, normalised by `preprocess`; features leave in the same dtype with an L2 norm of 1.
+"""
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.transform import PreprocessCfg
+from open_clip.transformer import VisionTransformer
+from torch import nn
+
+from schemas.errors import MissingError, RecipeError
+from trainer.config import Vision as VisionConfig
+
+
+class Vision(nn.Module):
+    """Patch tokens after the last LayerNorm, normalised; only the last `trainable_layers` blocks learn."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.tower, self.preprocess = _tower(config)
+        self.tower.pool_type = "none"  # every token leaves, not the class token alone
+        self.tower.proj = None  # leads into CLIP's joint space, which nobody asks for here
+        self.width = self.tower.ln_post.normalized_shape[0]
+        if config.trainable_layers is not None:
+            self.tower.requires_grad_(False)
+            blocks = list(self.tower.transformer.resblocks)
+            for block in blocks[len(blocks) - min(config.trainable_layers, len(blocks)) :]:
+                block.requires_grad_(True)
+            self.tower.ln_post.requires_grad_(config.trainable_layers > 0)
+
+    def forward(self, pixels_ICHW: torch.Tensor) -> torch.Tensor:
+        """Return the features (I, S, V) of images."""
+        return F.normalize(self.tower(pixels_ICHW), dim=-1)
+
+
+def _tower(config: VisionConfig) -> tuple[VisionTransformer, PreprocessCfg]:
+    """Make or load the vision transformer, and say how its images are prepared.
+
+    Raises: RecipeError when open_clip does not know the model or it is no vision transformer; MissingError when its
+        weights cannot be had.
+    """
+    if config.model is None:
+        t = config.tower
+        tower = VisionTransformer(t.image_size, t.patch_size, t.width, t.layers, t.heads, mlp_ratio=4.0)
+        return tower, PreprocessCfg(size=t.image_size)
+    try:
+        model = open_clip.create_model(config.model, config.pretrained)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise MissingError(f"vision.model {config.model}: {error}") from error
+    if not isinstance(model.visual, VisionTransformer):
+        raise RecipeError(f"vision.model {config.model} is no vision transformer; name one, as ViT-L-14-quickgelu")
+    return model.visual, PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
