@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCHES := extract
 
+# Every Spark worker imports torch: let Python keep what it compiles.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check format gate bench clip-sample clean $(BENCHES:%=bench-%)
 

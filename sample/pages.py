@@ -94,6 +94,9 @@ LAYOUTS: dict[str, Callable[[Page], str]] = {
 }
 
 
+WITH_FIGURES = frozenset({"article", "product", "news"})  # the others have no place for a caption
+
+
 def _paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sample.captions import caption
+from sample.pages import WITH_FIGURES
 from sample.pictures import NOTHING_DRAWN, Picture
 from sample.plan import Block, Page
 
@@ -22,7 +23,7 @@ def page_truth(page: Page, warc_file: str) -> dict[str, Any]:
         "document_rule": page.document_rule,
         "coin": page.fate == "interleaved" and page.num_surviving_images == 1,
         "paragraphs": page.paragraphs,
-        "blocks": [_block(block) for block in page.blocks],
+        "blocks": [_block(block, page.layout in WITH_FIGURES) for block in page.blocks],
         "captions": list(dict.fromkeys((p.picture.url, p.alt, p.matches) for p in page.shown)),
     }
 
@@ -40,7 +41,7 @@ def image_truth(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _block(block: Block) -> dict[str, str]:
+def _block(block: Block, in_figure: bool) -> dict[str, str]:
     if isinstance(block, str):
         return {"text": block}
-    return {"image": block.picture.url, "alt": block.alt, "caption": block.caption}
+    return {"image": block.picture.url, "alt": block.alt, "caption": block.caption if in_figure else ""}
