@@ -36,7 +36,7 @@ def work(context: Context) -> Outcome:
         listed.write.mode("overwrite").parquet(store.url(folder, "urls"))
     files = list(known)
     if spark.read.parquet(store.url(folder, "urls")).limit(1).count():
-        parts = download(store, folder, context.recipe.fetch)
+        parts = download(spark, store, folder, context.recipe.fetch)
         raw = spark.read.schema(spark_schema(DOWNLOADED)).parquet(*(store.url(p) for p in parts))
         images = map_batches(raw, decode_images(context.recipe.decode), IMAGES.schema)
         files += context.write(images, IMAGES, f"images/{batch}")

@@ -50,7 +50,7 @@ def run(
         for step in steps:
             step.check(store, recipe)
     running = session.active()
-    spark = running or session.start(recipe, master)
+    spark = running or session.start(master)
     try:
         if overwrite:
             for step in steps:

@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.errors import MissingError
-from schemas.recipe import Recipe
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MIN_JAVA = 17
-# Libraries below img2dataset ask the network for newer versions of themselves, or want an account, unless told not to.
-QUIET = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "WANDB_SILENT": "true"}
 _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
 
 
@@ -41,7 +38,7 @@ def active() -> "SparkSession | None":
     return session
 
 
-def start(recipe: Recipe, master: str | None = None) -> "SparkSession":
+def start(master: str | None = None) -> "SparkSession":
     """Return a Spark session with the settings that a run needs.
 
     What spark-submit or spark-defaults.conf set stays. Without any master it is `local[*]`.
@@ -49,7 +46,6 @@ def start(recipe: Recipe, master: str | None = None) -> "SparkSession":
     """
     check_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.update(QUIET)
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
@@ -57,13 +53,13 @@ def start(recipe: Recipe, master: str | None = None) -> "SparkSession":
         SparkContext._ensure_initialized()
     conf = SparkConf()
     conf.setMaster(master or conf.get("spark.master") or "local[*]")
-    for key, value in _settings(recipe, str(conf.get("spark.master"))).items():
+    for key, value in _settings(str(conf.get("spark.master"))).items():
         conf.setIfMissing(key, value)
     session: SparkSession = SparkSession.builder.config(conf=conf).getOrCreate()
     return session
 
 
-def _settings(recipe: Recipe, master: str) -> dict[str, str]:
+def _settings(master: str) -> dict[str, str]:
     settings = {
         "spark.app.name": "weft",
         "spark.log.level": "ERROR",
@@ -73,10 +69,7 @@ def _settings(recipe: Recipe, master: str) -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
         # Torch and BLAS would start as many threads in each worker as the machine has cores.
         "spark.executorEnv.OMP_NUM_THREADS": "1",
-        **{f"spark.executorEnv.{name}": value for name, value in QUIET.items()},
     }
-    if recipe.fetch.proxy:
-        settings["spark.executorEnv.http_proxy"] = recipe.fetch.proxy
     if master.startswith("local"):
         logging = f"-Dlog4j2.configurationFile={files('jobs') / 'log4j2.properties'}"
         settings |= {
@@ -85,7 +78,7 @@ def _settings(recipe: Recipe, master: str) -> dict[str, str]:
             "spark.driver.memory": "3g",
             # Python does the work; Java's second compiler would take as much time again as it saves.
             "spark.driver.extraJavaOptions": f"{logging} -XX:TieredStopAtLevel=1",
-            "spark.sql.shuffle.partitions": "8",
+            "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
             "spark.ui.enabled": "false",
         }
     return settings

@@ -72,12 +72,11 @@ def _web(folder: Path, **size: int) -> Iterator[Web]:
 
 
 @pytest.fixture(scope="session")
-def spark(web: Web) -> Iterator["SparkSession"]:
-    """The suite's only session; its workers fetch through the sample web's proxy."""
+def spark() -> Iterator["SparkSession"]:
+    """The suite's only session."""
     from jobs import session
-    from jobs.recipes import load
 
-    started = session.start(load("kosmos1", [f"fetch.proxy={web.proxy}"]), "local[2]")
+    started = session.start("local[2]")
     yield started
     started.stop()
 

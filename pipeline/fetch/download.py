@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from pyspark.sql import SparkSession
+
 from pipeline.store import Store
 from schemas.errors import TransientError
 from schemas.recipe import Fetch
+
+# Libraries below img2dataset ask the network for newer versions of themselves, or want an account, unless told not to.
+QUIET = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "WANDB_SILENT": "true"}
 
 
 def asked(image_url: str, config: Fetch) -> str:
@@ -18,19 +23,21 @@ def asked(image_url: str, config: Fetch) -> str:
     return parts._replace(scheme="http").geturl() if config.proxy and parts.scheme == "https" else image_url
 
 
-def download(store: Store, folder: str, config: Fetch) -> list[str]:
+def download(spark: SparkSession, store: Store, folder: str, config: Fetch) -> list[str]:
     """Download the addresses listed in `folder/urls/*.parquet` (columns url, image_id, image_url).
 
-    Needs an active Spark session. A shard that was finished before is not asked for again: img2dataset leaves a
-    statistics file beside each. Bytes are stored as they came; decoding is ours.
+    `spark` must be the active session: img2dataset looks for it. A shard that was finished before is not
+    asked for again: img2dataset leaves a statistics file beside each. Bytes are stored as they came; decoding is ours.
     Returns: the Parquet files written, relative to the store's root.
     Raises: TransientError when img2dataset gave shards up.
     """
+    os.environ.update(QUIET)  # for img2dataset's own logger process
     from img2dataset import download as run
 
     out = f"{folder}/bytes"
     store.fs.makedirs(store.at(out), exist_ok=True)
-    with _quiet(store, f"{folder}/img2dataset.log"):
+    proxy = {"http_proxy": config.proxy} if config.proxy else {}
+    with _quiet(store, f"{folder}/img2dataset.log"), _environment(spark, QUIET | proxy):
         run(
             url_list=store.at(folder, "urls") if store.local else f"{store.root}/{folder}/urls",
             input_format="parquet",
@@ -55,6 +62,19 @@ def download(store: Store, folder: str, config: Fetch) -> list[str]:
     if shards - finished:
         raise TransientError(f"{len(shards - finished)} shards of images were given up; run the same command again")
     return sorted(f"{out}/{s}.parquet" for s in finished)
+
+
+@contextmanager
+def _environment(spark: SparkSession, variables: dict[str, str]) -> Iterator[None]:
+    """Give the workers of the block's jobs environment variables: urllib, which img2dataset uses, heeds a proxy's."""
+    environment = spark.sparkContext.environment
+    before = dict(environment)
+    environment.update(variables)
+    try:
+        yield
+    finally:
+        environment.clear()
+        environment.update(before)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from conftest import Web
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 600
 
 
 def weft(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -9,26 +9,36 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import Web
 from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+QUICK_START = "-XX:TieredStopAtLevel=1"
+
 
 @pytest.fixture(scope="module")
-def reference(small_web: Web, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What one core makes of the small web, undisturbed."""
+def reference(small_web: Web, spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What `local[2]` makes of the small web, undisturbed."""
+    from jobs.recipes import load
+    from jobs.run import STEPS, run
+    from sample import RECIPE
+
+    assert spark.sparkContext.master == "local[2]"
     output = tmp_path_factory.mktemp("reference") / "out"
-    done = weft(*run_arguments(small_web, output, "--master", "local[1]"))
-    assert done.returncode == 0, done.stderr
+    run(STEPS, load(str(RECIPE), [f"fetch.proxy={small_web.proxy}"]), str(output), small_web.archives)
     found = sums(output)
     assert {name.split("/")[0] for name in found} == {"shards.json", "interleaved", "caption", "text"}
     return found
 
 
-def test_killed_in_extract_and_in_fetch_on_two_cores(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
+def test_one_core_killed_in_extract_and_in_fetch(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
     output = tmp_path / "out"
-    arguments = run_arguments(small_web, output, "--master", "local[2]")
+    arguments = run_arguments(small_web, output, "--master", "local[1]")
     committed = output / "pages" / "_commits"
     kill_when(lambda: committed.exists() and any(committed.glob("[!_]*.json")), *arguments)
     assert not (output / "pages" / "_manifest.json").exists(), "extract was over: kill earlier"
@@ -46,7 +56,7 @@ def test_killed_in_extract_and_in_fetch_on_two_cores(small_web: Web, reference: 
     assert sums(output) == reference
 
 
-def test_a_finished_run_is_not_done_again(small_web: Web, spark: object, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_done_again(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
     from jobs.recipes import load
     from jobs.run import STEPS, run
     from sample import RECIPE
@@ -117,7 +127,8 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 def test_a_cluster_by_spark_submit(small_web: Web, reference: dict[str, str], cluster: str, tmp_path: Path) -> None:
     output = tmp_path / "out"
     settings = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
-                "spark.executor.memory": "1g", "spark.executor.cores": "1"}  # fmt: skip
+                "spark.executor.memory": "1g", "spark.executor.cores": "1", "spark.sql.shuffle.partitions": "2",
+                "spark.driver.extraJavaOptions": QUICK_START, "spark.executor.extraJavaOptions": QUICK_START}  # fmt: skip
     conf = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     submit = [str(BIN / "spark-submit"), "--master", cluster, *conf, str(ROOT / "jobs" / "run.py")]
     done = subprocess.run(
