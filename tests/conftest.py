@@ -1,16 +1,13 @@
 """What tests share: one sample web, one replay of its images, one Spark session, one finished run."""
 
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow.dataset as ds
 import pytest
 from hypothesis import settings
+from webs import Finished, Web
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -18,36 +15,6 @@ if TYPE_CHECKING:
 settings.register_profile("weft", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("weft")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-
-@dataclass(frozen=True)
-class Web:
-    """A sample web on disk, its truth, and the proxy that answers for its images."""
-
-    folder: Path
-    proxy: str
-
-    @property
-    def archives(self) -> list[str]:
-        return sorted(str(p) for p in self.folder.glob("pages-*.warc.gz"))
-
-    def truth(self, name: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / name).read_text("utf-8").splitlines()]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A finished run's output."""
-
-    web: Web
-    output: Path
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        return ds.dataset(self.output / table, format="parquet").to_table().to_pylist()
-
-    @cached_property
-    def rejections(self) -> list[dict[str, Any]]:
-        return self.rows("rejections")
 
 
 @pytest.fixture(scope="session")

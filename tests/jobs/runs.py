@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import Web
+from webs import Web
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent

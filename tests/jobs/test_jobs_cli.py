@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import Finished
 from runs import weft
+from webs import Finished
 
 ARCHIVE = "WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Web
 from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
+from webs import Web
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -124,11 +124,13 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         log.close()
 
 
+@pytest.mark.slow
 def test_a_cluster_by_spark_submit(small_web: Web, reference: dict[str, str], cluster: str, tmp_path: Path) -> None:
     output = tmp_path / "out"
     settings = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
                 "spark.executor.memory": "1g", "spark.executor.cores": "1", "spark.sql.shuffle.partitions": "2",
-                "spark.driver.extraJavaOptions": QUICK_START, "spark.executor.extraJavaOptions": QUICK_START}  # fmt: skip
+                "spark.driver.extraJavaOptions": QUICK_START,
+                "spark.executor.extraJavaOptions": QUICK_START}  # fmt: skip
     conf = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     submit = [str(BIN / "spark-submit"), "--master", cluster, *conf, str(ROOT / "jobs" / "run.py")]
     done = subprocess.run(

@@ -7,8 +7,8 @@ import tarfile
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Finished
 from PIL import Image
+from webs import Finished
 
 from schemas.ids import order
 from schemas.shards import INDEX

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
-from conftest import Finished
+from webs import Finished
 
 from schemas.ids import fraction, image_id
 from schemas.reasons import for_status
