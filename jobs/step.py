@@ -81,14 +81,12 @@ class Step:
             )
 
 
-def run_step(step: Step, context: Context, overwrite: bool = False) -> Manifest:
+def run_step(step: Step, context: Context) -> Manifest:
     """Run a step unless its output is there already, and commit its manifest.
 
     Raises: RecipeError as Step.check; PathError when a step before it has not finished.
     """
     store, recipe = context.store, context.recipe
-    if overwrite:
-        clear(step, store)
     step.check(store, recipe)
     inputs = {}
     for folder in step.after:

@@ -54,7 +54,7 @@ def judge_pages(
                     "reasons": [[a["rule"] for a in against] for _, against in judged],
                     "rejected": [against for _, against in judged],
                 },
-                schema=pa.schema([JUDGED_PAGE.field(n) for n in JUDGED_PAGE.names]),
+                schema=JUDGED_PAGE,
             )
 
     return run

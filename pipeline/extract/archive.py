@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 from pipeline.extract.language import identify
 from pipeline.extract.page import NotParseable, Page, extract_page
 from pipeline.read import Response, Unreadable, read_archive
+from pipeline.read.response import HTML_TYPES
 from pipeline.store import Store
 from pipeline.write import PartWriter
 from schemas.ids import digest, image_id, page_id
 from schemas.recipe import Extract
 from schemas.tables import CAPTIONS, PAGES, REJECTIONS, rejection
 
-_HTML_TYPES = ("text/html", "application/xhtml+xml")
 _HTML_START = re.compile(rb"^\s*(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", re.I | re.S)
 COMMITS = "_commits"  # below pages/: one file for each archive that is done
 
@@ -58,7 +58,7 @@ def extract_archive(archive: str, store: Store, config: Extract) -> dict[str, An
 
 def may_be_html(status: int, content_type: str | None, url: str) -> bool:
     """Tell from the headers alone whether a response may be a page; untyped ones are judged by their bytes."""
-    return content_type in _HTML_TYPES or not content_type
+    return content_type in HTML_TYPES or not content_type
 
 
 def _unreadable(item: Unreadable) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _unreadable(item: Unreadable) -> dict[str, Any]:
 
 def _page(response: Response, config: Extract, captions: PartWriter) -> dict[str, Any] | None:
     """Return a row of `pages`, or of `rejections`, or None when the response is no page at all."""
-    if response.content_type not in _HTML_TYPES and not _HTML_START.match(response.body[:2_000]):
+    if response.content_type not in HTML_TYPES and not _HTML_START.match(response.body[:2_000]):
         return None
     identity = page_id(response.url, response.captured_at, response.body)
 

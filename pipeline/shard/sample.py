@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.filter import text_of
 from schemas.shards import Block, CaptionFields, InterleavedFields, PageFields, TextFields
 
 
@@ -28,7 +29,7 @@ class Sample:
 def make_sample(document: dict[str, Any], pictures: list[Picture]) -> Sample:
     """Make the sample of a row of `documents`; pictures are its images in the order of its image blocks."""
     make = {"interleaved": _interleaved, "caption": _caption, "text": _text}[document["corpus"]]
-    text = "\n\n".join(b["text"] for b in document["blocks"] if b["kind"] == "text")
+    text = text_of(document["blocks"])
     scores = [b["score"] for b in document["blocks"] if b["kind"] == "image"]
     index = {
         "key": document["key"],
