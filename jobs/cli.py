@@ -161,10 +161,10 @@ def tokenizer(
 ) -> None:
     """Train a SentencePiece tokenizer on the text of the shards."""
     from trainer.data.shards import beside
-    from trainer.tokenizer import train as train_tokenizer
+    from trainer.pieces import learn
 
     folder = output or beside(data, "tokenizer")
-    made = train_tokenizer(data, folder, vocab_size, overwrite=overwrite)
+    made = learn(data, folder, vocab_size, overwrite=overwrite)
     typer.echo(f"{made.vocab_size:,} pieces in {folder}")
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from jobs.step import Context, Outcome, Step
-from pipeline.extract.archive import COMMITS, extract_archive, part_name, read_commit
+from pipeline.extract.archive import COMMITS, extract_archive, part_name
 from pipeline.store import Store
 from schemas.errors import PathError
 from schemas.recipe import Extract
@@ -47,7 +47,7 @@ def _commits(store: Store) -> dict[str, dict[str, Any]]:
     folder = store.at("pages", COMMITS)
     names = store.fs.ls(folder, detail=False) if store.fs.exists(folder) else []
     found = {n: n.rsplit("/", 1)[-1].removesuffix(".json") for n in names if n.endswith(".json")}
-    return {part: read_commit(store.fs.cat_file(path)) for path, part in found.items() if part[0] != "_"}
+    return {part: store.read_json(path) for path, part in found.items() if part[0] != "_"}
 
 
 STEP = Step("extract", "pages", (), ("extract",), work, grows=True)

@@ -14,7 +14,7 @@ from schemas.tables import Table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-CONFIG = "_config.json"  # written when a step starts: what its folder is being made with
+CONFIG = "_config"  # below it, a file for each step, written when it starts: what its output is being made with
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Step:
     def check(self, store: Store, recipe: Recipe) -> None:
         """Raise RecipeError when the output is there, whole or in part, and was made with another configuration."""
         try:
-            made_with = store.read_json(store.at(self.folder, CONFIG))
+            made_with = store.read_json(store.at(CONFIG, f"{self.name}.json"))
         except FileNotFoundError:
             return
         differing = list(_differences(made_with, self.config(recipe)))
@@ -99,7 +99,7 @@ def run_step(step: Step, context: Context) -> Manifest:
     found = store.manifest(step.folder)
     if found is not None and found.inputs == inputs:
         return found
-    store.write_json(store.at(step.folder, CONFIG), step.config(recipe))
+    store.write_json(store.at(CONFIG, f"{step.name}.json"), step.config(recipe))
     started = time.monotonic()
     outcome = step.work(context)
     manifest = Manifest(
@@ -113,7 +113,6 @@ def run_step(step: Step, context: Context) -> Manifest:
         rejected=outcome.rejected,
         notes=outcome.notes,
     )
-    store.write_json(store.at(step.folder, CONFIG), step.config(recipe))  # Spark's overwrite removed it
     store.commit(step.folder, manifest)
     return manifest
 
@@ -122,6 +121,7 @@ def clear(step: Step, store: Store) -> None:
     """Remove a step's output, its rejections too."""
     store.remove(step.folder)
     store.remove("rejections", step.name)
+    store.remove(CONFIG, f"{step.name}.json")
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

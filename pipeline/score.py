@@ -1,15 +1,20 @@
-"""Embed images and texts by CLIP, through open_clip's own loader."""
+"""Embed images and texts by CLIP, through open_clip's own loader.
+
+Torch is imported where it computes: it takes longer than all else together, and most commands never score.
+"""
 
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
 
 from schemas.errors import RecipeError
 from schemas.recipe import Clip
@@ -23,12 +28,14 @@ class Encoder:
     """A CLIP in evaluation mode. Embeddings are of length 1."""
 
     model: Any
-    preprocess: Callable[[Image.Image], torch.Tensor]
-    tokenize: Callable[[list[str]], torch.Tensor]
+    preprocess: Callable[[Image.Image], "torch.Tensor"]
+    tokenize: Callable[[list[str]], "torch.Tensor"]
     batch_size: int
 
     def images(self, pictures: list[bytes]) -> np.ndarray:
         """Embed encoded images: n of them to n x d, float32."""
+        import torch
+
         pixels = [self.preprocess(Image.open(io.BytesIO(p)).convert("RGB")) for p in pictures]
         return self._run(self.model.encode_image, torch.stack(pixels))
 
@@ -36,7 +43,9 @@ class Encoder:
         """Embed texts, each cut at the model's context length: n of them to n x d, float32."""
         return self._run(self.model.encode_text, self.tokenize(texts))
 
-    def _run(self, encode: Callable[..., torch.Tensor], inputs: torch.Tensor) -> np.ndarray:
+    def _run(self, encode: Callable[..., "torch.Tensor"], inputs: "torch.Tensor") -> np.ndarray:
+        import torch
+
         # Always a full batch: kernels are chosen by the shape, and a row's last bits must not depend on how many
         # other rows happen to lie in its partition.
         num = len(inputs)
@@ -53,6 +62,7 @@ def load(config: Clip) -> Encoder:
     Raises: RecipeError when open_clip does not know the model or cannot find its weights.
     """
     import open_clip
+    import torch
 
     torch.set_num_threads(1)
     local = config.model.startswith("local-dir:")

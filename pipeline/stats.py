@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 
 from pipeline.store import Store
 from schemas.errors import PathError
-from schemas.shards import LISTING, Listing
+from schemas.shards import LISTING, TOKENIZER, TOKENIZER_ABOUT, Counted, Listing
 from schemas.tables import CORPORA
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 MOST = 10  # of languages and hosts, the commonest
+CHARACTERS_PER_TOKEN = 4  # of English, where no tokenizer has counted: a rule of thumb
 FUNNEL = ("pages", "measures", "images", "rejections/dedup", "scores", "documents", "shards")
 
 
@@ -36,6 +37,7 @@ def corpora(directory: str) -> dict[str, dict[str, Any]]:
     """Describe each corpus: counts, sizes, languages, hosts, image sides, scores."""
     store, folder = locate(directory)
     listing: Listing = store.read_json(store.at(*filter(None, (folder, LISTING))))
+    counted = _counted(store, folder)
     described = {}
     for corpus in CORPORA:
         shards = [s for s in listing["shards"] if s["corpus"] == corpus]
@@ -47,9 +49,31 @@ def corpora(directory: str) -> dict[str, dict[str, Any]]:
                 "samples": sum(s["num_samples"] for s in shards),
                 "images": sum(s["num_images"] for s in shards),
                 "bytes": sum(s["num_bytes"] for s in shards),
+                **_tokens(index, counted.get(corpus)),
                 **_describe(index),
             }
     return described
+
+
+def _counted(store: Store, folder: str) -> dict[str, Counted]:
+    """Return what the tokenizer that stands beside the shards counted; nothing where there is none."""
+    root = store.path if folder else store.path.rpartition("/")[0]
+    try:
+        counted: dict[str, Counted] = store.read_json(f"{root}/{TOKENIZER}/{TOKENIZER_ABOUT}").get("counted", {})
+    except FileNotFoundError:
+        return {}
+    return counted
+
+
+def _tokens(index: pa.Table, counted: Counted | None) -> dict[str, Any]:
+    """Return the tokens of the text, and how they are known: counted, or told by the characters."""
+    characters = pc.sum(index["num_characters"]).as_py() or 0
+    if not counted or not counted["characters"]:
+        return {"tokens": characters // CHARACTERS_PER_TOKEN, "tokens_by": f"{CHARACTERS_PER_TOKEN} characters a token"}
+    if (counted["samples"], counted["characters"]) == (index.num_rows, characters):
+        return {"tokens": counted["tokens"], "tokens_by": "tokenizer"}
+    estimate = round(characters * counted["tokens"] / counted["characters"])
+    return {"tokens": estimate, "tokens_by": f"tokenizer, from {counted['samples']} samples"}
 
 
 def _index(store: Store, path: str) -> pa.Table:
@@ -64,6 +88,7 @@ def _describe(index: pa.Table) -> dict[str, Any]:
         "words": pc.sum(index["num_words"]).as_py() or 0,
         "characters": pc.sum(index["num_characters"]).as_py() or 0,
         "words_a_sample": _quantiles(index["num_words"]),
+        "num_languages": pc.count_distinct(index["language"]).as_py(),
         "languages": _commonest(index["language"]),
         "num_hosts": pc.count_distinct(index["host"]).as_py(),
         "hosts": _commonest(index["host"]),

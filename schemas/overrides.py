@@ -1,15 +1,34 @@
 """Turn YAML and `--set key=value` into a validated model, with errors that name the key and the nearest right one."""
 
+import copy
 import difflib
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.errors import RecipeError
 
-Model = TypeVar("Model", bound=BaseModel)
+
+class Section(BaseModel):
+    """A part of a recipe or configuration: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=Section)
+
+
+def parse(text: str, source: str) -> dict[str, Any]:
+    """Read keys and values written in YAML; `source` names where they stand.
+
+    Raises: RecipeError when the text is no YAML, or anything but keys and values.
+    """
+    values = _yaml(text, source)
+    if not isinstance(values, dict):
+        raise RecipeError(f"{source}: expected keys and values, as `seed: 7`; found {type(values).__name__}")
+    return values
 
 
 def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
@@ -17,22 +36,19 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
 
     Raises: RecipeError for an assignment without `=`, with an empty key, or through a key that holds no section.
     """
-    result = yaml.safe_load(yaml.safe_dump(values))
+    result = copy.deepcopy(values)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        keys = path.strip().split(".")
-        if not equals or not all(keys):
+        *sections, last = path.strip().split(".")
+        if not equals or not all((*sections, last)):
             raise RecipeError(f"--set {assignment}: write it as key=value, for instance seed=7")
         section = result
-        for key in keys[:-1]:
+        for key in sections:
             section = section.setdefault(key, {})
             if not isinstance(section, dict):
                 raise RecipeError(f"--set {assignment}: {key} is a value, it has no keys of its own")
-        try:
-            section[keys[-1]] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"--set {assignment}: {text!r} is no YAML value") from error
-    return result  # type: ignore[no-any-return]
+        section[last] = _number(_yaml(text, f"--set {assignment}"), text)
+    return result
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -44,13 +60,11 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def validate(model: type[Model], values: Any, source: str) -> Model:
+def validate(model: type[Model], values: dict[str, Any], source: str) -> Model:
     """Build the model; `source` names where the values came from.
 
     Raises: RecipeError in one line: every wrong key with what was expected and, for an unknown one, the nearest.
     """
-    if not isinstance(values, dict):
-        raise RecipeError(f"{source}: expected keys and values, found {type(values).__name__}")
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -63,12 +77,38 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
+def _yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _number(value: Any, text: str) -> Any:
+    """Read a bare 1e-3 as people mean it: YAML 1.1 wants a point before the exponent, and takes it for a string."""
+    bare = value == text.strip() and text.strip()[:1] in "+-.0123456789"
+    try:
+        return float(value) if bare and value else value
+    except ValueError:
+        return value
+
+
 def _line(model: type[BaseModel], error: Any) -> str:
-    location = [str(part) for part in error["loc"]]
-    key = ".".join(location)
-    if error["type"] != "extra_forbidden":
-        return f"{key}: {error['msg']} (got {error['input']!r})"
+    """Put one of pydantic's errors into words that name the key."""
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key}{nearest(path[-1], _keys(model, path[:-1]))}"
+    if error["type"] == "missing":
+        return f"key {key} is missing"
+    if error["type"] == "value_error":  # a model's own check, which names what it saw
+        return str(error["msg"]).removeprefix("Value error, ")
+    return f"{key}: {error['msg']} (got {error['input']!r})"
+
+
+def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Return the keys of the section at `path`."""
     section: Any = model
-    for part in location[:-1]:
+    for part in path:
         section = section.model_fields[part].annotation
-    return f"unknown key {key}{nearest(location[-1], section.model_fields)}"
+    return list(section.model_fields)

@@ -5,6 +5,7 @@
     shards/caption/caption-00000.tar            KEY.jpg, KEY.json, KEY.txt
     shards/text/text-00000.tar                  KEY.json, KEY.txt
     shards/*/NAME.index.parquet                 one row for each sample: where its members lie, and what it measures
+    tokenizer/tokenizer.json                    beside them, once one was trained: what it says of itself, its Counted
 
 The JSON never holds null, and a key always has the same type: readers that infer a schema from the first samples
 (Hugging Face datasets) would otherwise fail on a later one. Unknown strings are "", unknown numbers 0.
@@ -18,6 +19,7 @@ from schemas.tables import Column, Table
 
 LISTING = "shards.json"
 VERSION = 1
+TOKENIZER, TOKENIZER_ABOUT = "tokenizer", "tokenizer.json"
 
 
 class PageFields(TypedDict):
@@ -81,6 +83,14 @@ class ShardEntry(TypedDict):
 class Listing(TypedDict):
     version: int
     shards: list[ShardEntry]
+
+
+class Counted(TypedDict):
+    """What a tokenizer made of the first samples of a corpus: `counted` in its tokenizer.json holds one for each."""
+
+    samples: int
+    characters: int  # as in the index
+    tokens: int  # of the text; special tokens and image slots are not counted
 
 
 MEMBER = pa.struct([pa.field("name", pa.string()), pa.field("offset", pa.int64()), pa.field("size", pa.int64())])

@@ -1,23 +1,16 @@
 """The trainer's configuration: every choice of a training run, validated, with `--set key=value` on top."""
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from schemas.errors import RecipeError
+from schemas.overrides import Section, nearest, override, parse, validate
 
 _SHIPPED = Path(__file__).parent / "configs"
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Model(Section):
@@ -139,70 +132,8 @@ def load(name_or_path: str, overrides: list[str] | tuple[str, ...] = ()) -> Trai
     path = _SHIPPED / f"{name_or_path}.yaml" if name_or_path in shipped() else Path(name_or_path)
     if not path.is_file():
         raise RecipeError(
-            f"no configuration named {name_or_path!r}{_suggest(name_or_path, shipped())}; "
+            f"no configuration named {name_or_path}{nearest(name_or_path, shipped())}; "
             f"give the path of a YAML file or one of: {', '.join(shipped())}"
         )
-    values = _parse(path.read_text(encoding="utf-8"), name_or_path)
-    if not isinstance(values, dict):
-        raise RecipeError(f"{name_or_path} must hold keys and values, as `name: debug`")
-    for override in overrides:
-        _override(values, override)
-    try:
-        return TrainConfig.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(f"{name_or_path}: {'; '.join(_explain(e) for e in error.errors())}") from error
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals:
-        raise RecipeError(f"--set takes key=value, as optimizer.learning_rate=1e-3; got {override!r}")
-    *path, last = key.split(".")
-    for part in path:
-        values = values.setdefault(part, {})
-        if not isinstance(values, dict):
-            raise RecipeError(f"--set {key}: {part} is a value, not a section")
-    value = _parse(text, f"--set {key}")
-    values[last] = float(value) if isinstance(value, str) and _is_number(value) else value
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
-
-
-def _is_number(text: str) -> bool:
-    """Tell whether YAML 1.1 read a number as a string: it wants a point before the exponent, people write 1e-3."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _explain(error: Any) -> str:
-    """Put one of pydantic's errors into a line that names the key."""
-    key, message = ".".join(map(str, error["loc"])), str(error["msg"])
-    if error["type"] == "extra_forbidden":
-        *path, name = map(str, error["loc"])
-        return f"unknown key {key!r}{_suggest(name, _keys(path))}"
-    if error["type"] == "missing":
-        return f"key {key!r} is missing"
-    if error["type"] == "value_error":  # one of the checks above, which names what it saw
-        return message.removeprefix("Value error, ")
-    return f"{key}: {message}, got {error['input']!r}"
-
-
-def _keys(path: list[str]) -> list[str]:
-    """Return the keys of the section at `path`."""
-    section: type[BaseModel] = TrainConfig
-    for part in path:
-        section = section.model_fields[part].annotation  # type: ignore[assignment]
-    return list(section.model_fields)
-
-
-def _suggest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    values = parse(path.read_text(encoding="utf-8"), name_or_path)
+    return validate(TrainConfig, override(values, overrides), f"configuration {name_or_path}")

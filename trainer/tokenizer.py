@@ -1,30 +1,26 @@
-"""The tokenizer: SentencePiece trained on the text of the shards, byte for byte the same for the same shards.
+"""The tokenizer as a value: text to tokens and back, and where it is kept. `trainer/pieces.py` learns it.
 
-Byte-pair merges with a fallback to bytes and no normalisation: what is decoded is what was encoded. The special tokens
-are control symbols, so that no text from the web, whatever it spells, is ever encoded to one.
+No text from the web, whatever it spells, is ever encoded to a special token: these are control symbols.
 """
 
 import hashlib
-import io
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sentencepiece
 from fsspec.core import url_to_fs
 
-from schemas.errors import IntegrityError, PathError, RecipeError, WeftError
-from trainer.data.shards import Corpus, open_shards
+from schemas.errors import IntegrityError, PathError
+from schemas.shards import TOKENIZER_ABOUT
 
-KOSMOS1_VOCABULARY = 64_007  # arXiv 2302.14045
 PAD, UNK, BOS, EOS, IMAGE, END_IMAGE = range(6)
 SPECIAL = {"<pad>": PAD, "<unk>": UNK, "<s>": BOS, "</s>": EOS, "<image>": IMAGE, "</image>": END_IMAGE}
 
-_MODEL, _ABOUT = "tokenizer.model", "tokenizer.json"
-_MAX_LINE_CHARACTERS = 4_000  # longer lines are learnt from in pieces; SentencePiece would leave them out
+_MODEL = "tokenizer.model"
 
 
 @dataclass(frozen=True)
@@ -75,43 +71,24 @@ class Tokenizer:
         )
 
 
-def train(
-    data: str,
-    output: str,
-    vocab_size: int = KOSMOS1_VOCABULARY,
-    max_characters: int = 200_000_000,
-    overwrite: bool = False,
-) -> Tokenizer:
-    """Train a tokenizer on the text of the shards in `data` and write it to the folder `output`.
+def about(folder: str) -> dict[str, Any] | None:
+    """Return what the tokenizer in a folder says of itself; None when there is none. A local path or an fsspec URL."""
+    fs, path = url_to_fs(folder)
+    if not fs.exists(f"{path}/{TOKENIZER_ABOUT}"):
+        return None
+    found: dict[str, Any] = json.loads(fs.cat_file(f"{path}/{TOKENIZER_ABOUT}"))
+    return found
 
-    The corpora share `max_characters` evenly, each read from its start: shards are shuffled already. Text that cannot
-    fill `vocab_size` gives a smaller vocabulary. Finding the same tokenizer at `output` is a no-op.
 
-    Raises: PathError without shards; RecipeError when `output` holds another tokenizer and `overwrite` is not given;
-        WeftError when the shards hold no text, or so small a vocabulary is asked for that not even bytes fit.
-    """
-    shards = open_shards(data)
-    settings = {"vocab_size": vocab_size, "max_characters": max_characters, "shards": shards.fingerprint}
-    fs, folder = url_to_fs(output)
-    if fs.exists(f"{folder}/{_ABOUT}") and not overwrite:
-        found = json.loads(fs.cat_file(f"{folder}/{_ABOUT}"))["settings"]
-        if found != settings:
-            differences = ", ".join(f"{k} {found.get(k)} there, {v} here" for k, v in settings.items() if found[k] != v)
-            raise RecipeError(f"{output} holds another tokenizer ({differences}); --overwrite replaces it")
-        return load(output)
-    corpora = [corpus for corpus in shards.corpora.values() if len(corpus)]
-    lines = (line for c in corpora for line in _lines(c, max_characters // len(corpora)))
-    tokenizer = Tokenizer(_learn(lines, vocab_size))
-    about = {
-        "sha256": tokenizer.sha256,
-        "num_tokens": tokenizer.vocab_size,
-        "special": SPECIAL,
-        "settings": settings,
-    }
-    fs.makedirs(folder, exist_ok=True)
-    fs.pipe_file(f"{folder}/{_MODEL}", tokenizer.model)
-    fs.pipe_file(f"{folder}/{_ABOUT}", (json.dumps(about, indent=2) + "\n").encode())  # last: it marks a whole folder
-    return tokenizer
+def save(folder: str, tokenizer: Tokenizer, **known: object) -> None:
+    """Write a tokenizer, and what else is known of it, to a local path or an fsspec URL."""
+    fs, path = url_to_fs(folder)
+    told = {"sha256": tokenizer.sha256, "num_pieces": tokenizer.vocab_size, "special": SPECIAL, **known}
+    fs.makedirs(path, exist_ok=True)
+    fs.pipe_file(f"{path}/{_MODEL}", tokenizer.model)
+    fs.pipe_file(
+        f"{path}/{TOKENIZER_ABOUT}", (json.dumps(told, indent=2) + "\n").encode()
+    )  # last: it marks a whole one
 
 
 def load(folder: str) -> Tokenizer:
@@ -119,12 +96,15 @@ def load(folder: str) -> Tokenizer:
 
     Raises: PathError when there is none; IntegrityError when its parts do not belong together.
     """
-    fs, path = url_to_fs(folder)
-    if not fs.exists(f"{path}/{_ABOUT}"):
+    told = about(folder)
+    if told is None:
         raise PathError(f"no tokenizer in {folder}; train one with `weft tokenizer`")
+    fs, path = url_to_fs(folder)
     tokenizer = Tokenizer(fs.cat_file(f"{path}/{_MODEL}"))
-    if json.loads(fs.cat_file(f"{path}/{_ABOUT}"))["sha256"] != tokenizer.sha256:
-        raise IntegrityError(f"{folder}/{_MODEL} is not what {_ABOUT} describes; train it again with --overwrite")
+    if told["sha256"] != tokenizer.sha256:
+        raise IntegrityError(
+            f"{folder}/{_MODEL} is not what {TOKENIZER_ABOUT} describes; train it again with --overwrite"
+        )
     return tokenizer
 
 
@@ -132,56 +112,5 @@ def copy(source: str, target: str) -> None:
     """Copy a tokenizer's folder, from and to a local path or an fsspec URL."""
     (from_fs, from_path), (to_fs, to_path) = url_to_fs(source), url_to_fs(target)
     to_fs.makedirs(to_path, exist_ok=True)
-    for name in (_MODEL, _ABOUT):
+    for name in (_MODEL, TOKENIZER_ABOUT):
         to_fs.pipe_file(f"{to_path}/{name}", from_fs.cat_file(f"{from_path}/{name}"))
-
-
-def _lines(corpus: Corpus, max_characters: int) -> Iterator[str]:
-    """Yield the text of a corpus in lines, until `max_characters` are reached."""
-    for number in range(len(corpus)):
-        sample = corpus.sample(number)
-        try:
-            if corpus.name == "interleaved":
-                text = "\n".join(block["text"] for block in corpus.blocks(sample))
-            else:
-                text = corpus.text(sample)
-        except IntegrityError:  # one broken sample teaches nothing; the trainer will name it
-            continue
-        for line in text.splitlines():
-            for start in range(0, len(line), _MAX_LINE_CHARACTERS):
-                yield line[start : start + _MAX_LINE_CHARACTERS]
-        max_characters -= len(text)
-        if max_characters <= 0:
-            return
-
-
-def _learn(lines: Iterator[str], vocab_size: int) -> bytes:
-    """Run SentencePiece on one thread: with more, ties fall by chance."""
-    first = next((line for line in lines if line.strip()), None)
-    if first is None:
-        raise WeftError("the shards hold no text to learn a tokenizer from")
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(line for chunk in ([first], lines) for line in chunk),
-            model_writer=model,
-            model_type="bpe",
-            vocab_size=vocab_size,
-            hard_vocab_limit=False,
-            character_coverage=0.9999,
-            byte_fallback=True,
-            normalization_rule_name="identity",
-            remove_extra_whitespaces=False,
-            max_sentence_length=8 * _MAX_LINE_CHARACTERS,
-            num_threads=1,
-            pad_id=PAD,
-            unk_id=UNK,
-            bos_id=BOS,
-            eos_id=EOS,
-            pad_piece="<pad>",
-            control_symbols=["<image>", "</image>"],
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        raise WeftError(f"a vocabulary of {vocab_size} is too small for this text; ask for more ({error})") from error
-    return model.getvalue()

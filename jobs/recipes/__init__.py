@@ -4,10 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from schemas.errors import RecipeError
-from schemas.overrides import merge, nearest, override, validate
+from schemas.overrides import merge, nearest, override, parse, validate
 from schemas.recipe import Recipe
 
 _SHIPPED = files("jobs.recipes")
@@ -42,12 +40,7 @@ def _values(name: str) -> dict[str, Any]:
 
 
 def _read(text: str, name: str, folder: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"recipe {name} is not valid YAML: {error}".replace("\n", " ")) from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"recipe {name}: expected keys and values, found {type(values).__name__}")
+    values = parse(text, f"recipe {name}")
     base = values.pop("extends", None)
     clip = values.get("clip")
     for key in ("model", "pretrained"):

@@ -1,6 +1,5 @@
 """One archive to one committed part of `pages`, `captions` and `rejections`."""
 
-import json
 import re
 from collections import Counter
 from contextlib import ExitStack
@@ -104,9 +103,3 @@ def _page(response: Response, config: Extract, captions: PartWriter) -> dict[str
 def _captions(page: Page, identity: str) -> list[dict[str, Any]]:
     pairs = dict.fromkeys((image.url, image.alt) for image in page.images if image.alt)
     return [{"image_id": image_id(url), "image_url": url, "caption": alt, "page_id": identity} for url, alt in pairs]
-
-
-def read_commit(data: bytes) -> dict[str, Any]:
-    """Read back what `extract_archive` committed."""
-    commit: dict[str, Any] = json.loads(data)
-    return commit

@@ -1,5 +1,6 @@
 """The command line told wrong things: one clear line, exit status 2, nothing half-written."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,6 @@ def test_help_teaches() -> None:
 
 
 def test_stats_and_their_json(finished: Finished) -> None:
-    import json
-
     printed = weft("stats", str(finished.output), COLUMNS="160")
     assert printed.returncode == 0 and "Funnel" in printed.stdout
     told = json.loads(weft("stats", str(finished.output), "--json").stdout)
@@ -100,6 +99,22 @@ def test_stats_and_their_json(finished: Finished) -> None:
         assert facts["samples"] == len(mine)
         assert facts["images"] == sum(b["kind"] == "image" for d in mine for b in d["blocks"])
         assert facts["languages"] == {"en": len(mine)}
+        text = [[b["text"] for b in d["blocks"] if b["kind"] == "text"] for d in mine]
+        characters = sum(len("\n\n".join(t)) for t in text)
+        assert (facts["characters"], facts["tokens"]) == (characters, characters // 4)
         assert facts["num_hosts"] == len({d["host"] for d in mine})
+    told_by_folder = json.loads(weft("stats", str(finished.output / "shards"), "--json").stdout)
+    assert told_by_folder == {"corpora": told["corpora"], "funnel": []}
     rules = {rule: n for step in told["funnel"] for rule, n in step["rejected"].items()}
     assert rules == {rule: sum(r["rule"] == rule for r in finished.rejections) for rule in rules}
+
+
+def test_stats_count_the_tokens_of_a_tokenizer(finished: Finished, tmp_path: Path) -> None:
+    (tmp_path / "shards").symlink_to(finished.output / "shards")
+    made = weft("tokenizer", "--data", str(tmp_path), "--vocab-size", "1000")
+    assert made.stdout == f"1,000 pieces in {tmp_path}/tokenizer\n", made.stderr
+    counted = json.loads((tmp_path / "tokenizer" / "tokenizer.json").read_text())["counted"]
+    told = json.loads(weft("stats", str(tmp_path), "--json").stdout)["corpora"]
+    for corpus, facts in told.items():
+        assert facts["tokens_by"] == "tokenizer"
+        assert {name: facts[name] for name in ("samples", "characters", "tokens")} == counted[corpus]

@@ -35,8 +35,8 @@ def test_a_file_loads_by_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "override", "said"),
     [
-        ("debgu", "seed=1", "did you mean 'debug'"),
-        ("debug", "model.layer=3", "unknown key 'model.layer' (did you mean 'layers'?)"),
+        ("debgu", "seed=1", "did you mean debug?"),
+        ("debug", "model.layer=3", "unknown key model.layer (did you mean layers?)"),
         ("debug", "optimizer.learning_rate=-1", "optimizer.learning_rate"),
         ("debug", "seed", "key=value"),
         ("debug", "seed.more=1", "seed is a value"),

@@ -2,17 +2,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TEXT
 from hypothesis import given
 from hypothesis import strategies as st
 from shardwriter import text_sample, write_shards
 
 from schemas.errors import IntegrityError, PathError, RecipeError, WeftError
 from trainer import tokenizer
+from trainer.pieces import learn
 from trainer.tokenizer import SPECIAL, Tokenizer
 
 
 def test_training_twice_gives_the_same_bytes(data: Path, tmp_path: Path, words: Tokenizer) -> None:
-    assert tokenizer.train(str(data), str(tmp_path), vocab_size=500).model == words.model
+    assert learn(str(data), str(tmp_path), vocab_size=500).model == words.model
     assert words.vocab_size == 500
 
 
@@ -27,6 +29,17 @@ def test_no_text_is_encoded_to_a_special_token(words: Tokenizer, piece: str) -> 
     tokens = words.encode(f"{piece} a {piece}{piece}")
     assert not set(tokens.tolist()) & set(SPECIAL.values())
     assert words.decode(tokens) == f"{piece} a {piece}{piece}"
+
+
+def test_the_tokens_of_every_corpus_are_counted(data: Path, words: Tokenizer) -> None:
+    counted = tokenizer.about(str(data / "tokenizer"))["counted"]
+    texts = [" ".join([TEXT] * (1 + i % 4)) + f" Number {i}." for i in range(20)]
+    assert counted["text"] == {
+        "samples": 20,
+        "characters": sum(map(len, texts)),
+        "tokens": sum(len(words.encode(t)) for t in texts),
+    }
+    assert {name: told["samples"] for name, told in counted.items()} == {"interleaved": 10, "caption": 24, "text": 20}
 
 
 def test_sentences_start_after_their_marks(words: Tokenizer) -> None:
@@ -45,26 +58,26 @@ def test_sentences_start_after_their_marks(words: Tokenizer) -> None:
 
 def test_a_vocabulary_beyond_the_text_is_smaller(tmp_path: Path) -> None:
     write_shards(tmp_path / "shards", {"text": [text_sample("a", "one two three")]})
-    assert tokenizer.train(str(tmp_path), str(tmp_path / "tokenizer"), 64_007).vocab_size < 400
+    assert learn(str(tmp_path), str(tmp_path / "tokenizer"), 64_007).vocab_size < 400
 
 
 def test_a_vocabulary_below_the_bytes_is_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(WeftError, match="a vocabulary of 100 is too small"):
-        tokenizer.train(str(data), str(tmp_path), 100)
+        learn(str(data), str(tmp_path), 100)
 
 
 def test_shards_without_text_are_an_error(tmp_path: Path) -> None:
     write_shards(tmp_path, {"text": [text_sample("a", " ")]})
     with pytest.raises(WeftError, match="hold no text"):
-        tokenizer.train(str(tmp_path), str(tmp_path / "tokenizer"))
+        learn(str(tmp_path), str(tmp_path / "tokenizer"))
 
 
 def test_another_tokenizer_is_not_overwritten_unasked(data: Path, tmp_path: Path) -> None:
-    first = tokenizer.train(str(data), str(tmp_path), 400)
-    assert tokenizer.train(str(data), str(tmp_path), 400) == first
+    first = learn(str(data), str(tmp_path), 400)
+    assert learn(str(data), str(tmp_path), 400) == first
     with pytest.raises(RecipeError, match="vocab_size 400 there, 350 here"):
-        tokenizer.train(str(data), str(tmp_path), 350)
-    assert tokenizer.train(str(data), str(tmp_path), 350, overwrite=True).vocab_size == 350
+        learn(str(data), str(tmp_path), 350)
+    assert learn(str(data), str(tmp_path), 350, overwrite=True).vocab_size == 350
 
 
 def test_loading_refuses_what_is_missing_or_changed(data: Path, tmp_path: Path) -> None:
