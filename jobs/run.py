@@ -50,7 +50,8 @@ def run(
         for step in steps:
             step.check(store, recipe)
     running = session.active()
-    spark = running or session.start(master)
+    with console.status("starting Spark"):  # seconds, in which nothing else would be seen
+        spark = running or session.start(master)
     try:
         if overwrite:
             for step in steps:
@@ -69,6 +70,7 @@ def _show(step: Step, context: Context) -> Manifest:
     console.print(
         f"{step.name:>10}  {facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({manifest.seconds:g} s)",
         highlight=False,
+        soft_wrap=True,
     )
     return manifest
 

@@ -3,12 +3,13 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.images import with_images
 from jobs.ledger import surviving_captions, surviving_images, surviving_pages
 from jobs.step import Context, Outcome, Step
 from pipeline.pairs import PAIRS, caption_pairs, page_pairs
 from pipeline.score import EMBEDDED, embed, load, similarities
 from pipeline.spark import map_batches, spark_schema
-from schemas.tables import IMAGES, SCORES
+from schemas.tables import SCORES
 
 
 def work(context: Context) -> Outcome:
@@ -19,8 +20,8 @@ def work(context: Context) -> Outcome:
     load(recipe.clip)  # a model that cannot be loaded is said here, in one line, not by every worker
     pairs = _pairs(context).persist()
     texts = pairs.select(F.col("text_id").alias("id"), "text").dropDuplicates(["id"])
-    used = pairs.select(F.col("image_id").alias("id")).distinct()
-    images = context.read(IMAGES, "images").select(F.col("image_id").alias("id"), "bytes").join(used, "id")
+    used = pairs.select("image_id").distinct()
+    images = with_images(context, used, "bytes").withColumnRenamed("image_id", "id")
     scored = (
         pairs.drop("text")
         .join(_embedded(context, images, "bytes", "image"), "image_id")

@@ -6,6 +6,7 @@ from typing import cast
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.images import with_images
 from jobs.step import Context, Outcome, Step
 from pipeline.shard.order import ORDERED, shuffle_keys
 from pipeline.shard.write import ENTRIES, PLACE, ROWS, write_shards
@@ -27,7 +28,7 @@ def work(context: Context) -> Outcome:
     documents = context.read(DOCUMENTS, "documents")
     images = context.read(IMAGES, "images").where("status = 'ok'")
     placed, num_shards = _place(context, documents, images)
-    rows = _rows(placed, documents, images).repartition(max(num_shards, 1), "corpus", "shard")
+    rows = _rows(context, placed, documents).repartition(max(num_shards, 1), "corpus", "shard")
     rows = rows.sortWithinPartitions("corpus", "shard", F.desc("lead"), "order", "key", "position").select(*ROWS.names)
     entries = [cast(ShardEntry, r.asDict()) for r in map_batches(rows, write_shards(store), ENTRIES).collect()]
     entries.sort(key=lambda e: e["tar"])
@@ -80,17 +81,19 @@ def _place(context: Context, documents: DataFrame, images: DataFrame) -> tuple[D
     return placed.select("corpus", "shard", "lead", "order", "key"), int(total[0] or 0) if total else 0
 
 
-def _rows(placed: DataFrame, documents: DataFrame, images: DataFrame) -> DataFrame:
+def _rows(context: Context, placed: DataFrame, documents: DataFrame) -> DataFrame:
     """Make ROWS: one for each document, and one for each image of it with its bytes."""
     place = [field.name for field in PLACE if field.name != "position"]
     whole = F.struct(*(c.name for c in DOCUMENTS.columns)).alias("document")
     heads = placed.join(documents.select("key", "corpus", whole), ["key", "corpus"])
     blank = {"image_id": "string", "sha256": "string", "width": "int", "height": "int", "bytes": "binary"}
+    _, *stored = blank
     nothing = [F.lit(None).cast(kind).alias(name) for name, kind in blank.items()]
     heads = heads.select(*place, F.lit(-1).alias("position"), "document", *nothing)
     pictures = F.expr(_IMAGE_IDS.format(blocks="document.blocks"))
     used = heads.select(*place, F.posexplode(pictures).alias("position", "image_id"))
-    tails = used.join(images, "image_id").withColumn("document", F.lit(None).cast(heads.schema["document"].dataType))
+    tails = with_images(context, used, *stored)
+    tails = tails.withColumn("document", F.lit(None).cast(heads.schema["document"].dataType))
     return heads.unionByName(tails.select(*heads.columns))
 
 

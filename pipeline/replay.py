@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 
+from rich.console import Console
+from rich.progress import track
+
 from pipeline.inputs import expand
 from pipeline.read.captures import Index, read_capture
 from schemas.errors import WeftError
@@ -103,7 +106,9 @@ def _open_proxy(port: int, warcs: list[str], host: str) -> Proxy:
         is_loopback = False
     if not is_loopback:
         raise WeftError(f"replay serves this machine alone: the host must be 127.0.0.1 or localhost, not {host}")
-    index = Index(expand(warcs))
+    console = Console(stderr=True)
+    archives = track(expand(warcs), "reading", console=console, transient=True, disable=not console.is_terminal)
+    index = Index(archives)
     try:
         return Proxy(host, port, index)
     except (OSError, OverflowError) as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
 
 from pipeline.store import Store
@@ -17,6 +17,11 @@ Batches = Iterator[pa.RecordBatch]
 def spark_schema(schema: pa.Schema) -> StructType:
     """Return the Spark form of an Arrow schema."""
     return from_arrow_schema(schema.remove_metadata())
+
+
+def arrow_schema(frame: DataFrame) -> pa.Schema:
+    """Return the Arrow form of a frame's schema."""
+    return to_arrow_schema(frame.schema)
 
 
 def map_batches(frame: DataFrame, function: Callable[[Batches], Batches], schema: pa.Schema) -> DataFrame:

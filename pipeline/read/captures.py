@@ -1,5 +1,6 @@
 """Find the capture of an address, and read it back from its archive without reading what stands before it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
@@ -24,7 +25,7 @@ class Capture:
 class Index:
     """The newest capture of every address in some archives; a revisit stands for the capture that it refers to."""
 
-    def __init__(self, paths: list[str]) -> None:
+    def __init__(self, paths: Iterable[str]) -> None:
         """Go through the archives once. Raises: PathError when one cannot be opened or read."""
         self._captures: dict[str, Capture] = {}
         self._unquoted: dict[str, Capture] = {}
