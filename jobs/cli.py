@@ -262,8 +262,8 @@ def _say(message: str, status: int) -> int:
 
 
 def _cause(trace: str) -> str:
-    """Return the line of a Spark trace that says what happened: the last Python error, else the first line."""
-    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    """Return the line of a Spark trace that says what happened: the last error in it, else the first line."""
+    lines = [line.strip().removeprefix("Caused by").lstrip(": ") for line in trace.splitlines() if line.strip()]
     errors = [line for line in lines if line.split(":")[0].rsplit(".", 1)[-1].endswith(("Error", "Exception"))]
     return errors[-1] if errors else lines[0] if lines else "no reason given"
 

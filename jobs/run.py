@@ -53,6 +53,8 @@ def run(
     with console.status("starting Spark"):  # seconds, in which nothing else would be seen
         spark = running or session.start(master)
     try:
+        if any(step is not extract.STEP for step in steps):
+            session.check_reach(spark, store.url())
         if overwrite:
             for step in steps:
                 clear(step, store)

@@ -59,6 +59,22 @@ def start(master: str | None = None) -> "SparkSession":
     return session
 
 
+def check_reach(spark: "SparkSession", address: str) -> None:
+    """Raise MissingError unless Spark has a connector for an address as it takes it: file://, s3a://, ..."""
+    from py4j.protocol import Py4JJavaError
+
+    scheme = address.partition("://")[0]
+    java = spark.sparkContext._jvm
+    assert java is not None
+    try:
+        java.org.apache.hadoop.fs.FileSystem.getFileSystemClass(scheme, java.org.apache.hadoop.conf.Configuration())
+    except Py4JJavaError as error:
+        raise MissingError(
+            f"this Spark cannot write to {scheme}://, it lacks the connector (for s3a, hadoop-aws: docs/cluster.md); "
+            "extract alone needs none"
+        ) from error
+
+
 def _settings(master: str) -> dict[str, str]:
     settings = {
         "spark.app.name": "weft",

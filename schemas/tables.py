@@ -1,6 +1,6 @@
 """Every table that a run writes: one row's meaning, and each column's type and doc.
 
-A nullable column says in its doc what null means. `docs/tables.md` is generated from here.
+A nullable column says in its doc what null means.
 """
 
 from dataclasses import dataclass

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
 from webs import Web
+
+from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -124,7 +125,6 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         log.close()
 
 
-@pytest.mark.slow
 def test_a_cluster_by_spark_submit(small_web: Web, reference: dict[str, str], cluster: str, tmp_path: Path) -> None:
     output = tmp_path / "out"
     settings = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",

@@ -111,7 +111,7 @@ def test_an_export_loads_and_rates_follow_the_schedule(whole: Path, tiny: Config
     ("arguments", "said"),
     [
         (["--data", "nowhere"], "no shards.json in nowhere"),
-        (["--data", "{data}", "--set", "modle.width=3"], "unknown key 'modle' (did you mean 'model'?)"),
+        (["--data", "{data}", "--set", "modle.width=3"], "unknown key modle (did you mean model?)"),
         (["--data", "{data}", "--tokenizer", "nowhere"], "no tokenizer in nowhere"),
         (["--data", "{data}", "--output", "/proc/nothing"], "cannot write to /proc/nothing"),
     ],
