@@ -41,6 +41,7 @@ def run(
     with another recipe; MissingError without Java.
     """
     archives = expand(list(inputs)) if inputs else []
+    session.check_master(master)
     session.check_java()
     store = Store(output)
     if extract.STEP not in steps and not store.fs.exists(store.path):
@@ -65,12 +66,14 @@ def run(
 
 
 def _show(step: Step, context: Context) -> Manifest:
+    before = context.store.manifest(step.folder)
     with progress(context.spark, step.name):
         manifest = run_step(step, context)
+    took = "was there already" if manifest == before else f"{manifest.seconds:g} s"
     facts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
     left = sum(manifest.rejected.values())
     console.print(
-        f"{step.name:>10}  {facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({manifest.seconds:g} s)",
+        f"{step.name:>10}  {facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({took})",
         highlight=False,
         soft_wrap=True,
     )

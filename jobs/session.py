@@ -9,13 +9,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemas.errors import MissingError
+from schemas.errors import MissingError, WeftError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MIN_JAVA = 17
 _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
+
+
+def check_master(master: str | None) -> None:
+    """Raise WeftError unless a Spark master is of a kind that Spark knows; None takes the default."""
+    if master is not None and not re.match(r"local(\[|$)|yarn$|(spark|k8s)://", master):
+        raise WeftError(f"--master {master}: write local[2], spark://HOST:7077, yarn or k8s://...")
 
 
 def check_java() -> None:

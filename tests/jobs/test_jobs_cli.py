@@ -61,6 +61,11 @@ def test_an_output_that_cannot_be_written(archive: str, tmp_path: Path) -> None:
     says(["run", "-o", str(tmp_path / "file" / "out"), archive], "cannot write", "file/out")
 
 
+def test_a_master_that_spark_does_not_know(archive: str, tmp_path: Path) -> None:
+    says(["run", "-o", str(tmp_path / "out"), "--master", "localhost", archive], "--master localhost", "spark://")
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_java(archive: str, tmp_path: Path) -> None:
     bare = {"PATH": str(tmp_path), "JAVA_HOME": ""}
     says(["run", "-o", str(tmp_path / "out"), archive], "Java 17", "apt install openjdk-17-jre-headless", **bare)

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from webs import Web
-
 from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
+from webs import Web
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
