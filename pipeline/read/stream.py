@@ -99,7 +99,7 @@ def _read_gzip(source: Source, start: int) -> Pieces:
 def _salvage(inflater: Any, data: bytes) -> Iterator[bytes]:
     """Inflate what comes before an error, to the byte, by halving what is offered."""
     size = len(data)
-    while size:
+    while size and not inflater.eof:  # at its end a stream still shows a tail that it will never take
         trial = inflater.copy()
         try:
             inflated = trial.decompress(data[:size], BLOCK_BYTES)

@@ -333,3 +333,9 @@ def test_a_missing_file_is_a_path_error(tmp_path: Path) -> None:
         next(read_archive(str(tmp_path / "absent.warc")))
     with pytest.raises(PathError, match="cannot be opened: Is a directory"):
         next(read_archive(str(tmp_path)))
+
+
+def test_a_first_member_that_inflates_a_thousandfold_is_read(tmp_path: Path) -> None:
+    body = b"<div>" * 100_000
+    first = warc(0, b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body)
+    assert read(tmp_path, gzip.compress(first) + gzip.compress(warc(1))) == ([body, page(1)], [])
