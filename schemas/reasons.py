@@ -19,12 +19,21 @@ REASONS = (
     # extract: pages
     Reason("TOO_LARGE", "page", "an HTML body above extract.max_page_bytes"),
     Reason("NOT_PARSEABLE", "page", "an HTML body from which no tree could be built"),
-    Reason("EXTRACTION_FAILED", "page", "a page on which extraction raised, ran too deep or too long"),
+    Reason("EXTRACTION_FAILED", "page", "a page on which extraction raised, or its process died"),
+    Reason("PAGE_TIMEOUT", "page", "a page that took longer than extract.max_seconds"),
+    Reason("PAGE_MEMORY", "page", "a page that needed more than extract.max_memory_bytes"),
     Reason("HTTP_STATUS", "page", "an archived answer other than 200: no page, but a word about one"),
+    # extract: gates; WRONG_LANGUAGE and TOO_SHORT, below, are theirs too
+    Reason("BLOCKED_HOST", "page", "the page's host or address is on extract.gates.blocklist"),
+    Reason("PAGE_DIRECTIVE", "page", "X-Robots-Tag or the robots meta element holds one of extract.gates.robots"),
+    Reason("NO_IMAGE", "page", "a page without any image, where extract.gates.need_image wants one"),
+    # extract: captions
+    Reason("FILE_NAME_CAPTION", "caption", "the text of an image is the name of a file"),
+    Reason("BOILERPLATE_CAPTION", "caption", "the text of an image is a stock phrase, an address, a number or a sign"),
     # filter
-    Reason("WRONG_LANGUAGE", "page", "the page's language is not among filters.language.keep"),
+    Reason("WRONG_LANGUAGE", "page", "not in extract.gates.languages, or not among filters.language.keep"),
     Reason("LANGUAGE_UNSURE", "page", "language score below filters.language.min_score"),
-    Reason("TOO_SHORT", "page", "fewer words than filters.text.min_words"),
+    Reason("TOO_SHORT", "page", "fewer words than filters.text.min_words, or extract.gates.min_words"),
     Reason("EMOJI", "page", "emoji per word above filters.gibberish.max_emoji_fraction"),
     Reason("HASHTAGS", "page", "hashtags per word above filters.gibberish.max_hashtag_fraction"),
     Reason("URLS", "page", "addresses per word above filters.gibberish.max_url_fraction"),

@@ -90,11 +90,16 @@ PAGES = Table(
 
 CAPTIONS = Table(
     "captions",
-    "an image with its alt text, anywhere on a page",
+    "an image with the words that the page gives it, anywhere on a page",
     (
         Column("image_id", pa.string(), "id of the image's address"),
         Column("image_url", pa.string(), "absolute address of the image"),
-        Column("caption", pa.string(), "the alt text, white space folded; never empty"),
+        Column(
+            "caption",
+            pa.string(),
+            "the alt text, or else the figure's caption, or else the title, whichever first is usable; without "
+            "markup, counters and 'image of', white space folded; never empty",
+        ),
         Column("page_id", pa.string(), "the page that it stands on"),
     ),
 )

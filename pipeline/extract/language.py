@@ -1,5 +1,6 @@
 """Language identification by fastText's lid.176."""
 
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -27,3 +28,13 @@ def identify(text: str) -> tuple[str, float]:
     labels, scores = _model().predict(line)
     # fastText rounds its probabilities up to a little above 1
     return labels[0].removeprefix("__label__"), min(float(scores[0]), 1.0)
+
+
+def probability(text: str, languages: Collection[str]) -> float | None:
+    """Return the probability (0 to 1) that a text is in the likeliest of some languages; None without letters."""
+    line = " ".join(text[:MAX_CHARACTERS].split())
+    if not any(c.isalpha() for c in line):
+        return None
+    labels, scores = _model().predict(line, k=-1)
+    found = (float(s) for label, s in zip(labels, scores, strict=True) if label.removeprefix("__label__") in languages)
+    return min(max(found, default=0.0), 1.0)

@@ -1,0 +1,1 @@
+"""What throws a page out before it is extracted."""

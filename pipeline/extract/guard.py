@@ -1,0 +1,178 @@
+"""A hard limit of time and memory for one page: the work is done in a child process, which can be ended at any point.
+
+A signal's handler runs between two steps of Python, so it cannot interrupt libxml2 or a regular expression; a process
+can be killed.
+"""
+
+import os
+import pickle
+import resource
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from pipeline.extract.refusal import Refusal
+
+_LENGTH = struct.Struct("!Q")
+_GRACE_SECONDS = 1.0  # after the parent's limit, for a child whose parent is gone
+
+
+class Guard:
+    """Calls a function in a child process, which is forked on first use, kept, and replaced when it has died.
+
+    Use as a context manager: no child outlives it. Nor does one outlive the parent: it ends when the parent's end of
+    the socket closes or, in the midst of a page, by an alarm of its own. PR_SET_PDEATHSIG would not do: it fires when
+    the thread that forked ends.
+    """
+
+    def __init__(self, function: Callable[..., Any], max_seconds: float, max_memory_bytes: int) -> None:
+        self.function, self.max_seconds, self.max_memory_bytes = function, max_seconds, max_memory_bytes
+        self.pid = 0  # 0 while there is no child
+        self.num_calls = 0  # of this child
+
+    def __call__(self, *arguments: object) -> Any:
+        """Return what the function returns, or a Refusal: PAGE_TIMEOUT, PAGE_MEMORY or EXTRACTION_FAILED."""
+        result = self._call(arguments)
+        if self.num_calls > 1 and isinstance(result, Refusal) and result.rule == "PAGE_MEMORY":
+            self.close()  # what earlier pages left behind must not decide: again, in a fresh child
+            result = self._call(arguments)
+        if isinstance(result, Refusal) and result.rule == "PAGE_MEMORY":
+            self.close()
+        return result
+
+    def _call(self, arguments: tuple[object, ...]) -> Any:
+        if not self.pid:
+            self._start()
+        self.num_calls += 1
+        deadline = time.monotonic() + self.max_seconds
+        try:
+            _send(self.socket, arguments, deadline)
+            return _receive(self.socket, deadline)
+        except TimeoutError:
+            self.close()
+            return Refusal("PAGE_TIMEOUT", f"took longer than {self.max_seconds:g} s", threshold=self.max_seconds)
+        except (EOFError, ConnectionError):
+            return self._death(self.close(kill=False))
+
+    def _death(self, status: int) -> Refusal:
+        if not os.WIFSIGNALED(status):
+            return Refusal("EXTRACTION_FAILED", f"the process ended with status {os.waitstatus_to_exitcode(status)}")
+        number = os.WTERMSIG(status)
+        if number == signal.SIGALRM:
+            return Refusal("PAGE_TIMEOUT", f"took longer than {self.max_seconds:g} s", threshold=self.max_seconds)
+        return Refusal("EXTRACTION_FAILED", f"the process was ended by {signal.Signals(number).name}")
+
+    def _start(self) -> None:
+        self.socket, theirs = socket.socketpair()
+        self.num_calls = 0
+        self.pid = os.fork()
+        if self.pid == 0:
+            _serve(theirs, self.function, self.max_seconds + _GRACE_SECONDS, self.max_memory_bytes)
+        theirs.close()
+
+    def close(self, kill: bool = True) -> int:
+        """End the child, if there is one; return its status."""
+        if not self.pid:
+            return 0
+        self.socket.close()
+        if kill:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        status = 0
+        with suppress(ChildProcessError):  # a parent that ignores SIGCHLD never learns it
+            _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        return status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _serve(link: socket.socket, function: Callable[..., Any], seconds: float, max_memory_bytes: int) -> NoReturn:
+    """Answer calls until the parent is gone. Nothing of the parent's may run here: neither handlers nor atexit."""
+    try:
+        for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        _close_all_but(link.fileno())
+        _bound_memory(max_memory_bytes)
+        while True:
+            arguments = _receive(link, None)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            link.sendall(_answer(function, arguments))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        os._exit(0)
+
+
+def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> bytes:
+    try:
+        return _packed(function(*arguments))
+    except MemoryError:
+        return _packed(Refusal("PAGE_MEMORY", "needed more than extract.max_memory_bytes"))
+    except Exception as error:  # a page may hold anything, and none may end the task
+        return _packed(Refusal("EXTRACTION_FAILED", f"{type(error).__name__}: {error}"[:500]))
+
+
+def _close_all_but(kept: int) -> None:
+    """Let go of the parent's files and sockets, whose other ends wait for the last copy to close."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)  # standard error stays, for what C libraries say
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _bound_memory(more_bytes: int) -> None:
+    """Let this process take so much more memory than it has."""
+    status = Path("/proc/self/status").read_text()
+    used = int(status.partition("VmData:")[2].split()[0]) * 1024
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = used + more_bytes if hard == resource.RLIM_INFINITY else min(used + more_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+
+
+def _packed(value: object) -> bytes:
+    body = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(body)) + body
+
+
+def _send(link: socket.socket, value: object, deadline: float) -> None:
+    _wait(link, deadline)
+    link.sendall(_packed(value))
+
+
+def _receive(link: socket.socket, deadline: float | None) -> Any:
+    (size,) = _LENGTH.unpack(_read(link, _LENGTH.size, deadline))
+    return pickle.loads(_read(link, size, deadline))
+
+
+def _read(link: socket.socket, size: int, deadline: float | None) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        _wait(link, deadline)
+        taken = link.recv_into(view)
+        if not taken:
+            raise EOFError
+        view = view[taken:]
+    return data
+
+
+def _wait(link: socket.socket, deadline: float | None) -> None:
+    """Have the next operation end at the deadline."""
+    if deadline is not None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        link.settimeout(left)

@@ -1,0 +1,195 @@
+"""One page's limits of time and memory: whatever happens in the guard, its caller goes on."""
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.extract.archive import extract_archive
+from pipeline.extract.guard import Guard
+from pipeline.extract.refusal import Refusal
+from pipeline.store import Store
+from sample.archive import write_response
+from schemas.recipe import Extract
+
+MAX_SECONDS = 0.5
+MAX_MEMORY = 200_000_000
+
+
+def sleep() -> None:
+    time.sleep(60)
+
+
+def match_for_ever() -> None:
+    re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+def count_for_ever() -> None:
+    sum(range(10**12))
+
+
+def allocate() -> None:
+    kept = []
+    while True:
+        kept.append(bytearray(10_000_000))
+
+
+def allocate_at_once() -> None:
+    bytearray(10_000_000_000)
+
+
+def kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave() -> None:
+    os._exit(3)
+
+
+def fail() -> None:
+    raise ValueError("no such thing")
+
+
+def recurse() -> None:
+    recurse()
+
+
+def give_what_no_pipe_takes() -> Callable[[], None]:
+    return lambda: None
+
+
+def call(function: Callable[[], object] | int) -> object:
+    return function() if callable(function) else function * 2
+
+
+def children() -> set[str]:
+    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
+@pytest.fixture
+def guard() -> Iterator[Guard]:
+    before = children()
+    with Guard(call, MAX_SECONDS, MAX_MEMORY) as guard:
+        yield guard
+    assert children() == before
+
+
+HARMFUL = [
+    (sleep, "PAGE_TIMEOUT", "took longer than 0.5 s"),
+    (match_for_ever, "PAGE_TIMEOUT", "took longer than 0.5 s"),
+    (count_for_ever, "PAGE_TIMEOUT", "took longer than 0.5 s"),
+    (allocate, "PAGE_MEMORY", "needed more than extract.max_memory_bytes"),
+    (allocate_at_once, "PAGE_MEMORY", "needed more than extract.max_memory_bytes"),
+    (kill_itself, "EXTRACTION_FAILED", "the process was ended by SIGKILL"),
+    (leave, "EXTRACTION_FAILED", "the process ended with status 3"),
+    (fail, "EXTRACTION_FAILED", "ValueError: no such thing"),
+    (recurse, "EXTRACTION_FAILED", "RecursionError: "),
+    (give_what_no_pipe_takes, "EXTRACTION_FAILED", ""),
+]
+
+
+@pytest.mark.parametrize(("function", "rule", "detail"), HARMFUL, ids=lambda v: getattr(v, "__name__", ""))
+def test_each_harm_has_its_reason_and_the_next_call_works(function: Callable[[], None], rule: str, detail: str) -> None:
+    # only what would never end meets the short limit; the rest must not meet it on a slow machine
+    with Guard(call, MAX_SECONDS if rule == "PAGE_TIMEOUT" else 60, MAX_MEMORY) as guard:
+        assert guard(1) == 2
+        found = guard(function)
+        assert isinstance(found, Refusal)
+        assert (found.rule, (found.detail or "").startswith(detail)) == (rule, True), found
+        assert guard(3) == 6
+
+
+def test_one_child_serves_many_calls(guard: Guard) -> None:
+    assert len({guard(os.getpid) for _ in range(5)} | {os.getpid()}) == 2
+
+
+def test_a_page_is_not_judged_by_the_memory_of_those_before_it() -> None:
+    kept: list[bytearray] = []
+
+    def keep(size: int) -> int:
+        kept.append(bytearray(size))
+        return len(kept)
+
+    with Guard(keep, 5, MAX_MEMORY) as guard:
+        assert [guard(80_000_000) for _ in range(4)] == [1, 2, 1, 2]
+
+
+def test_results_may_be_large(guard: Guard) -> None:
+    assert guard(give_much) == b"x" * 20_000_000
+
+
+def give_much() -> bytes:
+    return b"x" * 20_000_000
+
+
+def test_it_works_in_a_thread(guard: Guard) -> None:
+    found: list[object] = []
+    thread = threading.Thread(target=lambda: found.extend(guard(f) for f in (2, count_for_ever, 3)))
+    thread.start()
+    thread.join()
+    assert found[0] == 4 and isinstance(found[1], Refusal) and found[2] == 6
+    assert guard(4) == 8  # the child outlives the thread that forked it
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "in the midst of a page"])
+def test_the_child_ends_when_its_parent_is_killed(busy: bool) -> None:
+    told, tell = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        guard = Guard(call, MAX_SECONDS, MAX_MEMORY)
+        os.write(tell, b"%d\n" % guard(os.getpid))
+        if busy:
+            threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+            guard(count_for_ever)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(tell)
+    child = int(os.read(told, 20))
+    os.close(told)
+    os.waitpid(parent, 0)
+    deadline = time.monotonic() + 10
+    while _runs(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+TEXT = f"<p>{'A paragraph long enough to be taken for the main text of a page, whoever reads it. ' * 3}</p>"
+HOSTILE = {
+    "deep": b"<div>" * 100_000 + TEXT.encode(),
+    "tables": b"<table><tr><td>" * 20_000 + TEXT.encode(),
+    "attributes": b"<p " + b" ".join(b"a%d=1" % n for n in range(1_000_000)) + b">" + TEXT.encode(),
+    "open": b"<b><i>" * 20_000 + TEXT.encode(),
+    "large": b"<html>" + TEXT.encode() * 180_000,
+}
+
+
+def test_hostile_pages_are_rows_and_the_others_come_out(tmp_path: Path) -> None:
+    bodies: dict[str, bytes] = {}
+    for number, (name, body) in enumerate(HOSTILE.items()):
+        bodies |= {name: body, f"good{number}": f"<html><body><article>{TEXT}</article></body></html>".encode()}
+    with (tmp_path / "a.warc.gz").open("wb") as stream:
+        for name, body in bodies.items():
+            write_response(stream, f"http://host.example/{name}", "2024-01-01T00:00:00Z", "200 OK",
+                           (("Content-Type", "text/html"),), body)  # fmt: skip
+    store, before = Store(str(tmp_path / "out")), children()
+    commit = extract_archive(str(tmp_path / "a.warc.gz"), store, Extract(max_seconds=3))
+    assert children() == before
+    tables = {t: pq.read_table(store.at(commit["files"][t])).to_pylist() for t in ("pages", "rejections")}
+    pages = {row["url"].rpartition("/")[2] for row in tables["pages"]}
+    rules = {row["url"].rpartition("/")[2]: row["rule"] for row in tables["rejections"]}
+    assert pages | rules.keys() == bodies.keys() and not pages & rules.keys()
+    assert {name for name in bodies if name.startswith("good")} <= pages
+    assert rules["large"] == "TOO_LARGE"
+    assert set(rules.values()) <= {"TOO_LARGE", "PAGE_TIMEOUT", "PAGE_MEMORY", "EXTRACTION_FAILED", "NOT_PARSEABLE"}
