@@ -11,7 +11,7 @@ BENCHES := extract
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format gate bench clip-sample clean $(BENCHES:%=bench-%)
+.PHONY: help setup demo test test-all check format gate bench content-weights clip-sample clean $(BENCHES:%=bench-%)
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -53,8 +53,13 @@ bench: $(BENCHES:%=bench-%)  ## run every benchmark, ours and the peer in turn
 $(BENCHES:%=bench-%): bench-%: setup
 	$(BIN)/python -m benchmarks.$* $(DATA)
 
+content-weights: setup  ## train the weights that tell main content anew, on DATA
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt '.[tune]'
+	$(BIN)/python -m benchmarks.content_training $(DATA) --write
+	$(BIN)/python -m benchmarks.picture_training $(DATA) --write
+
 clip-sample: setup  ## train the sample's small CLIP anew
 	$(BIN)/python -m sample.clip_training sample/clip
 
 clean:  ## remove what make made
-	rm -rf $(VENV) runs build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-datatrove runs build dist *.egg-info

@@ -1,29 +1,28 @@
-"""Measure extraction against floors that only rise: `python -m benchmarks.gate [DATA]`.
+"""Measure extraction against floors that only rise: `python -m benchmarks.gate [DATA] [--set-floors]`.
 
 The sample web is measured always; sets of real pages where DATA holds them. Exit status 1 when a floor is missed.
-To raise a floor, or with a reason to lower one, edit `benchmarks/floors.yaml`.
 """
 
+import argparse
 import gzip
 import json
+import logging
 import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks import floors
+from benchmarks.charset_truth import decoded_fraction
 from benchmarks.scoring import image_scores, text_f1
 from pipeline.extract import Page, extract_page
 from pipeline.read import Response, read_archive
 
-FLOORS = Path(__file__).parent / "floors.yaml"
 BASE_URL = "http://fakehost/test/page.html"  # what the pages of the image set believe to stand at
-MAX_SECONDS = 30
 console = Console(stderr=True)
 
 
@@ -60,7 +59,7 @@ def ordered_images(data: Path) -> dict[str, float]:
 
 
 def main_text(data: Path) -> dict[str, float]:
-    """Measure main text on `pages`: for each source of truth the mean F1 over its pages."""
+    """Measure main text on `pages`: for each source of truth, and each type of page, the mean F1 over its pages."""
     with gzip.open(data / "pages.truth.jsonl.gz", "rt", encoding="utf-8") as f:
         truth = [json.loads(line) for line in f]
     texts = {}
@@ -68,8 +67,16 @@ def main_text(data: Path) -> dict[str, float]:
         texts[response.url] = _extract(response.body, response.charset, response.url).text
     scores: dict[str, list[float]] = {}
     for row in truth:
-        scores.setdefault(f"text_f1_{row['source']}", []).append(text_f1(texts.get(row["url"], ""), row["text"] or ""))
-    return {name: sum(values) / len(values) for name, values in scores.items()}
+        f1 = text_f1(texts.get(row["url"], ""), row["text"] or "")
+        for name in (row["source"], row.get("page_type")):
+            if name:
+                scores.setdefault(f"text_f1_{name}", []).append(f1)
+    return {name: sum(values) / len(values) for name, values in sorted(scores.items())}
+
+
+def charsets(data: Path) -> dict[str, float]:
+    """Measure how many files of `charsets` are decoded right."""
+    return {"decoded_fraction": decoded_fraction(data / "charsets.tar.gz")}
 
 
 def _responses(archive: str) -> Iterator[Response]:
@@ -78,7 +85,7 @@ def _responses(archive: str) -> Iterator[Response]:
 
 def _extract(body: bytes, charset: str | None, url: str) -> Page:
     try:
-        return extract_page(body, charset, url, MAX_SECONDS)
+        return extract_page(body, charset, url)
     except Exception as error:  # measured as an empty page
         console.print(f"{url}: {type(error).__name__}: {error}", highlight=False)
         return Page("", [], [])
@@ -88,24 +95,48 @@ def _images(page: Page) -> list[str]:
     return [str(b["image_url"]) for b in page.blocks if b["kind"] == "image"]
 
 
+SETS = {
+    "ordered-images": (ordered_images, ("ordered-images.tar.gz", "ordered-images.truth.jsonl")),
+    "pages": (main_text, ("pages.warc.gz", "pages.truth.jsonl.gz")),
+    "charsets": (charsets, ("charsets.tar.gz",)),
+}
+
+
+def measure(data: Path | None) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Measure the sample web and every set that DATA holds; return the measures and the checksum of each set."""
+    measured, sums = {"sample": sample()}, {"sample": ""}
+    for name, (run, files) in SETS.items():
+        paths = [data / file for file in files] if data is not None else []
+        if paths and all(path.exists() for path in paths):
+            assert data is not None
+            measured[name], sums[name] = run(data), floors.checksum(paths)
+    return measured, sums
+
+
 def main() -> None:
     """Measure what is there, print it beside its floor, and fail when one is missed."""
-    import logging
-
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
+    parser.add_argument("data", nargs="?", type=Path, help="folder of the sets of real pages")
+    parser.add_argument("--set-floors", action="store_true", help="keep what is measured as the new floors")
+    parser.add_argument("--because", metavar="REASON", help="why a floor falls")
+    given = parser.parse_args()
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
-    data = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    floors: dict[str, dict[str, float]] = yaml.safe_load(FLOORS.read_text("utf-8"))
-    measured: dict[str, dict[str, float]] = {"sample": sample()}
-    if data is not None and data.is_dir():
-        measured |= {"ordered-images": ordered_images(data), "pages": main_text(data)}
+    known = floors.load()
+    measured, sums = measure(given.data)
     missed = 0
     for name, measures in measured.items():
-        for measure, value in measures.items():
-            floor = floors.get(name, {}).get(measure)
-            bad = floor is not None and value < floor
+        if known.get(name, {}).get("data", "") != sums[name] and name in known:
+            print(f"{name}: other data than its floors were measured on; they do not count")
+            known[name] = {}
+        for measured_name, value in measures.items():
+            floor = known.get(name, {}).get(measured_name, "-")
+            bad = floors.missed(known, name, measured_name, value)
             missed += bad
-            print(f"{name:<15} {measure:<22} {value:.4f}  floor {floor or '-'}{'  MISSED' * bad}")
-    unmeasured: list[Any] = sorted(floors.keys() - measured.keys())
+            print(f"{name:<15} {measured_name:<22} {value:.{floors.DIGITS}f}  floor {floor}{'  MISSED' * bad}")
+    if given.set_floors:
+        floors.set_floors(floors.load(), measured, sums, given.because)
+        return
+    unmeasured = sorted(SETS.keys() - measured.keys())
     if unmeasured:
         print(f"not measured, no data: {', '.join(unmeasured)}")
     print(f"gate: {'passed' if not missed else f'{missed} floors missed'}")

@@ -76,16 +76,30 @@ def run_all(
 @app.command()
 def extract(
     inputs: Inputs,
-    output: Output,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="Where the run's tables lie.")
+    ] = None,
     recipe: RecipeName = "kosmos1",
     assignments: Assignments = None,
     overwrite: Overwrite = False,
     master: Master = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Show one page: INPUT is an HTML file that stood at URL.")
+    ] = None,
 ) -> None:
     """Archives to pages of text and images in reading order, and to captions.
 
     Only archives that are new or unfinished are read.
+
+    To see how one page is judged, without an archive: `weft extract page.html --url https://host/page.html`
     """
+    if url is not None:
+        from jobs.page import show
+
+        show(inputs, url)
+        return
+    if output is None:
+        raise typer.BadParameter("say where the pages go, as --output DIR; or, for one HTML file, its --url")
     from jobs.extract import STEP
     from jobs.recipes import load
     from jobs.run import run

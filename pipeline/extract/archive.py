@@ -2,12 +2,20 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.extract.gates.gates import Gates
+from pipeline.extract.guard import Guard
+from pipeline.extract.images.captions import Caption, caption_of
 from pipeline.extract.language import identify
-from pipeline.extract.page import NotParseable, Page, extract_page
+from pipeline.extract.page import Engine, Page, extract_page
+from pipeline.extract.refusal import Refusal
+from pipeline.extract.tree import NotParseable
 from pipeline.read import Response, Unreadable, read_archive
 from pipeline.read.response import HTML_TYPES
 from pipeline.store import Store
@@ -30,7 +38,7 @@ def extract_archive(archive: str, store: Store, config: Extract) -> dict[str, An
     """Extract every page of an archive and commit its part; return the commit (counts, files).
 
     The commit file comes last: an archive without one is read again from the start.
-    Raises: PathError when the archive cannot be opened.
+    Raises: PathError when the archive, or the blocklist, cannot be opened.
     """
     name = part_name(archive)
     files = {"pages": f"pages/{name}.parquet", "captions": f"captions/{name}.parquet",
@@ -41,14 +49,21 @@ def extract_archive(archive: str, store: Store, config: Extract) -> dict[str, An
             stack.enter_context(PartWriter(store, table, store.at(files[table.name])))
             for table in (PAGES, CAPTIONS, REJECTIONS)
         )
+        read = partial(_read, Gates(config.gates), config.engine)
+        guard = stack.enter_context(Guard(read, config.max_seconds, config.max_memory_bytes))
+
+        def reject(row: dict[str, Any]) -> None:
+            rejected[str(row["rule"])] += 1
+            rejections.add({**row, "warc_file": archive})
+
         for item in read_archive(archive, wanted=may_be_html, max_body_bytes=config.max_page_bytes):
-            row = _unreadable(item) if isinstance(item, Unreadable) else _page(item, config, captions)
+            row = _unreadable(item) if isinstance(item, Unreadable) else _page(item, guard, captions, reject)
             if row is None:
                 continue
-            row["warc_file"] = archive
             if "rule" in row:
-                rejected[str(row["rule"])] += 1
-            (rejections if "rule" in row else pages).add(row)
+                reject(row)
+            else:
+                pages.add({**row, "warc_file": archive})
         counts = {"archives": 1, "pages": pages.num_rows, "captions": captions.num_rows}
     commit = {"archive": archive, "files": files, "counts": counts, "rejected": dict(rejected)}
     store.write_json(store.at("pages", COMMITS, f"{name}.json"), commit)
@@ -66,7 +81,9 @@ def _unreadable(item: Unreadable) -> dict[str, Any]:
                      measure=item.length)  # fmt: skip
 
 
-def _page(response: Response, config: Extract, captions: PartWriter) -> dict[str, Any] | None:
+def _page(
+    response: Response, guard: Guard, captions: PartWriter, reject: Callable[[dict[str, Any]], None]
+) -> dict[str, Any] | None:
     """Return a row of `pages`, or of `rejections`, or None when the response is no page at all."""
     if response.content_type not in HTML_TYPES and not _HTML_START.match(response.body[:2_000]):
         return None
@@ -78,19 +95,16 @@ def _page(response: Response, config: Extract, captions: PartWriter) -> dict[str
 
     if response.status != 200:
         return rejected("HTTP_STATUS", measure=response.status, threshold=200)
-    try:
-        page = extract_page(response.body, response.charset, response.url, config.max_seconds)
-    except NotParseable as error:
-        return rejected("NOT_PARSEABLE", detail=str(error))
-    except Exception as error:  # a page may hold anything, and none may end the task
-        return rejected("EXTRACTION_FAILED", detail=f"{type(error).__name__}: {error}"[:500])
-    for row in _captions(page, identity):
-        captions.add(row)
-    language, score = identify(page.text)
+    found = guard(response)
+    if isinstance(found, Refusal):
+        return rejected(**asdict(found))
+    page, host, language, score = found
+    for row in _captions(page, identity, response.offset):
+        (reject if "rule" in row else captions.add)(row)
     return {
         "page_id": identity,
         "url": response.url,
-        "host": (urlsplit(response.url).hostname or "").lower(),
+        "host": host,
         "warc_offset": response.offset,
         "captured_at": response.captured_at,
         "language": language,
@@ -100,6 +114,23 @@ def _page(response: Response, config: Extract, captions: PartWriter) -> dict[str
     }
 
 
-def _captions(page: Page, identity: str) -> list[dict[str, Any]]:
-    pairs = dict.fromkeys((image.url, image.alt) for image in page.images if image.alt)
-    return [{"image_id": image_id(url), "image_url": url, "caption": alt, "page_id": identity} for url, alt in pairs]
+def _read(gates: Gates, engine: Engine, response: Response) -> Refusal | tuple[Page, str, str, float]:
+    """Return a page, its host, its language and that one's probability, or why there is none. Runs in the guard."""
+    refusal = gates.refuse(response)
+    if refusal:
+        return refusal
+    try:
+        page = extract_page(response.body, response.charset, response.url, engine)
+    except NotParseable as error:
+        return Refusal("NOT_PARSEABLE", str(error))
+    return page, (urlsplit(response.url).hostname or "").lower(), *identify(page.text)
+
+
+def _captions(page: Page, identity: str, offset: int) -> Iterator[dict[str, Any]]:
+    """Yield a row of `captions`, or of `rejections`, for each image with words."""
+    for url, words in dict.fromkeys((image.url, caption_of(image)) for image in page.images):
+        if isinstance(words, Caption):
+            yield {"image_id": image_id(url), "image_url": url, "caption": words.text, "page_id": identity}
+        elif words is not None:
+            yield rejection("extract", words.rule, "caption", page_id=identity, image_id=image_id(url), url=url,
+                            warc_offset=offset, detail=words.written[:500])  # fmt: skip

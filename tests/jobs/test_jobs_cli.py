@@ -84,6 +84,19 @@ def test_another_recipe_names_the_difference(finished: Finished) -> None:
     assert {p: p.stat().st_mtime_ns for p in finished.output.rglob("*")} == before
 
 
+def test_one_page_is_shown_as_it_is_judged(tmp_path: Path) -> None:
+    words = "The oak at the end of the lane, number {}, is older than the village, and nobody has counted its rings."
+    html = f"<nav><a href=/>Home</a></nav><article><p>{words.format(1)}</p><img src=a.jpg><p>{words.format(2)}</p>"
+    (tmp_path / "page.html").write_text(html)
+    shown = weft("extract", str(tmp_path / "page.html"), "--url", "http://host.example/x/").stdout.splitlines()
+    assert [(line[0], line.split()[-1]) for line in shown[:-1]] == [
+        ("-", "Home"), ("+", "rings."), ("+", "http://host.example/x/a.jpg"), ("+", "rings."),
+    ]  # fmt: skip
+    assert shown[-1] == "2 of 3 blocks and 1 of 1 images stay"
+    says(["extract", str(tmp_path / "none.html"), "--url", "http://host.example/"], "none.html", "No such file")
+    says(["extract", "a.html", "b.html", "--url", "http://host.example/"], "one page")
+
+
 def test_help_teaches() -> None:
     for command in ("run", "extract", "fetch", "filter", "dedup", "score", "assemble", "shard", "stats", "replay",
                     "tokenizer", "train"):  # fmt: skip

@@ -1,0 +1,73 @@
+"""What is timed page by page: a name, and how to get a function from a response to its text.
+
+Each engine imports what it needs when it is asked for, so that a process holds one engine alone.
+"""
+
+import logging
+from collections.abc import Callable
+
+from pipeline.read import Response
+
+Engine = Callable[[Response], str]
+
+
+def trafilatura() -> Engine:
+    """Text alone, as stock trafilatura gives it."""
+    import trafilatura
+
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
+    return lambda page: trafilatura.extract(page.body) or ""
+
+
+def resiliparse() -> Engine:
+    """Text alone, as resiliparse gives it for main content."""
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.encoding import detect_encoding
+    from resiliparse.parse.html import HTMLTree
+
+    def extract(page: Response) -> str:
+        tree = HTMLTree.parse_from_bytes(page.body, page.charset or detect_encoding(page.body))
+        return str(extract_plain_text(tree, main_content=True))
+
+    return extract
+
+
+def kept() -> Engine:
+    """All that `everything` asks of a page: text, images, captions, language."""
+    from pipeline.extract.images.captions import caption_of
+    from pipeline.extract.language import identify
+    from pipeline.extract.page import extract_page
+
+    def extract(page: Response) -> str:
+        found = extract_page(page.body, page.charset, page.url)
+        for image in found.images:
+            caption_of(image)
+        identify(found.text)
+        return found.text
+
+    return extract
+
+
+def rejected() -> Engine:
+    """What a page costs that the language gate, the last and dearest, refuses."""
+    from pipeline.extract.gates.gates import Gates
+    from schemas import recipe
+
+    gates = Gates(recipe.Gates(languages=("xx",), min_language_score=0.5))
+
+    def refuse(page: Response) -> str:
+        gates.refuse(page)
+        return ""
+
+    return refuse
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {f.__name__: f for f in (trafilatura, resiliparse, kept, rejected)}
+
+
+def text_of(engine: Engine, page: Response) -> str:
+    """Return a page's text; none where an engine cannot digest the page."""
+    try:
+        return engine(page)
+    except Exception:
+        return ""

@@ -1,0 +1,1 @@
+"""Peers that cannot stand in our own environment; each runs in one of its own."""

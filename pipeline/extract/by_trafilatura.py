@@ -1,0 +1,52 @@
+"""Main content as trafilatura tells it, images where they stand in it: the engine that others use, to compare with."""
+
+from collections.abc import Iterator
+
+import trafilatura
+from lxml.etree import _Element as Element
+from lxml.html import HtmlElement
+from trafilatura.settings import Document
+
+from pipeline.extract.images import marked
+
+_LINE_ENDS = {"item", "row", "p", "lb", "quote", "list", "head", "code", "table", "div"}
+
+
+def read(tree: HtmlElement) -> list[str | int]:
+    """Return texts, and images by their number, in reading order. Changes the tree, which `mark_images` has marked."""
+    document = trafilatura.bare_extraction(
+        tree, include_images=True, include_comments=True, include_tables=True, with_metadata=False
+    )
+    if not isinstance(document, Document):
+        return []
+    parts = (document.body, document.commentsbody)
+    return [found for part in parts if part is not None for found in _parts(part)]
+
+
+def _parts(body: Element) -> Iterator[str | int]:
+    """Yield the text of each element of the body; an image inside one stands before it or after it, as it is read."""
+    for element in body:
+        before: list[int] = []
+        after: list[int] = []
+        words: list[str] = []
+        _walk(element, words, before, after)
+        yield from before
+        lines = (" ".join(line.split()) for line in "".join(words).split("\n"))
+        text = "\n".join(line for line in lines if line)
+        if text:
+            yield text
+        yield from after
+
+
+def _walk(element: Element, words: list[str], before: list[int], after: list[int]) -> None:
+    index = marked(element.get("src")) if element.tag == "graphic" else None
+    if index is not None:
+        (after if "".join(words).strip() else before).append(index)
+    words.append(element.text or "")
+    for child in element:
+        _walk(child, words, before, after)
+    if element.tag in _LINE_ENDS:
+        words.append("\n")
+    elif element.tag == "cell":
+        words.append(" ")
+    words.append(element.tail or "")

@@ -1,0 +1,249 @@
+"""Measure the blocks of a page: what each says, what stands around it, and what page it stands on.
+
+Letters: N blocks, F features. All float32. The trained forests know a feature by its column alone, so a change here
+needs new weights (benchmarks/content_training.py).
+"""
+
+import re
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.extract.content.blocks import Block
+from pipeline.extract.content.markup import FAMILIES, HEADINGS, TAG_NUMBER, TAGS
+
+Array = npt.NDArray[np.float32]
+
+_NO_PUNCTUATION = str.maketrans("", "", ".,;:!?。、，！？")
+_DIGIT = re.compile(r"\d")
+_CAPITAL = re.compile(r"[A-ZÀ-ÖØ-ÞΑ-ΩА-Я]")
+# Of some European languages: running text is full of them, lists of links are not.
+_SMALL_WORDS = frozenset(
+    "the of and to in a is that for it with as was on are be this by at from or an have you i we not they he she "  # noqa: SIM905
+    "de la le et der die und que el en los di il e".split()
+)
+_TELLING = tuple(  # in lower case
+    re.compile(pattern)
+    for pattern in (
+        r"©|copyright|all rights reserved",
+        r"\b(?:sign|log) ?(?:in|up)|register|subscribe|newsletter",
+        r"cookie|privacy|terms",
+        r"\b(?:share|tweet|follow us|facebook|twitter|pinterest|whatsapp)\b",
+        r"\b(?:related|recommended|you may also|read more|see also|more from|popular|trending|latest)\b",
+        r"\bcomments?\b|\brepl(?:y|ies)\b|posted|\bsaid\b",
+        r"add to (?:cart|bag|basket)|buy now|in stock|checkout|wishlist",
+        r"\b(?:19|20)\d\d\b",
+        r"[$€£¥]\s?\d",
+        r"\bby \w|author|written by",
+        r"\b(?:home|menu|search|contact|about)\b",
+        r"\badvertis|sponsored",
+        r"^\W*$",
+        r"@|https?://",
+        r"\?$",
+    )
+)
+_HEAD_CHARACTERS = 300  # of a block, in which telling words are looked for
+_LEVELS = (1, 2, 3, 4, 6)  # elements around a block that are measured, counted from the nearest
+_LONG_WORDS = 15  # of a block that reads like a paragraph
+NO_HEADING = -999.0
+
+
+def features(blocks: list[Block]) -> Array:
+    """Measure blocks: N of them, N at least 1, to (N, F)."""
+    words = np.array([num_words(b.text) for b in blocks], np.float32)
+    characters = np.array([len(b.text) for b in blocks], np.float32)
+    links = np.array([b.link_characters for b in blocks], np.float32)
+    small = np.array([sum(map(_SMALL_WORDS.__contains__, b.text.lower().split())) for b in blocks], np.float32)
+    tags = np.array([TAG_NUMBER.get(b.place.tag, -1) for b in blocks], np.float32)
+    around = _bits([b.place.tags for b in blocks], len(TAGS))
+    families = _bits([b.place.families for b in blocks], len(FAMILIES))
+    near = _bits([b.place.near[0] | b.place.near[1] | b.place.near[2] for b in blocks], len(FAMILIES))
+    heads = [b.text[:_HEAD_CHARACTERS].lower() for b in blocks]
+    telling = np.array([[p.search(head) is not None for p in _TELLING] for head in heads], np.float32)
+    own = _own(blocks, words, characters, links, small, tags)
+    whole = _page(blocks, words, characters, links, tags, around, families, telling)
+    return np.concatenate(
+        [
+            own,
+            telling,
+            around,
+            families,
+            near,
+            _containers(blocks, words, characters, links, tags),
+            _neighbours(blocks, own, tags),
+            _windows(words, characters, links, small),
+            _positions(blocks, words),
+            np.repeat(whole[None], len(blocks), 0),
+        ],
+        axis=1,
+    )
+
+
+def num_words(text: str) -> int:
+    """Count the words of a folded text by what separates them, or by its length where nothing does (Chinese, Thai)."""
+    return max(text.count(" ") + text.count("\n") + 1, len(text) // 8)
+
+
+def _bits(values: list[int], num: int) -> Array:
+    return ((np.array(values, np.int64)[:, None] >> np.arange(num)) & 1).astype(np.float32)
+
+
+def _own(blocks: list[Block], words: Array, characters: Array, links: Array, small: Array, tags: Array) -> Array:
+    heads = [b.text[:200] for b in blocks]
+    head_sizes = np.array([len(h) for h in heads], np.float32)
+    punctuation = characters - np.array([len(b.text.translate(_NO_PUNCTUATION)) for b in blocks], np.float32)
+    return np.stack(
+        [
+            np.log1p(words),
+            np.log1p(characters),
+            links / characters,
+            np.array([b.emphasis_characters for b in blocks], np.float32) / characters,
+            punctuation / words,
+            punctuation,
+            small / words,
+            np.array([b.text[-1] in '.!?。”"' for b in blocks], np.float32),
+            np.array([len(_DIGIT.findall(h)) for h in heads], np.float32) / head_sizes,
+            np.array([len(_CAPITAL.findall(h)) for h in heads], np.float32) / head_sizes,
+            characters / words,
+            np.array([len(b.place.path) - 1 for b in blocks], np.float32),
+            np.array([b.num_breaks for b in blocks], np.float32),
+            np.array([b.num_links for b in blocks], np.float32),
+            tags,
+        ],
+        axis=1,
+    )
+
+
+def _containers(blocks: list[Block], words: Array, characters: Array, links: Array, tags: Array) -> Array:
+    """Measure the elements around each block, at several levels: (N, 7 for each level)."""
+    is_long = (words >= _LONG_WORDS) & (links < characters / 2)
+    facts = np.stack(
+        [words, links, characters, words * (tags == TAG_NUMBER["p"]), np.ones_like(words), is_long], axis=1
+    )
+    starts = np.zeros((len(blocks) + 1, facts.shape[1]))
+    np.cumsum(facts, axis=0, out=starts[1:])
+    covered = spans(blocks)
+    numbers = np.arange(len(blocks), dtype=np.float32)
+    found = []
+    for level in _LEVELS:
+        elements = [b.place.path[max(-level, -len(b.place.path))] for b in blocks]
+        begin, end = np.array([covered[e] for e in elements]).T
+        num, linked, all_characters, in_paragraphs, num_blocks, num_long = (starts[end] - starts[begin]).T
+        found += [
+            np.log1p(num),
+            linked / all_characters,
+            in_paragraphs / num,
+            np.log1p(num_blocks),
+            num_long / num_blocks,
+            num / starts[-1, 0],
+            (numbers - begin) / num_blocks,
+        ]
+    return np.stack(found, axis=1).astype(np.float32)
+
+
+def spans(blocks: list[Block]) -> dict[int, tuple[int, int]]:
+    """Return the blocks of each element, by its number: from the first to before the last; they stand together."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for number, block in enumerate(blocks):
+        for element in block.place.path:
+            first.setdefault(element, number)
+            last[element] = number
+    return {element: (begin, last[element] + 1) for element, begin in first.items()}
+
+
+def _neighbours(blocks: list[Block], own: Array, tags: Array) -> Array:
+    """Measure the two blocks before and after each, and whether they stand in the same element."""
+    told = own[:, [0, 2, 7, 6, 14]]
+    parents = np.array([b.place.path[-2] if len(b.place.path) > 1 else 0 for b in blocks], np.float32)[:, None]
+    same = [shifted(parents, by, -1) == parents for by in (1, -1)]
+    return np.concatenate([*(shifted(told, by, -1) for by in (1, 2, -1, -2)), *same], axis=1).astype(np.float32)
+
+
+def shifted(values: Array, by: int, fill: float) -> Array:
+    """Move rows down by a number of places (up, when it is negative) and fill what is left open."""
+    moved = np.full_like(values, fill)
+    if by > 0:
+        moved[by:] = values[:-by]
+    else:
+        moved[:by] = values[-by:]
+    return moved
+
+
+def window_sums(values: Array, radius: int) -> Array:
+    """Sum (N,) values over the rows at most `radius` away from each."""
+    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    numbers = np.arange(len(values))
+    found: Array = sums[np.minimum(numbers + radius + 1, len(values))] - sums[np.maximum(numbers - radius, 0)]
+    return found
+
+
+def _windows(words: Array, characters: Array, links: Array, small: Array) -> Array:
+    found = []
+    for radius in (3, 8):
+        num = window_sums(words, radius)
+        found += [
+            np.log1p(num),
+            window_sums(links, radius) / window_sums(characters, radius),
+            window_sums(small, radius) / num,
+        ]
+    return np.stack(found, axis=1).astype(np.float32)
+
+
+def _positions(blocks: list[Block], words: Array) -> Array:
+    num = len(blocks)
+    numbers = np.arange(num, dtype=np.float32)
+    times = Counter(b.text for b in blocks)
+    titles = [n for n, b in enumerate(blocks) if b.place.tag == "h1"]
+    since_heading, heading = [], -1
+    for number, block in enumerate(blocks):
+        since_heading.append(number - heading if heading >= 0 else -1)
+        if block.place.tag in HEADINGS:
+            heading = number
+    return np.stack(
+        [
+            numbers / num,
+            np.cumsum(words) / words.sum(),
+            numbers,
+            num - numbers,
+            np.array([times[b.text] for b in blocks], np.float32),
+            numbers - titles[0] if titles else np.full(num, NO_HEADING, np.float32),
+            np.array(since_heading, np.float32),
+        ],
+        axis=1,
+    )
+
+
+def _page(
+    blocks: list[Block],
+    words: Array,
+    characters: Array,
+    links: Array,
+    tags: Array,
+    around: Array,
+    families: Array,
+    telling: Array,
+) -> Array:
+    """Measure the page as a whole: (features,)."""
+    total = words.sum()
+    in_article, in_main = around[:, TAG_NUMBER["article"]], around[:, TAG_NUMBER["main"]]
+    return np.array(
+        [
+            np.log1p(total),
+            np.log1p(len(blocks)),
+            links.sum() / characters.sum(),
+            words[tags == TAG_NUMBER["p"]].sum() / total,
+            sum(b.place.tag == "h1" for b in blocks),
+            sum(b.place.tag in HEADINGS for b in blocks),
+            (words >= 20).sum(),
+            words[words >= 20].sum() / total,
+            in_article.mean(),
+            in_main.mean(),
+            (words * in_main).sum() / total,
+            (words * in_article).sum() / total,
+            *((families * words[:, None]).sum(0) / total),
+            *telling.mean(0),
+        ],
+        np.float32,
+    )

@@ -1,0 +1,45 @@
+"""Chosen blocks to texts, with the chosen images between them."""
+
+from collections.abc import Iterable
+from itertools import groupby, pairwise
+
+from pipeline.extract.content.blocks import Block, Spot
+
+_CELLS = frozenset(("td", "th", "li", "dt", "dd"))
+
+
+def join(blocks: list[Block], chosen_N: Iterable[bool], spots: list[Spot]) -> list[str | int]:
+    """Return texts, and images by their number, in reading order.
+
+    Items of one list and rows of one table are lines of one text, the cells of a row stand on one line.
+    """
+    kept: list[tuple[int, Block | Spot]] = [(2 * spot.before - 1, spot) for spot in spots]
+    for number, (block, chosen) in enumerate(zip(blocks, chosen_N, strict=True)):
+        if chosen:
+            kept.append((2 * number, block))
+    kept.sort(key=lambda pair: pair[0])
+    found: list[str | int] = []
+    for (kind, _), group in groupby((part for _, part in kept), key=_together):
+        parts = list(group)
+        if kind is Spot:
+            found += [part.image for part in parts if isinstance(part, Spot)]
+        else:
+            found.append(_lines([part for part in parts if isinstance(part, Block)]))
+    return found
+
+
+def _together(part: Block | Spot) -> tuple[type, object]:
+    """Tell what is one text: cells of the same list or table; every other block is one by itself."""
+    if isinstance(part, Spot):
+        return Spot, None
+    return Block, part.place.group if part.place.tag in _CELLS and part.place.group else part.place.path
+
+
+def _lines(blocks: list[Block]) -> str:
+    lines = [blocks[0].text]
+    for before, block in pairwise(blocks):
+        if block.place.row and block.place.row == before.place.row:
+            lines[-1] += f" {block.text}"
+        else:
+            lines.append(block.text)
+    return "\n".join(lines)

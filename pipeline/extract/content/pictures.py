@@ -1,0 +1,136 @@
+"""Tell the images that belong to the main content from logos, teasers and the rest, by where they stand.
+
+A logistic regression over what is known of the text around an image (content/text.py), of the element that it stands
+in, and of the image itself; trained on pages with approved images (benchmarks/picture_training.py).
+
+Letters: N images, F features.
+"""
+
+import re
+from collections import Counter
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.extract.content.blocks import Block, Place, Spot
+from pipeline.extract.content.features import Array, spans
+from pipeline.extract.content.markup import FAMILIES, TAG_NUMBER
+from pipeline.extract.content.weights import weights
+from pipeline.extract.images import Image
+
+MIN_PROBABILITY = 0.4  # where precision and recall are about even on pages that were not trained on
+_CHROME = re.compile(
+    r"logo|icon|avatar|sprite|badge|button|emoji|gravatar|smil|share|social|pixel|banner|advert|rating|star|arrow|flag"
+    r"|thumb|profile|author|user",
+    re.I,
+)
+_ENOUGH_WORDS = (15, 60, 200)  # of the elements around an image whose text is asked about
+_NEAR = (
+    "related", "side", "head", "navigation", "social", "advertisement", "about", "comment", "content", "caption",
+    "list", "form",
+)  # fmt: skip
+_AROUND = ("related", "side", "head", "navigation", "comment", "foot", "overlay", "form", "hidden")
+_INSIDE = ("figure", "li", "p", "article", "aside", "nav", "header", "footer", "form", "button")
+_NEVER = sum(1 << TAG_NUMBER[tag] for tag in ("nav", "footer", "button"))  # whatever the weights think
+_SMALL_PIXELS, _TINY_PIXELS, _BIG_PIXELS = 100, 50, 300
+
+
+def choose_pictures(
+    spots: list[Spot],
+    images: list[Image],
+    blocks: list[Block],
+    p_N: Array,
+    words_N: Array,
+    chosen_N: npt.NDArray[np.bool_],
+) -> list[Spot]:
+    """Return the spots whose images belong to the main content, in reading order.
+
+    Args: p_N, words_N and chosen_N are of the blocks, see content/text.py.
+    """
+    if not spots:
+        return []
+    w = weights()
+    x_NF = picture_features(spots, images, blocks, p_N, words_N, chosen_N)
+    odds_N = ((x_NF - w["picture_mean"]) / w["picture_scale"]) @ w["picture_weights"] + w["picture_bias"]
+    bound = np.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))
+    return [s for s, odds in zip(spots, odds_N, strict=True) if odds >= bound and not s.place.tags & _NEVER]
+
+
+def picture_features(
+    spots: list[Spot],
+    images: list[Image],
+    blocks: list[Block],
+    p_N: Array,
+    words_N: Array,
+    chosen_N: npt.NDArray[np.bool_],
+) -> Array:
+    """Measure images where they stand: N spots, at least 1, to (N, F) float32."""
+    words = np.concatenate([[0.0], np.cumsum(words_N)])
+    hits = np.concatenate([[0.0], np.cumsum(words_N * p_N)])
+    kept = np.flatnonzero(chosen_N)
+    first, last = (int(kept[0]), int(kept[-1])) if len(kept) else (0, -1)
+    total = float(np.log1p((words_N * chosen_N).sum()))
+    covered = spans(blocks)
+    times = Counter(images[spot.image].url for spot in spots)
+
+    def share(begin: int, end: int) -> float:
+        """Return which part of the words of some blocks is main text, as far as is known."""
+        return float((hits[end] - hits[begin]) / max(words[end] - words[begin], 1))
+
+    def shares_around(place: Place) -> list[float]:
+        """Return that of the smallest elements around a place that hold enough words."""
+        found = []
+        for enough in _ENOUGH_WORDS:
+            sizes = (covered[e] for e in reversed(place.path) if e in covered)
+            found.append(next((share(b, e) for b, e in sizes if words[e] - words[b] >= enough), 0.0))
+        return found
+
+    rows = []
+    for spot in spots:
+        at, image = spot.before, images[spot.image]
+        before = float(p_N[at - 1]) if at > 0 else 0.0
+        after = float(p_N[at]) if at < len(blocks) else 0.0
+        rows.append(
+            [
+                before,
+                after,
+                max(before, after),
+                min(before, after),
+                *(share(max(at - r, 0), min(at + r, len(blocks))) for r in (2, 6)),
+                *shares_around(spot.place),
+                first < at <= last,
+                first - 3 <= at <= first,
+                at > last + 1,
+                spot.in_link,
+                *_of_image(image),
+                times[image.url] > 1,
+                *_of_place(spot.place),
+                total,
+            ]
+        )
+    return np.array(rows, np.float32)
+
+
+def _of_image(image: Image) -> list[bool]:
+    sides = [side for side in (image.width, image.height) if side]
+    name = urlsplit(image.url).path.rsplit("/", 1)[-1].lower()
+    return [
+        bool(image.caption),
+        bool(image.alt),
+        bool(sides) and min(sides) <= _SMALL_PIXELS,
+        bool(sides) and min(sides) <= _TINY_PIXELS,
+        bool(sides) and max(sides) >= _BIG_PIXELS,
+        bool(_CHROME.search(name)),
+        bool(_CHROME.search(image.alt)),
+        name.endswith(".gif"),
+    ]
+
+
+def _of_place(place: Place) -> list[bool]:
+    near = place.near[0] | place.near[1] | place.near[2]
+    return [
+        *(bool(near >> FAMILIES.index(name) & 1) for name in _NEAR),
+        *(bool(place.families >> FAMILIES.index(name) & 1) for name in _AROUND),
+        *(bool(place.tags >> TAG_NUMBER[tag] & 1) for tag in _INSIDE),
+    ]
