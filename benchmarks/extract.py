@@ -36,19 +36,19 @@ def main() -> None:
         whole = whole_archives(archives)
         peaks = peak_memory(archives)
     f1 = {name: _f1(found, truth) for name, found in texts.items()}
-    stock, fast = (f"{name} {version(name)}, text" for name in ("trafilatura", "resiliparse"))
+    stock, fast = (f"{name} {version(name)}" for name in ("trafilatura", "resiliparse"))
     stock_ms, rejected_ms = read_ms["fastwarc"] + ms["trafilatura"], read_ms["ours"] + ms["rejected"]
     rows: list[Row] = [
         (stock, ms["trafilatura"], f1["trafilatura"], peaks["trafilatura"]),
-        (f"{stock}, read by FastWARC", stock_ms, f1["trafilatura"], None),
+        (f"{stock}, read", stock_ms, f1["trafilatura"], None),
         (fast, ms["resiliparse"], f1["resiliparse"], peaks["resiliparse"]),
-        ("ours, kept: text, images, captions, language", ms["kept"], f1["kept"], peaks["kept"]),
-        ("ours, rejected: read, decoded, judged by language", rejected_ms, None, peaks["rejected"]),
+        ("ours, a kept page", ms["kept"], f1["kept"], peaks["kept"]),
+        ("ours, a rejected page, read", rejected_ms, None, peaks["rejected"]),
     ]
     speed = {}
     for name, found in whole.items():
         speed[name] = len(pages) / found["seconds"]
-        what = f"{name}, whole archive, {found['kept']} of {len(pages)} pages kept"
+        what = f"{name}, whole ({found['kept']} kept)"
         score = _f1(found["texts"], truth) if "texts" in found else None
         rows.append((what, 1000 / speed[name], score, found["peak_memory_bytes"]))
     Console().print(_table(rows))

@@ -26,7 +26,7 @@ def resiliparse() -> Engine:
     from resiliparse.parse.html import HTMLTree
 
     def extract(page: Response) -> str:
-        tree = HTMLTree.parse_from_bytes(page.body, page.charset or detect_encoding(page.body))
+        tree = HTMLTree.parse_from_bytes(page.body, page.charset or detect_encoding(page.body) or "utf-8")
         return str(extract_plain_text(tree, main_content=True))
 
     return extract

@@ -6,6 +6,7 @@ Run by the Python of `.venv-datatrove`: `python -m benchmarks.peers.datatrove_ex
 
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from benchmarks.peak_memory import peak_memory_bytes
 VERSION = "0.10.1"
 # its extra `processing` wants this trafilatura; `io` would bring pyarrow and datasets too, which reading does not need
 REQUIREMENTS = (f"datatrove=={VERSION}", "trafilatura>=1.8,<1.12", "warcio", "faust-cchardet", "python-magic", "orjson")
+TYPE = "WARC-Identified-Payload-Type"
 
 
 def main(archives: list[str]) -> None:
@@ -23,14 +25,33 @@ def main(archives: list[str]) -> None:
     from datatrove.pipeline.readers import WarcReader
 
     texts: dict[str, str] = {}
-    started = time.perf_counter()
-    for archive in map(Path, archives):
-        for document in Trafilatura().run(WarcReader(str(archive.parent), glob_pattern=archive.name).run()):
+    with tempfile.TemporaryDirectory() as folder:
+        for number, archive in enumerate(archives):
+            _typed_copy(archive, Path(folder) / f"{number}.warc.gz")
+        started = time.perf_counter()
+        for document in Trafilatura().run(WarcReader(folder).run()):
             texts[document.metadata["url"]] = document.text
-    seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started
     print(
         json.dumps({"kept": len(texts), "seconds": seconds, "peak_memory_bytes": peak_memory_bytes(), "texts": texts})
     )
+
+
+def _typed_copy(archive: str, copy: Path) -> None:
+    """Copy an archive and say of each page that it is one, as Common Crawl does.
+
+    Without that, libmagic takes 136 of the 676 pages for JavaScript, and datatrove passes them over.
+    """
+    from warcio.archiveiterator import ArchiveIterator
+    from warcio.warcwriter import WARCWriter
+
+    with Path(archive).open("rb") as source, copy.open("wb") as target:
+        writer = WARCWriter(target, gzip=True)
+        for record in ArchiveIterator(source):
+            kind = record.http_headers.get_header("Content-Type", "") if record.http_headers else ""
+            if record.rec_type == "response" and kind.startswith(("text/html", "application/xhtml+xml")):
+                record.rec_headers.replace_header(TYPE, kind.partition(";")[0])
+            writer.write_record(record)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,11 @@ class _Run:
     num_breaks: int = 0
     spots: list[Spot] = field(default_factory=list)  # of images that stand inside the text: they come after it
 
+    def clear(self) -> None:
+        self.parts.clear()
+        self.spots.clear()
+        self.link_characters = self.emphasis_characters = self.num_links = self.num_breaks = 0
+
     @property
     def is_blank(self) -> bool:
         return not any(part.strip() for part in self.parts)
@@ -86,15 +91,13 @@ class _Cutter:
 
     def flush(self) -> None:
         run = self.run
-        if run.parts or run.spots:
-            text = "".join(run.parts)
+        text = "".join(run.parts)
+        if text and not text.isspace():
             text = "\n".join(line for line in (" ".join(t.split()) for t in text.split(_BREAK)) if line)
-            if text:
-                facts = (run.link_characters, run.emphasis_characters, run.num_links, run.num_breaks)
-                self.blocks.append(Block(text, self.places[-1], *facts))
-            self.spots += [Spot(s.image, len(self.blocks), s.place, s.in_link) for s in run.spots]
-        if run.parts or run.num_links or run.num_breaks or run.spots:
-            self.run = _Run()
+            facts = (run.link_characters, run.emphasis_characters, run.num_links, run.num_breaks)
+            self.blocks.append(Block(text, self.places[-1], *facts))
+        self.spots += [Spot(s.image, len(self.blocks), s.place, s.in_link) for s in run.spots]
+        run.clear()
 
     def enter(self, element: HtmlElement, tag: str) -> None:
         if tag in INLINE:

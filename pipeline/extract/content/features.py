@@ -43,7 +43,7 @@ _TELLING = tuple(  # in lower case
         r"\?$",
     )
 )
-_HEAD_CHARACTERS = 300  # of a block, in which telling words are looked for
+_HEAD_CHARACTERS = 200  # of a block, in which telling words are looked for: they stand in short ones
 _LEVELS = (1, 2, 3, 4, 6)  # elements around a block that are measured, counted from the nearest
 _LONG_WORDS = 15  # of a block that reads like a paragraph
 NO_HEADING = -999.0

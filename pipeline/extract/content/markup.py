@@ -54,8 +54,15 @@ HIDDEN = 1 << FAMILIES.index("hidden")
 _PATTERNS = tuple(re.compile(pattern) for pattern in _FAMILIES.values())
 
 
-@lru_cache(maxsize=50_000)
 def families(names: str) -> int:
     """Return the families that an element's names fall into, a bit for each of FAMILIES."""
-    lower = names[:500].lower()
+    found = 0
+    for name in names.split():
+        found |= _families(name)
+    return found
+
+
+@lru_cache(maxsize=50_000)
+def _families(name: str) -> int:  # one by one: sites put few names together in many ways
+    lower = name[:500].lower()
     return sum(1 << number for number, pattern in enumerate(_PATTERNS) if pattern.search(lower))
