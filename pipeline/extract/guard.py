@@ -134,9 +134,11 @@ def _close_all_but(kept: int) -> None:
 
 
 def _bound_memory(more_bytes: int) -> None:
-    """Let this process take so much more memory than it has."""
-    status = Path("/proc/self/status").read_text()
-    used = int(status.partition("VmData:")[2].split()[0]) * 1024
+    """Let this process take so much more memory than it has; only Linux tells how much that is."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return
+    used = int(status.read_text().partition("VmData:")[2].split()[0]) * 1024
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     bound = used + more_bytes if hard == resource.RLIM_INFINITY else min(used + more_bytes, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))

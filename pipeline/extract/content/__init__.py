@@ -18,7 +18,7 @@ from lxml.html import HtmlElement
 from pipeline.extract.content.blocks import Block, Spot, cut
 from pipeline.extract.content.markup import TAG_NUMBER
 from pipeline.extract.content.paragraphs import join
-from pipeline.extract.content.pictures import choose_pictures
+from pipeline.extract.content.pictures import choose_pictures, picture_features
 from pipeline.extract.content.text import choose_text, probabilities, word_counts
 from pipeline.extract.images import Image
 
@@ -46,7 +46,9 @@ def judge(tree: HtmlElement, images: list[Image]) -> Judged:
     p_N, words_N = probabilities(blocks), word_counts(blocks)
     is_caption_N = np.array([bool(b.place.tags & _FIGCAPTION) for b in blocks], np.bool_)
     chosen_N = choose_text(p_N, words_N) & ~is_caption_N
-    chosen_spots = choose_pictures(spots, images, blocks, p_N, words_N, chosen_N)
+    chosen_spots: list[Spot] = []
+    if spots:
+        chosen_spots = choose_pictures(spots, picture_features(spots, images, blocks, p_N, words_N, chosen_N))
     return Judged(blocks, p_N, chosen_N, spots, chosen_spots)
 
 

@@ -36,22 +36,12 @@ _NEVER = sum(1 << TAG_NUMBER[tag] for tag in ("nav", "footer", "button"))  # wha
 _SMALL_PIXELS, _TINY_PIXELS, _BIG_PIXELS = 100, 50, 300
 
 
-def choose_pictures(
-    spots: list[Spot],
-    images: list[Image],
-    blocks: list[Block],
-    p_N: Array,
-    words_N: Array,
-    chosen_N: npt.NDArray[np.bool_],
-) -> list[Spot]:
+def choose_pictures(spots: list[Spot], x_NF: Array) -> list[Spot]:
     """Return the spots whose images belong to the main content, in reading order.
 
-    Args: p_N, words_N and chosen_N are of the blocks, see content/text.py.
+    Args: x_NF is what `picture_features` says of the spots.
     """
-    if not spots:
-        return []
     w = weights()
-    x_NF = picture_features(spots, images, blocks, p_N, words_N, chosen_N)
     odds_N = ((x_NF - w["picture_mean"]) / w["picture_scale"]) @ w["picture_weights"] + w["picture_bias"]
     bound = np.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))
     return [s for s, odds in zip(spots, odds_N, strict=True) if odds >= bound and not s.place.tags & _NEVER]
@@ -65,7 +55,10 @@ def picture_features(
     words_N: Array,
     chosen_N: npt.NDArray[np.bool_],
 ) -> Array:
-    """Measure images where they stand: N spots, at least 1, to (N, F) float32."""
+    """Measure images where they stand: N spots, at least 1, to (N, F) float32.
+
+    Args: p_N, words_N and chosen_N are of the blocks, see content/text.py.
+    """
     words = np.concatenate([[0.0], np.cumsum(words_N)])
     hits = np.concatenate([[0.0], np.cumsum(words_N * p_N)])
     kept = np.flatnonzero(chosen_N)
