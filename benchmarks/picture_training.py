@@ -20,7 +20,7 @@ from benchmarks.scoring import image_matches, image_scores
 from pipeline.extract.content import text
 from pipeline.extract.content.blocks import cut
 from pipeline.extract.content.features import Array
-from pipeline.extract.content.pictures import MIN_PROBABILITY, picture_features
+from pipeline.extract.content.pictures import likely, picture_features
 from pipeline.extract.images import mark_images
 from pipeline.extract.tree import parse
 
@@ -94,9 +94,7 @@ def _fit(examples: list[Example]) -> dict[str, Any]:
 def _choose(example: Example, fitted: dict[str, Any]) -> list[str]:
     if not example.addresses:
         return []
-    odds = ((example.x_NF - fitted["picture_mean"]) / fitted["picture_scale"]) @ fitted["picture_weights"]
-    bound = np.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY)) - fitted["picture_bias"]
-    return [address for address, o in zip(example.addresses, odds, strict=True) if o >= bound]
+    return [a for a, kept in zip(example.addresses, likely(example.x_NF, fitted), strict=True) if kept]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Letters: N images, F features.
 
 import re
 from collections import Counter
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -20,6 +21,7 @@ from pipeline.extract.content.weights import weights
 from pipeline.extract.images import Image
 
 MIN_PROBABILITY = 0.4  # where precision and recall are about even on pages that were not trained on
+MIN_BEST_PROBABILITY = 0.5  # of a page's likeliest image; below it the page has none
 _CHROME = re.compile(
     r"logo|icon|avatar|sprite|badge|button|emoji|gravatar|smil|share|social|pixel|banner|advert|rating|star|arrow|flag"
     r"|thumb|profile|author|user",
@@ -41,10 +43,16 @@ def choose_pictures(spots: list[Spot], x_NF: Array) -> list[Spot]:
 
     Args: x_NF is what `picture_features` says of the spots.
     """
-    w = weights()
+    likely_N = likely(x_NF, weights())
+    return [s for s, is_likely in zip(spots, likely_N, strict=True) if is_likely and not s.place.tags & _NEVER]
+
+
+def likely(x_NF: Array, w: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Tell which of a page's images are likely enough to belong, by given weights: (N, F) to (N,) bool."""
     odds_N = ((x_NF - w["picture_mean"]) / w["picture_scale"]) @ w["picture_weights"] + w["picture_bias"]
-    bound = np.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))
-    return [s for s, odds in zip(spots, odds_N, strict=True) if odds >= bound and not s.place.tags & _NEVER]
+    p_N = 1 / (1 + np.exp(-odds_N))
+    likely_N: npt.NDArray[np.bool_] = (p_N >= MIN_PROBABILITY) & (p_N.max() >= MIN_BEST_PROBABILITY)
+    return likely_N
 
 
 def picture_features(
