@@ -5,7 +5,6 @@ from typing import Any
 
 from jobs.step import Context, Outcome, Step
 from pipeline.extract.archive import COMMITS, extract_archive, part_name
-from pipeline.extract.gates.gates import Gates
 from pipeline.store import Store
 from schemas.errors import PathError
 from schemas.recipe import Extract
@@ -14,10 +13,9 @@ from schemas.recipe import Extract
 def work(context: Context) -> Outcome:
     """Read the archives that have no committed part yet, one task each.
 
-    Raises: PathError when the blocklist cannot be read; or, once every other archive is done, when some could not.
+    Raises: PathError, once every other archive is done, when some could not be opened.
     """
     store, config = context.store, context.recipe.extract
-    Gates(config.gates)  # its mistakes are told here, and not by every task
     done = _commits(store)
     todo = [a for a in context.inputs if part_name(a) not in done]
     if todo:

@@ -10,6 +10,7 @@ if not __package__:  # run as a script: the packages stand beside this file's fo
 from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
 from jobs.progress import console, progress
 from jobs.step import Context, Step, clear, run_step
+from pipeline.extract.gates.gates import Gates
 from pipeline.inputs import expand
 from pipeline.store import Manifest, Store
 from schemas.errors import PathError
@@ -37,10 +38,12 @@ def run(
     """Run steps in order, each unless its output is there already; return the manifest of each.
 
     Everything that can be wrong with the arguments is said before anything is written.
-    Raises: PathError for a missing input or an output that cannot be written; RecipeError when the output was made
-    with another recipe; MissingError without Java.
+    Raises: PathError for a missing input or blocklist, or an output that cannot be written; RecipeError when the output
+    was made with another recipe; MissingError without Java.
     """
     archives = expand(list(inputs)) if inputs else []
+    if extract.STEP in steps:
+        Gates(recipe.extract.gates)  # a blocklist that cannot be read is told here, and not by every task
     session.check_master(master)
     session.check_java()
     store = Store(output)

@@ -51,6 +51,12 @@ def test_a_wrong_key(archive: str, tmp_path: Path, assignment: str, words: tuple
     assert not (tmp_path / "out").exists()
 
 
+def test_a_blocklist_that_is_not_there(archive: str, tmp_path: Path) -> None:
+    blocklist = f"extract.gates.blocklist={tmp_path}/hosts.txt"
+    says(["run", "-o", str(tmp_path / "out"), "--set", blocklist, archive], "extract.gates.blocklist", "hosts.txt")
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unknown_recipe(archive: str, tmp_path: Path) -> None:
     says(["run", "-r", "kosmos", "-o", str(tmp_path / "out"), archive], "kosmos", "did you mean kosmos1?")
     assert not (tmp_path / "out").exists()
