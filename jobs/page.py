@@ -7,6 +7,7 @@ from rich.text import Text
 
 from pipeline.extract.content import judge
 from pipeline.extract.content.blocks import Block, Place, Spot
+from pipeline.extract.content.paragraphs import in_order
 from pipeline.extract.images import Image, mark_images
 from pipeline.extract.tree import NotParseable, parse
 from schemas.errors import PathError
@@ -30,14 +31,13 @@ def show(inputs: list[str], url: str) -> None:
     images = mark_images(tree, url)
     judged = judge(tree, images)
     chosen_images = {spot.image for spot in judged.chosen_spots}
-    lines: list[tuple[int, Text]] = [
-        (2 * spot.before - 1, _image_line(spot, images[spot.image], spot.image in chosen_images))
-        for spot in judged.spots
-    ]
-    for number, (block, p, chosen) in enumerate(zip(judged.blocks, judged.p_N, judged.chosen_N, strict=True)):
-        lines.append((2 * number, _block_line(block, float(p), bool(chosen))))
+    verdicts = zip(judged.p_N.tolist(), judged.chosen_N.tolist(), strict=True)  # of the blocks, in their order
     console = Console(highlight=False)
-    for _, line in sorted(lines, key=lambda pair: pair[0]):
+    for part in in_order(judged.blocks, range(len(judged.blocks)), judged.spots):
+        if isinstance(part, Spot):
+            line = _image_line(part, images[part.image], part.image in chosen_images)
+        else:
+            line = _block_line(part, *next(verdicts))
         console.print(line, soft_wrap=True)
     kept = int(judged.chosen_N.sum())
     console.print(

@@ -22,8 +22,8 @@ def identify(text: str) -> tuple[str, float]:
 
     Source: Joulin et al., "Bag of Tricks for Efficient Text Classification", arXiv 1607.01759; model lid.176.
     """
-    line = " ".join(text[:MAX_CHARACTERS].split())
-    if not any(c.isalpha() for c in line):
+    line = _line(text)
+    if line is None:
         return "", 0.0
     labels, scores = _model().predict(line)
     # fastText rounds its probabilities up to a little above 1
@@ -32,9 +32,15 @@ def identify(text: str) -> tuple[str, float]:
 
 def probability(text: str, languages: Collection[str]) -> float | None:
     """Return the probability (0 to 1) that a text is in the likeliest of some languages; None without letters."""
-    line = " ".join(text[:MAX_CHARACTERS].split())
-    if not any(c.isalpha() for c in line):
+    line = _line(text)
+    if line is None:
         return None
     labels, scores = _model().predict(line, k=-1)
     found = (float(s) for label, s in zip(labels, scores, strict=True) if label.removeprefix("__label__") in languages)
     return min(max(found, default=0.0), 1.0)
+
+
+def _line(text: str) -> str | None:
+    """Return what the model is asked about, one line; None without letters."""
+    line = " ".join(text[:MAX_CHARACTERS].split())
+    return line if any(c.isalpha() for c in line) else None

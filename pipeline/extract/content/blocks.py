@@ -26,6 +26,11 @@ class Place(NamedTuple):  # there is one for each element: a frozen dataclass ta
     group: int  # number of the nearest list or table around it; 0 for none
     row: int  # number of the nearest table row around it; 0 for none
 
+    @property
+    def near_families(self) -> int:
+        """Families of the three nearest elements together."""
+        return self.near[0] | self.near[1] | self.near[2]
+
 
 @dataclass(slots=True)
 class Block:
@@ -58,16 +63,14 @@ class _Run:
     emphasis_characters: int = 0
     num_links: int = 0
     num_breaks: int = 0
+    is_blank: bool = True
     spots: list[Spot] = field(default_factory=list)  # of images that stand inside the text: they come after it
 
     def clear(self) -> None:
         self.parts.clear()
         self.spots.clear()
         self.link_characters = self.emphasis_characters = self.num_links = self.num_breaks = 0
-
-    @property
-    def is_blank(self) -> bool:
-        return not any(part.strip() for part in self.parts)
+        self.is_blank = True
 
 
 class _Cutter:
@@ -83,6 +86,7 @@ class _Cutter:
     def add(self, text: str | None) -> None:
         if not text:
             return
+        self.run.is_blank &= text.isspace()
         self.run.parts.append(text.replace("\n", _BREAK) if self.places[-1].tags & _PRE else text)
         if self.links or self.emphases:
             num = len(text.strip())
@@ -91,9 +95,9 @@ class _Cutter:
 
     def flush(self) -> None:
         run = self.run
-        text = "".join(run.parts)
-        if text and not text.isspace():
-            text = "\n".join(line for line in (" ".join(t.split()) for t in text.split(_BREAK)) if line)
+        if not run.is_blank:
+            lines = (" ".join(line.split()) for line in "".join(run.parts).split(_BREAK))
+            text = "\n".join(line for line in lines if line)
             facts = (run.link_characters, run.emphasis_characters, run.num_links, run.num_breaks)
             self.blocks.append(Block(text, self.places[-1], *facts))
         self.spots += [Spot(s.image, len(self.blocks), s.place, s.in_link) for s in run.spots]

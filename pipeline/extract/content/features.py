@@ -58,7 +58,7 @@ def features(blocks: list[Block]) -> Array:
     tags = np.array([TAG_NUMBER.get(b.place.tag, -1) for b in blocks], np.float32)
     around = _bits([b.place.tags for b in blocks], len(TAGS))
     families = _bits([b.place.families for b in blocks], len(FAMILIES))
-    near = _bits([b.place.near[0] | b.place.near[1] | b.place.near[2] for b in blocks], len(FAMILIES))
+    near = _bits([b.place.near_families for b in blocks], len(FAMILIES))
     heads = [b.text[:_HEAD_CHARACTERS].lower() for b in blocks]
     telling = np.array([[p.search(head) is not None for p in _TELLING] for head in heads], np.float32)
     own = _own(blocks, words, characters, links, small, tags)

@@ -13,19 +13,22 @@ def join(blocks: list[Block], chosen_N: Iterable[bool], spots: list[Spot]) -> li
 
     Items of one list and rows of one table are lines of one text, the cells of a row stand on one line.
     """
-    kept: list[tuple[int, Block | Spot]] = [(2 * spot.before - 1, spot) for spot in spots]
-    for number, (block, chosen) in enumerate(zip(blocks, chosen_N, strict=True)):
-        if chosen:
-            kept.append((2 * number, block))
-    kept.sort(key=lambda pair: pair[0])
+    kept = [n for n, chosen in enumerate(chosen_N) if chosen]
     found: list[str | int] = []
-    for (kind, _), group in groupby((part for _, part in kept), key=_together):
+    for (kind, _), group in groupby(in_order(blocks, kept, spots), key=_together):
         parts = list(group)
         if kind is Spot:
             found += [part.image for part in parts if isinstance(part, Spot)]
         else:
             found.append(_lines([part for part in parts if isinstance(part, Block)]))
     return found
+
+
+def in_order(blocks: list[Block], numbers: Iterable[int], spots: list[Spot]) -> list[Block | Spot]:
+    """Return the blocks of some numbers, and spots, in reading order: a spot stands before the block that it names."""
+    placed: list[tuple[int, Block | Spot]] = [(2 * spot.before - 1, spot) for spot in spots]
+    placed += [(2 * number, blocks[number]) for number in numbers]
+    return [part for _, part in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _together(part: Block | Spot) -> tuple[type, object]:

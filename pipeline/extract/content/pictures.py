@@ -129,9 +129,8 @@ def _of_image(image: Image) -> list[bool]:
 
 
 def _of_place(place: Place) -> list[bool]:
-    near = place.near[0] | place.near[1] | place.near[2]
     return [
-        *(bool(near >> FAMILIES.index(name) & 1) for name in _NEAR),
+        *(bool(place.near_families >> FAMILIES.index(name) & 1) for name in _NEAR),
         *(bool(place.families >> FAMILIES.index(name) & 1) for name in _AROUND),
         *(bool(place.tags >> TAG_NUMBER[tag] & 1) for tag in _INSIDE),
     ]
