@@ -125,7 +125,31 @@ def _step_command(name: str, doc: str) -> None:
 
 
 _step_command("filter", "Judge pages and captions by language and rules; every measure is kept.")
-_step_command("fetch", "Download every wanted image once with img2dataset, and decode it.")
+
+
+@app.command()
+def fetch(
+    output: Output,
+    recipe: SameRecipe = None,
+    assignments: Assignments = None,
+    overwrite: Overwrite = False,
+    master: Master = None,
+    retry: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS,...", help="Ask again for what failed so before, e.g. timeout,http_5xx,dns."),
+    ] = None,
+) -> None:
+    """Download every wanted image once with img2dataset, as its site allows, and decode it.
+
+    What was answered is not asked again; --retry names the failures that are, and `weft stats` shows which there are.
+    """
+    from jobs.fetch import STEP, parse_classes
+    from jobs.run import run
+
+    classes = parse_classes(retry) if retry is not None else ()
+    run((STEP,), _recipe_of(output, recipe, assignments), output, (), overwrite, master, classes)
+
+
 _step_command("dedup", "Drop equal captures, addresses, texts and images; one of each stays.")
 _step_command("score", "Score images against their texts by CLIP.")
 _step_command("assemble", "Make the documents of the interleaved, caption and text corpora.")

@@ -7,7 +7,7 @@ from jobs.step import Context, Outcome, Step
 from pipeline.extract.archive import COMMITS, extract_archive, part_name
 from pipeline.store import Store
 from schemas.errors import PathError
-from schemas.recipe import Extract
+from schemas.recipe import Extract, Recipe
 
 
 def work(context: Context) -> Outcome:
@@ -15,12 +15,12 @@ def work(context: Context) -> Outcome:
 
     Raises: PathError, once every other archive is done, when some could not be opened.
     """
-    store, config = context.store, context.recipe.extract
+    store, config, agent = context.store, context.recipe.extract, context.recipe.fetch.user_agent
     done = _commits(store)
     todo = [a for a in context.inputs if part_name(a) not in done]
     if todo:
         tasks = context.spark.sparkContext.parallelize(todo, len(todo))
-        failures = [f for f in tasks.map(lambda archive: _attempt(archive, store, config)).collect() if f]
+        failures = [f for f in tasks.map(lambda archive: _attempt(archive, store, config, agent)).collect() if f]
         if failures:
             raise PathError("; ".join(failures))
         done = _commits(store)
@@ -35,9 +35,9 @@ def work(context: Context) -> Outcome:
     return Outcome(files, dict(sorted(counts.items())), dict(sorted(rejected.items())))
 
 
-def _attempt(archive: str, store: Store, config: Extract) -> str | None:
+def _attempt(archive: str, store: Store, config: Extract, agent: str) -> str | None:
     try:
-        extract_archive(archive, store, config)
+        extract_archive(archive, store, config, agent)
     except PathError as error:  # the driver says it in one line, when the other archives are done
         return str(error)
     return None
@@ -50,4 +50,10 @@ def _commits(store: Store) -> dict[str, dict[str, Any]]:
     return {part: store.read_json(path) for path, part in found.items() if part[0] != "_"}
 
 
-STEP = Step("extract", "pages", (), ("extract",), work, grows=True)
+class _Extract(Step):
+    def config(self, recipe: Recipe) -> dict[str, Any]:
+        """Add the name by which pages may speak to us: the one key of another section that shapes this output."""
+        return {**super().config(recipe), "fetch": {"user_agent": recipe.fetch.user_agent}}
+
+
+STEP = _Extract("extract", "pages", (), ("extract",), work, grows=True)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,11 @@ LINE_SECONDS = 10
 
 
 @contextmanager
-def progress(spark: "SparkSession", name: str) -> Iterator[None]:
-    """Show the tasks of Spark's running stages while the block runs."""
+def progress(spark: "SparkSession", name: str, tell: Callable[[], str] | None = None) -> Iterator[None]:
+    """Show the tasks of Spark's running stages while the block runs, and beside them what `tell` says."""
     done = threading.Event()
     show = _bar if console.is_terminal else _lines
-    watcher = threading.Thread(target=show, args=(spark, name, done), daemon=True)
+    watcher = threading.Thread(target=show, args=(spark, name, tell or str, done), daemon=True)
     watcher.start()
     try:
         yield
@@ -38,17 +38,21 @@ def _tasks(spark: "SparkSession") -> tuple[int, int]:
     return sum(s.numCompletedTasks for s in running), sum(s.numTasks for s in running)
 
 
-def _bar(spark: "SparkSession", name: str, done: threading.Event) -> None:
+def _bar(spark: "SparkSession", name: str, tell: Callable[[], str], done: threading.Event) -> None:
     columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TextColumn("tasks"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        while not done.wait(0.3):
+    words = TextColumn("{task.fields[words]}")
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), words, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None, words="")
+        while not done.wait(0.5):
             finished, total = _tasks(spark)
-            bar.update(task, completed=finished, total=total or None)
+            bar.update(task, completed=finished, total=total or None, words=tell())
 
 
-def _lines(spark: "SparkSession", name: str, done: threading.Event) -> None:
+def _lines(spark: "SparkSession", name: str, tell: Callable[[], str], done: threading.Event) -> None:
     started = time.monotonic()
     while not done.wait(LINE_SECONDS):
         finished, total = _tasks(spark)
-        console.print(f"{name}: {finished} of {total} tasks, {time.monotonic() - started:.0f} s", highlight=False)
+        words = f"; {told}" if (told := tell()) else ""
+        console.print(
+            f"{name}: {finished} of {total} tasks, {time.monotonic() - started:.0f} s{words}", highlight=False
+        )

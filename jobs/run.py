@@ -8,6 +8,7 @@ if not __package__:  # run as a script: the packages stand beside this file's fo
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
+from jobs.contact import check_contact
 from jobs.progress import console, progress
 from jobs.step import Context, Step, clear, run_step
 from pipeline.extract.gates.gates import Gates
@@ -34,9 +35,11 @@ def run(
     inputs: Sequence[str] = (),
     overwrite: bool = False,
     master: str | None = None,
+    retry: tuple[str, ...] = (),
 ) -> dict[str, Manifest]:
     """Run steps in order, each unless its output is there already; return the manifest of each.
 
+    retry names the classes of failed images that fetch asks for again.
     Everything that can be wrong with the arguments is said before anything is written.
     Raises: PathError for a missing input or blocklist, or an output that cannot be written; RecipeError when the output
     was made with another recipe; MissingError without Java.
@@ -49,6 +52,8 @@ def run(
     store = Store(output)
     if extract.STEP not in steps and not store.fs.exists(store.path):
         raise PathError(f"{output} does not exist: it must be the output of `weft extract` or `weft run`")
+    if fetch.STEP in steps:
+        check_contact(recipe)
     store.check_writable()
     if not overwrite:
         for step in steps:
@@ -62,7 +67,7 @@ def run(
         if overwrite:
             for step in steps:
                 clear(step, store)
-        return {step.name: _show(step, Context(spark, store, recipe, archives)) for step in steps}
+        return {step.name: _show(step, Context(spark, store, recipe, archives, retry)) for step in steps}
     finally:
         if running is None:
             spark.stop()
@@ -70,7 +75,7 @@ def run(
 
 def _show(step: Step, context: Context) -> Manifest:
     before = context.store.manifest(step.folder)
-    with progress(context.spark, step.name):
+    with progress(context.spark, step.name, step.watch(context) if step.watch else None):
         manifest = run_step(step, context)
     took = "was there already" if manifest == before else f"{manifest.seconds:g} s"
     facts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MIN_JAVA = 17
+MAX_TASK_FAILURES = 4  # spark.task.maxFailures, which does not hold for a local master
 _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
 
 
@@ -58,11 +59,16 @@ def start(master: str | None = None) -> "SparkSession":
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM: its settings are to be seen first
         SparkContext._ensure_initialized()
     conf = SparkConf()
-    conf.setMaster(master or conf.get("spark.master") or "local[*]")
+    conf.setMaster(_with_retries(master or conf.get("spark.master") or "local[*]"))
     for key, value in _settings(str(conf.get("spark.master"))).items():
         conf.setIfMissing(key, value)
     session: SparkSession = SparkSession.builder.config(conf=conf).getOrCreate()
     return session
+
+
+def _with_retries(master: str) -> str:
+    """Let a local task fail as often as a cluster's, so that a worker that dies ends no run."""
+    return re.sub(r"^local(?:\[([^,\]]+)\])?$", lambda m: f"local[{m[1] or 1},{MAX_TASK_FAILURES}]", master)
 
 
 def check_reach(spark: "SparkSession", address: str) -> None:

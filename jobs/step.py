@@ -19,12 +19,16 @@ CONFIG = "_config"  # below it, a file for each step, written when it starts: wh
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made: the files of each table, counts of rows, rejections by rule, and words for people."""
+    """What a step made: the files of each table, counts of rows, rejections by rule, and words for people.
+
+    leftovers are paths that nobody needs any more once the manifest is written.
+    """
 
     files: dict[str, list[str]]
     counts: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    leftovers: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Context:
     store: Store
     recipe: Recipe
     inputs: Sequence[str]  # archives; empty for every step but extract
+    retry: tuple[str, ...] = ()  # for fetch: the classes of failure that are asked for again
 
     def read(self, table: Table, folder: str) -> "DataFrame":
         """Read a table as the manifest in `folder` lists it."""
@@ -54,6 +59,7 @@ class Step:
     after:    folders of the steps whose output it reads
     sections: the parts of the recipe that shape its output
     grows:    whether new inputs are added to what is there, rather than making it anew
+    watch:    gives a function that tells in words how far the work is, where Spark's tasks say too little
     """
 
     name: str
@@ -62,6 +68,7 @@ class Step:
     sections: tuple[str, ...]
     work: Callable[[Context], Outcome]
     grows: bool = False
+    watch: Callable[[Context], Callable[[], str]] | None = None
 
     def config(self, recipe: Recipe) -> dict[str, Any]:
         """Return what must be equal for an output to count as made by this recipe."""
@@ -97,7 +104,7 @@ def run_step(step: Step, context: Context) -> Manifest:
     if step.grows and context.inputs:
         inputs["archives"] = "\n".join(context.inputs)
     found = store.manifest(step.folder)
-    if found is not None and found.inputs == inputs:
+    if found is not None and found.inputs == inputs and not context.retry:
         return found
     store.write_json(store.at(CONFIG, f"{step.name}.json"), step.config(recipe))
     started = time.monotonic()
@@ -114,6 +121,8 @@ def run_step(step: Step, context: Context) -> Manifest:
         notes=outcome.notes,
     )
     store.commit(step.folder, manifest)
+    for path in outcome.leftovers:
+        store.remove(path)
     return manifest
 
 

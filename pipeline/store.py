@@ -6,6 +6,9 @@ leaves nothing that anybody reads.
 
 import json
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -37,7 +40,7 @@ class Manifest:
     @property
     def digest(self) -> str:
         """Identify the output for the steps that read it, whatever time it took and whatever else the recipe says."""
-        content = {k: v for k, v in asdict(self).items() if k not in ("seconds", "recipe")}
+        content = {k: v for k, v in asdict(self).items() if k not in ("seconds", "notes", "recipe")}
         return digest(json.dumps(content, sort_keys=True))
 
 
@@ -45,7 +48,7 @@ class Store:
     """The output folder of a run, local or any fsspec address."""
 
     def __init__(self, root: str) -> None:
-        self.fs, path = fsspec.core.url_to_fs(root)
+        self.fs, path = fsspec.core.url_to_fs(root, use_listings_cache=False)
         self.path = path.rstrip("/")
         self.local = self.fs.protocol == "file" or "file" in self.fs.protocol
         self.root = self.path if self.local else root.rstrip("/")
@@ -83,16 +86,39 @@ class Store:
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file so that it is there whole or not at all; two writers of the same bytes may race."""
-        self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         if not self.local:  # object stores show a file only when it is complete
             self.fs.pipe_file(path, data)
             return
-        draft = f"{path.rsplit('/', 1)[0]}/_draft-{os.getpid()}-{path.rsplit('/', 1)[1]}"
-        with open(draft, "wb") as f:  # noqa: PTH123
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(draft, path)  # noqa: PTH105
+        with self._draft(path, data) as draft:
+            os.replace(draft, path)  # noqa: PTH105
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file as `write` does, unless there is one; return whether it was written. One of two writers wins."""
+        try:
+            if not self.local:
+                self.fs.pipe_file(path, data, mode="create")
+                return True
+            with self._draft(path, data) as draft:
+                os.link(draft, path)  # unlike os.replace, it fails when the name is taken
+        except FileExistsError:
+            return False
+        return True
+
+    @contextmanager
+    def _draft(self, path: str, data: bytes) -> Iterator[str]:
+        """Write a file beside the path, and remove it in the end; threads may draft the same file."""
+        folder, name = path.rsplit("/", 1)
+        self.fs.makedirs(folder, exist_ok=True)
+        draft = f"{folder}/_draft-{uuid.uuid4().hex}-{name}"
+        try:
+            with open(draft, "wb") as f:  # noqa: PTH123
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+            yield draft
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(draft)  # noqa: PTH108
 
     def read_json(self, path: str) -> Any:
         """Read JSON; raises IntegrityError when the file is damaged and FileNotFoundError when it is not there."""
@@ -125,5 +151,5 @@ class Store:
     def parts(self, folder: str) -> list[str]:
         """List the Parquet files below a folder, relative to the root, sorted; hidden ones are no parts."""
         found = self.fs.find(self.at(folder)) if self.fs.exists(self.at(folder)) else []
-        relative = [p[len(self.path) + 1 :] for p in found]
-        return sorted(p for p in relative if p.endswith(".parquet") and not any(s[0] in "_." for s in p.split("/")))
+        below = sorted(p[len(self.at(folder)) + 1 :] for p in found if p.endswith(".parquet"))
+        return [f"{folder}/{p}" for p in below if not any(s[0] in "_." for s in p.split("/"))]

@@ -1,6 +1,6 @@
 """Write one Parquet part so that it is there whole or not at all."""
 
-import os
+import uuid
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ class PartWriter:
     def __init__(self, store: Store, table: Table, path: str) -> None:
         self.store, self.table, self.path = store, table, path
         folder, name = path.rsplit("/", 1)
-        self.draft = f"{folder}/_draft-{os.getpid()}-{name}"
+        self.draft = f"{folder}/_draft-{uuid.uuid4().hex}-{name}"
         self.rows: list[dict[str, Any]] = []
         self.num_rows = 0
 

@@ -25,7 +25,7 @@ REASONS = (
     Reason("HTTP_STATUS", "page", "an archived answer other than 200: no page, but a word about one"),
     # extract: gates; WRONG_LANGUAGE and TOO_SHORT, below, are theirs too
     Reason("BLOCKED_HOST", "page", "the page's host or address is on extract.gates.blocklist"),
-    Reason("PAGE_DIRECTIVE", "page", "X-Robots-Tag or the robots meta element holds one of extract.gates.robots"),
+    Reason("PAGE_DIRECTIVE", "page", "the page's headers or meta elements hold one of extract.gates.directives"),
     Reason("NO_IMAGE", "page", "a page without any image, where extract.gates.need_image wants one"),
     # extract: captions
     Reason("FILE_NAME_CAPTION", "caption", "the text of an image is the name of a file"),
@@ -42,10 +42,11 @@ REASONS = (
     Reason("DNS", "image", "the host name does not resolve"),
     Reason("REFUSED_ADDRESS", "image", "the address leads to a network that is off limits, or is no http address"),
     Reason("ROBOTS", "image", "robots.txt forbids it"),
-    Reason("DIRECTIVE", "image", "an X-Robots-Tag directive forbids it"),
+    Reason("DIRECTIVE", "image", "one of fetch.directives, or of extract.gates.directives on its page, forbids it"),
     Reason("HTTP_4XX", "image", "the server answered with a client error"),
+    Reason("HTTP_429", "image", "the server answered that we ask too often, until the last try"),
     Reason("HTTP_5XX", "image", "the server answered with a server error"),
-    Reason("TIMEOUT", "image", "no answer in fetch.timeout_seconds"),
+    Reason("TIMEOUT", "image", "no whole answer in the time that the recipe gives"),
     Reason("UNREACHABLE", "image", "the connection failed otherwise"),
     Reason("TOO_LARGE_IMAGE", "image", "more bytes than decode.max_bytes"),
     Reason("NOT_AN_IMAGE", "image", "the bytes are of no image format"),

@@ -1,12 +1,14 @@
 """The recipe: every choice of a run, validated. Unknown keys and impossible values are errors that name the key."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from schemas.overrides import Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Directive = Literal["noai", "noimageai", "noindex", "noimageindex", "noml", "tdm-reservation"]
+DIRECTIVES: tuple[Directive, ...] = get_args(Directive)  # honoured unless a recipe says otherwise
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -19,8 +21,10 @@ class Gates(Section):
     min_language_score: Fraction = Field(0.0, description="lowest probability of some wanted language")
     min_words: int = Field(0, ge=0, description="fewest words, menus included, of a page without images")
     need_image: bool = Field(False, description="whether a page without any image goes; not with the text corpus")
-    robots: tuple[Literal["noindex", "noai", "noimageai", "noimageindex"], ...] = Field(
-        (), description="directives, in X-Robots-Tag or the robots meta element, that refuse a page"
+    directives: tuple[Directive, ...] = Field(
+        DIRECTIVES,
+        description="directives, in a page's headers or meta elements, that refuse it; noimageai and noimageindex "
+        "refuse its images alone",
     )
     blocklist: str | None = Field(
         None, min_length=1, description="file of one host or address prefix a line whose pages go; null blocks none"
@@ -70,22 +74,64 @@ class Filters(Section):
 
 
 class Fetch(Section):
+    user_agent: str = Field(
+        "weft", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", description="the name that robots.txt and directives know us by"
+    )
+    contact: str | None = Field(
+        None,
+        pattern=r"^(https?://|mailto:)[!-~]+$",
+        description="where a site's owner learns about the run, https://... or mailto:...; sent with every request; "
+        "without it only loopback addresses are asked",
+    )
+    robots_txt: bool = Field(True, description="whether robots.txt is asked for and honoured")
+    directives: tuple[Directive, ...] = Field(
+        DIRECTIVES, description="directives, in an answer's headers or a site's tdmrep.json, that refuse an image"
+    )
+    cache: str | None = Field(
+        None,
+        min_length=1,
+        description="folder for robots.txt and tdmrep.json, any address; null keeps them in OUT/sites",
+    )
+    cache_hours: float = Field(24, ge=0, description="how long those count; RFC 9309 says a day at most")
+    host_connections: int = Field(4, gt=0, description="most connections to one host at a time, over all tasks")
+    host_requests_per_second: float | None = Field(
+        10, gt=0, description="most requests to one host in a second, over all tasks; null is no bound"
+    )
+    max_crawl_delay_seconds: float = Field(
+        60, ge=0, description="a longer Crawl-delay in robots.txt counts as a refusal"
+    )
+    retries: int = Field(2, ge=0, description="further tries after 429, 503 and time-outs; other failures are final")
+    backoff_seconds: float = Field(1, gt=0, description="wait before the first further try; each one doubles it")
+    max_wait_seconds: float = Field(60, gt=0, description="longest wait; a longer Retry-After ends the tries")
+    connect_seconds: float = Field(10, gt=0, description="longest wait for a connection, encryption included")
+    read_seconds: float = Field(10, gt=0, description="longest wait for the next bytes of an answer")
+    total_seconds: float = Field(30, gt=0, description="longest time of one request, from first to last")
+    max_redirects: int = Field(5, ge=0, description="most redirects on the way to an image")
+    allow_hosts: tuple[str, ...] = Field(
+        (), description="host names that may lead to private, loopback and other addresses that are else off limits"
+    )
     proxy: str | None = Field(
         None,
         pattern=r"^http://[^/\s]+$",
         description="forward proxy, http://HOST:PORT; addresses with https are asked of it as http",
     )
-    timeout_seconds: int = Field(10, gt=0, description="longest wait for one image")
-    retries: int = Field(0, ge=0, description="further tries after a failure")
-    threads: int = Field(32, gt=0, description="connections of one task")
-    shard_images: int = Field(1000, gt=1, description="images of one task, the unit that a killed run repeats")
-    user_agent: str = Field("weft", min_length=1, description="token that names us to servers")
+    threads: int = Field(32, gt=0, description="requests under way in one task")
+    shard_images: int = Field(
+        1000, gt=0, description="answers of one commit: what a killed task asks again at most, but for those under way"
+    )
+
+    @property
+    def host_interval_seconds(self) -> float:
+        """Least time between the starts of two requests to one host."""
+        return 1 / self.host_requests_per_second if self.host_requests_per_second else 0.0
 
 
 class Decode(Section):
-    max_bytes: int = Field(50_000_000, gt=0, description="largest file that is decoded")
+    max_bytes: int = Field(20_000_000, gt=0, description="largest file; reading ends there")
     min_side_pixels: int = Field(1, ge=1, description="shortest side that stays")
     max_pixels: int = Field(100_000_000, gt=0, description="most pixels, checked before decoding")
+    max_seconds: float = Field(10, gt=0, description="longest time for decoding one image")
+    max_memory_bytes: int = Field(2_000_000_000, gt=0, description="most memory for decoding one image")
     max_aspect: float | None = Field(
         None, ge=1, description="largest ratio of the longer to the shorter side; null is no bound"
     )

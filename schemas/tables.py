@@ -4,6 +4,7 @@ A nullable column says in its doc what null means.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -24,7 +25,7 @@ class Table:
     row: str
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """The Arrow schema, each field carrying its doc as metadata."""
         return pa.schema([pa.field(c.name, c.type, c.nullable, {"doc": c.doc}) for c in self.columns])
@@ -117,8 +118,9 @@ MEASURES = Table(
 )
 
 IMAGE_STATUS = (
-    "ok", "dns", "refused_address", "robots", "directive", "http_4xx", "http_5xx", "timeout", "unreachable",
-    "too_large", "not_an_image", "undecodable", "too_small", "single_colour", "aspect", "too_many_pixels",
+    "ok", "dns", "refused_address", "robots", "directive", "http_4xx", "http_429", "http_5xx", "timeout",
+    "unreachable", "too_large", "not_an_image", "undecodable", "too_small", "single_colour", "aspect",
+    "too_many_pixels",
 )  # fmt: skip
 
 IMAGES = Table(
@@ -130,9 +132,10 @@ IMAGES = Table(
         Column("status", pa.string(), "'ok' or the class of failure, one of: " + ", ".join(IMAGE_STATUS)),
         Column("error", pa.string(), "what the server, socket or decoder said; null when ok", nullable=True),
         Column("sha256", pa.string(), "of the bytes as fetched, hex; null when none came", nullable=True),
+        Column("original_bytes", pa.int64(), "size as fetched [bytes]; null when none came", nullable=True),
         Column("phash", pa.string(), "64-bit perceptual hash, hex; null when not decoded", nullable=True),
-        Column("original_width", pa.int32(), "as fetched [pixels]; null when not decoded", nullable=True),
-        Column("original_height", pa.int32(), "as fetched [pixels]; null when not decoded", nullable=True),
+        Column("original_width", pa.int32(), "as fetched [pixels]; null when the header gave none", nullable=True),
+        Column("original_height", pa.int32(), "as fetched [pixels]; null when the header gave none", nullable=True),
         Column("width", pa.int32(), "as stored [pixels]; null unless ok", nullable=True),
         Column("height", pa.int32(), "as stored [pixels]; null unless ok", nullable=True),
         Column("num_bytes", pa.int64(), "size of the stored JPEG; null unless ok", nullable=True),

@@ -9,13 +9,15 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.consent.directives import ALL_ROBOTS
 from pipeline.extract.gates.gates import Gates
-from pipeline.extract.guard import Guard
+from pipeline.extract.gates.images import without_images
 from pipeline.extract.images.captions import Caption, caption_of
 from pipeline.extract.language import identify
 from pipeline.extract.page import Engine, Page, extract_page
 from pipeline.extract.refusal import Refusal
 from pipeline.extract.tree import NotParseable
+from pipeline.guard import Guard, Lost
 from pipeline.read import Response, Unreadable, read_archive
 from pipeline.read.response import HTML_TYPES
 from pipeline.store import Store
@@ -34,10 +36,11 @@ def part_name(archive: str) -> str:
     return f"{base}-{digest(archive)[:12]}"
 
 
-def extract_archive(archive: str, store: Store, config: Extract) -> dict[str, Any]:
+def extract_archive(archive: str, store: Store, config: Extract, agent: str = ALL_ROBOTS) -> dict[str, Any]:
     """Extract every page of an archive and commit its part; return the commit (counts, files).
 
-    The commit file comes last: an archive without one is read again from the start.
+    agent is the name by which pages may speak to us. The commit file comes last: an archive without one is read again
+    from the start.
     Raises: PathError when the archive, or the blocklist, cannot be opened.
     """
     name = part_name(archive)
@@ -49,7 +52,7 @@ def extract_archive(archive: str, store: Store, config: Extract) -> dict[str, An
             stack.enter_context(PartWriter(store, table, store.at(files[table.name])))
             for table in (PAGES, CAPTIONS, REJECTIONS)
         )
-        read = partial(_read, Gates(config.gates), config.engine)
+        read = partial(_read, Gates(config.gates, agent), config.engine)
         guard = stack.enter_context(Guard(read, config.max_seconds, config.max_memory_bytes))
 
         def reject(row: dict[str, Any]) -> None:
@@ -96,9 +99,16 @@ def _page(
     if response.status != 200:
         return rejected("HTTP_STATUS", measure=response.status, threshold=200)
     found = guard(response)
+    if isinstance(found, Lost):
+        found = _refusal(found, guard.max_seconds)
     if isinstance(found, Refusal):
         return rejected(**asdict(found))
-    page, host, language, score = found
+    page, host, language, score, forbidden = found
+    if forbidden:
+        page, addresses = without_images(page)
+        for url in addresses:
+            reject(rejection("extract", forbidden.rule, "image", page_id=identity, image_id=image_id(url), url=url,
+                             warc_offset=response.offset, detail=forbidden.detail))  # fmt: skip
     for row in _captions(page, identity, response.offset):
         (reject if "rule" in row else captions.add)(row)
     return {
@@ -114,16 +124,27 @@ def _page(
     }
 
 
-def _read(gates: Gates, engine: Engine, response: Response) -> Refusal | tuple[Page, str, str, float]:
-    """Return a page, its host, its language and that one's probability, or why there is none. Runs in the guard."""
-    refusal = gates.refuse(response)
-    if refusal:
-        return refusal
+def _refusal(lost: Lost, max_seconds: float) -> Refusal:
+    if lost.cause == "time":
+        return Refusal("PAGE_TIMEOUT", lost.detail, threshold=max_seconds)
+    if lost.cause == "memory":
+        return Refusal("PAGE_MEMORY", "needed more than extract.max_memory_bytes")
+    return Refusal("EXTRACTION_FAILED", lost.detail)
+
+
+def _read(gates: Gates, engine: Engine, response: Response) -> Refusal | tuple[Page, str, str, float, Refusal | None]:
+    """Return a page, its host, its language, that one's probability and what forbids its images; or why there is none.
+
+    Runs in the guard.
+    """
+    verdict = gates.judge(response)
+    if verdict.page:
+        return verdict.page
     try:
         page = extract_page(response.body, response.charset, response.url, engine)
     except NotParseable as error:
         return Refusal("NOT_PARSEABLE", str(error))
-    return page, (urlsplit(response.url).hostname or "").lower(), *identify(page.text)
+    return page, (urlsplit(response.url).hostname or "").lower(), *identify(page.text), verdict.images
 
 
 def _captions(page: Page, identity: str, offset: int) -> Iterator[dict[str, Any]]:

@@ -1,99 +1,103 @@
-"""Call img2dataset, with its pyspark distributor, on a list of image addresses."""
+"""Call img2dataset's downloader in a task, with our opener below it and our writer above."""
 
+import contextlib
+import io
 import os
-import signal
 import sys
+import tempfile
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import SparkSession
+import pyarrow as pa
 
-from pipeline.store import Store
+from pipeline.fetch.opener import Opener
+from pipeline.fetch.results import Results
 from schemas.errors import TransientError
-from schemas.recipe import Fetch
+
+if TYPE_CHECKING:
+    from img2dataset.downloader import Downloader
 
 # Libraries below img2dataset ask the network for newer versions of themselves, or want an account, unless told not to.
 QUIET = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "WANDB_SILENT": "true"}
 
 
-def asked(image_url: str, config: Fetch) -> str:
-    """Return the address that is really asked for: behind a proxy https becomes http, which a proxy can read."""
-    parts = urlsplit(image_url)
-    return parts._replace(scheme="http").geturl() if config.proxy and parts.scheme == "https" else image_url
+def download(opener: Opener, num_addresses: int, results: Results) -> None:
+    """Have img2dataset download as many images as the opener's schedule holds; each answer goes to the results.
 
-
-def download(spark: SparkSession, store: Store, folder: str, config: Fetch) -> list[str]:
-    """Download the addresses listed in `folder/urls/*.parquet` (columns url, image_id, image_url).
-
-    `spark` must be the active session: img2dataset looks for it. A shard that was finished before is not
-    asked for again: img2dataset leaves a statistics file beside each. Bytes are stored as they came; decoding is ours.
-    Returns: the Parquet files written, relative to the store's root.
-    Raises: TransientError when img2dataset gave shards up.
+    Raises: TransientError when img2dataset gives up.
     """
-    os.environ.update(QUIET)  # for img2dataset's own logger process
-    from img2dataset import download as run
-
-    out = f"{folder}/bytes"
-    store.fs.makedirs(store.at(out), exist_ok=True)
-    proxy = {"http_proxy": config.proxy} if config.proxy else {}
-    with _quiet(store, f"{folder}/img2dataset.log"), _environment(spark, QUIET | proxy):
-        run(
-            url_list=store.at(folder, "urls") if store.local else f"{store.root}/{folder}/urls",
-            input_format="parquet",
-            url_col="url",
-            save_additional_columns=["image_id", "image_url"],
-            output_folder=store.at(out) if store.local else f"{store.root}/{out}",
-            output_format="parquet",
-            distributor="pyspark",
-            number_sample_per_shard=config.shard_images,
-            thread_count=config.threads,
-            timeout=config.timeout_seconds,
-            retries=config.retries,
-            disable_all_reencoding=True,
-            extract_exif=False,
-            compute_hash=None,
-            user_agent_token=config.user_agent,
-            incremental_mode="incremental",
-        )
-    names = [n.rsplit("/", 1)[-1] for n in store.fs.ls(store.at(out), detail=False)]
-    shards = {n.removesuffix(".parquet") for n in names if n.endswith(".parquet")}
-    finished = {n.removesuffix("_stats.json") for n in names if n.endswith("_stats.json")}
-    if shards - finished:
-        raise TransientError(f"{len(shards - finished)} shards of images were given up; run the same command again")
-    return sorted(f"{out}/{s}.parquet" for s in finished)
+    with tempfile.TemporaryDirectory(prefix="weft-fetch-") as folder:
+        tickets = Path(folder) / "tickets.arrow"
+        table = pa.table({"url": [f"weft:{number}" for number in range(num_addresses)]})
+        with pa.ipc.new_file(tickets, table.schema) as file:
+            file.write_table(table)
+        said = io.StringIO()
+        urllib.request.install_opener(opener)  # type: ignore[arg-type]
+        try:
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                is_done, _ = _downloader(opener, num_addresses, results, folder)((0, str(tickets)))
+        finally:
+            urllib.request.install_opener(None)
+    if opener.broken:
+        raise opener.broken
+    results.close()
+    if not is_done or opener.answers:
+        raise TransientError(f"img2dataset gave up: {said.getvalue()[-1_000:]}")
 
 
-@contextmanager
-def _environment(spark: SparkSession, variables: dict[str, str]) -> Iterator[None]:
-    """Give the workers of the block's jobs environment variables: urllib, which img2dataset uses, heeds a proxy's."""
-    environment = spark.sparkContext.environment
-    before = dict(environment)
-    environment.update(variables)
+@contextlib.contextmanager
+def _absent(name: str) -> Iterator[None]:
+    """Have a package count as not installed. webdataset, which img2dataset's tar writer wants, takes torch if it can:
+    500 MB and seconds of every worker, for a writer that is not used here.
+    """
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        environment.clear()
-        environment.update(before)
+        del sys.modules[name]
 
 
-@contextmanager
-def _quiet(store: Store, log: str) -> Iterator[None]:
-    """Send what img2dataset and its logger process print to a log, and put its signal handler back."""
-    handler = signal.getsignal(signal.SIGINT)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = [os.dup(1), os.dup(2)]
-    target = open(store.at(log) if store.local else os.devnull, "ab")  # noqa: PTH123, SIM115
-    try:
-        os.dup2(target.fileno(), 1)
-        os.dup2(target.fileno(), 2)
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, old in enumerate(saved, start=1):
-            os.dup2(old, number)
-            os.close(old)
-        target.close()
-        signal.signal(signal.SIGINT, handler)
+def _downloader(opener: Opener, num_addresses: int, results: Results, folder: str) -> "Downloader":
+    os.environ.update(QUIET)
+    with _absent("torch"):
+        from img2dataset.downloader import Downloader
+
+    class Writer:
+        """What img2dataset calls with each result, see img2dataset.writer; the results say where it goes."""
+
+        def __init__(self, *arguments: object) -> None:
+            pass
+
+        def write(self, body: bytes | None, key: str, caption: None, meta: dict[str, Any]) -> None:
+            try:
+                results.add(opener.answers.pop(meta["url"]), body)
+            except Exception as error:  # which img2dataset passes over
+                opener.broken = opener.broken or error
+                raise
+
+        def close(self) -> None:
+            pass
+
+    return Downloader(
+        sample_writer_class=Writer,
+        resizer=lambda stream, boxes: (stream.getvalue(), None, None, None, None, None),  # decoding is ours
+        thread_count=opener.config.threads,
+        save_caption=False,
+        extract_exif=False,
+        output_folder=folder,
+        column_list=["url"],
+        timeout=None,
+        number_sample_per_shard=max(num_addresses, 2),
+        oom_shard_count=1,
+        compute_hash=None,
+        verify_hash_type=None,
+        encode_format="jpg",
+        retries=0,
+        user_agent_token=None,
+        disallowed_header_directives=None,
+    )

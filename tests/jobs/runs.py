@@ -1,4 +1,4 @@
-"""Start `weft` as a person does, in a process of its own."""
+"""Start `weft` as a person does, in a process of its own, and kill what runs."""
 
 import hashlib
 import os
@@ -36,17 +36,35 @@ def run_arguments(web: Web, output: Path, *more: str) -> list[str]:
             "--set", "fetch.shard_images=10", *more, *web.archives]  # fmt: skip
 
 
+def started_by(pid: int) -> list[int]:
+    """Return the processes that a process has started and that still run."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields["PPid"]) == pid and not fields["State"].startswith("Z"):
+            found.append(int(fields["Pid"]))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Wait until something holds while a process runs."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline, "what to kill it for never came"
+        time.sleep(0.01)
+
+
 def kill_when(condition: Callable[[], bool], *arguments: str) -> None:
     """Start the command and SIGKILL it, Java and workers included, as soon as the condition holds."""
     process = subprocess.Popen(
         [str(BIN / "weft"), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        while not condition():
-            assert process.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < deadline, "what to kill it for never came"
-            time.sleep(0.01)
+        wait_for(condition, process)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -8,6 +8,7 @@ from runs import weft
 from webs import Finished
 
 ARCHIVE = "WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
+CONTACT = ("--set", "fetch.contact=mailto:crawl@weft.example")
 
 
 @pytest.fixture
@@ -64,11 +65,16 @@ def test_an_unknown_recipe(archive: str, tmp_path: Path) -> None:
 
 def test_an_output_that_cannot_be_written(archive: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    says(["run", "-o", str(tmp_path / "file" / "out"), archive], "cannot write", "file/out")
+    says(["run", "-o", str(tmp_path / "file" / "out"), *CONTACT, archive], "cannot write", "file/out")
 
 
 def test_a_master_that_spark_does_not_know(archive: str, tmp_path: Path) -> None:
     says(["run", "-o", str(tmp_path / "out"), "--master", "localhost", archive], "--master localhost", "spark://")
+    assert not (tmp_path / "out").exists()
+
+
+def test_strangers_asked_without_a_contact(archive: str, tmp_path: Path) -> None:
+    says(["run", "-o", str(tmp_path / "out"), archive], "--set fetch.contact=https://...", "mailto:")
     assert not (tmp_path / "out").exists()
 
 
@@ -85,8 +91,9 @@ def test_a_step_before_its_time(tmp_path: Path) -> None:
 
 def test_another_recipe_names_the_difference(finished: Finished) -> None:
     before = {p: p.stat().st_mtime_ns for p in finished.output.rglob("*")}
-    arguments = ["run", "-r", "kosmos1", "-o", str(finished.output), "--set", "filters.language.min_score=0.5"]
-    says([*arguments, *finished.web.archives], "filters.language.min_score=0.8, not 0.5", "--overwrite")
+    other = ("--set", "filters.language.min_score=0.5")
+    arguments = ["run", "-r", "kosmos1", "-o", str(finished.output), *CONTACT, *other, *finished.web.archives]
+    says(arguments, "filters.language.min_score=0.8, not 0.5", "--overwrite")
     assert {p: p.stat().st_mtime_ns for p in finished.output.rglob("*")} == before
 
 

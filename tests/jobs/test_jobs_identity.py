@@ -2,23 +2,18 @@
 
 import os
 import re
-import signal
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from clusters import ON_CLUSTER, SUBMIT_OPTIONS, Cluster
+from fetching import answers, statuses
 from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
 from webs import Web
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-QUICK_START = "-XX:TieredStopAtLevel=1"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +23,7 @@ def reference(small_web: Web, spark: "SparkSession", tmp_path_factory: pytest.Te
     from jobs.run import STEPS, run
     from sample import RECIPE
 
-    assert spark.sparkContext.master == "local[2]"
+    assert spark.sparkContext.master == "local[2,4]"
     output = tmp_path_factory.mktemp("reference") / "out"
     run(STEPS, load(str(RECIPE), [f"fetch.proxy={small_web.proxy}"]), str(output), small_web.archives)
     found = sums(output)
@@ -42,18 +37,18 @@ def test_one_core_killed_in_extract_and_in_fetch(small_web: Web, reference: dict
     committed = output / "pages" / "_commits"
     kill_when(lambda: committed.exists() and any(committed.glob("[!_]*.json")), *arguments)
     assert not (output / "pages" / "_manifest.json").exists(), "extract was over: kill earlier"
-    before = {p.name: p.stat().st_mtime_ns for p in committed.glob("[!_]*.json")}
+    before = {p: p.stat().st_mtime_ns for p in committed.glob("[!_]*.json")}
 
-    downloads = output / "images" / "_download"
-    kill_when(lambda: downloads.exists() and any(downloads.glob("*/bytes/*_stats.json")), *arguments)
+    kill_when(lambda: any(answer["part"] for answer in answers(output)), *arguments)
     assert not (output / "images" / "_manifest.json").exists(), "fetch was over: kill earlier"
-    assert before.items() <= {p.name: p.stat().st_mtime_ns for p in committed.glob("*.json")}.items(), (
-        "a committed archive was read again"
-    )
+    parts = {output / answer["part"] for answer in answers(output) if answer["part"]}
+    before |= {part: part.stat().st_mtime_ns for part in parts}
 
     done = weft(*arguments)
     assert done.returncode == 0, done.stderr
     assert sums(output) == reference
+    assert {p: p.stat().st_mtime_ns for p in before} == before, "what was committed was read or fetched again"
+    assert statuses(output)  # which has each image once
 
 
 def test_a_finished_run_is_not_done_again(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
@@ -78,69 +73,20 @@ def test_a_finished_run_is_not_done_again(small_web: Web, spark: "SparkSession",
     assert sums(output) == sums(whole)
 
 
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
-    """One Master and two Workers of one core each, from the pyspark that pip installed; yields the Master's URL."""
-    import pyspark
-
-    home = Path(pyspark.__file__).parent
-    environment = {
-        **os.environ,
-        "SPARK_HOME": str(home),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_DAEMON_MEMORY": "256m",
-        "PYSPARK_PYTHON": sys.executable,
-    }
-    log = (tmp_path / "cluster.log").open("wb")
-    daemons: list[subprocess.Popen[bytes]] = []
-
-    def start(kind: str, *arguments: str) -> None:
-        command = [str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "-h", "127.0.0.1", *arguments]
-        daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True))
-
-    port = _free_port()
-    url = f"spark://127.0.0.1:{port}"
-    try:
-        start("master.Master", "-p", str(port), "--webui-port", str(_free_port()))
-        for number in range(2):
-            start("worker.Worker", "-c", "1", "-m", "2g", "-d", str(tmp_path / f"worker-{number}"),
-                  "--webui-port", str(_free_port()), url)  # fmt: skip
-        deadline = time.monotonic() + 120
-        while (tmp_path / "cluster.log").read_text(errors="replace").count("Successfully registered with master") < 2:
-            assert time.monotonic() < deadline, (tmp_path / "cluster.log").read_text(errors="replace")[-2_000:]
-            time.sleep(0.2)
-        yield url
-    finally:
-        for daemon in daemons:
-            os.killpg(daemon.pid, signal.SIGTERM)
-        for daemon in daemons:
-            daemon.wait(timeout=30)
-        log.close()
-
-
-def test_a_cluster_by_spark_submit(small_web: Web, reference: dict[str, str], cluster: str, tmp_path: Path) -> None:
+def test_a_cluster_by_spark_submit(small_web: Web, reference: dict[str, str], cluster: Cluster, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    settings = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
-                "spark.executor.memory": "1g", "spark.executor.cores": "1", "spark.sql.shuffle.partitions": "2",
-                "spark.driver.extraJavaOptions": QUICK_START,
-                "spark.executor.extraJavaOptions": QUICK_START}  # fmt: skip
-    conf = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-    submit = [str(BIN / "spark-submit"), "--master", cluster, *conf, str(ROOT / "jobs" / "run.py")]
+    submit = [str(BIN / "spark-submit"), "--master", cluster.url, *SUBMIT_OPTIONS, str(ROOT / "jobs" / "run.py")]
     done = subprocess.run(
         [*submit, *run_arguments(small_web, output)[1:]],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,
         check=False,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
+        env={**os.environ, **ON_CLUSTER},
     )
     assert done.returncode == 0, done.stderr[-3_000:]
-    registered = re.findall(r"Launching executor (\S+)/\d+ on worker", (tmp_path / "cluster.log").read_text())
-    assert len(registered) >= 2, "both Workers took part"
+    launched = set(re.findall(r"Launching executor (\S+)/\d+ on worker (\S+)", cluster.log.read_text()))
+    assert any(len({worker for of_app, worker in launched if of_app == app}) == 2 for app, _ in launched), (
+        "both Workers took part"
+    )
     assert sums(output) == reference

@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from jobs.extract import STEP
 from jobs.recipes import load
-from pipeline.extract.gates.gates import Gates
+from pipeline.extract.archive import extract_archive
+from pipeline.extract.gates.gates import Gates, Verdict
+from pipeline.extract.refusal import Refusal
 from pipeline.read import Response
+from pipeline.store import Store
 from schemas import recipe
 from schemas.errors import PathError, RecipeError
+from schemas.ids import image_id
 
 ENGLISH = "The river froze last night, and this morning the children of the village walked across it to school. "
 RUSSIAN = "Ночью замёрзла река, и утром деревенские дети пошли по льду в школу. "
@@ -25,7 +31,8 @@ def rule(page: Response, **config: object) -> str | None:
 
 
 def test_without_gates_every_page_passes() -> None:
-    assert rule(response("", X_Robots_Tag="noindex, noai")) is None
+    page = response('<meta name="robots" content="noai">', X_Robots_Tag="noindex, noai, noimageai")
+    assert Gates(recipe.Gates(directives=())).judge(page) == Verdict()
 
 
 @pytest.mark.parametrize(
@@ -85,22 +92,94 @@ def test_images(body: str, refused: str | None) -> None:
     assert rule(response(f"<body>{body}"), need_image=True) == refused
 
 
+PAGE, IMAGES = "PAGE_DIRECTIVE", "DIRECTIVE"
+NOAI, NOIMAGEAI = '<meta name="robots" content="noai">', '<meta name="Weft" content="noimageai">'
+
+
 @pytest.mark.parametrize(
-    ("value", "refused"),
+    ("said", "page", "images"),
     [
-        ("noai", "PAGE_DIRECTIVE"),
-        ("nofollow, NoAI", "PAGE_DIRECTIVE"),
-        ("none", "PAGE_DIRECTIVE"),
-        ("nofollow", None),
-        ("noimageai", None),
-        ("max-snippet: 5, noai", "PAGE_DIRECTIVE"),
+        ("noai", PAGE, None),
+        ("noindex", PAGE, None),
+        ("none", PAGE, None),
+        ("noml", PAGE, None),
+        ("noimageai", None, IMAGES),
+        ("noimageindex", None, IMAGES),
+        ("noai, noimageai", PAGE, IMAGES),
+        ("nofollow", None, None),
+        ("otherbot: noai, noimageai", None, None),
     ],
 )
-def test_directives(value: str, refused: str | None) -> None:
-    wanted = {"robots": ["noai", "noindex"]}
-    assert rule(response("<p>x", X_Robots_Tag=value), **wanted) == refused
-    assert rule(response(f'<head><meta name="Robots" content="{value}"></head><p>x'), **wanted) == refused
-    assert rule(response("<p>x", X_Robots_Tag=f"otherbot: {value}"), **wanted) is None
+@pytest.mark.parametrize("others", [{}, {"min_words": 1}], ids=["no other gates", "other gates"])
+def test_directives(said: str, page: str | None, images: str | None, others: dict) -> None:
+    gates = Gates(recipe.Gates.model_validate(others), "weft")
+    header, element = f"X-Robots-Tag: {said}", f'<meta name="robots" content="{said}">'
+    for given, source in ((response("<p>x", X_Robots_Tag=said), header), (response(f"{element}<p>x"), element)):
+        found = gates.judge(given)
+        assert found.page == (Refusal(page, source) if page else None)
+        if not found.page:
+            assert found.images == (Refusal(images, source) if images else None)
+
+
+def test_a_reservation_refuses_the_page() -> None:
+    element = '<meta name="tdm-reservation" content="1">'
+    assert Gates(recipe.Gates()).refuse(response(element)) == Refusal(PAGE, element)
+    assert Gates(recipe.Gates()).refuse(response("", tdm_reservation="1")) == Refusal(PAGE, "tdm-reservation: 1")
+
+
+def test_what_is_said_to_us_by_name_counts_for_us_alone() -> None:
+    page = response(NOIMAGEAI, X_Robots_Tag="weft: noindex")
+    assert Gates(recipe.Gates(), "weft").judge(page).page == Refusal(PAGE, "X-Robots-Tag: weft: noindex")
+    assert Gates(recipe.Gates(), "other").judge(page) == Verdict()
+
+
+def test_only_the_directives_of_the_recipe_count() -> None:
+    gates = Gates(recipe.Gates(directives=("noml", "noimageai")), "weft")
+    assert gates.judge(response(NOAI + NOIMAGEAI)) == Verdict(images=Refusal(IMAGES, NOIMAGEAI))
+    assert gates.judge(response(NOAI)) == Verdict()
+
+
+def test_a_page_in_utf_16_is_heard() -> None:
+    page = Response("http://host.example/", "", 0, 200, "text/html", None, [], NOAI.encode("utf-16"))
+    assert Gates(recipe.Gates()).refuse(page) == Refusal(PAGE, NOAI)
+
+
+def test_a_page_that_withholds_its_images_goes_on_as_text(tmp_path: Path) -> None:
+    image = '<figure><img src="/{0}.jpg" alt="{1}" width="600" height="400"></figure>'
+    shown = "".join(f"<p>{ENGLISH * 3}</p>" + image.format(name, f"Children on the ice of {name}") for name in "aba")
+    banner = image.format("banner", "A banner for a winter fair") + image.format("dumb", "")
+    html = f"<html><head>{NOIMAGEAI}</head><body><nav>{banner}</nav><main>{shown}<p>{ENGLISH * 3}</p></main></body>"
+    (tmp_path / "a.warc").write_bytes(record(html.encode()))
+    store = Store(str(tmp_path / "out"))
+    rows = {}
+    for agent in ("weft", "other"):
+        commit = extract_archive(str(tmp_path / "a.warc"), store, recipe.Extract(), agent)
+        rows[agent] = {table: pq.read_table(store.at(path)).to_pylist() for table, path in commit["files"].items()}
+    withheld, given = rows["weft"], rows["other"]
+    texts = [block for block in given["pages"][0]["blocks"] if block["kind"] == "text"]
+    assert withheld["pages"] == [{**given["pages"][0], "blocks": texts}] and len(texts) == 4
+    assert withheld["captions"] == []
+    addresses = [f"http://host.example/{name}.jpg" for name in ("a", "b", "banner")]
+    told = [(r["step"], r["rule"], r["level"], r["url"], r["detail"]) for r in withheld["rejections"]]
+    assert told == [("extract", "DIRECTIVE", "image", address, NOIMAGEAI) for address in addresses]
+    assert [r["image_id"] for r in withheld["rejections"]] == [image_id(address) for address in addresses]
+    assert {r["page_id"] for r in withheld["rejections"]} == {given["pages"][0]["page_id"]}
+    assert {r["image_url"] for r in given["captions"]} == set(addresses) and given["rejections"] == []
+
+
+def test_another_name_makes_another_output() -> None:
+    made = [STEP.config(load("everything", [key])) for key in ("seed=0", "fetch.retries=9", "fetch.user_agent=other")]
+    assert made[0] == made[1] and made[2] == {**made[0], "fetch": {"user_agent": "other"}} != made[0]
+
+
+def record(body: bytes) -> bytes:
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + body
+    head = (
+        "WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: http://host.example/\r\n"
+        "WARC-Date: 2026-01-01T00:00:00Z\r\nWARC-Record-ID: <urn:uuid:00000000-0000-0000-0000-000000000000>\r\n"
+        f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(http)}\r\n\r\n"
+    )
+    return head.encode() + http + b"\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +210,7 @@ def test_a_missing_blocklist_is_told(tmp_path: Path) -> None:
         (["extract.gates.languages=[en]"], "languages and extract.gates.min_language_score .* go together"),
         (["extract.gates.min_language_score=0.3"], "go together"),
         (["extract.gates.need_image=true"], "need_image drops pages that corpus text wants"),
-        (["extract.gates.robots=[noia]"], "extract.gates.robots.0: .*'noai'"),
+        (["extract.gates.directives=[noia]"], "extract.gates.directives.0: .*'noai'"),
         (["extract.gates.languages=[English]", "extract.gates.min_language_score=0.3"], "extract.gates.languages.0: "),
     ],
 )

@@ -4,10 +4,12 @@ A gate sees the whole page, navigation included, so it refuses only what no main
 the rest.
 """
 
+from dataclasses import dataclass
+
 from selectolax.lexbor import LexborHTMLParser
 
+from pipeline.consent import directives
 from pipeline.extract.charset import decode_html
-from pipeline.extract.gates import directives
 from pipeline.extract.gates.blocklist import Blocklist
 from pipeline.extract.language import probability
 from pipeline.extract.refusal import Refusal
@@ -18,32 +20,54 @@ NUM_WINDOWS = 3  # of the text: a page may begin and end in one language, and sp
 WINDOW_CHARACTERS = 300
 _FIRST_UNSPACED = "\u0e00"  # the scripts that filters/words.py counts by the character begin with Thai
 _IMAGES = "img, amp-img, figure, noscript"  # a <noscript> or <figure> may hold one that no parser sees as an element
+_RULES = {"noimageai": "DIRECTIVE", "noimageindex": "DIRECTIVE"}  # of the directives that leave the page its text
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a page is not worth extracting, or why its images are to be left out of it; mostly neither."""
+
+    page: Refusal | None = None
+    images: Refusal | None = None
 
 
 class Gates:
     """The gates that a recipe sets; all off, they cost nothing."""
 
-    def __init__(self, config: recipe.Gates) -> None:
-        """Raises: PathError when the blocklist cannot be read."""
-        self.config = config
+    def __init__(self, config: recipe.Gates, agent: str = directives.ALL_ROBOTS) -> None:
+        """Take the name by which pages may speak to us. Raises: PathError when the blocklist cannot be read."""
+        self.config, self.agent = config, agent
         self.blocklist = Blocklist(config.blocklist) if config.blocklist else None
 
     def refuse(self, response: Response) -> Refusal | None:
         """Return why a page is not worth extracting; None when it may be."""
+        return self.judge(response).page
+
+    def judge(self, response: Response) -> Verdict:
+        """Judge a page, and parse it once at most."""
         line = self.blocklist.match(response.url) if self.blocklist else None
         if line:
-            return Refusal("BLOCKED_HOST", line)
-        config = self.config
-        found = _directive(config, directives.in_headers(response.headers))
-        if found or not (config.robots or config.need_image or config.min_words or config.languages):
-            return found
-        html = decode_html(response.body, response.charset)
-        return _judge(LexborHTMLParser(html), html, config)
+            return Verdict(Refusal("BLOCKED_HOST", line))
+        config, agent = self.config, self.agent
+        said = directives.in_headers(response.headers, agent) if config.directives else {}
+        refused = self._forbidden(said, "PAGE_DIRECTIVE")
+        if refused:
+            return Verdict(refused)
+        judges_text = config.need_image or config.min_words or config.languages
+        if judges_text or (config.directives and directives.may_be_in_page(response.body, agent)):
+            html = decode_html(response.body, response.charset)
+            tree = LexborHTMLParser(html)
+            if config.directives:
+                said = directives.in_page(tree, agent) | said
+            refused = self._forbidden(said, "PAGE_DIRECTIVE") or _judge(tree, html, config)
+        return Verdict(refused, self._forbidden(said, "DIRECTIVE"))
+
+    def _forbidden(self, said: dict[str, str], rule: str) -> Refusal | None:
+        wanted = (d for d in self.config.directives if d in said and _RULES.get(d, "PAGE_DIRECTIVE") == rule)
+        return next((Refusal(rule, said[d]) for d in wanted), None)
 
 
 def _judge(tree: LexborHTMLParser, html: str, config: recipe.Gates) -> Refusal | None:
-    if config.robots and (found := _directive(config, directives.in_page(tree))):
-        return found
     if config.need_image and not _may_have_image(tree):
         return Refusal("NO_IMAGE", measure=0, threshold=1)
     if not (config.min_words or config.languages):
@@ -58,11 +82,6 @@ def _judge(tree: LexborHTMLParser, html: str, config: recipe.Gates) -> Refusal |
         if num_words < config.min_words and not _may_have_image(tree) and '"articleBody"' not in html:
             return Refusal("TOO_SHORT", measure=num_words, threshold=config.min_words)
     return _judge_language(" ".join(words), config) if config.languages else None
-
-
-def _directive(config: recipe.Gates, found: set[str]) -> Refusal | None:
-    wanted = sorted(found.intersection(config.robots))
-    return Refusal("PAGE_DIRECTIVE", ", ".join(wanted)) if wanted else None
 
 
 def _may_have_image(tree: LexborHTMLParser) -> bool:

@@ -1,4 +1,4 @@
-"""One page's limits of time and memory: whatever happens in the guard, its caller goes on."""
+"""Limits of time and memory for one call: whatever happens in the guard, its caller goes on."""
 
 import os
 import re
@@ -6,14 +6,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.extract.archive import extract_archive
-from pipeline.extract.guard import Guard
-from pipeline.extract.refusal import Refusal
+from pipeline.guard import Guard, Lost
 from pipeline.store import Store
 from sample.archive import write_response
 from schemas.recipe import Extract
@@ -81,35 +81,36 @@ def guard() -> Iterator[Guard]:
 
 
 HARMFUL = [
-    (sleep, "PAGE_TIMEOUT", "took longer than 0.5 s"),
-    (match_for_ever, "PAGE_TIMEOUT", "took longer than 0.5 s"),
-    (count_for_ever, "PAGE_TIMEOUT", "took longer than 0.5 s"),
-    (allocate, "PAGE_MEMORY", "needed more than extract.max_memory_bytes"),
-    (allocate_at_once, "PAGE_MEMORY", "needed more than extract.max_memory_bytes"),
-    (kill_itself, "EXTRACTION_FAILED", "the process was ended by SIGKILL"),
-    (leave, "EXTRACTION_FAILED", "the process ended with status 3"),
-    (fail, "EXTRACTION_FAILED", "ValueError: no such thing"),
-    (recurse, "EXTRACTION_FAILED", "RecursionError: "),
-    (give_what_no_pipe_takes, "EXTRACTION_FAILED", ""),
+    (sleep, "time", "took longer than 0.5 s"),
+    (match_for_ever, "time", "took longer than 0.5 s"),
+    (count_for_ever, "time", "took longer than 0.5 s"),
+    (allocate, "memory", "needed more than its bound of memory"),
+    (allocate_at_once, "memory", "needed more than its bound of memory"),
+    (kill_itself, "failure", "the process was ended by SIGKILL"),
+    (leave, "failure", "the process ended with status 3"),
+    (fail, "failure", "ValueError: no such thing"),
+    (recurse, "failure", "RecursionError: "),
+    (give_what_no_pipe_takes, "failure", ""),
 ]
 
 
-@pytest.mark.parametrize(("function", "rule", "detail"), HARMFUL, ids=lambda v: getattr(v, "__name__", ""))
-def test_each_harm_has_its_reason_and_the_next_call_works(function: Callable[[], None], rule: str, detail: str) -> None:
+@pytest.mark.parametrize(("function", "cause", "detail"), HARMFUL, ids=lambda v: getattr(v, "__name__", ""))
+def test_each_harm_has_its_cause_and_the_next_call_works(function: Callable[[], None], cause: str, detail: str) -> None:
     # only what would never end meets the short limit; the rest must not meet it on a slow machine
-    with Guard(call, MAX_SECONDS if rule == "PAGE_TIMEOUT" else 60, MAX_MEMORY) as guard:
+    with Guard(call, MAX_SECONDS if cause == "time" else 60, MAX_MEMORY) as guard:
         assert guard(1) == 2
         found = guard(function)
-        assert isinstance(found, Refusal)
-        assert (found.rule, (found.detail or "").startswith(detail)) == (rule, True), found
+        assert isinstance(found, Lost)
+        assert (found.cause, found.detail.startswith(detail)) == (cause, True), found
         assert guard(3) == 6
 
 
-def test_one_child_serves_many_calls(guard: Guard) -> None:
-    assert len({guard(os.getpid) for _ in range(5)} | {os.getpid()}) == 2
+def test_the_child_is_there_before_the_first_call_and_serves_them_all(guard: Guard) -> None:
+    assert guard.pid and str(guard.pid) in children()
+    assert {guard(os.getpid) for _ in range(3)} == {guard.pid}
 
 
-def test_a_page_is_not_judged_by_the_memory_of_those_before_it() -> None:
+def test_a_call_is_not_judged_by_the_memory_of_those_before_it() -> None:
     kept: list[bytearray] = []
 
     def keep(size: int) -> int:
@@ -128,16 +129,34 @@ def give_much() -> bytes:
     return b"x" * 20_000_000
 
 
+def test_a_guard_may_guard_another_whose_child_is_replaced_without_it() -> None:
+    with Guard(Guard(call, MAX_SECONDS, MAX_MEMORY), 60, None) as guard:
+        outer, inner = guard.pid, guard(os.getpid)
+        assert guard(kill_itself) == Lost("failure", "the process was ended by SIGKILL")
+        assert guard(count_for_ever) == Lost("time", "took longer than 0.5 s")
+        assert guard.pid == outer and guard(os.getpid) not in (inner, outer, os.getpid())
+        last = guard(os.getpid)
+        guard.close(kill=False)
+    assert not Path(f"/proc/{last}").exists()  # ended and waited for, though its parent ended too
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_only_a_quiet_child_says_nothing_to_standard_error(quiet: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    with Guard(partial(os.write, 2), 60, MAX_MEMORY, quiet=quiet) as guard:
+        guard(b"a complaint")
+    assert capfd.readouterr().err == ("" if quiet else "a complaint")
+
+
 def test_it_works_in_a_thread(guard: Guard) -> None:
     found: list[object] = []
     thread = threading.Thread(target=lambda: found.extend(guard(f) for f in (2, count_for_ever, 3)))
     thread.start()
     thread.join()
-    assert found[0] == 4 and isinstance(found[1], Refusal) and found[2] == 6
+    assert found[0] == 4 and isinstance(found[1], Lost) and found[2] == 6
     assert guard(4) == 8  # the child outlives the thread that forked it
 
 
-@pytest.mark.parametrize("busy", [False, True], ids=["idle", "in the midst of a page"])
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "in the midst of a call"])
 def test_the_child_ends_when_its_parent_is_killed(busy: bool) -> None:
     told, tell = os.pipe()
     parent = os.fork()

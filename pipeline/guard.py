@@ -1,7 +1,7 @@
-"""A hard limit of time and memory for one page: the work is done in a child process, which can be ended at any point.
+"""A hard limit of time and memory for one call: the work is done in a child process, which can be ended at any point.
 
-A signal's handler runs between two steps of Python, so it cannot interrupt libxml2 or a regular expression; a process
-can be killed.
+A signal's handler runs between two steps of Python, so it cannot interrupt libxml2, libjpeg or a regular expression; a
+process can be killed.
 """
 
 import os
@@ -12,37 +12,50 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
-
-from pipeline.extract.refusal import Refusal
+from typing import Any, Literal, NoReturn, Self
 
 _LENGTH = struct.Struct("!Q")
 _GRACE_SECONDS = 1.0  # after the parent's limit, for a child whose parent is gone
 
 
+@dataclass(frozen=True)
+class Lost:
+    """A call that gave no result: it met a limit, or failed by an exception or by the death of its process."""
+
+    cause: Literal["time", "memory", "failure"]
+    detail: str
+
+
 class Guard:
-    """Calls a function in a child process, which is forked on first use, kept, and replaced when it has died.
+    """Calls a function in a child process, which is forked on entering, kept, and replaced when it has died.
 
     Use as a context manager: no child outlives it. Nor does one outlive the parent: it ends when the parent's end of
-    the socket closes or, in the midst of a page, by an alarm of its own. PR_SET_PDEATHSIG would not do: it fires when
-    the thread that forked ends.
+    the socket closes or, in the midst of a call, by an alarm of its own. PR_SET_PDEATHSIG would not do: it fires when
+    the thread that forked ends. A max_memory_bytes of None is no bound.
+
+    A guard may be the function of another: its child is then the child's child. It must tell of what it lost in other
+    words than Lost, for the outer guard would take a loss of memory for its own, and end its child.
     """
 
-    def __init__(self, function: Callable[..., Any], max_seconds: float, max_memory_bytes: int) -> None:
+    def __init__(
+        self, function: Callable[..., Any], max_seconds: float, max_memory_bytes: int | None, quiet: bool = False
+    ) -> None:
         self.function, self.max_seconds, self.max_memory_bytes = function, max_seconds, max_memory_bytes
+        self.quiet = quiet  # whether nothing may be said to standard error, where C libraries complain
         self.pid = 0  # 0 while there is no child
         self.num_calls = 0  # of this child
 
     def __call__(self, *arguments: object) -> Any:
-        """Return what the function returns, or a Refusal: PAGE_TIMEOUT, PAGE_MEMORY or EXTRACTION_FAILED."""
+        """Return what the function returns, or why it returned nothing."""
         result = self._call(arguments)
-        if self.num_calls > 1 and isinstance(result, Refusal) and result.rule == "PAGE_MEMORY":
-            self.close()  # what earlier pages left behind must not decide: again, in a fresh child
+        if self.num_calls > 1 and _ran_out(result):
+            self.close()  # what earlier calls left behind must not decide: again, in a fresh child
             result = self._call(arguments)
-        if isinstance(result, Refusal) and result.rule == "PAGE_MEMORY":
+        if _ran_out(result):
             self.close()
         return result
 
@@ -56,24 +69,27 @@ class Guard:
             return _receive(self.socket, deadline)
         except TimeoutError:
             self.close()
-            return Refusal("PAGE_TIMEOUT", f"took longer than {self.max_seconds:g} s", threshold=self.max_seconds)
+            return self._late()
         except (EOFError, ConnectionError):
             return self._death(self.close(kill=False))
 
-    def _death(self, status: int) -> Refusal:
+    def _late(self) -> Lost:
+        return Lost("time", f"took longer than {self.max_seconds:g} s")
+
+    def _death(self, status: int) -> Lost:
         if not os.WIFSIGNALED(status):
-            return Refusal("EXTRACTION_FAILED", f"the process ended with status {os.waitstatus_to_exitcode(status)}")
+            return Lost("failure", f"the process ended with status {os.waitstatus_to_exitcode(status)}")
         number = os.WTERMSIG(status)
         if number == signal.SIGALRM:
-            return Refusal("PAGE_TIMEOUT", f"took longer than {self.max_seconds:g} s", threshold=self.max_seconds)
-        return Refusal("EXTRACTION_FAILED", f"the process was ended by {signal.Signals(number).name}")
+            return self._late()
+        return Lost("failure", f"the process was ended by {signal.Signals(number).name}")
 
     def _start(self) -> None:
         self.socket, theirs = socket.socketpair()
         self.num_calls = 0
         self.pid = os.fork()
         if self.pid == 0:
-            _serve(theirs, self.function, self.max_seconds + _GRACE_SECONDS, self.max_memory_bytes)
+            _serve(theirs, self)
         theirs.close()
 
     def close(self, kill: bool = True) -> int:
@@ -91,6 +107,8 @@ class Guard:
         return status
 
     def __enter__(self) -> Self:
+        if not self.pid:
+            self._start()
         return self
 
     def __exit__(
@@ -99,18 +117,24 @@ class Guard:
         self.close()
 
 
-def _serve(link: socket.socket, function: Callable[..., Any], seconds: float, max_memory_bytes: int) -> NoReturn:
+def _ran_out(result: object) -> bool:
+    return isinstance(result, Lost) and result.cause == "memory"
+
+
+def _serve(link: socket.socket, guard: Guard) -> NoReturn:
     """Answer calls until the parent is gone. Nothing of the parent's may run here: neither handlers nor atexit."""
     try:
         for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        _close_all_but(link.fileno())
-        _bound_memory(max_memory_bytes)
-        while True:
-            arguments = _receive(link, None)
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            link.sendall(_answer(function, arguments))
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        _close_all_but(link.fileno(), guard.quiet)
+        if guard.max_memory_bytes is not None:
+            _bound_memory(guard.max_memory_bytes)
+        with guard.function if isinstance(guard.function, Guard) else nullcontext():
+            while True:
+                arguments = _receive(link, None)
+                signal.setitimer(signal.ITIMER_REAL, guard.max_seconds + _GRACE_SECONDS)
+                link.sendall(_answer(guard.function, arguments))
+                signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
         os._exit(0)
 
@@ -119,16 +143,18 @@ def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> byte
     try:
         return _packed(function(*arguments))
     except MemoryError:
-        return _packed(Refusal("PAGE_MEMORY", "needed more than extract.max_memory_bytes"))
-    except Exception as error:  # a page may hold anything, and none may end the task
-        return _packed(Refusal("EXTRACTION_FAILED", f"{type(error).__name__}: {error}"[:500]))
+        return _packed(Lost("memory", "needed more than its bound of memory"))
+    except Exception as error:  # what comes from the web may hold anything, and nothing may end the task
+        return _packed(Lost("failure", f"{type(error).__name__}: {error}"[:500]))
 
 
-def _close_all_but(kept: int) -> None:
+def _close_all_but(kept: int, quiet: bool) -> None:
     """Let go of the parent's files and sockets, whose other ends wait for the last copy to close."""
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
-    os.dup2(nothing, 1)  # standard error stays, for what C libraries say
+    os.dup2(nothing, 1)
+    if quiet:
+        os.dup2(nothing, 2)
     os.closerange(3, kept)
     os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
 

@@ -1,0 +1,80 @@
+"""What one run of a downloader took, told by itself and by the server that it asked."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a downloader tells of its run."""
+
+    seconds: float  # from the call to its return
+    ok: int  # images stored
+    peak_worker_bytes: int
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What is known of a run."""
+
+    seconds: float
+    served_seconds: float  # from the first request to the last
+    ok: int
+    requests: dict[str, int]  # by kind: the first part of the path
+    sent_bytes: int  # by the server
+    peak_worker_bytes: int
+
+
+class FaultyServer:
+    """sample/faulty in a process of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def reset(self) -> None:
+        """Forget what was asked."""
+        self._get("/_reset")
+
+    def ran(self, outcome: Outcome) -> Ran:
+        """Add to an outcome what was asked since the last reset."""
+        tally: dict[str, Any] = json.loads(self._get("/_requests"))
+        requests: Counter[str] = Counter()
+        arrivals: list[float] = []
+        for paths in tally["arrivals"].values():
+            for path, times in paths.items():
+                requests[path.split("/")[1]] += len(times)
+                arrivals += times
+        return Ran(
+            outcome.seconds,
+            max(arrivals) - min(arrivals),
+            outcome.ok,
+            dict(requests.most_common()),
+            sum(tally["sent_bytes"].values()),
+            outcome.peak_worker_bytes,
+        )
+
+    def _get(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
+            body: bytes = answer.read()
+        return body
+
+
+@contextmanager
+def faulty_server(num_hosts: int, robots: Mapping[str, str]) -> Iterator[FaultyServer]:
+    """Serve for as long as the context lasts."""
+    command = [sys.executable, "-m", "sample.faulty", "--hosts", str(num_hosts)]
+    command += [option for host, shape in robots.items() for option in ("--robots", f"{host}={shape}")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield FaultyServer(int(process.stdout.readline().split()[-1]))
+        finally:
+            process.send_signal(signal.SIGTERM)

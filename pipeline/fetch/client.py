@@ -1,0 +1,251 @@
+"""HTTP requests of which every wait, every header and every body has an end."""
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import Any
+
+from pipeline.fetch.failure import Failure
+from pipeline.fetch.network import Network
+from pipeline.fetch.place import Place, parse
+from pipeline.read.message import Message, TooLarge, decode_body
+from schemas.recipe import Fetch
+
+ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8,*/*;q=0.5"
+STEP_BYTES = 1 << 16
+LARGE_BYTES = 1 << 20
+_GONE = (ConnectionResetError, BrokenPipeError)  # RemoteDisconnected among them
+
+Key = tuple[str, str, int]  # scheme, host and port that a socket leads to
+
+
+class Line:
+    """A socket as http.client takes it, of which no read may last beyond a deadline."""
+
+    def __init__(self, link: socket.socket, read_seconds: float) -> None:
+        self.link, self.read_seconds = link, read_seconds
+        self.deadline = 0.0
+        self.num_read = 0  # bytes of the answer under way
+        self.close = link.close
+
+    def restart(self, seconds: float) -> None:
+        """Begin the time of a request."""
+        self.deadline, self.num_read = time.monotonic() + seconds, 0
+
+    def wait(self) -> None:
+        """Have the next operation end in time."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.link.settimeout(min(left, self.read_seconds))
+
+    def pause(self, wait: Callable[[], None]) -> None:
+        """Wait for something of our own, whose time is not the server's."""
+        began = time.monotonic()
+        wait()
+        self.deadline += time.monotonic() - began
+
+    def sendall(self, data: bytes) -> None:
+        self.wait()
+        self.link.sendall(data)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self), STEP_BYTES)
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.file = line.link.makefile("rb", buffering=0)  # keeps the socket open until the answer is read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self.line.wait()
+        taken = self.file.readinto(buffer)
+        self.line.num_read += taken or 0
+        return taken
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+class _Connection(http.client.HTTPConnection):
+    auto_open = 0  # else it would connect by itself, to whatever the name means by then
+
+    def __init__(self, host: str, port: int, line: Line) -> None:
+        super().__init__(host, port)
+        self.line = line
+        self.sock = line
+
+
+class Reply:
+    """An answer whose headers have come; the body comes when it is asked for."""
+
+    def __init__(self, response: http.client.HTTPResponse, line: Line) -> None:
+        self.response, self.line = response, line
+        self.status = response.status
+        self.headers = response.getheaders()
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, or None."""
+        return self.response.getheader(name)
+
+    def body(self, max_bytes: int, cut: bool = False, when_large: Callable[[], None] | None = None) -> bytes:
+        """Read the body and undo its content coding.
+
+        Args: cut says that what is longer is cut there, instead of failing; when_large is called once more than
+        LARGE_BYTES have come, and may wait: that time does not count.
+        Raises: Failure 'too_large' as soon as it is known, whether by its header, while reading or while decompressing.
+        """
+        if (self.response.length or 0) > max_bytes and not cut:
+            raise Failure("too_large", f"{self.response.length} bytes announced, more than {max_bytes}")
+        parts, size = [], 0
+        while size <= max_bytes and (part := self.response.read(STEP_BYTES)):
+            parts.append(part)
+            if size <= LARGE_BYTES < size + len(part) and when_large:
+                self.line.pause(when_large)
+            size += len(part)
+        body = b"".join(parts)[:max_bytes]
+        if size > max_bytes and not cut:
+            raise Failure("too_large", f"more than {max_bytes} bytes")
+        if size <= max_bytes and self.response.length:
+            raise Failure("unreachable", f"the connection ended {self.response.length} bytes before the image did")
+        headers = [(name, value) for name, value in self.headers if name.lower() != "transfer-encoding"]
+        try:
+            body, fault = decode_body(Message(self.status, headers, "", None, body, True), max_bytes)
+            if size <= LARGE_BYTES < len(body) and when_large:
+                when_large()
+        except TooLarge as error:
+            raise Failure("too_large", f"more than {max_bytes} bytes when decompressed") from error
+        if fault and not cut:
+            raise Failure("unreachable", f"the body cannot be decompressed: {fault}")
+        return body
+
+    def is_over(self) -> bool:
+        """Tell whether nothing more comes, so that its socket may serve again; a short rest is read for that."""
+        length = self.response.length
+        if not self.response.isclosed() and length is not None and length <= STEP_BYTES:
+            with suppress(OSError, http.client.HTTPException):
+                self.response.read()
+        return self.response.isclosed() and not self.response.length
+
+
+class Client:
+    """Asks for addresses, each once, with sockets that are kept for the next request to the same place."""
+
+    def __init__(self, config: Fetch, agent: str, network: Network) -> None:
+        """Args: agent is the User-Agent header."""
+        self.config, self.agent, self.network = config, agent, network
+        self.proxy = parse(config.proxy) if config.proxy else None
+        self.tls = ssl.create_default_context()
+        self.lock = Lock()
+        self.idle: OrderedDict[int, tuple[Key, _Connection]] = OrderedDict()
+
+    @contextmanager
+    def get(self, place: Place) -> Iterator[Reply]:
+        """Ask for an address; yield the reply.
+
+        Raises: Failure of any class of the network, here or while the body is read.
+        """
+        reply, connection, key = None, None, self._key(place)
+        try:
+            connection, response = self._send(place, key)
+            reply = Reply(response, connection.line)
+            yield reply
+        except TimeoutError as error:
+            raise Failure(
+                "timeout", f"no whole answer in time ({self._limits()})", passes=True, is_lost=True
+            ) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Failure(
+                "unreachable", f"{type(error).__name__}: {error}", is_lost=isinstance(error, OSError)
+            ) from error
+        finally:
+            if connection is not None:
+                if reply is not None and reply.is_over() and connection.sock is not None:
+                    self._keep(key, connection)
+                else:
+                    if reply is not None:
+                        reply.response.close()
+                    connection.close()
+
+    def close(self) -> None:
+        """Close every socket that is kept."""
+        while self.idle:
+            self.idle.popitem()[1][1].close()
+
+    def _limits(self) -> str:
+        return f"{self.config.read_seconds:g} s for the next bytes, {self.config.total_seconds:g} s for all"
+
+    def _key(self, place: Place) -> Key:
+        next_hop = self.proxy or place
+        return next_hop.scheme, next_hop.host, next_hop.port
+
+    def _send(self, place: Place, key: Key) -> tuple[_Connection, http.client.HTTPResponse]:
+        """Send on a kept socket, or a new one; a kept one that its server has closed meanwhile does not count."""
+        connection = self._kept(key)
+        if connection is not None:
+            try:
+                return connection, self._exchange(connection, place)
+            except _GONE:
+                connection.close()
+                if connection.line.num_read:
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+        connection = self._open(key)
+        try:
+            return connection, self._exchange(connection, place)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _open(self, key: Key) -> _Connection:
+        scheme, host, port = key
+        if self.proxy:  # named by the recipe, so it may lie anywhere
+            link = socket.create_connection((host, port), self.config.connect_seconds)
+        else:
+            link = self.network.connect(host, port)
+        if scheme == "https":
+            try:
+                link = self.tls.wrap_socket(link, server_hostname=host)
+            except BaseException:
+                link.close()
+                raise
+        return _Connection(host, port, Line(link, self.config.read_seconds))
+
+    def _exchange(self, connection: _Connection, place: Place) -> http.client.HTTPResponse:
+        connection.line.restart(self.config.total_seconds)
+        connection.putrequest(
+            "GET", place.url if self.proxy else place.target, skip_host=True, skip_accept_encoding=True
+        )
+        connection.putheader("Host", place.authority)
+        connection.putheader("User-Agent", self.agent)
+        connection.putheader("Accept", ACCEPT)
+        connection.putheader("Accept-Encoding", "identity")
+        connection.endheaders()
+        return connection.getresponse()
+
+    def _kept(self, key: Key) -> _Connection | None:
+        with self.lock:
+            for number, (kept, connection) in self.idle.items():
+                if kept == key:
+                    del self.idle[number]
+                    return connection
+        return None
+
+    def _keep(self, key: Key, connection: _Connection) -> None:
+        with self.lock:
+            self.idle[id(connection)] = key, connection
+            if len(self.idle) > self.config.threads:
+                self.idle.popitem(last=False)[1][1].close()

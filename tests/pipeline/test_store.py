@@ -1,0 +1,91 @@
+"""Files that are there whole or not at all, whoever else writes them."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pipeline.store import Store
+
+NUM_WRITERS = 16
+BODY_BYTES = 200_000
+
+
+def bodies() -> list[bytes]:
+    return [bytes([number]) * BODY_BYTES for number in range(NUM_WRITERS)]
+
+
+def test_of_many_threads_one_creates_a_file(tmp_path: Path) -> None:
+    store, barrier = Store(str(tmp_path)), threading.Barrier(NUM_WRITERS)
+    for attempt in range(5):
+        path = store.at("below", f"{attempt}.bin")
+
+        def create(body: bytes, path: str = path) -> bool:
+            barrier.wait()
+            return store.create(path, body)
+
+        with ThreadPoolExecutor(NUM_WRITERS) as pool:
+            won = list(pool.map(create, bodies()))
+        assert won.count(True) == 1
+        assert Path(path).read_bytes() == bodies()[won.index(True)]
+        assert not store.create(path, b"late")
+    assert len(list((tmp_path / "below").iterdir())) == 5  # and no draft
+
+
+def test_of_many_processes_one_creates_a_file(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pipeline.store import Store\n"
+        "store = Store(sys.argv[1]); sys.stdin.readline()\n"
+        "print(store.create(store.at('a.bin'), sys.argv[2].encode() * 100_000))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    writers = [
+        subprocess.Popen([*command, letter], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for letter in "abcd"
+    ]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    won = [writer.communicate(timeout=30)[0].strip() for writer in writers]
+    assert sorted(won) == ["False", "False", "False", "True"]
+    assert (tmp_path / "a.bin").read_text() == "abcd"[won.index("True")] * 100_000
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.bin"]
+
+
+def test_threads_may_write_the_same_file(tmp_path: Path) -> None:
+    store, path = Store(str(tmp_path)), str(tmp_path / "a.bin")
+    barrier = threading.Barrier(NUM_WRITERS)
+
+    def write(body: bytes) -> bytes:
+        barrier.wait()
+        store.write(path, body)
+        return Path(path).read_bytes()  # somebody's, and whole
+
+    with ThreadPoolExecutor(NUM_WRITERS) as pool:
+        for _ in range(5):
+            assert set(pool.map(write, bodies())) <= set(bodies())
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.bin"]
+
+
+def test_an_object_store_creates_a_file_once() -> None:
+    store = Store("memory://test-store")
+    assert store.create(store.at("a.bin"), b"first")
+    assert not store.create(store.at("a.bin"), b"second")
+    assert store.fs.cat_file(store.at("a.bin")) == b"first"
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    store = Store(str(tmp_path))
+    for write in (store.write, store.create):
+        with pytest.raises(OSError, match="no space"):
+            write(store.at("a.bin"), b"a")
+    assert list(tmp_path.iterdir()) == []
