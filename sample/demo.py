@@ -41,7 +41,7 @@ Done in {time.monotonic() - started:.0f} s. Look at
   {out}/documents                what became of them; {out}/rejections says why not
   {out}/shards                   the tars, each with its index, listed in shards.json
   {out}/checkpoints              the decoder that was trained on them, and its metrics.jsonl
-Next: weft run --recipe kosmos1 --output OUT YOUR.warc.gz ...""")
+Next: weft run --recipe kosmos1 --output OUT --set fetch.contact=mailto:YOU@HOST YOUR.warc.gz ...""")
 
 
 if __name__ == "__main__":

@@ -102,8 +102,8 @@ class Reply:
     def body(self, max_bytes: int, cut: bool = False, when_large: Callable[[], None] | None = None) -> bytes:
         """Read the body and undo its content coding.
 
-        Args: cut says that what is longer is cut there, instead of failing; when_large is called once more than
-        LARGE_BYTES have come, and may wait: that time does not count.
+        Args: cut says that what is longer is cut there, instead of failing; when_large is called once when more
+        than LARGE_BYTES have come, or are to be decompressed, and may wait: that time does not count.
         Raises: Failure 'too_large' as soon as it is known, whether by its header, while reading or while decompressing.
         """
         if (self.response.length or 0) > max_bytes and not cut:
@@ -120,10 +120,10 @@ class Reply:
         if size <= max_bytes and self.response.length:
             raise Failure("unreachable", f"the connection ended {self.response.length} bytes before the image did")
         headers = [(name, value) for name, value in self.headers if name.lower() != "transfer-encoding"]
+        if when_large and size <= LARGE_BYTES and self.header("Content-Encoding"):
+            when_large()  # nobody knows how much is in it
         try:
             body, fault = decode_body(Message(self.status, headers, "", None, body, True), max_bytes)
-            if size <= LARGE_BYTES < len(body) and when_large:
-                when_large()
         except TooLarge as error:
             raise Failure("too_large", f"more than {max_bytes} bytes when decompressed") from error
         if fault and not cut:

@@ -6,7 +6,6 @@ whichever address is due. A redirect, a wait or a further try goes back to the s
 """
 
 import email.utils
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ MAX_SITE_FILE_REDIRECTS = 5  # RFC 9309, section 2.3.1.2
 LOST_IN_A_ROW = 5  # requests to a host without a connection or an answer in time, after which it is given up
 LOST_AT_FIRST = 3  # the same, of a host that has not answered for any image yet
 BUSY_SECONDS = 0.2  # until another thread has learnt a site's files, more or less
-MAX_LARGE = 4  # bodies above client.LARGE_BYTES in memory, all others are small: so memory is bounded
+MAX_LARGE = 3  # bodies above client.LARGE_BYTES in memory, all others are small: so memory is bounded
 _BUSY = (429, 503)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -51,11 +50,20 @@ class Again:
     not_before: float = 0.0
 
 
-class Taken(io.BytesIO):
-    """A body in the form in which img2dataset takes an answer."""
+class Taken:
+    """A body in the form in which img2dataset takes an answer: like an io.BytesIO, but read without a copy."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def read(self) -> bytes:
+        return self.body
 
     def __enter__(self) -> Self:
         return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
 
 
 class Opener:
