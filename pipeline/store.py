@@ -95,13 +95,15 @@ class Store:
     def create(self, path: str, data: bytes) -> bool:
         """Write a file as `write` does, unless there is one; return whether it was written. One of two writers wins."""
         try:
-            if not self.local:
+            if self.local:
+                with self._draft(path, data) as draft:
+                    os.link(draft, path)  # unlike os.replace, it fails when the name is taken
+            else:
                 self.fs.pipe_file(path, data, mode="create")
-                return True
-            with self._draft(path, data) as draft:
-                os.link(draft, path)  # unlike os.replace, it fails when the name is taken
-        except FileExistsError:
-            return False
+        except OSError:  # s3fs says EINVAL of a name that is taken
+            if self.fs.exists(path):
+                return False
+            raise
         return True
 
     @contextmanager
