@@ -5,7 +5,7 @@ DATA ?= ../shared/data
 RUN ?= runs/demo
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHES := extract fetch
+BENCHES := extract fetch score lookalikes
 
 # Every Spark worker imports torch: let Python keep what it compiles.
 unexport PYTHONDONTWRITEBYTECODE

@@ -1,10 +1,14 @@
-"""Dedup: of equal captures, addresses, texts and images one stays. Exact equality only."""
+"""Dedup: of equal captures, addresses, texts and images, and of images that look the same, one stays."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ledger import PAGE, entries, record, surviving_pages
+from jobs.ledger import PAGE, entries, record, surviving_captions, surviving_pages
 from jobs.step import Context, Outcome, Step
+from pipeline.duplicates.pictures import surplus_pictures
+from pipeline.duplicates.survivors import split
+from pipeline.spark import map_batches
+from pipeline.uses import USES, image_uses
 from schemas.tables import IMAGES
 
 # The newest capture stays; among equally new ones the smallest id, so that the choice is the same everywhere.
@@ -19,28 +23,20 @@ def work(context: Context) -> Outcome:
     text = f"if({_TEXT} = '', page_id, sha2({_TEXT}, 256)) as text"
     pages = surviving_pages(context, "filter").selectExpr(*PAGE, "url", "captured_at", text)
     found = []
-    pages, gone = _split(pages, "page_id", ("warc_file", "warc_offset"), "warc_file")
+    pages, gone = split(pages, "page_id", ("warc_file", "warc_offset"), "warc_file")
     found.append(entries(gone, "dedup", "page", rule=F.lit("DUPLICATE_CAPTURE"), detail=F.col("survivor")))
+    unique = pages
     for wanted, column, rule in (
         (config.url, "url", "DUPLICATE_URL"),
         (config.text, "text", "DUPLICATE_TEXT"),
     ):
         if wanted:
-            pages, gone = _split(pages, column, _NEWEST, "page_id")
+            pages, gone = split(pages, column, _NEWEST, "page_id")
             found.append(entries(gone, "dedup", "page", rule=F.lit(rule), detail=F.col("survivor")))
-    if config.image:
-        images = context.read(IMAGES, "images").where("status = 'ok'").select("image_id", "image_url", "sha256")
-        _, gone = _split(images, "sha256", ("image_id",), "image_id")
-        found.append(
-            entries(
-                gone,
-                "dedup",
-                "image",
-                rule=F.lit("DUPLICATE_IMAGE"),
-                url=F.col("image_url"),
-                detail=F.col("survivor"),
-            )
-        )
+    images = context.read(IMAGES, "images").where("status = 'ok'")
+    surplus = surplus_pictures(images, _uses(context, unique, pages), config)
+    if surplus is not None:
+        found.append(entries(surplus, "dedup", "image"))
     rejections = found[0]
     for more in found[1:]:
         rejections = rejections.unionByName(more)
@@ -48,14 +44,16 @@ def work(context: Context) -> Outcome:
     return Outcome({"rejections": files}, {"pages": pages.count()}, rejected)
 
 
-def _split(frame: DataFrame, column: str, order: tuple[str, ...], name: str) -> tuple[DataFrame, DataFrame]:
-    """Split into the first row of each value of a column, and the others with `survivor`: the first one's `name`.
+def _uses(context: Context, pages: DataFrame, staying: DataFrame) -> DataFrame:
+    """List the pages on which each image stands, in a block or with a caption; pages that are duplicates do not count.
 
-    Args: order is in SQL.
+    A page that a filter refused counts where its captions are wanted all the same.
     """
-    window = f"over (partition by {column} order by {', '.join(order)})"
-    ranked = frame.selectExpr("*", f"row_number() {window} as rank", f"first({name}) {window} as survivor").persist()
-    return ranked.where("rank = 1").drop("rank", "survivor"), ranked.where("rank > 1")
+    blocks = surviving_pages(context, "filter").join(staying.select(*PAGE), list(PAGE), "left_semi")
+    gone = pages.join(staying, "page_id", "left_anti").select("page_id")
+    captions = surviving_captions(context).join(gone, "page_id", "left_anti")
+    uses = map_batches(blocks, image_uses, USES).select("image_id", "page_id")
+    return uses.union(captions.select("image_id", "page_id")).distinct()
 
 
 STEP = Step("dedup", "rejections/dedup", ("pages", "measures", "images"), ("dedup",), work)

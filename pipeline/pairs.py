@@ -1,6 +1,7 @@
 """Which texts an image is compared with."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -17,12 +18,14 @@ PAIRS = pa.schema(
     ]
 )
 ALT_TEXT = -1  # the block of a caption pair
+MAX_ROWS = 4096  # of a batch: a page of 500 images and 100 blocks has 50,000 pairs, each with the block's text
 
 
 def page_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Pair every image of a page with every text block of it: batches of `pages` to batches of PAIRS."""
-    for batch in batches:
-        yield pa.RecordBatch.from_pylist([pair for page in batch.to_pylist() for pair in _pairs(page)], PAIRS)
+    pairs = (pair for batch in batches for page in batch.to_pylist() for pair in _pairs(page))
+    while rows := list(islice(pairs, MAX_ROWS)):
+        yield pa.RecordBatch.from_pylist(rows, PAIRS)
 
 
 def _pairs(page: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -59,7 +59,11 @@ REASONS = (
     Reason("DUPLICATE_CAPTURE", "page", "the same capture stands in another place of the archives"),
     Reason("DUPLICATE_URL", "page", "a newer capture of the same address exists"),
     Reason("DUPLICATE_TEXT", "page", "another page has the same text"),
+    Reason(
+        "OVERUSED_IMAGE", "image", "it, or its cluster of look-alikes, stands on more pages than the recipe lets it"
+    ),
     Reason("DUPLICATE_IMAGE", "image", "another address gave the same bytes"),
+    Reason("LOOKALIKE_IMAGE", "image", "another image looks the same: see dedup.image_distance"),
     # assemble
     Reason("LOW_SCORE", "image", "best CLIP score with the page's text below score.min_image_score"),
     Reason("LOW_CAPTION_SCORE", "caption", "CLIP score below score.min_caption_score"),

@@ -144,13 +144,35 @@ class Dedup(Section):
     url: bool = Field(False, description="of captures of one address keep the newest")
     text: bool = Field(False, description="of pages with the same text keep the newest")
     image: bool = Field(False, description="of addresses with the same bytes keep one")
+    image_distance: int | None = Field(
+        None,
+        ge=0,
+        le=16,
+        description="of images whose perceptual hashes differ in this many bits of 64 at most keep the largest; null "
+        "compares none. Such hashes differ in an even number of bits",
+    )
+    max_image_uses: int | None = Field(
+        None, gt=0, description="most pages that an image's address stands on; null is no bound"
+    )
+    max_lookalike_uses: int | None = Field(
+        None, gt=0, description="most pages that all images of a cluster of look-alikes stand on; null is no bound"
+    )
+
+    @model_validator(mode="after")
+    def _uses_of_lookalikes_need_a_distance(self) -> Self:
+        if self.max_lookalike_uses is not None and self.image_distance is None:
+            raise ValueError("dedup.max_lookalike_uses needs dedup.image_distance, which says what looks alike")
+        return self
 
 
 class Clip(Section):
     enabled: bool = Field(True, description="false scores nothing")
     model: str = Field("ViT-B-32", description="open_clip model name, or local-dir:PATH")
     pretrained: str | None = Field(None, description="open_clip tag (fetched from a hub) or path of a checkpoint")
-    batch_size: int = Field(64, gt=0, description="images or texts in one forward pass")
+    batch_size: int | None = Field(
+        None, gt=0, description="images or texts in one forward pass; null is what fills the device"
+    )
+    keep_embeddings: bool = Field(False, description="whether table `embeddings` is written too")
 
 
 class Score(Section):

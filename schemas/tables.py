@@ -151,7 +151,22 @@ SCORES = Table(
         Column("text_id", pa.string(), "the text, see schemas/ids.py"),
         Column("page_id", pa.string(), "the page on which they stand together"),
         Column("block", pa.int32(), "index of the text block on the page; -1 for the image's alt text"),
-        Column("score", pa.float32(), "cosine similarity of the CLIP embeddings, rounded to 4 decimals"),
+        Column(
+            "score",
+            pa.float32(),
+            "cosine similarity of the CLIP embeddings, rounded to 5 decimals; a text longer than CLIP's window has "
+            "that of its best sentence",
+        ),
+    ),
+)
+
+EMBEDDINGS = Table(
+    "embeddings",
+    "what CLIP makes of one distinct image or text, kept when the recipe's clip.keep_embeddings asks for it",
+    (
+        Column("id", pa.string(), "the image, or the text; of a text longer than CLIP's window, text_id of a sentence"),
+        Column("kind", pa.string(), "'image' or 'text'"),
+        Column("embedding", pa.list_(pa.float16()), "of length 1"),
     ),
 )
 
@@ -198,7 +213,7 @@ REJECTIONS = Table(
     ),
 )
 
-TABLES = (PAGES, CAPTIONS, MEASURES, IMAGES, SCORES, DOCUMENTS, REJECTIONS)
+TABLES = (PAGES, CAPTIONS, MEASURES, IMAGES, SCORES, EMBEDDINGS, DOCUMENTS, REJECTIONS)
 
 
 def rejection(step: str, rule: str, level: str, **known: object) -> dict[str, object]:

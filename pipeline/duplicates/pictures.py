@@ -1,0 +1,76 @@
+"""Which pictures go: those that stand on too many pages, and of equal bytes and of look-alikes all but one.
+
+The bounds of uses come first, so that whom the ledger names as a survivor has met them. The survivor of equal bytes
+may fall to a larger look-alike, though: who follows the names comes to a stored image in two steps.
+"""
+
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipeline.duplicates.lookalikes import lookalikes
+from pipeline.duplicates.survivors import split
+from schemas.recipe import Dedup
+
+_OF_IMAGES = ("image_id", "image_url", "sha256", "phash", "original_width", "original_height")
+# The largest is likeliest what the others were made from. The id depends on the address alone: the same in every run.
+_LARGEST = ("cast(original_width as bigint) * original_height desc", "image_id")
+
+
+def surplus_pictures(images: DataFrame, uses: DataFrame, config: Dedup) -> DataFrame | None:
+    """Return the pictures that go, each once, with `rule`, `measure`, `threshold` and `detail`; None if none may.
+
+    Args: images are rows of `images` whose status is ok; uses are distinct pairs of `image_id` and `page_id`.
+    """
+    images = images.select(*_OF_IMAGES)
+    gone = []
+    if config.image_distance is None:
+        images = images.selectExpr("*", "cast(null as bigint) as hash", "cast(null as bigint) as cluster")
+    else:
+        images = lookalikes(images, config.image_distance).persist()
+    if config.max_image_uses is not None or config.max_lookalike_uses is not None:
+        overused = _overused(images, uses, config).persist()
+        gone.append(overused)
+        images = images.join(overused, "image_id", "left_anti")
+    if config.image:
+        images, equal = split(images, "sha256", ("image_id",), "image_id")
+        gone.append(_told(equal, "DUPLICATE_IMAGE", "null", "null", "survivor"))
+    if config.image_distance is not None:
+        clustered = images.where("cluster is not null")
+        _, alike = split(clustered, "cluster", _LARGEST, "struct(image_id, hash)")
+        bits = "bit_count(hash ^ survivor.hash)"
+        gone.append(_told(alike, "LOOKALIKE_IMAGE", bits, str(config.image_distance), "survivor.image_id"))
+    return reduce(DataFrame.unionByName, gone) if gone else None
+
+
+def _overused(images: DataFrame, uses: DataFrame, config: Dedup) -> DataFrame:
+    """Find what stands on too many pages: by its own address, or else its cluster, which the largest image names.
+
+    A page that uses several of a cluster counts once.
+    """
+    of_address = uses.groupBy("image_id").agg(F.count("*").alias("uses"))
+    clustered = images.where("cluster is not null")
+    of_cluster = clustered.join(uses, "image_id").groupBy("cluster").agg(F.countDistinct("page_id").alias("together"))
+    names = split(clustered, "cluster", _LARGEST, "image_id")[0].selectExpr("cluster", "image_id as name")
+    counted = images.join(of_address, "image_id", "left").join(of_cluster.join(names, "cluster"), "cluster", "left")
+    most, most_together = (
+        "cast(null as bigint)" if most is None else str(most)
+        for most in (config.max_image_uses, config.max_lookalike_uses)
+    )
+    alone = counted.where(f"uses > {most}")
+    together = counted.where(f"together > {most_together} and not coalesce(uses > {most}, false)")
+    return _told(alone, "OVERUSED_IMAGE", "uses", most, "null").unionByName(
+        _told(together, "OVERUSED_IMAGE", "together", most_together, "name")
+    )
+
+
+def _told(images: DataFrame, rule: str, measure: str, threshold: str, detail: str) -> DataFrame:
+    return images.selectExpr(
+        "image_id",
+        "image_url as url",
+        f"'{rule}' as rule",
+        f"cast({measure} as double) as measure",
+        f"cast({threshold} as double) as threshold",
+        f"cast({detail} as string) as detail",
+    )

@@ -1,0 +1,132 @@
+"""Images that go in dedup: which one stays, and the ledger's word on each of the others, however the work is split."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fetching import rows
+from pydantic import ValidationError
+
+from jobs import dedup
+from jobs.recipes import load
+from jobs.run import run
+from pipeline.store import Manifest, Store
+from pipeline.write import PartWriter
+from schemas.recipe import Dedup
+from schemas.tables import CAPTIONS, IMAGES, PAGES, Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+HASH = 0xACA29C1C33DC23D7  # of a photo: half of its bits are one, as in each of the following but the plain ones
+OTHER = HASH ^ 0xFFFFFFFF00000000 ^ 0xFFFFFFFF  # its opposite
+FAR = 0xB093C368C327CE6E
+
+
+def near(number: int, *swaps: int) -> int:
+    """Return a hash that differs in two bits for each swap, and has as many ones."""
+    ones = [bit for bit in range(64) if number >> bit & 1]
+    zeros = [bit for bit in range(64) if not number >> bit & 1]
+    for swap in swaps:
+        number ^= (1 << ones[swap]) | (1 << zeros[swap])
+    return number
+
+
+# image: hash, bytes, width, pages that it stands on
+WORLD: dict[str, tuple[int, str, int, tuple[int, ...]]] = {
+    "chain-a": (HASH, "1", 300, (0,)),
+    "chain-b": (near(HASH, 5), "2", 200, (0,)),
+    "chain-c": (near(HASH, 5, 9, 30), "3", 400, (1,)),  # 6 bits from the first, 4 from the second
+    "beside": (near(HASH, 1, 12, 20), "4", 900, (1,)),  # 6 bits from the nearest
+    "equal-a": (FAR, "5", 100, (2,)),
+    "equal-b": (FAR, "5", 100, (2,)),
+    "equal-large": (near(FAR, 3), "6", 101, (2,)),
+    "equal-large-too": (near(FAR, 4), "7", 101, (3,)),
+    "plain-white": (1 << 63, "8", 300, (3,)),
+    "plain-black": (0, "9", 300, (3,)),
+    "plain-red": (1 << 63, "10", 300, (3,)),
+    "often": (near(FAR, 8, 9, 10, 11), "11", 300, (0, 1, 2, 3)),
+    "together-a": (OTHER, "12", 300, (0, 1, 2)),
+    "together-b": (near(OTHER, 2), "13", 301, (2, 3, 4)),
+}
+LOOKALIKE, OVERUSED = "LOOKALIKE_IMAGE", "OVERUSED_IMAGE"
+LEDGER = {
+    "chain-a": (LOOKALIKE, 6, 4, "chain-c"),
+    "chain-b": (LOOKALIKE, 4, 4, "chain-c"),
+    "equal-b": ("DUPLICATE_IMAGE", None, None, "equal-a"),
+    "equal-a": (LOOKALIKE, 2, 4, "equal-large"),
+    "equal-large-too": (LOOKALIKE, 4, 4, "equal-large"),
+    "often": (OVERUSED, 4, 3, None),
+    "together-a": (OVERUSED, 5, 4, "together-b"),
+    "together-b": (OVERUSED, 5, 4, "together-b"),
+}
+
+
+def image(name: str) -> dict[str, Any]:
+    phash, data, width, _ = WORLD[name]
+    known = {"image_id": name, "image_url": f"http://x/{name}", "status": "ok", "phash": f"{phash:016x}"}
+    sizes = {"original_width": width, "original_height": 100}
+    return {**dict.fromkeys(c.name for c in IMAGES.columns), **known, **sizes, "sha256": data}
+
+
+def write(store: Store, table: Table, number: int, rows: list[dict[str, Any]]) -> str:
+    path = f"{table.name}/{number}.parquet"
+    with PartWriter(store, table, store.at(path)) as part:
+        for row in rows:
+            part.add(row)
+    return path
+
+
+def before_dedup(output: Path, num_parts: int) -> None:
+    """Write what the steps before it leave behind: page 4 stands in `pages`, twice; the others have captions alone."""
+    store, made_by = Store(str(output)), load("everything").model_dump(mode="json")
+    captions = [
+        {"image_id": name, "image_url": f"http://x/{name}", "caption": "words", "page_id": str(page)}
+        for name, (*_, pages) in WORLD.items()
+        for page in pages
+    ]
+    block = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)
+    text = {"url": "http://x/", "host": "x", "warc_file": "w", "language": "en", "title": ""}
+    page = {**text, "language_score": 1.0, "blocks": [{**block, "kind": "image", "image_url": "http://x/none"}]}
+    older = {**page, "page_id": "old", "captured_at": "2020", "warc_offset": 0}
+    pages = [older, {**older, "page_id": "4", "captured_at": "2021", "warc_offset": 9}]
+    captions.append({"image_id": "often", "image_url": "http://x/often", "caption": "words", "page_id": "old"})
+    names = sorted(WORLD)
+    parts = [write(store, IMAGES, n, [image(name) for name in names[n::num_parts]]) for n in range(num_parts)]
+    files = {"pages": [write(store, PAGES, 0, pages)], "captions": [write(store, CAPTIONS, 0, captions)]}
+    store.commit("pages", Manifest("extract", made_by, {}, {}, files))
+    store.commit("measures", Manifest("filter", made_by, {}, {}, {"measures": [], "rejections": []}))
+    store.commit("images", Manifest("fetch", made_by, {}, {}, {"images": parts, "rejections": []}))
+
+
+def ledger(output: Path, *assignments: str) -> dict[str, tuple[Any, ...]]:
+    run((dedup.STEP,), load("everything", [f"dedup.{a}" for a in assignments]), str(output))
+    found = [row for row in rows(output, "rejections/dedup") if row["level"] == "image"]
+    told = {row["image_id"]: (row["rule"], row["measure"], row["threshold"], row["detail"]) for row in found}
+    assert len(told) == len(found)
+    assert all(row["url"] == f"http://x/{row['image_id']}" for row in found)
+    return told
+
+
+@pytest.mark.parametrize("partitions", [1, 7])
+def test_the_largest_of_a_cluster_stays(partitions: int, tmp_path: Path, spark: "SparkSession") -> None:
+    before_dedup(tmp_path, partitions)
+    usual = spark.conf.get("spark.sql.shuffle.partitions")
+    spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
+    try:
+        bounds = ("image_distance=4", "max_image_uses=3", "max_lookalike_uses=4")
+        assert ledger(tmp_path, "image=true", "url=true", *bounds) == LEDGER
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", str(usual))
+
+
+def test_each_bound_alone(tmp_path: Path, spark: "SparkSession") -> None:
+    before_dedup(tmp_path / "a", 2)
+    before_dedup(tmp_path / "b", 2)
+    assert ledger(tmp_path / "a", "max_image_uses=4") == {"often": (OVERUSED, 5, 4, None)}  # the older capture counts
+    assert ledger(tmp_path / "b", "image_distance=0") == {"equal-b": (LOOKALIKE, 0, 0, "equal-a")}
+
+
+def test_a_bound_on_lookalikes_needs_to_know_them() -> None:
+    with pytest.raises(ValidationError, match=r"needs dedup\.image_distance"):
+        Dedup(max_lookalike_uses=10)

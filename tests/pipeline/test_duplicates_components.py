@@ -1,0 +1,76 @@
+"""Connected components: what Spark finds is what the local union-find finds, whatever the shape and the partitions."""
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.duplicates.components import components, spark_components
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+Pairs = list[tuple[int, int]]
+
+
+def shuffled(pairs: Pairs, seed: int) -> Pairs:
+    coin = random.Random(seed)
+    return coin.sample([pair if coin.random() < 0.5 else pair[::-1] for pair in pairs], len(pairs))
+
+
+def sparse(seed: int) -> Pairs:
+    """Return a random graph of 200 nodes near the point where its components grow together."""
+    coin = random.Random(seed)
+    nodes = [coin.randrange(-(2**63), 2**63) for _ in range(200)]
+    return [(coin.choice(nodes), coin.choice(nodes)) for _ in range(100)]
+
+
+CHAIN = [(n, n + 1) for n in range(150)]
+GRAPHS: dict[str, Pairs] = {
+    "random": sparse(1),
+    "chain": shuffled(CHAIN, 2),
+    "chains that meet in their largest": [*((n, n + 1) for n in range(0, 40, 2)), *((n, 41) for n in range(1, 40, 2))],
+    "star around the smallest": shuffled([(-(2**63), n) for n in range(200)], 3),
+    "star around the largest": shuffled([(2**63 - 1, n) for n in range(200)], 4),
+    "twice and both ways": [(1, 2), (2, 1), (1, 2), (3, 4)],
+    "two chains and a bridge": shuffled([*CHAIN[:50], *CHAIN[90:140], (25, 115)], 5),
+}
+
+
+@pytest.mark.parametrize("partitions", [1, 5])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_spark_finds_the_same(name: str, partitions: int, spark: "SparkSession") -> None:
+    pairs = GRAPHS[name]
+    frame = spark.createDataFrame(pairs, "a bigint, b bigint").repartition(partitions)
+    rows = [tuple(row) for row in spark_components(frame).collect()]
+    expected = components(pair for pair in pairs if pair[0] != pair[1])
+    assert sorted(rows) == sorted(expected.items())
+
+
+def test_spark_finds_nothing_in_nothing(spark: "SparkSession") -> None:
+    assert spark_components(spark.createDataFrame([(7, 7)], "a bigint, b bigint")).collect() == []
+
+
+def test_shapes_by_hand() -> None:
+    assert components([("c", "b"), ("b", "a"), ("x", "y")]) == {"a": "a", "b": "a", "c": "a", "x": "x", "y": "x"}
+    assert components(shuffled(CHAIN, 6)) == dict.fromkeys(range(151), 0)
+    assert components([(3, 3)]) == {3: 3}
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=40))
+def test_the_same_as_a_search(pairs: Pairs) -> None:
+    neighbours: dict[int, set[int]] = {}
+    for a, b in pairs:
+        neighbours.setdefault(a, set()).add(b)
+        neighbours.setdefault(b, set()).add(a)
+    found = components(pairs)
+    assert found.keys() == neighbours.keys()
+    for node in neighbours:
+        reached, todo = {node}, [node]
+        while todo:
+            new = neighbours[todo.pop()] - reached
+            reached |= new
+            todo += new
+        assert found[node] == min(reached)
