@@ -7,10 +7,10 @@ some of its rows are checked too, against a search that compares every member wi
 
 import os
 import time
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.peak_memory import peak_bytes
 from benchmarks.results import report
 from benchmarks.worker_memory import watching
 from jobs import session
@@ -46,12 +46,6 @@ def main() -> None:
           f"largest worker {peak.num_bytes / 1e6:.0f} MB, Java {java_bytes / 1e6:.0f} MB")  # fmt: skip
     unit = "hashes/s, ours on two cores, the peer scaled from a sample on one"
     report("lookalikes", {"hashes_per_second": (len(hashes) / seconds, len(hashes) / peer_seconds, unit)})
-
-
-def peak_bytes(pid: int) -> int:
-    """Return the most memory that a process has held."""
-    status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def planted(random: np.random.Generator) -> np.ndarray:

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.peak_memory import peak_bytes
+
 SAMPLE_SECONDS = 0.1
 
 
@@ -43,8 +45,7 @@ def _below(pid: int) -> Iterator[int]:
 
 
 def _peak_bytes(pid: int) -> int:
-    with suppress(OSError):
-        status = Path(f"/proc/{pid}/status").read_text("utf-8")
-        if status.startswith("Name:\tpython") and "VmHWM:" in status:
-            return int(status.partition("VmHWM:")[2].split()[0]) * 1024  # it remembers: a sample now and then will do
+    with suppress(OSError, IndexError):  # gone meanwhile, or about to: then no peak is told
+        if Path(f"/proc/{pid}/comm").read_text("utf-8").startswith("python"):
+            return peak_bytes(pid)  # which it remembers: a sample now and then will do
     return 0

@@ -1,6 +1,11 @@
 """Why an image did not come."""
 
 
+def class_of(status: int) -> str:
+    """Return the class of an HTTP status that brings nothing, one of schemas.tables.IMAGE_STATUS."""
+    return "http_429" if status == 429 else "http_4xx" if 400 <= status < 500 else "http_5xx"
+
+
 class Failure(Exception):
     """One of schemas.tables.IMAGE_STATUS other than 'ok', and what the server or socket said.
 

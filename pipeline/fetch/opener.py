@@ -15,10 +15,10 @@ from urllib.request import Request
 
 from pipeline.consent.directives import in_headers
 from pipeline.fetch.client import Client, Reply
-from pipeline.fetch.failure import Failure
+from pipeline.fetch.failure import Failure, class_of
 from pipeline.fetch.journal import MOVED
 from pipeline.fetch.permissions import ROBOTS, Permissions
-from pipeline.fetch.place import Place, parse
+from pipeline.fetch.place import Place, asked, parse
 from pipeline.fetch.schedule import Address, Host, Schedule
 from schemas.recipe import Fetch
 
@@ -205,18 +205,16 @@ class Opener:
                 raise Failure("directive", said[directive])
 
     def _redirect(self, host: Host, address: Address, reply: Reply) -> Again | tuple[Answer, bytes]:
-        host.num_lost = 0  # whatever becomes of the image, the host answers
+        self.schedule.answered(host)  # whatever becomes of the image
         location = reply.header("Location")
         if not location:
             raise Failure("unreachable", f"HTTP {reply.status} that does not say where to")
         address.num_redirects += 1
         if address.num_redirects > self.config.max_redirects:
             raise Failure("unreachable", f"more than {self.config.max_redirects} redirects")
-        self.schedule.answered(host)
         address.left.append(address.place.url)
         place = parse(location, address.place.url)
-        if self.client.proxy and place.scheme == "https":
-            place = parse(place.url.replace("https:", "http:", 1))
+        place = parse(asked(place.url, self.client.proxy is not None))
         if place.url in address.left:
             raise Failure("unreachable", f"redirected in a circle, to {place.url[:200]}")
         address.place, address.num_tries = place, 0
@@ -272,9 +270,8 @@ class Opener:
 def _refusal_of(reply: Reply) -> Failure:
     """Return what a reply that brings nothing is."""
     status, is_busy = reply.status, reply.status in _BUSY
-    name = "http_429" if status == 429 else "http_4xx" if 400 <= status < 500 else "http_5xx"
     wait = _retry_after(reply) if is_busy else None
-    return Failure(name, f"HTTP {status}", passes=is_busy, wait_seconds=wait)
+    return Failure(class_of(status), f"HTTP {status}", passes=is_busy, wait_seconds=wait)
 
 
 def _retry_after(reply: Reply, clock: Callable[[], float] = time.time) -> float | None:

@@ -7,7 +7,7 @@ from threading import Lock
 from pipeline.consent.reservation import Reservations
 from pipeline.consent.robots import Robots
 from pipeline.consent.sites import SiteFile, SiteFiles
-from pipeline.fetch.failure import Failure
+from pipeline.fetch.failure import Failure, class_of
 from pipeline.fetch.place import Place, parse
 from schemas.recipe import Fetch
 
@@ -96,8 +96,4 @@ class Permissions:
 
 def _failure(status: int) -> Failure | None:
     """Return the class of a status that leaves open what robots.txt says; None when it is known."""
-    if status == 429:
-        return Failure("http_429", "HTTP 429")
-    if status >= 500:
-        return Failure("http_5xx", f"HTTP {status}")
-    return None
+    return Failure(class_of(status), f"HTTP {status}") if status == 429 or status >= 500 else None

@@ -18,7 +18,7 @@ from pipeline.fetch.journal import MOVED, Journal
 from pipeline.fetch.network import Network
 from pipeline.fetch.opener import Opener
 from pipeline.fetch.permissions import Permissions
-from pipeline.fetch.place import NOWHERE, parse
+from pipeline.fetch.place import NOWHERE, asked, parse
 from pipeline.fetch.results import Results
 from pipeline.fetch.schedule import Address, Host, Schedule
 from pipeline.store import Store
@@ -96,11 +96,6 @@ def _schedule(wanted: list[dict[str, Any]], config: Fetch) -> Schedule:
     for name, addresses in of_host.items():
         schedule.add(Host(name, interval=config.host_interval_seconds), addresses)
     return schedule
-
-
-def asked(image_url: str, has_proxy: bool) -> str:
-    """Return the address that is really asked for: behind a proxy https becomes http, which a proxy can read."""
-    return "http:" + image_url[6:] if has_proxy and image_url[:6].lower() == "https:" else image_url
 
 
 def host_of(url: str) -> str:

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from pipeline.fetch.client import Client
 from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network, is_public
-from pipeline.fetch.place import parse
-from pipeline.fetch.task import asked
+from pipeline.fetch.place import asked, parse
 from schemas.recipe import Fetch
 
 CONTACT = "https://weft.example/bot"
