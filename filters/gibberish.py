@@ -1,10 +1,8 @@
 """Kosmos-1's signs of gibberish and spam: emoji, hashtags and addresses, each per word."""
 
-import pyarrow as pa
-
-from filters.verdict import Filter, Verdict, above
-from filters.words import per_word
-from schemas.recipe import Recipe
+from filters.bounds import Bound, bounded
+from filters.verdict import Filter
+from filters.words import count, per
 
 SOURCE = (
     '"Language Is Not All You Need", arXiv 2302.14045, section 3.1: low-quality text is discarded by the proportion '
@@ -17,23 +15,23 @@ _HASHTAG = r"(?:^|[\s\p{Z}])[#\x{FF03}][\p{L}\p{N}_]*[\p{L}_]"
 _URL = r"(?i)(?:https?://|www\.)[^\s\p{Z}]"
 
 
-def _judge_emoji(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
-    return above(per_word(batch["text"], _EMOJI), recipe.filters.gibberish.max_emoji_fraction, "EMOJI")
+def _per_word(name: str, measure: str, code: str, pattern: str) -> Filter:
+    bound = Bound(f"filters.gibberish.max_{measure}", code)
+    return bounded(
+        name,
+        ("text", "num_words"),
+        measure,
+        (bound,),
+        SOURCE,
+        lambda batch: per(count(batch["text"], pattern), batch["num_words"]),
+    )
 
 
-def _judge_hashtags(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
-    return above(per_word(batch["text"], _HASHTAG), recipe.filters.gibberish.max_hashtag_fraction, "HASHTAGS")
-
-
-def _judge_urls(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
-    return above(per_word(batch["text"], _URL), recipe.filters.gibberish.max_url_fraction, "URLS")
-
-
-EMOJI = Filter("emoji", ("text",), "emoji_fraction", ("EMOJI",), SOURCE, _judge_emoji)
+EMOJI = _per_word("emoji", "emoji_fraction", "EMOJI", _EMOJI)
 """Reject text full of emoji: EMOJI when emoji per word > filters.gibberish.max_emoji_fraction."""
 
-HASHTAGS = Filter("hashtags", ("text",), "hashtag_fraction", ("HASHTAGS",), SOURCE, _judge_hashtags)
+HASHTAGS = _per_word("hashtags", "hashtag_fraction", "HASHTAGS", _HASHTAG)
 """Reject text full of hashtags (# and a word, not a bare number): HASHTAGS when above max_hashtag_fraction."""
 
-URLS = Filter("urls", ("text",), "url_fraction", ("URLS",), SOURCE, _judge_urls)
+URLS = _per_word("urls", "url_fraction", "URLS", _URL)
 """Reject text full of addresses (http, https or www.): URLS when above max_url_fraction."""

@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-from filters.verdict import Filter, Verdict, below
+from filters.bounds import Bound, bounded
+from filters.verdict import Filter, Verdict
 from schemas.ids import fraction
 from schemas.recipe import Recipe
 
@@ -16,9 +17,8 @@ def interspersed_fraction(kinds: list[str]) -> float:
     return len(beside) / len(images) if images else 0.0
 
 
-def _judge_interspersed(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
-    values = pa.array([interspersed_fraction(k) for k in batch["kinds"].to_pylist()], pa.float64())
-    return below(values, recipe.assemble.min_interspersed_fraction, "NOT_INTERSPERSED")
+def _of_kinds(batch: pa.RecordBatch) -> pa.Array:
+    return pa.array([interspersed_fraction(k) for k in batch["kinds"].to_pylist()], pa.float64())
 
 
 def _judge_single(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
@@ -27,11 +27,16 @@ def _judge_single(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
     for page, kinds in zip(batch["page_id"].to_pylist(), batch["kinds"].to_pylist(), strict=True):
         coins.append(fraction(recipe.seed, "single-image", page))
         reasons.append("SINGLE_IMAGE" if kinds.count("image") == 1 and coins[-1] >= keep else None)
-    return Verdict(pa.array(coins, pa.float64()), pa.array(reasons, pa.string()), keep)
+    return Verdict(pa.array(coins, pa.float64()), pa.array(reasons, pa.string()), {"SINGLE_IMAGE": keep})
 
 
-INTERSPERSED = Filter(
-    "interspersed", ("kinds",), "interspersed_fraction", ("NOT_INTERSPERSED",), SOURCE, _judge_interspersed
+INTERSPERSED = bounded(
+    "interspersed",
+    ("kinds",),
+    "interspersed_fraction",
+    (Bound("assemble.min_interspersed_fraction", "NOT_INTERSPERSED"),),
+    SOURCE,
+    _of_kinds,
 )
 """Reject galleries, where images stand apart from text.
 

@@ -1,6 +1,7 @@
 """Keep pages of the wanted languages, recognised surely enough."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.verdict import Filter, Verdict
 from schemas.recipe import Recipe
@@ -9,13 +10,15 @@ from schemas.recipe import Recipe
 def _judge(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
     keep, bound = recipe.filters.language.keep, recipe.filters.language.min_score
     scores = batch["language_score"].cast(pa.float64())
-    reasons: list[str | None] = []
-    for language, score in zip(batch["language"].to_pylist(), scores.to_pylist(), strict=True):
-        if keep and language not in keep:
-            reasons.append("WRONG_LANGUAGE")
-        else:
-            reasons.append("LANGUAGE_UNSURE" if score < bound else None)
-    return Verdict(scores, pa.array(reasons, pa.string()), bound)
+    reason = pc.if_else(pc.less(scores, bound), "LANGUAGE_UNSURE", pa.scalar(None, pa.string()))
+    if keep:
+        wanted = pc.is_in(batch["language"], pa.array(keep, pa.string()))
+        reason = pc.if_else(wanted, reason, "WRONG_LANGUAGE")
+    return Verdict(scores, reason, {"LANGUAGE_UNSURE": bound})
+
+
+def _on(recipe: Recipe) -> bool:
+    return bool(recipe.filters.language.keep) or recipe.filters.language.min_score > 0
 
 
 FILTER = Filter(
@@ -25,6 +28,7 @@ FILTER = Filter(
     reasons=("WRONG_LANGUAGE", "LANGUAGE_UNSURE"),
     source='"Language Is Not All You Need", arXiv 2302.14045, section 3.1: English pages; the bound is OBELICS\' .8',
     judge=_judge,
+    on=_on,
 )
 """Reject by language.
 

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 # A run of anything but white space, by Unicode. Scripts that are written without spaces count by the character.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-WORD = rf"[{_UNSPACED}]|[^\s\p{{Z}}{_UNSPACED}]+"
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+WORD = rf"[{UNSPACED}]|[^\s\p{{Z}}{UNSPACED}]+"
 
 
 def count(texts: pa.Array, pattern: str) -> pa.Array:
@@ -13,7 +13,6 @@ def count(texts: pa.Array, pattern: str) -> pa.Array:
     return pc.count_substring_regex(texts, pattern=pattern)
 
 
-def per_word(texts: pa.Array, pattern: str) -> pa.Array:
-    """Divide a pattern's matches by the words of each text: n strings to n float64; 0 where a text has no word."""
-    words = pc.max_element_wise(count(texts, WORD), 1)
-    return pc.divide(count(texts, pattern).cast(pa.float64()), words.cast(pa.float64()))
+def per(counts: pa.Array, wholes: pa.Array) -> pa.Array:
+    """Divide counts by what they are counted in: n numbers and n numbers to n float64; 0 where the whole is 0."""
+    return pc.divide(counts.cast(pa.float64()), pc.max_element_wise(wholes, 1).cast(pa.float64()))

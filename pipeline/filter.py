@@ -3,33 +3,58 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from filters import Filter
+from filters import PAGE_FILTERS, PARAGRAPH_FILTERS, Aids, Filter, with_views
+from filters.verdict import Verdict
+from pipeline.aids import aids
 from schemas.recipe import Recipe
 from schemas.tables import MEASURES, PAGES
 
-REJECTED = pa.list_(pa.struct([("rule", pa.string()), ("measure", pa.float64()), ("threshold", pa.float64())]))
-JUDGED_PAGE = pa.schema([*MEASURES.schema, PAGES.schema.field("url"), pa.field("rejected", REJECTED)])
+_AGAINST = (("rule", pa.string()), ("measure", pa.float64()), ("threshold", pa.float64()))
+REJECTED = pa.list_(pa.struct(_AGAINST))
+"""What speaks against a row."""
+
+REJECTED_PAGE = pa.list_(pa.struct([("level", pa.string()), ("block", pa.int32()), *_AGAINST]))
+"""What speaks against a page, and against its paragraphs: these have the index of their block."""
+
+JUDGED_PAGE = pa.schema([*MEASURES.schema, PAGES.schema.field("url"), pa.field("rejected", REJECTED_PAGE)])
+Batches = Iterator[pa.RecordBatch]
+Against = list[dict[str, Any]]
 
 
 def judge(
-    batch: pa.RecordBatch, filters: Sequence[Filter], recipe: Recipe
-) -> list[tuple[dict[str, float], list[dict[str, Any]]]]:
-    """Judge every row by every filter; return for each row its measures and what speaks against it.
+    batch: pa.RecordBatch, filters: Sequence[Filter], recipe: Recipe, aids: Aids | None = None
+) -> list[tuple[Filter, Verdict]]:
+    """Judge every row by every filter that is on; each view that they read is made once.
 
-    Shape: n rows in, n pairs out, same order. Nothing against a row keeps it.
+    Shape: n rows in, n rows in each verdict, same order.
     """
-    rows: list[tuple[dict[str, float], list[dict[str, Any]]]] = [({}, []) for _ in range(batch.num_rows)]
-    for filter in filters:
-        verdict = filter(batch, recipe)
-        for (measures, against), value, reason in zip(
-            rows, verdict.measure.to_pylist(), verdict.reason.to_pylist(), strict=True
-        ):
-            measures[filter.measure] = value
-            if reason is not None:
-                against.append({"rule": reason, "measure": value, "threshold": verdict.threshold})
-    return rows
+    active = [filter for filter in filters if filter.on(recipe)]
+    seen = with_views(batch, active, aids or Aids())
+    return [(filter, filter(seen, recipe)) for filter in active]
+
+
+def held_against(judged: Sequence[tuple[Filter, Verdict]], num_rows: int) -> list[Against]:
+    """Return what speaks against each row, from every filter; a row that none rejected has nothing, and stays."""
+    found: list[Against] = [[] for _ in range(num_rows)]
+    for _, verdict in judged:
+        for row in np.flatnonzero(verdict.reason.is_valid().to_numpy(zero_copy_only=False)).tolist():
+            reason = verdict.reason[row].as_py()
+            found[row].append(
+                {"rule": reason, "measure": verdict.measure[row].as_py(), "threshold": verdict.bounds.get(reason)}
+            )
+    return found
+
+
+def told_measures(judged: Sequence[tuple[Filter, Verdict]], num_rows: int) -> pa.MapArray:
+    """Return what was measured on each row, by name."""
+    ends = pa.array(np.arange(num_rows + 1) * len(judged), pa.int32())
+    names = pa.array([filter.measure for filter, _ in judged] * num_rows, pa.string())
+    values = np.array([verdict.measure.to_numpy() for _, verdict in judged]).T.ravel()
+    return pa.MapArray.from_arrays(ends, names, pa.array(values, pa.float64()))
 
 
 def text_of(blocks: list[dict[str, Any]]) -> str:
@@ -37,22 +62,33 @@ def text_of(blocks: list[dict[str, Any]]) -> str:
     return "\n\n".join(b["text"] for b in blocks if b["kind"] == "text")
 
 
-def judge_pages(
-    filters: Sequence[Filter], recipe: Recipe
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return the function that turns batches of `pages` into batches of JUDGED_PAGE."""
+def judge_pages(recipe: Recipe) -> Callable[[Batches], Batches]:
+    """Return the function that turns batches of `pages` into batches of JUDGED_PAGE.
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    Paragraphs are judged first; a page is judged by what they leave of it.
+    """
+
+    def run(batches: Batches) -> Batches:
+        known = aids(recipe.filters.lists)
         for batch in batches:
-            texts = pa.array([text_of(blocks) for blocks in batch["blocks"].to_pylist()], pa.string())
-            judged = judge(batch.append_column("text", texts), filters, recipe)
-            columns = {name: batch[name] for name in ("page_id", "warc_file", "warc_offset", "url")}
+            texts, owners, blocks = _paragraphs(batch["blocks"])
+            rejected: list[Against] = [[] for _ in range(batch.num_rows)]
+            judged = judge(pa.record_batch({"text": texts}), PARAGRAPH_FILTERS, recipe, known)
+            stays = np.ones(len(texts), np.bool_)
+            for index, found in enumerate(held_against(judged, len(texts)) if judged else ()):
+                stays[index] = not found
+                rejected[owners[index]] += [{"level": "paragraph", "block": int(blocks[index]), **a} for a in found]
+            text = _joined(texts.filter(pa.array(stays)), owners[stays], batch.num_rows)
+            judged = judge(batch.append_column("text", text), PAGE_FILTERS, recipe, known)
+            of_pages = held_against(judged, batch.num_rows)
+            for all_found, found in zip(rejected, of_pages, strict=True):
+                all_found += [{"level": "page", "block": None, **a} for a in found]
             yield pa.RecordBatch.from_pydict(
                 {
-                    **columns,
-                    "measures": pa.array([list(m.items()) for m, _ in judged], MEASURES.schema.field("measures").type),
-                    "reasons": [[a["rule"] for a in against] for _, against in judged],
-                    "rejected": [against for _, against in judged],
+                    **{name: batch[name] for name in ("page_id", "warc_file", "warc_offset", "url")},
+                    "measures": told_measures(judged, batch.num_rows),
+                    "reasons": [[a["rule"] for a in found] for found in of_pages],
+                    "rejected": rejected,
                 },
                 schema=JUDGED_PAGE,
             )
@@ -60,14 +96,29 @@ def judge_pages(
     return run
 
 
-def judge_captions(
-    filters: Sequence[Filter], recipe: Recipe
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return the function that turns batches of `captions` into themselves with a column `rejected`."""
+def judge_rows(filters: Sequence[Filter], recipe: Recipe) -> Callable[[Batches], Batches]:
+    """Return the function that turns batches, of captions or of images, into themselves with a column `rejected`."""
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         for batch in batches:
-            against = [a for _, a in judge(batch, filters, recipe)]
-            yield batch.append_column("rejected", pa.array(against, REJECTED))
+            found = held_against(judge(batch, filters, recipe), batch.num_rows)
+            yield batch.append_column("rejected", pa.array(found, REJECTED))
 
     return run
+
+
+def _paragraphs(pages: pa.ListArray) -> tuple[pa.Array, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return the text blocks of pages, the row of each one's page, and its index among that page's blocks."""
+    blocks = pages.flatten()
+    starts = pages.offsets.to_numpy() - pages.offsets[0].as_py()
+    owners = np.repeat(np.arange(len(pages)), np.diff(starts))
+    is_text = pc.equal(pc.struct_field(blocks, "kind"), "text")
+    chosen = is_text.to_numpy(zero_copy_only=False)
+    indexes = np.arange(len(blocks)) - starts[owners]
+    return pc.struct_field(blocks, "text").filter(is_text), owners[chosen], indexes[chosen]
+
+
+def _joined(texts: pa.Array, owners: np.ndarray[Any, Any], num_pages: int) -> pa.Array:
+    """Join the texts of each page, a blank line between them: as text_of."""
+    ends = np.searchsorted(owners, np.arange(num_pages + 1))
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(ends, pa.int32()), texts), "\n\n")

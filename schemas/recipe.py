@@ -4,11 +4,15 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from schemas.overrides import Section
+from schemas.overrides import Section, nearest
+from schemas.reasons import CODES
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Directive = Literal["noai", "noimageai", "noindex", "noimageindex", "noml", "tdm-reservation"]
 DIRECTIVES: tuple[Directive, ...] = get_args(Directive)  # honoured unless a recipe says otherwise
+Format = Literal["jpeg", "png", "gif", "webp", "avif", "bmp", "tiff"]
+# No format that runs programs, reads other files, or is a document rather than a picture.
+FORMATS: tuple[Format, ...] = get_args(Format)
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -52,8 +56,70 @@ class Language(Section):
     min_score: Fraction = Field(0.0, description="lowest probability of the page's language")
 
 
-class Text(Section):
-    min_words: int = Field(0, ge=0, description="fewest words of a page")
+class TextBounds(Section):
+    """Bounds of what is measured of a text; null is no bound, and what has none is not measured."""
+
+    min_words: int | None = Field(None, ge=0, description="fewest words, as white space divides them")
+    max_words: int | None = Field(None, ge=0, description="most words")
+    min_mean_word_characters: float | None = Field(None, ge=0, description="least mean length of words")
+    max_mean_word_characters: float | None = Field(None, ge=0, description="largest mean length of words")
+    max_hashes_per_word: float | None = Field(None, ge=0, description="most # signs per word")
+    max_ellipses_per_word: float | None = Field(None, ge=0, description="most ellipses per word")
+    max_bullet_line_fraction: Fraction | None = Field(None, description="most lines that begin with a bullet")
+    max_ellipsis_line_fraction: Fraction | None = Field(None, description="most lines that end in an ellipsis")
+    min_alphabetic_word_fraction: Fraction | None = Field(None, description="fewest words with a letter")
+    min_gopher_stop_words: int | None = Field(None, ge=0, description="fewest different of Gopher's 8 stop words")
+    max_duplicate_line_fraction: Fraction | None = Field(None, description="most lines that stand earlier")
+    max_duplicate_line_character_fraction: Fraction | None = Field(None, description="the same by characters")
+    max_duplicate_paragraph_fraction: Fraction | None = Field(None, description="most paragraphs that stand earlier")
+    max_duplicate_paragraph_character_fraction: Fraction | None = Field(None, description="the same by characters")
+    max_top_2_gram_fraction: Fraction | None = Field(None, description="most characters in the most frequent 2-gram")
+    max_top_3_gram_fraction: Fraction | None = Field(None, description="the same of 3 words")
+    max_top_4_gram_fraction: Fraction | None = Field(None, description="the same of 4 words")
+    max_duplicate_5_gram_fraction: Fraction | None = Field(None, description="most characters in repeated 5-grams")
+    max_duplicate_6_gram_fraction: Fraction | None = Field(None, description="the same of 6 words")
+    max_duplicate_7_gram_fraction: Fraction | None = Field(None, description="the same of 7 words")
+    max_duplicate_8_gram_fraction: Fraction | None = Field(None, description="the same of 8 words")
+    max_duplicate_9_gram_fraction: Fraction | None = Field(None, description="the same of 9 words")
+    max_duplicate_10_gram_fraction: Fraction | None = Field(None, description="the same of 10 words")
+    min_sentences: int | None = Field(None, ge=0, description="fewest sentences")
+    max_curly_brackets: int | None = Field(None, ge=0, description="most opening curly brackets")
+    max_lorem_ipsum: int | None = Field(None, ge=0, description="most times of 'lorem ipsum'")
+    max_javascript_mentions: int | None = Field(None, ge=0, description="most times of 'javascript'")
+    max_policy_phrases: int | None = Field(None, ge=0, description="most phrases as 'privacy policy', 'use cookies'")
+    max_endless_words: int | None = Field(None, ge=0, description="most words of more than 1,000 characters")
+    min_punctuated_line_fraction: Fraction | None = Field(None, description="fewest lines that end in punctuation")
+    max_short_line_fraction: Fraction | None = Field(None, description="most lines of 30 characters or fewer")
+    max_character_repetition_fraction: Fraction | None = Field(
+        None, description="most runs of 10 characters that are among the most repeated"
+    )
+    max_word_repetition_fraction: Fraction | None = Field(None, description="most 5-grams that are said again")
+    min_punctuation_fraction: Fraction | None = Field(None, description="fewest marks of punctuation among words")
+    max_special_character_fraction: Fraction | None = Field(
+        None, description="most characters that are no letters; white space counts as special"
+    )
+    max_upper_case_fraction: Fraction | None = Field(None, description="most characters that are capitals")
+    max_digit_fraction: Fraction | None = Field(None, description="most characters that are digits")
+    min_stop_word_fraction: Fraction | None = Field(None, description="fewest words of filters.lists.stop_words")
+    min_common_word_fraction: Fraction | None = Field(None, description="fewest words of filters.lists.common_words")
+    max_flagged_word_fraction: Fraction | None = Field(None, description="most words of filters.lists.flagged_words")
+    max_spam_word_fraction: Fraction | None = Field(None, description="most words of filters.lists.spam_words")
+    max_perplexity: float | None = Field(None, gt=0, description="most perplexity by filters.lists.kenlm")
+
+
+class Lists(Section):
+    """Files that filters compare with: of words, one a line, `#` begins a comment; and a language model."""
+
+    stop_words: str | None = Field(None, min_length=1, description="words without content; null is a list of English")
+    common_words: str | None = Field(None, min_length=1, description="words that a language uses")
+    flagged_words: str | None = Field(None, min_length=1, description="words of pages that are not wanted")
+    spam_words: str | None = Field(None, min_length=1, description="words of advertisement")
+    kenlm: str | None = Field(
+        None, min_length=1, description="language model, ARPA or binary, local; needs weft[kenlm]"
+    )
+    sentencepiece: str | None = Field(
+        None, min_length=1, description="model that cuts words for kenlm, local; null cuts at white space"
+    )
 
 
 class Gibberish(Section):
@@ -64,13 +130,37 @@ class Gibberish(Section):
 
 class Caption(Section):
     min_words: int = Field(1, ge=1, description="fewest words of an alt text in the caption corpus")
+    min_characters: int | None = Field(None, ge=0, description="fewest characters of it; null is no bound")
+
+
+class Image(Section):
+    url_tokens: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="images whose address holds one of these, in any case, are not asked for"
+    )
 
 
 class Filters(Section):
     language: Language = Language()
-    text: Text = Text()
+    text: TextBounds = TextBounds()
+    paragraph: TextBounds = TextBounds()
     gibberish: Gibberish = Gibberish()
     caption: Caption = Caption()
+    image: Image = Image()
+    lists: Lists = Lists()
+
+    @model_validator(mode="after")
+    def _bounds_have_their_lists(self) -> Self:
+        for level in ("text", "paragraph"):
+            bounds = getattr(self, level)
+            for key, needed in (
+                ("min_common_word_fraction", "common_words"),
+                ("max_flagged_word_fraction", "flagged_words"),
+                ("max_spam_word_fraction", "spam_words"),
+                ("max_perplexity", "kenlm"),
+            ):
+                if getattr(bounds, key) is not None and getattr(self.lists, needed) is None:
+                    raise ValueError(f"filters.{level}.{key} needs filters.lists.{needed}, the path of a file")
+        return self
 
 
 class Fetch(Section):
@@ -136,20 +226,65 @@ class Decode(Section):
         None, ge=1, description="largest ratio of the longer to the shorter side; null is no bound"
     )
     drop_single_colour: bool = Field(False, description="drop images of one colour")
+    formats: tuple[Format, ...] = Field(FORMATS, min_length=1, description="image formats that stay")
+    min_bytes: int = Field(0, ge=0, description="smallest file as fetched that stays")
+    max_original_side_pixels: int | None = Field(
+        None, gt=0, description="longer side as fetched that stays at most; null is no bound"
+    )
     max_side_pixels: int = Field(512, gt=0, description="longer side as stored; smaller images are not enlarged")
     jpeg_quality: int = Field(92, ge=1, le=100, description="quality of the stored JPEG")
+
+
+class NearText(Section):
+    enabled: bool = Field(False, description="whether of pages whose texts are nearly the same one stays")
+    ngram_words: int = Field(5, gt=0, description="words of a shingle; texts are compared by the shingles they share")
+    bands: int = Field(14, gt=0, description="bands of a MinHash signature; texts that agree in one are joined")
+    rows: int = Field(
+        8, gt=0, description="hashes of a band; two of three texts with (1 / bands) ** (1 / rows) in common are joined"
+    )
+    min_similarity: Fraction = Field(
+        0.0, description="least share of shingles that a page has in common with the one it goes for, as estimated"
+    )
+
+
+class Paragraphs(Section):
+    """Text blocks that stand on many pages; they are compared without case, punctuation and the values of digits."""
+
+    max_host_pages: int | None = Field(
+        None, gt=0, description="most pages of one host that a paragraph stands on; null is no bound"
+    )
+    max_pages: int | None = Field(
+        None, gt=0, description="most pages of the whole run that a paragraph stands on; null is no bound"
+    )
+    keep: Literal["none", "newest"] = Field(
+        "none", description="whether a paragraph on more pages goes from all of them, or stays on the newest"
+    )
+    min_words: int = Field(1, ge=0, description="fewest words of a paragraph that is compared; shorter ones stay")
 
 
 class Dedup(Section):
     url: bool = Field(False, description="of captures of one address keep the newest")
     text: bool = Field(False, description="of pages with the same text keep the newest")
+    image_set: bool = Field(False, description="of pages with the same set of image addresses keep the newest")
+    paragraphs: Paragraphs = Paragraphs()
+    min_words_left: int | None = Field(
+        None,
+        ge=0,
+        description="fewest words of a page that lost paragraphs here; null is filters.text.min_words",
+    )
+    near_text: NearText = NearText()
     image: bool = Field(False, description="of addresses with the same bytes keep one")
     image_distance: int | None = Field(
         None,
         ge=0,
         le=16,
-        description="of images whose perceptual hashes differ in this many bits of 64 at most keep the largest; null "
+        description="images look alike when their perceptual hashes differ in this many bits of 64 at most; null "
         "compares none. Such hashes differ in an even number of bits",
+    )
+    keep_lookalikes: Literal["one", "one_a_page", "all"] = Field(
+        "one",
+        description="how many images of a cluster of look-alikes stay: one (the largest) in the whole run, one (the "
+        "first) on each page, or all",
     )
     max_image_uses: int | None = Field(
         None, gt=0, description="most pages that an image's address stands on; null is no bound"
@@ -165,6 +300,34 @@ class Dedup(Section):
         return self
 
 
+class Decontaminate(Section):
+    """Evaluation sets that nothing of may be learnt: local paths or addresses as fsspec takes them."""
+
+    texts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="JSONL files, also compressed, of one item a line"
+    )
+    keys: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="names of the values of an item that count, at any depth; empty counts every string"
+    )
+    images: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="folders of images; what in them has no suffix of an image is passed over"
+    )
+    ngram_words: int = Field(13, gt=0, description="words in a row that a text and an item share when it goes")
+    min_item_words: int = Field(
+        8, gt=0, description="fewest words of an item that is shorter than that and looked for as a whole"
+    )
+    max_blocks: int = Field(10, ge=0, description="a page that more blocks would go from goes whole")
+    max_image_distance: int = Field(
+        4, ge=0, le=16, description="bits of 64 in which the perceptual hash of an image that goes differs at most"
+    )
+
+    @model_validator(mode="after")
+    def _short_items_are_shorter(self) -> Self:
+        if self.min_item_words > self.ngram_words:
+            raise ValueError("decontaminate.min_item_words is at most decontaminate.ngram_words")
+        return self
+
+
 class Clip(Section):
     enabled: bool = Field(True, description="false scores nothing")
     model: str = Field("ViT-B-32", description="open_clip model name, or local-dir:PATH")
@@ -173,12 +336,30 @@ class Clip(Section):
         None, gt=0, description="images or texts in one forward pass; null is what fills the device"
     )
     keep_embeddings: bool = Field(False, description="whether table `embeddings` is written too")
+    texts: Literal["blocks", "sentences"] = Field(
+        "blocks", description="what of a page an image is compared with: its text blocks, or each sentence of them"
+    )
+    safety: str | None = Field(
+        None,
+        min_length=1,
+        description="safetensors file with the layers of a classifier of unsafe images that reads CLIP's embeddings, "
+        "see docs/score.md; null classifies none",
+    )
 
 
 class Score(Section):
     min_caption_score: Cosine | None = Field(None, description="lowest score of a caption pair; null keeps all")
+    max_caption_fraction: Fraction | None = Field(
+        None, description="fraction of the scored caption pairs that stays: those of the highest scores; null keeps all"
+    )
     min_image_score: Cosine | None = Field(
         None, description="lowest best score of an interleaved image; null keeps all"
+    )
+    max_unsafe_score: Fraction | None = Field(
+        None, description="highest score by clip.safety of an image that stays; null keeps all"
+    )
+    unsafe_drops: Literal["image", "page"] = Field(
+        "image", description="what goes: the unsafe image, or the whole page and its captions"
     )
 
 
@@ -186,10 +367,58 @@ class Assemble(Section):
     max_images: int | None = Field(None, gt=0, description="most images of one document; null is no bound")
     min_interspersed_fraction: Fraction = Field(0.0, description="least fraction of images that stand beside text")
     single_image_keep_fraction: Fraction = Field(1.0, description="fraction of one-image documents that stay")
+    placement: Literal["page", "assignment"] = Field(
+        "page",
+        description="where images stand: where the page has them, or each before a sentence of its own, so that the "
+        "sum of scores is highest (needs clip.texts=sentences)",
+    )
+    max_image_captions: int | None = Field(
+        None, gt=0, description="most captions of one image in the caption corpus, the best stay; null is no bound"
+    )
+    max_caption_images: int | None = Field(
+        None, gt=0, description="most images with one caption in the caption corpus, the best stay; null is no bound"
+    )
+
+
+class Redact(Section):
+    """Which personal data in texts, alt texts and captions is replaced by a placeholder, see pipeline/redact.py."""
+
+    email: bool = Field(False, description="whether e-mail addresses become <email>")
+    ip: bool = Field(False, description="whether public IP addresses become <ip>")
+    phone: bool = Field(False, description="whether phone numbers become <phone>")
 
 
 class Shard(Section):
     target_bytes: int = Field(256_000_000, gt=0, description="size that shards aim at")
+
+
+class Guard(Section):
+    """When a rule takes so much that the recipe is likelier wrong than the web.
+
+    It judges a step's result and does not shape it: changing it makes nothing anew.
+    """
+
+    max_dropped_fraction: Fraction | None = Field(
+        0.95, description="largest part of what a step judged that one of its rules may drop; null is no bound"
+    )
+    rules: dict[str, Fraction | None] = Field(
+        {}, description="the same for single rules, by their code, e.g. {TOO_SHORT: 0.5}; null is no bound"
+    )
+    min_judged: int = Field(100, gt=0, description="of fewer things a fraction says nothing, and none is bound")
+    action: Literal["warn", "fail"] = Field(
+        "warn", description="what a missed bound does: it is said and noted, or the run fails before the step counts"
+    )
+
+    @model_validator(mode="after")
+    def _rules_exist(self) -> Self:
+        for rule in self.rules:
+            if rule not in CODES:
+                raise ValueError(f"guard.rules: unknown rule {rule}{nearest(rule, CODES)}")
+        return self
+
+    def bound(self, rule: str) -> float | None:
+        """Return the largest part that a rule may drop; None where there is no bound."""
+        return self.rules.get(rule, self.max_dropped_fraction)
 
 
 class Recipe(Section):
@@ -206,15 +435,26 @@ class Recipe(Section):
     fetch: Fetch = Fetch()
     decode: Decode = Decode()
     dedup: Dedup = Dedup()
+    decontaminate: Decontaminate = Decontaminate()
     clip: Clip = Clip()
     score: Score = Score()
     assemble: Assemble = Assemble()
+    redact: Redact = Redact()
     shard: Shard = Shard()
+    guard: Guard = Guard()
 
     @model_validator(mode="after")
     def _text_needs_no_image(self) -> Self:
         if self.extract.gates.need_image and "text" in self.corpora:
             raise ValueError("extract.gates.need_image drops pages that corpus text wants: take text out of corpora")
+        return self
+
+    @model_validator(mode="after")
+    def _scores_are_there(self) -> Self:
+        if self.assemble.placement == "assignment" and not (self.clip.enabled and self.clip.texts == "sentences"):
+            raise ValueError("assemble.placement=assignment needs clip.enabled and clip.texts=sentences")
+        if self.score.max_unsafe_score is not None and not (self.clip.enabled and self.clip.safety):
+            raise ValueError("score.max_unsafe_score needs clip.enabled and clip.safety, the classifier that scores")
         return self
 
     def part(self, *sections: str) -> dict[str, Any]:

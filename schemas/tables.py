@@ -107,7 +107,7 @@ CAPTIONS = Table(
 
 MEASURES = Table(
     "measures",
-    "what the filters measured on a page, kept so that a threshold can be retuned",
+    "what the filters that the recipe turns on measured on a page, kept so that a threshold can be retuned",
     (
         Column("page_id", pa.string(), "the page"),
         Column("warc_file", pa.string(), "the archive that holds the capture"),
@@ -119,8 +119,8 @@ MEASURES = Table(
 
 IMAGE_STATUS = (
     "ok", "dns", "refused_address", "robots", "directive", "http_4xx", "http_429", "http_5xx", "timeout",
-    "unreachable", "too_large", "not_an_image", "undecodable", "too_small", "single_colour", "aspect",
-    "too_many_pixels",
+    "unreachable", "too_large", "too_few_bytes", "not_an_image", "unwanted_format", "undecodable",
+    "too_small", "too_long_side", "single_colour", "aspect", "too_many_pixels",
 )  # fmt: skip
 
 IMAGES = Table(
@@ -150,13 +150,27 @@ SCORES = Table(
         Column("image_id", pa.string(), "the image"),
         Column("text_id", pa.string(), "the text, see schemas/ids.py"),
         Column("page_id", pa.string(), "the page on which they stand together"),
-        Column("block", pa.int32(), "index of the text block on the page; -1 for the image's alt text"),
+        Column(
+            "block",
+            pa.int32(),
+            "index of the text block on the page, rejected paragraphs left out; -1 for the image's alt text",
+        ),
+        Column("sentence", pa.int32(), "index of the sentence in its block; -1 for the whole block or alt text"),
         Column(
             "score",
             pa.float32(),
             "cosine similarity of the CLIP embeddings, rounded to 5 decimals; a text longer than CLIP's window has "
             "that of its best sentence",
         ),
+    ),
+)
+
+SAFETY = Table(
+    "safety",
+    "how unsafe the recipe's classifier (clip.safety) takes an image to be",
+    (
+        Column("image_id", pa.string(), "the image"),
+        Column("unsafe", pa.float32(), "0 to 1, rounded to 5 decimals; null when it cannot be decoded", nullable=True),
     ),
 )
 
@@ -167,6 +181,15 @@ EMBEDDINGS = Table(
         Column("id", pa.string(), "the image, or the text; of a text longer than CLIP's window, text_id of a sentence"),
         Column("kind", pa.string(), "'image' or 'text'"),
         Column("embedding", pa.list_(pa.float16()), "of length 1"),
+    ),
+)
+
+LOOKALIKES = Table(
+    "lookalikes",
+    "an image that looks like others, written when the recipe's dedup.image_distance compares them",
+    (
+        Column("image_id", pa.string(), "the image"),
+        Column("cluster", pa.string(), "the cluster that it belongs to: the smallest of its perceptual hashes"),
     ),
 )
 
@@ -188,7 +211,7 @@ DOCUMENTS = Table(
     ),
 )
 
-LEVELS = ("record", "page", "document", "image", "caption")
+LEVELS = ("record", "page", "document", "paragraph", "image", "caption")
 
 REJECTIONS = Table(
     "rejections",
@@ -200,20 +223,22 @@ REJECTIONS = Table(
             "level",
             pa.string(),
             "what was dropped: 'record' (a stretch of an archive), 'page' (the page, from every corpus), 'document' "
-            "(the interleaved form of a page; its text may go on), 'image' or 'caption' (a pair)",
+            "(the interleaved form of a page; its text may go on), 'paragraph' (a text block of a page, which stays "
+            "without it), 'image' or 'caption' (a pair)",
         ),
         Column("page_id", pa.string(), "the page, where one is meant", nullable=True),
         Column("image_id", pa.string(), "the image, where one is meant", nullable=True),
         Column("url", pa.string(), "address of the page or image, where known", nullable=True),
         Column("warc_file", pa.string(), "the archive, where known", nullable=True),
         Column("warc_offset", pa.int64(), "offset in it [bytes], where known", nullable=True),
+        Column("block", pa.int32(), "of a paragraph, its index among the page's blocks as extracted", nullable=True),
         Column("measure", pa.float64(), "the measured value, where the rule measures", nullable=True),
         Column("threshold", pa.float64(), "the bound it missed, where the rule has one", nullable=True),
         Column("detail", pa.string(), "the rest in words: the survivor of a duplicate, an error", nullable=True),
     ),
 )
 
-TABLES = (PAGES, CAPTIONS, MEASURES, IMAGES, SCORES, EMBEDDINGS, DOCUMENTS, REJECTIONS)
+TABLES = (PAGES, CAPTIONS, MEASURES, IMAGES, LOOKALIKES, SCORES, SAFETY, EMBEDDINGS, DOCUMENTS, REJECTIONS)
 
 
 def rejection(step: str, rule: str, level: str, **known: object) -> dict[str, object]:

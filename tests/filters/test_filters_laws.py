@@ -2,33 +2,45 @@
 
 import pyarrow as pa
 import pytest
+from bounds import AIDS, every_bound, judged
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters import CAPTION_FILTERS, DOCUMENT_FILTERS, PAGE_FILTERS
+from filters import CAPTION_FILTERS, DOCUMENT_FILTERS, IMAGE_FILTERS, PAGE_FILTERS, PARAGRAPH_FILTERS, with_views
+from filters.text import MEASURES
 from filters.verdict import Filter, Verdict
 from jobs.recipes import load
 from schemas.errors import SchemaError
-from schemas.reasons import CODES
+from schemas.reasons import CODES, OF_TEXT, REASONS
+from schemas.recipe import TextBounds
 
-FILTERS = (*PAGE_FILTERS, *DOCUMENT_FILTERS, *CAPTION_FILTERS)
-RECIPE = load("kosmos1")
+LEVELS = {
+    "page": PAGE_FILTERS,
+    "paragraph": PARAGRAPH_FILTERS,
+    "document": DOCUMENT_FILTERS,
+    "image": IMAGE_FILTERS,
+    "caption": CAPTION_FILTERS,
+}
+FILTERS = tuple(f for filters in LEVELS.values() for f in filters)
+RECIPE = every_bound()
 SCHEMA = pa.schema(
     [
         pa.field("text", pa.string()),
         pa.field("caption", pa.string()),
+        pa.field("image_url", pa.string()),
         pa.field("language", pa.string()),
         pa.field("language_score", pa.float32()),
         pa.field("page_id", pa.string()),
         pa.field("kinds", pa.list_(pa.string())),
     ]
 )
-TEXTS = st.text() | st.text(alphabet="# \u00a0\u200d😀é中a.:/w", max_size=40)
+TEXTS = st.text() | st.text(alphabet="# \u00a0\u200d😀é中a.:/w\n…", max_size=40)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
             "text": TEXTS,
             "caption": TEXTS,
+            "image_url": TEXTS,
             "language": st.sampled_from(["en", "de", ""]),
             "language_score": st.floats(0, 1, width=32),
             "page_id": st.text(max_size=8),
@@ -39,21 +51,24 @@ ROWS = st.lists(
 )
 
 
-def rows(filter: Filter, table: list[dict]) -> list[tuple[float, str | None]]:
-    verdict = filter(pa.RecordBatch.from_pylist(table, schema=SCHEMA), RECIPE)
-    return list(zip(verdict.measure.to_pylist(), verdict.reason.to_pylist(), strict=True))
+def rows(table: list[dict]) -> list[tuple[tuple[float, str | None], ...]]:
+    """Return what every filter says of each row."""
+    batch = with_views(pa.RecordBatch.from_pylist(table, schema=SCHEMA), FILTERS, AIDS)
+    verdicts = [filter(batch, RECIPE) for filter in FILTERS]
+    columns = [zip(v.measure.to_pylist(), v.reason.to_pylist(), strict=True) for v in verdicts]
+    return list(zip(*columns, strict=True))
 
 
-@pytest.mark.parametrize("filter", FILTERS, ids=lambda f: f.name)
 @given(a=ROWS, b=ROWS)
-def test_rows_are_judged_one_by_one(filter: Filter, a: list[dict], b: list[dict]) -> None:
-    assert rows(filter, a + b) == rows(filter, a) + rows(filter, b)
-    assert rows(filter, a[::-1]) == rows(filter, a)[::-1]
+def test_rows_are_judged_one_by_one(a: list[dict], b: list[dict]) -> None:
+    assert rows(a + b) == rows(a) + rows(b)
+    assert rows(a[::-1]) == rows(a)[::-1]
 
 
 @pytest.mark.parametrize("filter", FILTERS, ids=lambda f: f.name)
 def test_declared(filter: Filter) -> None:
-    assert rows(filter, []) == []
+    assert filter.on(RECIPE)
+    assert judged(filter, [], SCHEMA, RECIPE).reason.to_pylist() == []
     assert set(filter.reasons) <= CODES
     assert filter.source and filter.measure
     with pytest.raises(SchemaError, match="lacks"):
@@ -62,7 +77,27 @@ def test_declared(filter: Filter) -> None:
 
 def test_names_are_unique() -> None:
     assert len({f.name for f in FILTERS}) == len(FILTERS)
-    assert len({f.measure for f in PAGE_FILTERS}) == len(PAGE_FILTERS)
+    for filters in LEVELS.values():
+        assert len({f.measure for f in filters}) == len(filters)
+
+
+def test_reasons_belong_to_one_filter_and_its_level() -> None:
+    level_of = {reason.code: reason.level for reason in REASONS}
+    told = [(code, level) for level, filters in LEVELS.items() for f in filters for code in f.reasons]
+    assert [(code, level_of[code]) for code, _ in told] == told
+    assert len({code for code, _ in told}) == len(told)
+
+
+def test_every_key_has_a_measure_and_a_reason() -> None:
+    bounds = [bound for measure in MEASURES for bound in measure.bounds]
+    assert sorted(key for key, _ in bounds) == sorted(TextBounds.model_fields)
+    assert [code for _, code in bounds] == [reason.code for reason in OF_TEXT]
+    assert all(f"filters.text.{key}" in r.meaning for (key, _), r in zip(bounds, OF_TEXT, strict=True))
+
+
+def test_without_bounds_no_filter_of_texts_is_on() -> None:
+    everything = load("everything")
+    assert [f.name for f in (*PAGE_FILTERS, *PARAGRAPH_FILTERS, *IMAGE_FILTERS) if f.on(everything)] == []
 
 
 @pytest.mark.parametrize(
@@ -71,7 +106,7 @@ def test_names_are_unique() -> None:
     ids=["a row too few", "an undeclared reason", "a bool"],
 )
 def test_a_malformed_verdict_is_refused(reason: list) -> None:
-    verdict = Verdict(pa.array([1.0, 2.0]), pa.array(reason), None)
+    verdict = Verdict(pa.array([1.0, 2.0]), pa.array(reason), {})
     broken = Filter("broken", ("text",), "m", ("TOO_SHORT",), "-", lambda batch, recipe: verdict)
     with pytest.raises(SchemaError, match="broken"):
         broken(pa.RecordBatch.from_pydict({"text": ["a", "b"]}), RECIPE)

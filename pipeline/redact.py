@@ -1,0 +1,99 @@
+"""Personal data in texts, replaced by placeholders: e-mail addresses, public IP addresses, phone numbers.
+
+Precise rather than complete: what is written like a date, a price, an ISBN, a version or a bare number stays. A phone
+number has to look like one: with + and a country, or a prefix in brackets, or a word as "tel." before it, or in the
+grouping 3-3-4 of North America.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.recipe import Redact
+from schemas.tables import DOCUMENTS
+
+EMAIL, IP, PHONE = "<email>", "<ip>", "<phone>"
+
+_EMAIL = re.compile(
+    r"(?<![\w.+%-])[\w+%-]+(?:\.[\w+%-]+)*@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w@-])", re.UNICODE
+)
+_IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
+_IPV6 = r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|" + _IPV4 + r")?"
+# Neither part of a longer number or name, nor after a word that makes it a version or a section.
+_IP = re.compile(rf"(?<![\w.:-])(?:{_IPV6}|{_IPV4})(?![\w:-]|\.\d)")
+_VERSION = re.compile(r"(?:\b(?:v|ver|version|release|build|firmware|section|chapter)\.?\s*|§\s*)$", re.IGNORECASE)
+
+_SEPARATOR = r"[ \u00a0.\-/‐‑–]"
+_INTERNATIONAL = rf"(?:\+|(?<!\d[ \u00a0])\b00)[1-9]\d{{0,2}}(?:{_SEPARATOR}?\(\d{{1,4}}\))?(?:{_SEPARATOR}?\d){{6,12}}"
+_BRACKETED = rf"\((?:0[1-9]\d{{1,3}}|[2-9]\d{{2}})\){_SEPARATOR}?\d{{2,4}}(?:{_SEPARATOR}\d{{2,5}}){{1,3}}"
+_AMERICAN = r"(?:1[-. ])?[2-9]\d{2}([-. ])[2-9]\d{2}\1\d{4}"
+_PHONE = re.compile(rf"(?<![\w.+$€£#/-])(?:{_INTERNATIONAL}|{_BRACKETED}|{_AMERICAN})(?![\w/-]|[.,]\d)")
+_WORD = r"(?:tel|phone|telephone|telefon|teléfono|téléphone|mobile|cell|call|fax|whatsapp)"
+_ANNOUNCED = re.compile(
+    rf"(\b{_WORD}\b[.:]?\s{{0,2}}(?:no\.?|number|us)?(?:\s{{0,2}}(?:at|on|:))?\s{{0,2}})"
+    rf"(\(?\d(?:{_SEPARATOR}?[()]?\d){{6,13}})(?![\w/-]|[.,]\d)",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"^(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{4})$")
+
+
+def redactor(config: Redact) -> Callable[[str], str] | None:
+    """Return the function that takes out of a text what a recipe names; None when it names nothing.
+
+    A text that was redacted once stays as it is.
+    """
+    steps = [
+        step for wanted, step in ((config.email, _emails), (config.ip, _addresses), (config.phone, _phones)) if wanted
+    ]
+    if not steps:
+        return None
+
+    def redact(text: str) -> str:
+        for step in steps:
+            text = step(text)
+        return text
+
+    return redact
+
+
+def _emails(text: str) -> str:
+    return _EMAIL.sub(EMAIL, text) if "@" in text else text
+
+
+def _addresses(text: str) -> str:
+    """Replace addresses of the public internet; private and loopback ones are nobody's."""
+
+    def replace(found: re.Match[str]) -> str:
+        try:
+            public = ipaddress.ip_address(found[0]).is_global
+        except ValueError:
+            return found[0]
+        return found[0] if not public or _VERSION.search(text[max(found.start() - 20, 0) : found.start()]) else IP
+
+    return _IP.sub(replace, text)
+
+
+def _phones(text: str) -> str:
+    def replace(found: re.Match[str]) -> str:
+        return found[1] + (found[2] if _DATE.match(found[2]) else PHONE)
+
+    return _ANNOUNCED.sub(replace, _PHONE.sub(PHONE, text))
+
+
+def redact_documents(redact: Callable[[str], str]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return the function that redacts every word of batches of `documents`: titles, texts, alt texts and captions."""
+
+    def clean(row: dict[str, Any], *columns: str) -> dict[str, Any]:
+        return {**row, **{name: row[name] and redact(row[name]) for name in columns}}
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            documents = [clean(document, "title") for document in batch.to_pylist()]
+            for document in documents:
+                document["blocks"] = [clean(block, "text", "alt", "caption") for block in document["blocks"]]
+            yield DOCUMENTS.batch(documents)
+
+    return run

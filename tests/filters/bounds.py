@@ -1,0 +1,36 @@
+"""A recipe under which every filter is on, and what judges rows by one filter alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters import Aids, with_views
+from filters.function_words import ENGLISH
+from filters.verdict import Filter, Verdict
+from jobs.recipes import load
+from pipeline.aids import read_words
+from schemas.recipe import Recipe, TextBounds
+
+LISTS = Path(__file__).parent.parent / "cases" / "filters" / "lists"
+WORDS = {f"{name}_words": read_words(str(LISTS / f"{name}.txt")) for name in ("common", "flagged", "spam")}
+# As perplexity the cases take the length of a text; test_filters_aids.py asks a real model.
+AIDS = Aids({"stop_words": ENGLISH, **WORDS}, lambda texts: pc.utf8_length(texts).cast(pa.float64()))
+TO_SET = [f"filters.lists.{name}={LISTS / name.partition('_')[0]}.txt" for name in WORDS] + [
+    "filters.lists.kenlm=unread",
+    "filters.caption.min_characters=5",
+    "filters.image.url_tokens=[logo, icon]",
+]
+
+
+def every_bound(value: float = 0.0) -> Recipe:
+    """Set every bound of texts; of pages and paragraphs alike."""
+    keys = [key for key in TextBounds.model_fields if key != "max_perplexity"]
+    bounds = [f"filters.{level}.{key}={value:g}" for level in ("text", "paragraph") for key in keys]
+    return load("kosmos1", [*bounds, *TO_SET, "filters.text.max_perplexity=9", "filters.paragraph.max_perplexity=9"])
+
+
+def judged(filter: Filter, rows: list[dict[str, Any]], schema: pa.Schema, recipe: Recipe) -> Verdict:
+    """Judge rows by one filter, with the views that it reads."""
+    return filter(with_views(pa.RecordBatch.from_pylist(rows, schema=schema), [filter], AIDS), recipe)
