@@ -1,11 +1,17 @@
 """Connected components: every node gets the smallest node that it is joined with, directly or through others."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from pipeline.spark import arrow_schema, map_batches
+
+FEW = 1_000_000  # pairs that one task joins sooner than Spark a round: some 100 MB
+
+Batches = Iterator[pa.RecordBatch]
 Node = TypeVar("Node", int, str)
 
 
@@ -26,20 +32,32 @@ def components(pairs: Iterable[tuple[Node, Node]]) -> dict[Node, Node]:
     return {node: root(node) for node in list(parent)}
 
 
-def spark_components(pairs: DataFrame) -> DataFrame:
+def spark_components(pairs: DataFrame, few: int = FEW) -> DataFrame:
     """Return the same for columns a and b, as columns node and component; a node that is paired with itself alone goes.
 
     Each round tells the larger neighbours of every node the smallest that it knows ("large-star"), then the smaller
     ones ("small-star"), until every component is a star around its smallest node: few rounds, whatever the shape (the
-    square of log n at most is proven).
+    square of log n at most is proven). When few pairs are left, a union-find in one task finds the same sooner.
     Source: Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC 2014.
     """
     edges = pairs.selectExpr("greatest(a, b) as high", "least(a, b) as low").where("high != low").distinct()
     edges = edges.localCheckpoint()
-    while not _all_stars(edges):
+    while edges.count() > few:
+        if _all_stars(edges):
+            centres = edges.selectExpr("low as node", "low as component").distinct()
+            return edges.selectExpr("high as node", "low as component").union(centres)
         edges = _small_star(_large_star(edges)).localCheckpoint()
-    centres = edges.selectExpr("low as node", "low as component").distinct()
-    return edges.selectExpr("high as node", "low as component").union(centres)
+    found = arrow_schema(edges.selectExpr("high as node", "low as component"))
+    return map_batches(edges.coalesce(1), _joined(found), found)
+
+
+def _joined(schema: pa.Schema) -> Callable[[Batches], Batches]:
+    def run(batches: Batches) -> Batches:
+        pairs = (pair for batch in batches for pair in zip(*(side.to_pylist() for side in batch.columns), strict=True))
+        found = components(pairs)
+        yield pa.RecordBatch.from_arrays([list(found), list(found.values())], schema=schema)
+
+    return run
 
 
 def _large_star(edges: DataFrame) -> DataFrame:

@@ -3,11 +3,12 @@
 import random
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.duplicates.components import components, spark_components
+from pipeline.duplicates.components import FEW, components, spark_components
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -37,16 +38,41 @@ GRAPHS: dict[str, Pairs] = {
     "twice and both ways": [(1, 2), (2, 1), (1, 2), (3, 4)],
     "two chains and a bridge": shuffled([*CHAIN[:50], *CHAIN[90:140], (25, 115)], 5),
 }
+LARGE: dict[str, Pairs] = {
+    "chain of 10,000": shuffled([(n, n + 1) for n in range(10_000)], 7),
+    "star of 100,000": shuffled([(50_000, n) for n in range(100_000)], 8),
+    "random, 30,000 pairs": shuffled(
+        [(c.randrange(40_000), c.randrange(40_000)) for c in [random.Random(9)] for _ in range(30_000)], 10
+    ),
+}
+
+
+def same_on_spark(pairs: Pairs, partitions: int, few: int, spark: "SparkSession") -> None:
+    frame = spark.createDataFrame(pd.DataFrame(pairs, columns=["a", "b"])).repartition(partitions)
+    found = spark_components(frame, few).toPandas()
+    expected = components(pair for pair in pairs if pair[0] != pair[1])
+    assert sorted(zip(found["node"], found["component"], strict=True)) == sorted(expected.items())
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_spark_alone_finds_the_same(name: str, spark: "SparkSession") -> None:
+    same_on_spark(GRAPHS[name], 5, 0, spark)
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
-@pytest.mark.parametrize("name", GRAPHS)
-def test_spark_finds_the_same(name: str, partitions: int, spark: "SparkSession") -> None:
-    pairs = GRAPHS[name]
-    frame = spark.createDataFrame(pairs, "a bigint, b bigint").repartition(partitions)
-    rows = [tuple(row) for row in spark_components(frame).collect()]
-    expected = components(pair for pair in pairs if pair[0] != pair[1])
-    assert sorted(rows) == sorted(expected.items())
+def test_one_task_finds_the_same(partitions: int, spark: "SparkSession") -> None:
+    same_on_spark(GRAPHS["random"], partitions, FEW, spark)
+
+
+def test_one_task_ends_what_rounds_began(spark: "SparkSession") -> None:
+    same_on_spark(LARGE["chain of 10,000"], 4, 9_000, spark)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("partitions", [1, 4, 16])
+@pytest.mark.parametrize("name", LARGE)
+def test_large_graphs(name: str, partitions: int, spark: "SparkSession") -> None:
+    same_on_spark(LARGE[name], partitions, 0, spark)
 
 
 def test_spark_finds_nothing_in_nothing(spark: "SparkSession") -> None:

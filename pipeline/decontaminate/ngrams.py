@@ -1,0 +1,113 @@
+"""Runs of words of evaluation items, found in other texts.
+
+Texts are folded as in pipeline/duplicates/shingles.py: lower case, no accents, punctuation but a boundary. There each
+number is a 0, which would take a sum for the same sum of other numbers. So what it finds is a suspect, and is found
+again or not by a second hash: of the text read backwards, its digits told apart. Two hashes of 64 bits that agree by
+chance in one text are not to be expected in any corpus.
+
+Source: Brown et al., "Language Models are Few-Shot Learners", arXiv 2005.14165, appendix C: 13 words.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+
+from pipeline.decontaminate.items import ItemText
+from pipeline.duplicates.shingles import MAX_CHARACTERS, shingles
+
+_BATCH = 1000  # texts of items that are hashed at a time
+_SPARE_BITS = 4  # a text's hash hits the sieve by chance once in 16 times
+_SIEVE_BITS = (16, 27)  # 64 kB, as a core's cache holds; 128 MB
+# Letters that stand for the digits: of a word, as digits are; seldom in texts; the same in every version of Unicode.
+_DIGITS = str.maketrans("0123456789", "ᚠᚡᚢᚣᚤᚥᚦᚧᚨᚩ")
+
+
+@dataclass(frozen=True)
+class Ngrams:
+    """What is looked for.
+
+    suspects: hashes of the shortest runs (uint64, sorted)
+    exact:    of each length in words the second hashes (uint64, sorted), and the first item of each (int64)
+    places:   of each item its file and line; items are numbered by them
+    num_short: items without a string of enough words
+    """
+
+    suspects: np.ndarray
+    exact: dict[int, tuple[np.ndarray, np.ndarray]]
+    places: list[tuple[str, int]]
+    num_short: int
+
+    def name(self, item: int) -> str:
+        """Say where an item stands, FILE:LINE."""
+        return "{}:{}".format(*self.places[item])
+
+    def find(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Count the runs of each text that items have too, and tell the first of those items (n int64; -1 if none)."""
+        counts, items = np.zeros(len(texts), np.int64), np.full(len(texts), -1)
+        if not self.exact:
+            return counts, items
+        hashes, sizes = shingles(texts, min(self.exact))
+        sieved = np.flatnonzero(self._sieve[hashes >> self._shift])
+        sieved = sieved[_found(hashes[sieved], self.suspects)[1]]
+        suspects = np.unique(np.searchsorted(np.cumsum(sizes), sieved, side="right"))
+        backwards = [_backwards(texts[suspect]) for suspect in suspects]
+        for length, (wanted, item_of) in self.exact.items():
+            hashes, sizes = shingles(backwards, length)
+            places, hits = _found(hashes, wanted)
+            owners = np.repeat(suspects, sizes)[hits]
+            np.add.at(counts, owners, 1)
+            first = np.full(len(texts), len(self.places))
+            np.minimum.at(first, owners, item_of[places[hits]])
+            better = (first < len(self.places)) & ((items < 0) | (first < items))
+            items[better] = first[better]
+        return counts, items
+
+    @cached_property
+    def _sieve(self) -> np.ndarray:
+        sieve = np.zeros(1 << (64 - int(self._shift)), bool)
+        sieve[self.suspects >> self._shift] = True
+        return sieve
+
+    @property
+    def _shift(self) -> np.uint64:
+        bits = np.clip(len(self.suspects).bit_length() + _SPARE_BITS, *_SIEVE_BITS)
+        return np.uint64(64 - int(bits))
+
+
+def ngrams(items: Iterable[ItemText], num_words: int, min_words: int) -> Ngrams:
+    """Collect every run of num_words words; a shorter string counts as a whole if it has min_words or more."""
+    places: dict[tuple[str, int], int] = {}
+    long_enough: set[int] = set()
+    texts: dict[int, list[tuple[int, str]]] = {}  # by the length of their runs
+    remaining = iter(items)
+    while batch := list(islice(remaining, _BATCH)):
+        _, sizes = shingles([item.text for item in batch], 1)
+        for item, size in zip(batch, sizes, strict=True):
+            number = places.setdefault((item.path, item.line), len(places))
+            if size >= min_words:
+                long_enough.add(number)
+                texts.setdefault(min(int(size), num_words), []).append((number, item.text))
+    shortest = min(texts, default=num_words)
+    suspects = [shingles([text for _, text in of_length], shortest)[0] for of_length in texts.values()]
+    exact = {length: _exact(of_length, length) for length, of_length in sorted(texts.items())}
+    found = np.unique(np.concatenate([np.empty(0, np.uint64), *suspects]))
+    return Ngrams(found, exact, list(places), len(places) - len(long_enough))
+
+
+def _exact(texts: list[tuple[int, str]], length: int) -> tuple[np.ndarray, np.ndarray]:
+    hashes, sizes = shingles([_backwards(text) for _, text in texts], length)
+    found, first = np.unique(hashes, return_index=True)  # the first of each: items stand in their order
+    return found, np.repeat([item for item, _ in texts], sizes)[first]
+
+
+def _backwards(text: str) -> str:
+    return text[:MAX_CHARACTERS].translate(_DIGITS)[::-1]
+
+
+def _found(hashes: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return of each hash the place where it stands among others (sorted, not empty), and whether it does."""
+    places = np.minimum(np.searchsorted(among, hashes), len(among) - 1)
+    return places, among[places] == hashes
