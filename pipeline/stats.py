@@ -1,4 +1,4 @@
-"""What the shards hold, and the funnel that led to them; read from indexes and manifests, never from tars."""
+"""What the shards hold; read from their indexes, never from tars."""
 
 from collections import Counter
 from typing import Any
@@ -16,7 +16,6 @@ from schemas.tables import CORPORA
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 MOST = 10  # of languages and hosts, the commonest
 CHARACTERS_PER_TOKEN = 4  # of English, where no tokenizer has counted: a rule of thumb
-FUNNEL = ("pages", "measures", "images", "rejections/dedup", "scores", "documents", "shards")
 
 
 def locate(directory: str) -> tuple[Store, str]:
@@ -108,13 +107,3 @@ def _quantiles(values: pa.ChunkedArray) -> dict[str, float]:
 def _commonest(values: pa.ChunkedArray) -> dict[str, int]:
     counts = Counter({row["values"]: row["counts"] for row in pc.value_counts(values).to_pylist()})
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST])
-
-
-def funnel(directory: str) -> list[dict[str, Any]]:
-    """List the finished steps in order: what each counted, what each rule took. Empty for a bare shards folder."""
-    store = Store(directory)
-    found = [manifest for folder in FUNNEL if (manifest := store.manifest(folder))]
-    return [
-        {"step": m.step, "counts": m.counts, "rejected": m.rejected, "notes": m.notes, "seconds": m.seconds}
-        for m in found
-    ]

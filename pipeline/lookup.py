@@ -1,0 +1,104 @@
+"""Rows of a run's tables, found by pyarrow alone in the files that the manifests list.
+
+A wide column is read of those files only that hold a row which is wanted; of nested blocks a single leaf is read.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from pipeline.store import Manifest, Store
+from schemas.errors import PathError
+from schemas.tables import LOOKALIKES, SAFETY, SCORES, Table
+
+STEPS = {
+    "pages": "extract",
+    "measures": "filter",
+    "images": "fetch",
+    "rejections/dedup": "dedup",
+    "scores": "score",
+    "documents": "assemble",
+    "shards": "shard",
+}
+"""Where each step's manifest lies, in the order of the steps."""
+
+_FOLDERS = {"captions": "pages", LOOKALIKES.name: "rejections/dedup", SCORES.name: "scores", SAFETY.name: "scores"}
+_WIDE = ("blocks", "bytes")
+
+
+def among(column: str, values: Iterable[str]) -> pc.Expression:
+    """Ask for rows of which a column has one of the values; none has where there are no values."""
+    return ds.field(column).isin(pa.array(list(values), pa.string()))
+
+
+class Lookup:
+    """A run that is asked for single rows. Raises: PathError when nothing of a run is there."""
+
+    def __init__(self, directory: str) -> None:
+        self.store = Store(directory)
+        found = {step: self.store.manifest(folder) for folder, step in STEPS.items()}
+        self.manifests: dict[str, Manifest] = {step: m for step, m in found.items() if m}
+        if not self.manifests:
+            raise PathError(f"{directory} holds no finished step of a run; `weft run` or `weft extract` makes one")
+
+    @property
+    def not_run(self) -> list[str]:
+        """The steps that have not finished."""
+        return [step for step in STEPS.values() if step not in self.manifests]
+
+    def files(self, table: Table, step: str | None = None) -> list[str]:
+        """List the files of a table, as the store's file system takes them; of `rejections`, those of a step or all."""
+        if step is None and table.name != "rejections":
+            step = STEPS[_FOLDERS.get(table.name, table.name)]
+        manifests = [m for name, m in self.manifests.items() if step in (None, name)]
+        return [self.store.at(file) for m in manifests for file in m.files.get(table.name, [])]
+
+    def find(self, table: Table, where: pc.Expression, *columns: str) -> list[dict[str, Any]]:
+        """Return the rows for which an expression holds: the named columns, or else all that are not wide."""
+        names = list(columns) or [c.name for c in table.columns if c.name not in _WIDE]
+        files = self.files(table)
+        if any(name in _WIDE for name in names) and files:
+            files = sorted(set(self._dataset(table, files).to_table(["__filename"], where)["__filename"].to_pylist()))
+        return self._dataset(table, files).to_table(names, where).to_pylist() if files else []
+
+    def batches(self, table: Table, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Go through some columns of a table, batch by batch."""
+        files = self.files(table)
+        if files:
+            yield from self._dataset(table, files).to_batches(columns=columns)
+
+    def table(self, table: Table, file: str, columns: list[str]) -> pa.Table:
+        """Read some columns of one file of a table."""
+        return self._dataset(table, [file]).to_table(columns)
+
+    def holding(self, table: Table, leaf: str, values: list[str], *columns: str) -> list[dict[str, Any]]:
+        """Return some columns of rows with blocks of which a field has one of the values, and `at`, these blocks."""
+        found = []
+        for path in self.files(table):
+            with self.store.fs.open(path, "rb") as f:
+                file = pq.ParquetFile(f)
+                leaves = [file.schema.column(i).path for i in range(len(file.schema))]
+                wanted = [p for p in leaves if p.startswith("blocks.") and p.endswith(f".{leaf}")]
+                for batch in file.iter_batches(columns=[*columns, *wanted]):
+                    found += _holding(batch, pa.array(values))
+        return found
+
+    def _dataset(self, table: Table, files: list[str]) -> ds.Dataset:
+        schema = pa.schema([f.with_nullable(True).remove_metadata() for f in table.schema])
+        return ds.dataset(files, schema=schema, format="parquet", filesystem=self.store.fs)
+
+
+def _holding(batch: pa.RecordBatch, values: pa.Array) -> list[dict[str, Any]]:
+    blocks = batch["blocks"]
+    hits = pc.indices_nonzero(pc.is_in(pc.list_flatten(blocks).field(0), values))
+    rows = pc.list_parent_indices(blocks).take(hits).to_pylist()
+    first = blocks.offsets[0].as_py()
+    places: dict[int, list[int]] = {}
+    for row, hit in zip(rows, hits.to_pylist(), strict=True):
+        places.setdefault(row, []).append(hit - (blocks.offsets[row].as_py() - first))
+    plain = batch.drop_columns(["blocks"])
+    return [{**plain.slice(row, 1).to_pylist()[0], "at": at} for row, at in places.items()]
