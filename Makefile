@@ -5,7 +5,7 @@ DATA ?= ../shared/data
 RUN ?= runs/demo
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHES := extract fetch score lookalikes
+BENCHES := extract fetch filters score lookalikes dedup
 
 # Every Spark worker imports torch: let Python keep what it compiles.
 unexport PYTHONDONTWRITEBYTECODE
@@ -62,4 +62,4 @@ clip-sample: setup  ## train the sample's small CLIP anew
 	$(BIN)/python -m sample.clip_training sample/clip
 
 clean:  ## remove what make made
-	rm -rf $(VENV) $(VENV)-datatrove runs build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-datatrove* runs build dist *.egg-info

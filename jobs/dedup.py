@@ -1,47 +1,105 @@
-"""Dedup: of equal captures, addresses, texts and images, and of images that look the same, one stays."""
+"""Dedup: of what is equal or looks the same one stays, and of what evaluation sets hold, none."""
+
+from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ledger import PAGE, entries, record, surviving_captions, surviving_pages
+from jobs.contaminated import contaminated_in_images, contaminated_in_texts
+from jobs.drops import of_level
+from jobs.ledger import PAGE, entries, num_paragraphs, record, surviving_captions, surviving_pages, without_refused
 from jobs.step import Context, Outcome, Step
-from pipeline.duplicates.pictures import surplus_pictures
+from pipeline.duplicates.keys import SAME_IMAGES, SAME_TEXT, TEXT
+from pipeline.duplicates.paragraphs import repeated_paragraphs
+from pipeline.duplicates.pictures import clustered, surplus_pictures, told_clusters
+from pipeline.duplicates.remnants import remnants
 from pipeline.duplicates.survivors import split
+from pipeline.duplicates.texts import surplus_texts
 from pipeline.spark import map_batches
 from pipeline.uses import USES, image_uses
-from schemas.tables import IMAGES
+from schemas.tables import IMAGES, LOOKALIKES
 
 # The newest capture stays; among equally new ones the smallest id, so that the choice is the same everywhere.
 _NEWEST = ("captured_at desc", "page_id")
-_TEXT = "array_join(transform(filter(blocks, b -> b.kind = 'text'), b -> b.text), '\n\n')"
 
 
 def work(context: Context) -> Outcome:
-    """Write a rejection for every duplicate, its `detail` naming the survivor."""
-    config = context.recipe.dedup
-    # A page without text equals only itself: one value for all of them would gather them in one task.
-    text = f"if({_TEXT} = '', page_id, sha2({_TEXT}, 256)) as text"
-    pages = surviving_pages(context, "filter").selectExpr(*PAGE, "url", "captured_at", text)
-    found = []
-    pages, gone = split(pages, "page_id", ("warc_file", "warc_offset"), "warc_file")
-    found.append(entries(gone, "dedup", "page", rule=F.lit("DUPLICATE_CAPTURE"), detail=F.col("survivor")))
-    unique = pages
+    """Write a rejection for everything that goes, its `detail` naming the survivor or the item of an evaluation set."""
+    captures = surviving_pages(context, "filter").select(*PAGE, "url")
+    unique, gone = split(captures, "page_id", ("warc_file", "warc_offset"), "warc_file")
+    twice = entries(gone, "dedup", "page", rule=F.lit("DUPLICATE_CAPTURE"), detail=F.col("survivor"))
+    # Pages once each, without what evaluation sets hold of them; the rest is told by what is left.
+    pages = surviving_pages(context, "filter").join(unique.select(*PAGE), list(PAGE), "left_semi")
+    contaminated, shared, notes = contaminated_in_texts(context, pages)
+    staying, of_pages = _pages(context, pages, shared)
+    images, of_images = _images(context, _uses(context, unique, staying))
+    written, rejected = record(context, "dedup", [twice, *contaminated, *of_pages, *of_images])
+    files = {"rejections": written}
+    context.store.remove(LOOKALIKES.name)
+    if context.recipe.dedup.image_distance is not None:
+        files["lookalikes"] = context.write(told_clusters(images), LOOKALIKES, LOOKALIKES.name)
+    kept = staying.count()
+    judged = {
+        "page": kept + of_level(rejected, "page"),
+        "paragraph": num_paragraphs(pages),
+        "image": images.count() + rejected.get("CONTAMINATED_IMAGE", 0),
+        "caption": surviving_captions(context).count(),
+    }
+    images.unpersist()
+    return Outcome(files, {"pages": kept}, rejected, notes, judged=judged)
+
+
+def _pages(context: Context, pages: DataFrame, shared: DataFrame | None) -> tuple[DataFrame, list[DataFrame]]:
+    """Return the pages that stay, and the rejections of the others and of repeated paragraphs.
+
+    Args: pages are full rows; shared are rejections of the pages and paragraphs that evaluation sets hold.
+    """
+    config, found = context.recipe.dedup, []
+    staying = pages.selectExpr(*PAGE, "url", "captured_at", f"{SAME_TEXT} as text", f"{SAME_IMAGES} as image_set")
+    lost = []
+    if shared is not None:
+        staying = _without(staying, shared.where("level = 'page'"))
+        lost.append(shared.where("level = 'paragraph'").select(*PAGE, "block"))
     for wanted, column, rule in (
         (config.url, "url", "DUPLICATE_URL"),
+        (config.image_set, "image_set", "DUPLICATE_IMAGE_SET"),
         (config.text, "text", "DUPLICATE_TEXT"),
     ):
         if wanted:
-            pages, gone = split(pages, column, _NEWEST, "page_id")
+            staying, gone = split(staying, column, _NEWEST, "page_id")
             found.append(entries(gone, "dedup", "page", rule=F.lit(rule), detail=F.col("survivor")))
-    images = context.read(IMAGES, "images").where("status = 'ok'")
-    surplus = surplus_pictures(images, _uses(context, unique, pages), config)
+    if config.near_text.enabled:
+        texts = pages.join(staying.select(*PAGE), list(PAGE), "left_semi")
+        near = surplus_texts(texts.selectExpr(*PAGE, "url", "captured_at", f"{TEXT} as text"), config.near_text)
+        near = near.persist()
+        found.append(entries(near, "dedup", "page"))
+        staying = _without(staying, near)
+    blocks = pages.join(staying.select(*PAGE), list(PAGE), "left_semi")
+    repeated = repeated_paragraphs(blocks, config.paragraphs)
+    if repeated is not None:
+        found.append(entries(repeated, "dedup", "paragraph"))
+        lost.append(repeated.select(*PAGE, "block"))
+    if lost:
+        least = context.recipe.filters.text.min_words if config.min_words_left is None else config.min_words_left
+        small = remnants(blocks, reduce(DataFrame.union, lost), least or 0).persist()
+        found.append(entries(small, "dedup", "page"))
+        staying = _without(staying, small)
+    return staying, found
+
+
+def _images(context: Context, uses: DataFrame) -> tuple[DataFrame, list[DataFrame]]:
+    """Return the stored images, with their clusters of look-alikes, and the rejections of those that go."""
+    stored = without_refused(context, context.read(IMAGES, "images").where("status = 'ok'"), "filter")
+    found = []
+    of_sets = contaminated_in_images(context, stored)
+    if of_sets is not None:
+        found.append(entries(of_sets, "dedup", "image"))
+        stored = stored.join(of_sets.select("image_id"), "image_id", "left_anti")
+    images = clustered(stored, context.recipe.dedup).persist()
+    surplus = surplus_pictures(images, uses, context.recipe.dedup)
     if surplus is not None:
         found.append(entries(surplus, "dedup", "image"))
-    rejections = found[0]
-    for more in found[1:]:
-        rejections = rejections.unionByName(more)
-    files, rejected = record(context, "dedup", rejections)
-    return Outcome({"rejections": files}, {"pages": pages.count()}, rejected)
+    return images, found
 
 
 def _uses(context: Context, pages: DataFrame, staying: DataFrame) -> DataFrame:
@@ -56,4 +114,8 @@ def _uses(context: Context, pages: DataFrame, staying: DataFrame) -> DataFrame:
     return uses.union(captions.select("image_id", "page_id")).distinct()
 
 
-STEP = Step("dedup", "rejections/dedup", ("pages", "measures", "images"), ("dedup",), work)
+def _without(pages: DataFrame, gone: DataFrame) -> DataFrame:
+    return pages.join(gone.select(*PAGE), list(PAGE), "left_anti")
+
+
+STEP = Step("dedup", "rejections/dedup", ("pages", "measures", "images"), ("dedup", "decontaminate"), work)

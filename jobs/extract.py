@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from jobs.drops import of_level
 from jobs.step import Context, Outcome, Step
 from pipeline.extract.archive import COMMITS, extract_archive, part_name
 from pipeline.store import Store
@@ -32,7 +33,11 @@ def work(context: Context) -> Outcome:
             files[table].append(path)
         counts.update(commit["counts"])
         rejected.update(commit["rejected"])
-    return Outcome(files, dict(sorted(counts.items())), dict(sorted(rejected.items())))
+    judged = {
+        "page": counts["pages"] + of_level(rejected, "page"),
+        "caption": counts["captions"] + of_level(rejected, "caption"),
+    }
+    return Outcome(files, dict(sorted(counts.items())), dict(sorted(rejected.items())), judged=judged)
 
 
 def _attempt(archive: str, store: Store, config: Extract, agent: str) -> str | None:
@@ -56,4 +61,4 @@ class _Extract(Step):
         return {**super().config(recipe), "fetch": {"user_agent": recipe.fetch.user_agent}}
 
 
-STEP = _Extract("extract", "pages", (), ("extract",), work, grows=True)
+STEP = _Extract("extract", "pages", (), ("extract",), work, grows=True, resumes=True)

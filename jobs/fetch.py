@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.contact import check_hosts
-from jobs.ledger import entries, surviving_captions, surviving_pages
+from jobs.ledger import entries, surviving_captions, surviving_pages, without_refused
 from jobs.rounds import ANSWERED, HOST_OF, UNDER_WAY, answers, ask, num_rows, wanted_folder
 from jobs.step import Context, Outcome, Step
 from pipeline.fetch.journal import MOVED, Tally
@@ -40,7 +40,7 @@ def work(context: Context) -> Outcome:
         _list(context, before).write.mode("overwrite").parquet(store.url(wanted))
     if before and not num_rows(store, wanted) and not store.parts(ANSWERED):
         # the same output, so that no later step runs again
-        return Outcome(before.files, before.counts, before.rejected, before.notes, [UNDER_WAY])
+        return Outcome(before.files, before.counts, before.rejected, before.notes, [UNDER_WAY], before.judged)
     check_hosts(context.spark.read.parquet(store.url(wanted)), context.recipe.fetch)
     ask(context, batch)
     return gather(context, before, batch)
@@ -83,7 +83,7 @@ def _wanted(context: Context) -> DataFrame:
         wanted = wanted.union(map_batches(surviving_pages(context, "filter"), image_uses, USES).select(*columns))
     if "caption" in corpora:
         wanted = wanted.union(surviving_captions(context).select(*columns))
-    return wanted.distinct()
+    return without_refused(context, wanted.distinct(), "filter")
 
 
 def gather(context: Context, before: Manifest | None, batch: str) -> Outcome:
@@ -103,9 +103,8 @@ def gather(context: Context, before: Manifest | None, batch: str) -> Outcome:
     files += context.write(failed, IMAGES, f"images/batch={FAILED}{batch}")
     statuses, rejections, rejected = _account(context, files, f"rejections/fetch/batch={batch}")
     notes = {"came": f"{statuses.get('ok', 0) / max(sum(statuses.values()), 1):.1%} of what was asked for"}
-    return Outcome(
-        {"images": files, "rejections": rejections}, statuses, rejected, notes, [UNDER_WAY, *stale, *old_rejections]
-    )
+    leftovers, judged = [UNDER_WAY, *stale, *old_rejections], {"image": sum(statuses.values())}
+    return Outcome({"images": files, "rejections": rejections}, statuses, rejected, notes, leftovers, judged)
 
 
 def watch(context: Context) -> Callable[[], str]:
@@ -145,4 +144,4 @@ def _account(context: Context, files: list[str], folder: str) -> tuple[dict[str,
 
 
 # How images are asked for does not shape what an answered one is, so `fetch` may change between runs.
-STEP = Step("fetch", "images", ("pages", "measures"), ("corpora", "decode"), work, watch=watch)
+STEP = Step("fetch", "images", ("pages", "measures"), ("corpora", "decode"), work, resumes=True, watch=watch)

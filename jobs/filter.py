@@ -1,36 +1,116 @@
-"""Filter: judge every page by its text and every caption by its words."""
+"""Filter: judge every paragraph and page by its text, every image by its address, every caption by its words."""
 
+import json
+from functools import partial
+
+import pyarrow as pa
+from pydantic import ValidationError
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from filters import CAPTION_FILTERS, PAGE_FILTERS
-from jobs.ledger import entries, record
+from filters import CAPTION_FILTERS, IMAGE_FILTERS, PARAGRAPH_FILTERS
+from jobs.ledger import PAGE, entries, num_paragraphs, record
 from jobs.step import Context, Outcome, Step
-from pipeline.filter import JUDGED_PAGE, judge_captions, judge_pages
-from pipeline.spark import map_batches
-from schemas.tables import CAPTIONS, MEASURES, PAGES
+from pipeline.aids import aids
+from pipeline.filter import JUDGED_PAGE, REJECTED, judge_pages, judge_rows
+from pipeline.retune import MEASURED, can_retune, retune_pages
+from pipeline.spark import arrow_schema, map_batches
+from pipeline.store import Manifest
+from pipeline.uses import USES, image_uses
+from schemas.ids import digest
+from schemas.recipe import Recipe
+from schemas.tables import CAPTIONS, MEASURES, PAGES, REJECTIONS
 
+_REJECTED = pa.field("rejected", REJECTED)
 _AGAINST = ("a.rule", "a.measure", "a.threshold")
 
 
 def work(context: Context) -> Outcome:
-    """Write `measures`, and a rejection for every reason against a page or caption."""
+    """Write `measures`, and a rejection for every reason against a paragraph, page, image or caption.
+
+    Another recipe's output is the start, where it measured all that is to be judged.
+    """
     recipe = context.recipe
-    judged = map_batches(context.read(PAGES, "pages"), judge_pages(PAGE_FILTERS, recipe), JUDGED_PAGE).persist()
-    pages = judged.withColumn("a", F.explode("rejected")).select(
-        "page_id", "url", "warc_file", "warc_offset", *_AGAINST
+    aids(recipe.filters.lists)  # a list that cannot be read is said here, in one line, not by every worker
+    pages, captions = context.read(PAGES, "pages"), context.read(CAPTIONS, "pages")
+    before = context.store.manifest("measures")
+    retuned = before is not None and _can_retune(before, context)
+    if retuned:
+        measured = context.read(MEASURES, "measures").drop("reasons")
+        rows = pages.select(*PAGE, "url", "language", "language_score").join(measured, list(PAGE))
+        judged = map_batches(rows.select(*MEASURED.names), partial(retune_pages, recipe), JUDGED_PAGE).persist()
+    else:
+        judged = map_batches(pages, judge_pages(recipe), JUDGED_PAGE).persist()
+    of_pages = judged.withColumn("a", F.explode("rejected")).select(
+        "page_id", "url", "warc_file", "warc_offset", "a.level", "a.block", *_AGAINST
     )
-    with_verdict = CAPTIONS.schema.append(JUDGED_PAGE.field("rejected"))
-    pairs = map_batches(context.read(CAPTIONS, "pages"), judge_captions(CAPTION_FILTERS, recipe), with_verdict)
-    captions = pairs.withColumn("a", F.explode("rejected")).select(
-        "page_id", "image_id", F.col("image_url").alias("url"), F.col("caption").alias("detail"), *_AGAINST
-    )
-    measures = context.write(judged, MEASURES, "measures")
-    rejections, rejected = record(
-        context, "filter", entries(pages, "filter", "page").unionByName(entries(captions, "filter", "caption"))
-    )
+    rejections = [entries(of_pages, "filter", F.col("level")), _captions(captions, recipe)]
+    if retuned:
+        rejections.append(context.read(REJECTIONS, "measures").where("level = 'paragraph'"))
+    if any(filter.on(recipe) for filter in IMAGE_FILTERS):
+        rejections.append(_images(pages, captions, recipe))
+    # What is read must not be overwritten: new files lie beside the old ones, which go when these have been replaced.
+    below = f"/retuned-{digest(json.dumps(STEP.config(recipe), sort_keys=True))}" if retuned else ""
+    measures = context.write(judged, MEASURES, f"measures{below}")
+    files, rejected = record(context, "filter", rejections, below)
     kept = judged.where(F.size("reasons") == 0).count()
     judged.unpersist()
-    return Outcome({"measures": measures, "rejections": rejections}, {"pages": kept}, rejected)
+    return Outcome(
+        {"measures": measures, "rejections": files},
+        {"pages": kept},
+        rejected,
+        notes={"changed": _changes(before, kept, rejected, retuned)} if before else {},
+        leftovers=[file for of_table in before.files.values() for file in of_table] if before and retuned else [],
+        judged=_judged(pages, captions, recipe),
+    )
 
 
-STEP = Step("filter", "measures", ("pages",), ("filters",), work)
+def _can_retune(before: Manifest, context: Context) -> bool:
+    pages = context.store.manifest("pages")
+    try:
+        old = Recipe.model_validate(before.recipe)
+    except ValidationError:  # of another version of Weft
+        return False
+    return pages is not None and before.inputs == {"pages": pages.digest} and can_retune(old, context.recipe)
+
+
+def _changes(before: Manifest, kept: int, rejected: dict[str, int], retuned: bool) -> str:
+    """Say in words what another recipe, or other pages, made of the output that was there."""
+    rules = sorted(before.rejected.keys() | rejected.keys())
+    counts = [(rule, before.rejected.get(rule, 0), rejected.get(rule, 0)) for rule in rules]
+    changed = [f"{rule} {old:,} -> {new:,}" for rule, old, new in counts if old != new]
+    how = "from the measures that were kept" if retuned else "measured anew"
+    stayed = f"pages that stay {before.counts['pages']:,} -> {kept:,}"
+    return f"{how}: {'; '.join([stayed, *changed])}"
+
+
+def _judged(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> dict[str, int]:
+    """Count what the filters that are on have judged; pages and captions are told by the footers of their files."""
+    counts = {"page": pages.count(), "caption": captions.count()}
+    if any(filter.on(recipe) for filter in PARAGRAPH_FILTERS):
+        counts["paragraph"] = num_paragraphs(pages)
+    if any(filter.on(recipe) for filter in IMAGE_FILTERS):
+        of_blocks = pages.selectExpr("explode(filter(blocks, b -> b.kind = 'image').image_url) as image_url")
+        counts["image"] = of_blocks.union(captions.select("image_url")).distinct().count()
+    return counts
+
+
+def _captions(captions: DataFrame, recipe: Recipe) -> DataFrame:
+    with_verdict = CAPTIONS.schema.append(_REJECTED)
+    pairs = map_batches(captions, judge_rows(CAPTION_FILTERS, recipe), with_verdict)
+    found = pairs.withColumn("a", F.explode("rejected")).select(
+        "page_id", "image_id", F.col("image_url").alias("url"), F.col("caption").alias("detail"), *_AGAINST
+    )
+    return entries(found, "filter", "caption")
+
+
+def _images(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> DataFrame:
+    """Judge the images of blocks and captions: an address has one row, wherever it stands."""
+    columns = ("image_id", "image_url")
+    images = map_batches(pages, image_uses, USES).select(*columns).union(captions.select(*columns))
+    judged = map_batches(images, judge_rows(IMAGE_FILTERS, recipe), arrow_schema(images).append(_REJECTED))
+    found = judged.withColumn("a", F.explode("rejected")).select("image_id", F.col("image_url").alias("url"), *_AGAINST)
+    return entries(found.dropDuplicates(["image_id", "rule"]), "filter", "image")
+
+
+STEP = Step("filter", "measures", ("pages",), ("filters",), work, retunes=True)

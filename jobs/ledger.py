@@ -1,5 +1,8 @@
 """Write rejections, and find what no rejection names."""
 
+from collections.abc import Sequence
+from functools import reduce
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -8,10 +11,11 @@ from pipeline.spark import count_by
 from schemas.tables import CAPTIONS, IMAGES, PAGES, REJECTIONS
 
 PAGE = ("page_id", "warc_file", "warc_offset")  # one archived capture
+_PAGE_COLUMNS = tuple(c.name for c in PAGES.columns if c.name != "blocks")
 PAIR = ("image_id", "page_id", "caption")
 
 
-def entries(frame: DataFrame, step: str, level: str, **columns: Column) -> DataFrame:
+def entries(frame: DataFrame, step: str, level: str | Column, **columns: Column) -> DataFrame:
     """Make rows of `rejections`; columns that are neither given nor in the frame by their name are null."""
     known = {"step": F.lit(step), "level": F.lit(level), **columns}
     made = []
@@ -25,39 +29,73 @@ def entries(frame: DataFrame, step: str, level: str, **columns: Column) -> DataF
 
 
 def _spark_type(name: str) -> str:
-    return {"warc_offset": "bigint", "measure": "double", "threshold": "double"}.get(name, "string")
+    return {"warc_offset": "bigint", "block": "int", "measure": "double", "threshold": "double"}.get(name, "string")
 
 
-def record(context: Context, step: str, frame: DataFrame) -> tuple[list[str], dict[str, int]]:
-    """Write a step's rejections; return the files, and how many each rule took."""
-    files = context.write(frame, REJECTIONS, f"rejections/{step}")
+def record(
+    context: Context, step: str, frames: Sequence[DataFrame], below: str = ""
+) -> tuple[list[str], dict[str, int]]:
+    """Write a step's rejections, in a folder of their own if need be; return the files, and how many each rule took."""
+    files = context.write(reduce(DataFrame.unionByName, frames), REJECTIONS, f"rejections/{step}{below}")
     written = context.spark.read.parquet(*(context.store.url(f) for f in files))
     return files, count_by(written, "rule")
 
 
 def surviving_pages(context: Context, *steps: str) -> DataFrame:
-    """Read the pages that none of the steps rejected."""
-    pages = context.read(PAGES, "pages")
+    """Read the pages that none of the steps rejected, without the paragraphs that any of them rejected.
+
+    A column `positions` says where each block stood on the page as extracted: `block` of `rejections` means that.
+    """
+    pages, of_paragraphs = context.read(PAGES, "pages"), []
     for step in steps:
-        gone = _rejections(context, step).where("level = 'page'").select(*PAGE).distinct()
+        rejected = _rejections(context, step)
+        gone = rejected.where("level = 'page'").select(*PAGE).distinct()
         pages = pages.join(gone, list(PAGE), "left_anti")
-    return pages
+        of_paragraphs.append(rejected.where("level = 'paragraph'").select(*PAGE, "block"))
+    paragraphs = reduce(DataFrame.union, of_paragraphs).groupBy(*PAGE).agg(F.collect_set("block").alias("gone"))
+    stays = "x -> not array_contains(coalesce(gone, array()), x.position)"
+    placed = "transform(blocks, (b, i) -> struct(b as block, i as position))"
+    return (
+        pages.join(paragraphs, list(PAGE), "left")
+        .withColumn("kept", F.expr(f"filter({placed}, {stays})"))
+        .selectExpr(*_PAGE_COLUMNS, "kept.block as blocks", "kept.position as positions")
+    )
 
 
-def surviving_captions(context: Context) -> DataFrame:
-    """Read the caption pairs whose page is in a wanted language and whose words pass, each pair of a page once."""
+def num_paragraphs(pages: DataFrame) -> int:
+    """Count the text blocks of pages."""
+    (row,) = pages.selectExpr("coalesce(sum(size(filter(blocks, b -> b.kind = 'text'))), 0) as paragraphs").collect()
+    return int(row["paragraphs"])
+
+
+def surviving_captions(context: Context, *steps: str) -> DataFrame:
+    """Read the caption pairs whose page is in a wanted language and whose words pass, each pair of a page once.
+
+    A further step that rejected a caption took all that the image has on that page.
+    """
     judged = _rejections(context, "filter")
     foreign = judged.where("level = 'page' and rule in ('WRONG_LANGUAGE', 'LANGUAGE_UNSURE')").select("page_id")
     poor = judged.where("level = 'caption'").select("image_id", "page_id", F.col("detail").alias("caption"))
     captions = context.read(CAPTIONS, "pages").dropDuplicates(list(PAIR))
-    return captions.join(foreign.distinct(), "page_id", "left_anti").join(poor.distinct(), list(PAIR), "left_anti")
+    captions = captions.join(foreign.distinct(), "page_id", "left_anti").join(poor.distinct(), list(PAIR), "left_anti")
+    for step in steps:
+        gone = _rejections(context, step).where("level = 'caption'").select("image_id", "page_id").distinct()
+        captions = captions.join(gone, ["image_id", "page_id"], "left_anti")
+    return captions
 
 
 def surviving_images(context: Context) -> DataFrame:
     """Read the images that were fetched, decoded and are no duplicate, without their bytes."""
     images = context.read(IMAGES, "images").where("status = 'ok'").drop("bytes")
-    gone = _rejections(context, "dedup").where("level = 'image'").select("image_id")
-    return images.join(gone, "image_id", "left_anti")
+    return without_refused(context, images, "filter", "dedup")
+
+
+def without_refused(context: Context, images: DataFrame, *steps: str) -> DataFrame:
+    """Take out of rows with an `image_id` those whose image some step rejected."""
+    for step in steps:
+        gone = _rejections(context, step).where("level = 'image'").select("image_id")
+        images = images.join(gone, "image_id", "left_anti")
+    return images
 
 
 def _rejections(context: Context, step: str) -> DataFrame:

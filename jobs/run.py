@@ -40,6 +40,7 @@ def run(
     """Run steps in order, each unless its output is there already; return the manifest of each.
 
     retry names the classes of failed images that fetch asks for again.
+    The filter step alone makes its output anew by another recipe, from what it measured, and says what changed.
     Everything that can be wrong with the arguments is said before anything is written.
     Raises: PathError for a missing input or blocklist, or an output that cannot be written; RecipeError when the output
     was made with another recipe; MissingError without Java.
@@ -55,9 +56,10 @@ def run(
     if fetch.STEP in steps:
         check_contact(recipe)
     store.check_writable()
+    alone = len(steps) == 1
     if not overwrite:
         for step in steps:
-            step.check(store, recipe)
+            step.check(store, recipe, alone)
     running = session.active()
     with console.status("starting Spark"):  # seconds, in which nothing else would be seen
         spark = running or session.start(master)
@@ -67,7 +69,8 @@ def run(
         if overwrite:
             for step in steps:
                 clear(step, store)
-        return {step.name: _show(step, Context(spark, store, recipe, archives, retry)) for step in steps}
+        context = Context(spark, store, recipe, archives, retry, alone)
+        return {step.name: _show(step, context) for step in steps}
     finally:
         if running is None:
             spark.stop()
@@ -85,6 +88,10 @@ def _show(step: Step, context: Context) -> Manifest:
         highlight=False,
         soft_wrap=True,
     )
+    if "changed" in manifest.notes and manifest != before:
+        console.print(f"{'':>10}  {manifest.notes['changed']}", highlight=False, soft_wrap=True)
+    if "guard" in manifest.notes:
+        console.print(f"{'':>10}  [bold yellow]warning[/]: {manifest.notes['guard']}", highlight=False, soft_wrap=True)
     return manifest
 
 

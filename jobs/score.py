@@ -1,4 +1,6 @@
-"""Score: the CLIP similarity of every image with its alt text and with the text blocks around it."""
+"""Score: the CLIP similarity of every image with its alt text and with the texts of its page."""
+
+from functools import reduce
 
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame
@@ -7,57 +9,77 @@ from pyspark.sql import functions as F
 from jobs.images import with_images
 from jobs.ledger import surviving_captions, surviving_images, surviving_pages
 from jobs.step import Context, Outcome, Step
-from pipeline.pairs import PAIRS, caption_pairs, page_pairs
+from pipeline.pairs import ALT_TEXT, PAIRS, TEXTS, WHOLE, caption_pairs, page_texts
+from pipeline.score import safety
 from pipeline.score.device import profile
-from pipeline.score.embed import EMBEDDED, IMAGES, TEXTS, embed
+from pipeline.score.embed import EMBEDDED, IMAGES, embed
+from pipeline.score.embed import TEXTS as WORDS
 from pipeline.score.encoder import load
 from pipeline.score.keep import FOLDER, PARTS, VECTORS, keep
 from pipeline.score.pieces import PIECES, cut
-from pipeline.score.similarity import similarities
+from pipeline.score.similarity import page_scores, pair_scores
 from pipeline.spark import map_batches, spark_schema
+from pipeline.uses import USES, image_uses
 from schemas.recipe import Clip
-from schemas.tables import SCORES
+from schemas.tables import SAFETY, SCORES
 
 
 def work(context: Context) -> Outcome:
-    """Write `scores`, and `embeddings` if asked to. Each distinct image and each distinct text is embedded once."""
-    recipe = context.recipe
+    """Write `scores`, and `safety` and `embeddings` if asked to. Each distinct image and text is embedded once."""
+    clip = context.recipe.clip
     context.store.remove(FOLDER)
-    if not recipe.clip.enabled:
-        return Outcome({"scores": []}, {"pairs": 0}, notes={"scores": "off, by the recipe's clip.enabled"})
-    load(recipe.clip)  # a model that cannot be loaded is said here, in one line, not by every worker
-    pairs = _pairs(context).persist()
-    texts = pairs.select(F.col("text_id").alias("id"), "text").dropDuplicates(["id"])
-    pieces = map_batches(texts, cut(recipe.clip), PIECES).persist()
-    used = pairs.select("image_id").distinct()
+    context.store.remove(SAFETY.name)
+    if not clip.enabled:
+        off = "off, by the recipe's clip.enabled"
+        return Outcome({"scores": []}, {"scores": 0}, notes={"scores": off, "safety": off})
+    encoder = load(clip)  # a model that cannot be loaded is said here, in one line, not by every worker
+    head = safety.load(clip.safety, encoder.width()) if clip.safety else None
+    on_pages, texts, captions = _compared(context)
+    words = texts.select("text_id", "text").union(captions.select("text_id", "text")).dropDuplicates(["text_id"])
+    pieces = map_batches(words.withColumnRenamed("text_id", "id"), cut(clip), PIECES).persist()
+    used = on_pages.select("image_id").union(captions.select("image_id")).distinct()
     stored = with_images(context, used, "bytes").withColumnRenamed("image_id", "id")
     # What is kept here is read several times, and must be computed once: above all the embeddings.
     needs = profile(dict(context.spark.sparkContext.getConf().getAll()))
-    images = _embedded(recipe.clip, stored, IMAGES, needs).persist()
-    sentences = _embedded(recipe.clip, pieces.dropDuplicates(["id"]), TEXTS, needs).persist()
-    files = {"scores": context.write(_scored(pairs, pieces, images, sentences), SCORES, "scores")}
-    if recipe.clip.keep_embeddings:
+    images = _embedded(clip, stored, IMAGES, needs).persist()
+    sentences = _embedded(clip, pieces.dropDuplicates(["id"]), WORDS, needs).persist()
+    scores = _of_pages(on_pages, texts, pieces, images, sentences).unionByName(
+        _of_captions(captions, pieces, images, sentences)
+    )
+    files = {"scores": context.write(scores, SCORES, "scores")}
+    notes = {"model": f"{clip.model}, {clip.pretrained}", "safety": "off, no weights by the recipe's clip.safety"}
+    if head:
+        judged = map_batches(images.selectExpr("id as image_id", "embedding"), safety.judge(head), SAFETY.schema)
+        files["safety"] = context.write(judged, SAFETY, SAFETY.name)
+        notes["safety"] = str(clip.safety)
+    if clip.keep_embeddings:
         files[FOLDER] = _kept(context, images, sentences)
+    written = context.spark.read.parquet(*(context.store.url(f) for f in files["scores"]))
     counts = {
-        "pairs": pairs.count(),
+        "scores": written.count(),
         "images": used.count(),
-        "texts": texts.count(),
+        "texts": words.count(),
         "embedded_texts": sentences.count(),
         "unreadable_images": images.where("embedding is null").count(),
     }
-    for frame in (pairs, pieces, images, sentences):
+    for frame in (on_pages, texts, captions, pieces, images, sentences):
         frame.unpersist()
-    return Outcome(files, counts, notes={"model": f"{recipe.clip.model}, {recipe.clip.pretrained}"})
+    return Outcome(files, counts, notes=notes)
 
 
-def _pairs(context: Context) -> DataFrame:
-    corpora = context.recipe.corpora
-    pairs = context.spark.createDataFrame([], spark_schema(PAIRS))
+def _compared(context: Context) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """Return what is compared: images on pages (page_id, image_id), texts of pages (TEXTS), and captions (PAIRS)."""
+    corpora, pages = context.recipe.corpora, surviving_pages(context, "filter", "dedup")
+    stored = surviving_images(context).select("image_id")
+    uses, texts, captions = (context.spark.createDataFrame([], spark_schema(s)) for s in (USES, TEXTS, PAIRS))
     if "interleaved" in corpora:
-        pairs = pairs.union(map_batches(surviving_pages(context, "filter", "dedup"), page_pairs, PAIRS))
+        uses = map_batches(pages, image_uses, USES).join(stored, "image_id", "left_semi")
+        texts = map_batches(pages, page_texts(context.recipe.clip.texts), TEXTS)
     if "caption" in corpora:
-        pairs = pairs.union(map_batches(surviving_captions(context), caption_pairs, PAIRS))
-    return pairs.join(surviving_images(context).select("image_id"), "image_id", "left_semi")
+        captions = map_batches(surviving_captions(context, "dedup"), caption_pairs, PAIRS)
+    on_pages = uses.select("page_id", "image_id").distinct().persist()
+    texts = texts.join(on_pages.select("page_id").distinct(), "page_id", "left_semi")
+    return on_pages, texts.persist(), captions.join(stored, "image_id", "left_semi").persist()
 
 
 def _embedded(config: Clip, frame: DataFrame, column: str, needs: ResourceProfile | None) -> DataFrame:
@@ -65,21 +87,37 @@ def _embedded(config: Clip, frame: DataFrame, column: str, needs: ResourceProfil
     return frame.select("id", column).mapInArrow(embed(config, column), spark_schema(EMBEDDED), profile=needs)
 
 
-def _scored(pairs: DataFrame, pieces: DataFrame, images: DataFrame, sentences: DataFrame) -> DataFrame:
+def _of_pages(
+    on_pages: DataFrame, texts: DataFrame, pieces: DataFrame, images: DataFrame, sentences: DataFrame
+) -> DataFrame:
+    """Bring to each page the embeddings of its images and texts, each once, and compare all with all."""
+    embedded = images.where("embedding is not null").withColumnRenamed("id", "image_id")
+    of_images = _gathered(on_pages.join(embedded, "image_id"), "images", "image_id")
+    # The id of a piece only makes the order full: the same page must be the same matrix in every run.
+    in_pieces = texts.drop("text").join(pieces.drop("text"), "text_id").join(sentences, "id")
+    of_texts = _gathered(in_pieces, "texts", "block", "sentence", "text_id", "id")
+    return map_batches(of_images.join(of_texts, "page_id"), page_scores, SCORES.schema)
+
+
+def _gathered(frame: DataFrame, name: str, *columns: str) -> DataFrame:
+    """Gather a page's rows in a list, sorted by their columns, with their embeddings."""
+    return frame.groupBy("page_id").agg(F.sort_array(F.collect_list(F.struct(*columns, "embedding"))).alias(name))
+
+
+def _of_captions(captions: DataFrame, pieces: DataFrame, images: DataFrame, sentences: DataFrame) -> DataFrame:
     """Bring to each pair the embeddings of its image and of its text's pieces; pairs that lack either go."""
     of_texts = pieces.join(sentences, "id").groupBy("text_id").agg(F.collect_list("embedding").alias("text_embeddings"))
-    of_images = images.where("embedding is not null").withColumnsRenamed(
-        {"id": "image_id", "embedding": "image_embedding"}
-    )
-    joined = pairs.drop("text").join(of_images, "image_id").join(of_texts, "text_id")
+    of_images = images.where("embedding is not null").toDF("image_id", "image_embedding")
+    joined = captions.drop("text").join(of_images, "image_id").join(of_texts, "text_id")
+    placed = joined.withColumns({"block": F.lit(ALT_TEXT), "sentence": F.lit(WHOLE)})
     columns = [c.name for c in SCORES.columns if c.name != "score"]
-    return map_batches(joined.select(*columns, "image_embedding", "text_embeddings"), similarities, SCORES.schema)
+    return map_batches(placed.select(*columns, "image_embedding", "text_embeddings"), pair_scores, SCORES.schema)
 
 
 def _kept(context: Context, images: DataFrame, sentences: DataFrame) -> list[str]:
     kinds = {"image": images.where("embedding is not null"), "text": sentences}
-    of_images, of_texts = (f.withColumn("kind", F.lit(k)).select(*VECTORS.names) for k, f in kinds.items())
-    parts = map_batches(of_images.unionByName(of_texts), keep(context.store), PARTS).collect()
+    frames = [f.withColumn("kind", F.lit(k)).select(*VECTORS.names) for k, f in kinds.items()]
+    parts = map_batches(reduce(DataFrame.unionByName, frames), keep(context.store), PARTS).collect()
     return sorted(part["path"] for part in parts)
 
 

@@ -12,7 +12,7 @@ from pipeline.shard.order import ORDERED, shuffle_keys
 from pipeline.shard.write import ENTRIES, PLACE, ROWS, write_shards
 from pipeline.spark import map_batches
 from schemas.shards import LISTING, VERSION, Listing, ShardEntry
-from schemas.tables import DOCUMENTS, IMAGES
+from schemas.tables import CORPORA, DOCUMENTS, IMAGES
 
 # Readers that infer their columns from the first samples (Hugging Face datasets looks at five) learn every image
 # member when the fullest documents lead each shard.
@@ -39,7 +39,13 @@ def work(context: Context) -> Outcome:
         counts[f"{e['corpus']}_samples"] += e["num_samples"]
         counts[f"{e['corpus']}_shards"] += 1
     files = [f"shards/{e[kind]}" for e in entries for kind in ("tar", "index")]
-    return Outcome({"shards": files}, dict(counts))
+    documents_of = {corpus: counts[f"{corpus}_samples"] for corpus in CORPORA}
+    judged = {
+        "page": documents_of["interleaved"] + documents_of["text"],
+        "document": documents_of["interleaved"],
+        "caption": documents_of["caption"],
+    }
+    return Outcome({"shards": files}, dict(counts), judged=judged)
 
 
 def _place(context: Context, documents: DataFrame, images: DataFrame) -> tuple[DataFrame, int]:

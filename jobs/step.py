@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from jobs.drops import ADVICE, excessive
 from pipeline import spark as sparkling
 from pipeline.store import Manifest, Store
 from schemas.errors import PathError, RecipeError
@@ -21,6 +22,7 @@ CONFIG = "_config"  # below it, a file for each step, written when it starts: wh
 class Outcome:
     """What a step made: the files of each table, counts of rows, rejections by rule, and words for people.
 
+    judged is as in Manifest: of how many things the rules took theirs.
     leftovers are paths that nobody needs any more once the manifest is written.
     """
 
@@ -29,6 +31,7 @@ class Outcome:
     rejected: dict[str, int] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     leftovers: list[str] = field(default_factory=list)
+    judged: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Context:
     recipe: Recipe
     inputs: Sequence[str]  # archives; empty for every step but extract
     retry: tuple[str, ...] = ()  # for fetch: the classes of failure that are asked for again
+    alone: bool = False  # whether no other step was asked for
 
     def read(self, table: Table, folder: str) -> "DataFrame":
         """Read a table as the manifest in `folder` lists it."""
@@ -58,6 +62,8 @@ class Step:
     folder:   where its main output and its manifest lie
     after:    folders of the steps whose output it reads
     sections: the parts of the recipe that shape its output
+    resumes:  whether a run of it goes on from what a stopped one has committed, rather than starting anew
+    retunes:  whether, run alone, it makes its output anew by another recipe without being told to overwrite
     grows:    whether new inputs are added to what is there, rather than making it anew
     watch:    gives a function that tells in words how far the work is, where Spark's tasks say too little
     """
@@ -67,15 +73,22 @@ class Step:
     after: tuple[str, ...]
     sections: tuple[str, ...]
     work: Callable[[Context], Outcome]
+    retunes: bool = False
     grows: bool = False
+    resumes: bool = False
     watch: Callable[[Context], Callable[[], str]] | None = None
 
     def config(self, recipe: Recipe) -> dict[str, Any]:
         """Return what must be equal for an output to count as made by this recipe."""
         return {"seed": recipe.seed, **recipe.part(*self.sections)}
 
-    def check(self, store: Store, recipe: Recipe) -> None:
+    def _or_alone(self) -> str:
+        return f"; `weft {self.name}`, run alone, takes the new recipe" if self.retunes else ""
+
+    def check(self, store: Store, recipe: Recipe, alone: bool = False) -> None:
         """Raise RecipeError when the output is there, whole or in part, and was made with another configuration."""
+        if self.retunes and alone:
+            return
         try:
             made_with = store.read_json(store.at(CONFIG, f"{self.name}.json"))
         except FileNotFoundError:
@@ -84,17 +97,18 @@ class Step:
         if differing:
             raise RecipeError(
                 f"{store.root}/{self.folder} was made with {'; '.join(differing)}. "
-                "Take another --output, or make it anew with --overwrite"
+                f"Take another --output, or make it anew with --overwrite{self._or_alone()}"
             )
 
 
 def run_step(step: Step, context: Context) -> Manifest:
     """Run a step unless its output is there already, and commit its manifest.
 
-    Raises: RecipeError as Step.check; PathError when a step before it has not finished.
+    Raises: RecipeError as Step.check, or when a rule drops more than the recipe's guard lets it; PathError when a step
+    before it has not finished.
     """
     store, recipe = context.store, context.recipe
-    step.check(store, recipe)
+    step.check(store, recipe, context.alone)
     inputs = {}
     for folder in step.after:
         before = store.manifest(folder)
@@ -104,11 +118,16 @@ def run_step(step: Step, context: Context) -> Manifest:
     if step.grows and context.inputs:
         inputs["archives"] = "\n".join(context.inputs)
     found = store.manifest(step.folder)
-    if found is not None and found.inputs == inputs and not context.retry:
+    if found and (found.inputs, found.config) == (inputs, step.config(recipe)) and not context.retry:
         return found
     store.write_json(store.at(CONFIG, f"{step.name}.json"), step.config(recipe))
     started = time.monotonic()
     outcome = step.work(context)
+    dropped = excessive(outcome.judged, outcome.rejected, recipe.guard)
+    if dropped and recipe.guard.action == "fail":
+        if not step.resumes:  # nothing of it is used again, so that the recipe may change
+            store.remove(CONFIG, f"{step.name}.json")
+        raise RecipeError(f"{step.name} stops: {'; '.join(dropped)}. {ADVICE}")
     manifest = Manifest(
         step=step.name,
         recipe=recipe.model_dump(mode="json"),
@@ -118,12 +137,19 @@ def run_step(step: Step, context: Context) -> Manifest:
         files=outcome.files,
         counts=outcome.counts,
         rejected=outcome.rejected,
-        notes=outcome.notes,
+        notes=_noted(outcome.notes, dropped),
+        judged=outcome.judged,
     )
     store.commit(step.folder, manifest)
     for path in outcome.leftovers:
         store.remove(path)
     return manifest
+
+
+def _noted(notes: dict[str, str], dropped: list[str]) -> dict[str, str]:
+    """Add what the guard says; what it said of an earlier run, whose notes a step may hand on, goes."""
+    own = {name: note for name, note in notes.items() if name != "guard"}
+    return {**own, "guard": "; ".join(dropped)} if dropped else own
 
 
 def clear(step: Step, store: Store) -> None:

@@ -6,12 +6,28 @@ from typing import Any
 import pyarrow as pa
 
 from filters import DOCUMENT_FILTERS
-from pipeline.filter import judge
+from pipeline.assign import place
+from pipeline.filter import held_against, judge
 from schemas.recipe import Recipe
 from schemas.tables import DOCUMENTS, PAGES, REJECTIONS, rejection
 
-USABLE = pa.list_(pa.struct([("block", pa.int32()), ("image_id", pa.string()), ("score", pa.float32())]))
-"""A page's images that were fetched, decoded and are no duplicate; score is null when it was not scored."""
+SCORES = pa.list_(pa.struct([("block", pa.int32()), ("sentence", pa.int32()), ("score", pa.float32())]))
+USABLE = pa.list_(
+    pa.struct(
+        [
+            ("block", pa.int32()),
+            ("image_id", pa.string()),
+            ("look", pa.string()),
+            ("score", pa.float32()),
+            ("scores", SCORES),
+        ]
+    )
+)
+"""A page's images that were fetched, decoded and are no duplicate.
+
+look is the same for images that may not stand on one page together; score is the best of the image with the page, null
+when it was not scored; scores are all of them where images are assigned by these, else null.
+"""
 
 PAGES_WITH_IMAGES = PAGES.schema.append(pa.field("usable", USABLE))
 REJECTED = pa.list_(pa.struct([pa.field(c.name, c.type) for c in REJECTIONS.columns]))
@@ -37,31 +53,37 @@ def assemble_pages(recipe: Recipe) -> Callable[[Iterator[pa.RecordBatch]], Itera
 def _draft(page: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """Take out of a page every image that cannot stay; text blocks are never touched."""
     usable = {u["block"]: u for u in page.pop("usable") or []}
-    document = {**page, "key": page["page_id"], "blocks": [], "rejected": [], "corpus": None}
-    seen: set[str] = set()
+    document = {**page, "key": page["page_id"], "rejected": [], "corpus": None}
+    assigned = recipe.assemble.placement == "assignment"
+    blocks: dict[int, dict[str, Any]] = {}
+    seen: dict[str, str] = {}
     for index, block in enumerate(page["blocks"]):
         if block["kind"] == "text":
-            document["blocks"].append({**block, "image_id": None, "score": None})
+            blocks[index] = {**block, "image_id": None, "score": None}
             continue
         image = usable.get(index)
         if image is None:  # the ledger has its reason already, from fetch or dedup
             continue
+        known = {"image_id": image["image_id"]}
         verdict = _image_verdict(image, seen, recipe)
         if verdict is None:
-            seen.add(image["image_id"])
-            document["blocks"].append({**block, "image_id": image["image_id"], "score": image["score"]})
+            seen[image["look"]] = image["image_id"]
+            blocks[index] = {**block, **known, "score": image["score"]}
         else:
-            document["rejected"].append(
-                _entry(page, "image", **verdict, image_id=image["image_id"], url=block["image_url"])
-            )
+            document["rejected"].append(_entry(page, "image", **verdict, **known, url=block["image_url"]))
+    scores = {index: usable[index]["scores"] for index in blocks if index in usable}
+    document["blocks"] = place(blocks, scores) if assigned and scores else list(blocks.values())
     return document
 
 
-def _image_verdict(image: dict[str, Any], seen: set[str], recipe: Recipe) -> dict[str, Any] | None:
-    if image["image_id"] in seen:
-        return {"rule": "REPEATED_IMAGE"}
+def _image_verdict(image: dict[str, Any], seen: dict[str, str], recipe: Recipe) -> dict[str, Any] | None:
+    if image["look"] in seen:
+        return {"rule": "REPEATED_IMAGE", "detail": seen[image["look"]]}
     bound = recipe.score.min_image_score
-    if bound is not None and image["score"] is not None and image["score"] < bound:
+    if image["score"] is None:  # with clip off nothing has a score; else there was no text, or no picture, to compare
+        if recipe.clip.enabled and (bound is not None or recipe.assemble.placement == "assignment"):
+            return {"rule": "LOW_SCORE", "threshold": bound}
+    elif bound is not None and image["score"] < bound:
         return {"rule": "LOW_SCORE", "measure": image["score"], "threshold": bound}
     most = recipe.assemble.max_images
     if most is not None and len(seen) >= most:
@@ -77,7 +99,7 @@ def _judged(documents: list[dict[str, Any]], recipe: Recipe) -> list[list[dict[s
             "kinds": pa.array([[b["kind"] for b in d["blocks"]] for d in documents], pa.list_(pa.string())),
         }
     )
-    return [against for _, against in judge(batch, DOCUMENT_FILTERS, recipe)]
+    return held_against(judge(batch, DOCUMENT_FILTERS, recipe), batch.num_rows)
 
 
 def _place(document: dict[str, Any], against: list[dict[str, Any]], recipe: Recipe) -> None:

@@ -12,10 +12,8 @@ import imagehash
 import numpy as np
 from PIL import AvifImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin
 
-from schemas.recipe import Decode
+from schemas.recipe import FORMATS, Decode
 
-# What may be opened: no format that runs programs, reads other files, or is a document rather than a picture.
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")
 Image.init()  # else Pillow knows but the commonest of them
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # as many tasks run as there are cores
 
@@ -90,12 +88,16 @@ def _open(data: bytes, config: Decode) -> ImageFile.ImageFile:
     if len(data) > config.max_bytes:
         raise Refused("too_large", f"{len(data)} bytes, more than {config.max_bytes}")
     for kind in FORMATS:
-        opener, accepts = Image.OPEN[kind]
+        opener, accepts = Image.OPEN[kind.upper()]
         if accepts and accepts(data[:16]):
             break
     else:
         raise Refused("not_an_image", _not_an_image(data[:10_000]))
-    image = (_Jpeg if kind == "JPEG" else opener)(io.BytesIO(data), "")
+    if len(data) < config.min_bytes:
+        raise Refused("too_few_bytes", f"{len(data)} bytes, fewer than {config.min_bytes}")
+    if kind not in config.formats:
+        raise Refused("unwanted_format", f"{kind}, not {', '.join(config.formats)}")
+    image = (_Jpeg if kind == "jpeg" else opener)(io.BytesIO(data), "")
     if image.width * image.height > config.max_pixels:
         raise Refused("too_many_pixels", f"{image.width} x {image.height}, more than {config.max_pixels} pixels")
     if max(image.size) > _MAX_SIDE_PIXELS:
@@ -117,6 +119,8 @@ def _not_an_image(head: bytes) -> str:
 def _check_shape(width: int, height: int, config: Decode) -> None:
     if min(width, height) < config.min_side_pixels:
         raise Refused("too_small", f"{width} x {height}, a side below {config.min_side_pixels} pixels")
+    if config.max_original_side_pixels is not None and max(width, height) > config.max_original_side_pixels:
+        raise Refused("too_long_side", f"{width} x {height}, a side above {config.max_original_side_pixels} pixels")
     aspect = max(width, height) / min(width, height)
     if config.max_aspect is not None and aspect > config.max_aspect:
         raise Refused("aspect", f"{width} x {height}, longer to shorter side above {config.max_aspect}")

@@ -1,47 +1,53 @@
 """Which texts an image is compared with."""
 
-from collections.abc import Iterator
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pyarrow as pa
 
-from schemas.ids import image_id, text_id
+from pipeline.score.pieces import sentences
+from schemas.ids import text_id
 
-PAIRS = pa.schema(
+WHOLE = -1  # the sentence of a text that is not cut into sentences
+ALT_TEXT = -1  # the block of a caption pair
+PAIRS = pa.schema([pa.field(name, pa.string()) for name in ("image_id", "text_id", "page_id", "text")])
+"""An image, and the words that a page gives it."""
+
+TEXTS = pa.schema(
     [
-        pa.field("image_id", pa.string()),
-        pa.field("text_id", pa.string()),
         pa.field("page_id", pa.string()),
         pa.field("block", pa.int32()),
+        pa.field("sentence", pa.int32()),
+        pa.field("text_id", pa.string()),
         pa.field("text", pa.string()),
     ]
 )
-ALT_TEXT = -1  # the block of a caption pair
-MAX_ROWS = 4096  # of a batch: a page of 500 images and 100 blocks has 50,000 pairs, each with the block's text
+"""A text of a page, with which every image of the page is compared."""
+
+Batches = Iterator[pa.RecordBatch]
 
 
-def page_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Pair every image of a page with every text block of it: batches of `pages` to batches of PAIRS."""
-    pairs = (pair for batch in batches for page in batch.to_pylist() for pair in _pairs(page))
-    while rows := list(islice(pairs, MAX_ROWS)):
-        yield pa.RecordBatch.from_pylist(rows, PAIRS)
+def page_texts(unit: Literal["blocks", "sentences"]) -> Callable[[Batches], Batches]:
+    """Return the function that turns batches of `pages` into batches of TEXTS: a row for each block or sentence."""
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            rows = [
+                {"page_id": page["page_id"], "block": b, "sentence": s, "text_id": text_id(text), "text": text}
+                for page in batch.to_pylist()
+                for b, block in enumerate(page["blocks"])
+                if block["kind"] == "text"
+                for s, text in (
+                    enumerate(sentences(block["text"])) if unit == "sentences" else [(WHOLE, block["text"])]
+                )
+            ]
+            yield pa.RecordBatch.from_pylist(rows, TEXTS)
+
+    return run
 
 
-def _pairs(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    images = dict.fromkeys(b["image_url"] for b in page["blocks"] if b["kind"] == "image")
-    for url in images:
-        for index, block in enumerate(page["blocks"]):
-            if block["kind"] == "text":
-                yield _pair(image_id(url), block["text"], page["page_id"], index)
-
-
-def caption_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Pair every image with its alt text: batches of `captions` to batches of PAIRS."""
+def caption_pairs(batches: Batches) -> Batches:
+    """Pair every image with its words: batches of `captions` to batches of PAIRS."""
     for batch in batches:
-        rows = [_pair(c["image_id"], c["caption"], c["page_id"], ALT_TEXT) for c in batch.to_pylist()]
-        yield pa.RecordBatch.from_pylist(rows, PAIRS)
-
-
-def _pair(image: str, text: str, page: str, block: int) -> dict[str, Any]:
-    return {"image_id": image, "text_id": text_id(text), "page_id": page, "block": block, "text": text}
+        columns = [batch["image_id"], pa.array([text_id(c) for c in batch["caption"].to_pylist()], pa.string())]
+        yield pa.RecordBatch.from_arrays([*columns, batch["page_id"], batch["caption"]], schema=PAIRS)

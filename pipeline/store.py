@@ -24,7 +24,8 @@ MANIFEST = "_manifest.json"  # the leading underscore hides it from Spark and py
 class Manifest:
     """What a finished step did: with which configuration, from which inputs, into which files.
 
-    recipe is the whole of it, resolved; config the part that shaped this output.
+    recipe is the whole of it, resolved; config the part that shaped this output. judged counts what its rules judged:
+    by level, or by rule where one judges something else than the others of its level.
     """
 
     step: str
@@ -36,11 +37,12 @@ class Manifest:
     rejected: dict[str, int] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    judged: dict[str, int] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """Identify the output for the steps that read it, whatever time it took and whatever else the recipe says."""
-        content = {k: v for k, v in asdict(self).items() if k not in ("seconds", "notes", "recipe")}
+        content = {k: v for k, v in asdict(self).items() if k not in ("seconds", "notes", "recipe", "judged")}
         return digest(json.dumps(content, sort_keys=True))
 
 

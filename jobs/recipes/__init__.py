@@ -19,8 +19,8 @@ def names() -> list[str]:
 def load(name: str, assignments: list[str] | None = None) -> Recipe:
     """Load a recipe by name or by the path of a YAML file, and lay `key=value` assignments on it.
 
-    A file may say `extends: NAME` and hold only what differs. In `clip.model` and `clip.pretrained` a local path
-    that begins with ./ or ../ is taken from the folder of the file that says it.
+    A file may say `extends: NAME` and hold only what differs. In clip.model, clip.pretrained and clip.safety a local
+    path that begins with ./ or ../ is taken from the folder of the file that says it.
 
     Raises: RecipeError for an unknown name, key or value.
     """
@@ -43,7 +43,7 @@ def _read(text: str, name: str, folder: Path) -> dict[str, Any]:
     values = parse(text, f"recipe {name}")
     base = values.pop("extends", None)
     clip = values.get("clip")
-    for key in ("model", "pretrained"):
+    for key in ("model", "pretrained", "safety"):
         if isinstance(clip, dict) and isinstance(clip.get(key), str):
             clip[key] = _beside(folder, clip[key])
     return merge(_values(str(base)), values) if base else values

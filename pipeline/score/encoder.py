@@ -76,6 +76,10 @@ class Encoder:
 
         return self._run(encode, pictures)
 
+    def width(self) -> int:
+        """Return the length of an embedding."""
+        return int(self.texts([self.tokens("")]).shape[1])
+
     def texts(self, tokens: list["torch.Tensor"]) -> np.ndarray:
         """Embed one to batch_size prepared texts: n of them to n x d, float32."""
         return self._run(lambda rows: self.model.encode_text(rows, normalize=False), tokens)

@@ -111,12 +111,13 @@ def test_one_page_is_shown_as_it_is_judged(tmp_path: Path) -> None:
 
 
 def test_help_teaches() -> None:
-    for command in ("run", "extract", "fetch", "filter", "dedup", "score", "assemble", "shard", "stats", "replay",
-                    "tokenizer", "train"):  # fmt: skip
+    for command in ("run", "extract", "fetch", "filter", "dedup", "score", "assemble", "shard", "stats", "why",
+                    "replay", "tokenizer", "train"):  # fmt: skip
         done = weft(command, "--help", COLUMNS="120", TERM="dumb")
         assert done.returncode == 0
         assert "Usage: weft " + command in done.stdout
-    assert weft("recipe", "list").stdout.split()[0] == "everything"
+    listed = {line.split()[0] for line in weft("recipe", "list").stdout.splitlines() if line[:1].strip()}
+    assert listed == {"datacomp", "everything", "fineweb", "kosmos1", "laion", "mmc4", "obelics"}
     assert "min_score: 0.8" in weft("recipe", "show", "kosmos1").stdout
 
 

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fetching import rows
+from handmade import commit, picture, row
 from pydantic import ValidationError
 
 from jobs import dedup
 from jobs.recipes import load
 from jobs.run import run
-from pipeline.store import Manifest, Store
-from pipeline.write import PartWriter
+from pipeline.store import Store
 from schemas.recipe import Dedup
-from schemas.tables import CAPTIONS, IMAGES, PAGES, Table
+from schemas.tables import CAPTIONS, IMAGES, PAGES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -60,43 +60,33 @@ LEDGER = {
     "together-a": (OVERUSED, 5, 4, "together-b"),
     "together-b": (OVERUSED, 5, 4, "together-b"),
 }
+CLUSTERS = [
+    {"chain-a", "chain-b", "chain-c"},
+    {"equal-a", "equal-b", "equal-large", "equal-large-too"},
+    {"together-a", "together-b"},
+]
 
 
 def image(name: str) -> dict[str, Any]:
     phash, data, width, _ = WORLD[name]
-    known = {"image_id": name, "image_url": f"http://x/{name}", "status": "ok", "phash": f"{phash:016x}"}
-    sizes = {"original_width": width, "original_height": 100}
-    return {**dict.fromkeys(c.name for c in IMAGES.columns), **known, **sizes, "sha256": data}
+    known = {"image_url": f"http://x/{name}", "status": "ok", "phash": f"{phash:016x}", "sha256": data}
+    return row(IMAGES, image_id=name, **known, original_width=width, original_height=100)
 
 
-def write(store: Store, table: Table, number: int, rows: list[dict[str, Any]]) -> str:
-    path = f"{table.name}/{number}.parquet"
-    with PartWriter(store, table, store.at(path)) as part:
-        for row in rows:
-            part.add(row)
-    return path
+def caption(name: str, page: str) -> dict[str, Any]:
+    return row(CAPTIONS, image_id=name, image_url=f"http://x/{name}", caption="words", page_id=page)
 
 
 def before_dedup(output: Path, num_parts: int) -> None:
     """Write what the steps before it leave behind: page 4 stands in `pages`, twice; the others have captions alone."""
-    store, made_by = Store(str(output)), load("everything").model_dump(mode="json")
-    captions = [
-        {"image_id": name, "image_url": f"http://x/{name}", "caption": "words", "page_id": str(page)}
-        for name, (*_, pages) in WORLD.items()
-        for page in pages
-    ]
-    block = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)
-    text = {"url": "http://x/", "host": "x", "warc_file": "w", "language": "en", "title": ""}
-    page = {**text, "language_score": 1.0, "blocks": [{**block, "kind": "image", "image_url": "http://x/none"}]}
-    older = {**page, "page_id": "old", "captured_at": "2020", "warc_offset": 0}
+    store = Store(str(output))
+    captions = [caption(name, str(page)) for name, (*_, pages) in WORLD.items() for page in pages]
+    captions.append(caption("often", "old"))
+    older = row(PAGES, page_id="old", captured_at="2020", blocks=[picture("http://x/none")])
     pages = [older, {**older, "page_id": "4", "captured_at": "2021", "warc_offset": 9}]
-    captions.append({"image_id": "often", "image_url": "http://x/often", "caption": "words", "page_id": "old"})
-    names = sorted(WORLD)
-    parts = [write(store, IMAGES, n, [image(name) for name in names[n::num_parts]]) for n in range(num_parts)]
-    files = {"pages": [write(store, PAGES, 0, pages)], "captions": [write(store, CAPTIONS, 0, captions)]}
-    store.commit("pages", Manifest("extract", made_by, {}, {}, files))
-    store.commit("measures", Manifest("filter", made_by, {}, {}, {"measures": [], "rejections": []}))
-    store.commit("images", Manifest("fetch", made_by, {}, {}, {"images": parts, "rejections": []}))
+    commit(store, "pages", "extract", {PAGES: pages, CAPTIONS: captions}, 1)
+    commit(store, "measures", "filter")
+    commit(store, "images", "fetch", {IMAGES: [image(name) for name in sorted(WORLD)]}, num_parts)
 
 
 def ledger(output: Path, *assignments: str) -> dict[str, tuple[Any, ...]]:
@@ -108,6 +98,15 @@ def ledger(output: Path, *assignments: str) -> dict[str, tuple[Any, ...]]:
     return told
 
 
+def clusters(output: Path) -> list[set[str]]:
+    found: dict[str, set[str]] = {}
+    for told in rows(output, "lookalikes"):
+        found.setdefault(told["cluster"], set()).add(told["image_id"])
+    names = {f"{WORLD[name][0]:016x}" for members in found.values() for name in members}
+    assert found.keys() <= names, "a cluster is called by the hash of one of its own"
+    return sorted(found.values(), key=min)
+
+
 @pytest.mark.parametrize("partitions", [1, 7])
 def test_the_largest_of_a_cluster_stays(partitions: int, tmp_path: Path, spark: "SparkSession") -> None:
     before_dedup(tmp_path, partitions)
@@ -116,6 +115,7 @@ def test_the_largest_of_a_cluster_stays(partitions: int, tmp_path: Path, spark: 
     try:
         bounds = ("image_distance=4", "max_image_uses=3", "max_lookalike_uses=4")
         assert ledger(tmp_path, "image=true", "url=true", *bounds) == LEDGER
+        assert clusters(tmp_path) == CLUSTERS
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", str(usual))
 
@@ -125,6 +125,15 @@ def test_each_bound_alone(tmp_path: Path, spark: "SparkSession") -> None:
     before_dedup(tmp_path / "b", 2)
     assert ledger(tmp_path / "a", "max_image_uses=4") == {"often": (OVERUSED, 5, 4, None)}  # the older capture counts
     assert ledger(tmp_path / "b", "image_distance=0") == {"equal-b": (LOOKALIKE, 0, 0, "equal-a")}
+    assert clusters(tmp_path / "b") == [{"equal-a", "equal-b"}]
+
+
+def test_lookalikes_may_stay_and_still_be_counted(tmp_path: Path, spark: "SparkSession") -> None:
+    before_dedup(tmp_path, 2)
+    bounds = ("image_distance=4", "keep_lookalikes=one_a_page", "max_lookalike_uses=4")
+    together = {name: told for name, told in LEDGER.items() if name.startswith("together")}
+    assert ledger(tmp_path, *bounds) == {**together, "often": (OVERUSED, 5, 4, "often")}
+    assert clusters(tmp_path) == CLUSTERS
 
 
 def test_a_bound_on_lookalikes_needs_to_know_them() -> None:

@@ -1,5 +1,7 @@
 """Pages and what is known of their images, to documents: each rule of the house, and where a page ends."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +16,10 @@ ALL_STAY = ["assemble.single_image_keep_fraction=1"]
 
 
 def assemble(
-    layout: str, *assignments: str, scores: dict[str, float] | None = None
+    layout: str,
+    *assignments: str,
+    scores: dict[str, float] | None = None,
+    looks: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str | None, str, list[str]]:
     """Assemble one page. `layout` names its blocks: 't' is text, a capital a usable image, a small letter a lost one.
 
@@ -29,7 +34,8 @@ def assemble(
         blocks.append({**empty, "kind": "image", "image_url": f"http://h.example/{letter}"})
         if letter.isupper():
             score = (scores or {}).get(letter)
-            usable.append({"block": index, "image_id": image_id(f"http://h.example/{letter}"), "score": score})
+            image = image_id(f"http://h.example/{letter}")
+            usable.append({"block": index, "image_id": image, "look": looks.get(letter, image), "score": score})
     page = {"page_id": "p", "url": "u", "host": "h", "warc_file": "w", "warc_offset": 7, "captured_at": "",
             "language": "en", "language_score": 1.0, "title": "", "blocks": blocks, "usable": usable}  # fmt: skip
     recipe: Recipe = load("kosmos1", [*ALL_STAY, *assignments])
@@ -80,7 +86,17 @@ def test_scores_take_an_image_and_leave_the_text() -> None:
     scores = {"A": 0.25, "B": 0.125}
     assert assemble("tAtBt", bound, scores=scores) == ("interleaved", "tAtt", ["LOW_SCORE"])
     assert assemble("tAtBt", scores=scores) == ("interleaved", "tAtBt", [])
-    assert assemble("tAt", bound) == ("interleaved", "tAt", []), "an image that was not scored stays"
+    assert assemble("tAt", bound) == ("text", "tt", ["LOW_SCORE"]), "an image that could not be scored cannot reach it"
+    assert assemble("tAt", bound, "clip.enabled=false") == ("interleaved", "tAt", []), "but nothing was to be scored"
+    assert assemble("tAt") == ("interleaved", "tAt", [])
+
+
+def test_of_images_that_look_alike_the_first_stays() -> None:
+    looks = {"A": "same", "C": "same"}
+    assert assemble("tAtBtCt", looks=looks) == ("interleaved", "tAtBtt", ["REPEATED_IMAGE"])
+    bound = "score.min_image_score=0.25"
+    low = assemble("tAtBtCt", bound, looks=looks, scores={"A": 0.125, "B": 0.5, "C": 0.5})
+    assert low == ("interleaved", "ttBtCt", ["LOW_SCORE"]), "one that goes for another reason stands in no one's way"
 
 
 def test_corpora_that_are_not_wanted() -> None:

@@ -301,6 +301,34 @@ def test_refusals(data: bytes, status: str) -> None:
     assert row["status"] == status and row["error"] and row["bytes"] is None
 
 
+SMALL_GIF = encoded(LEFT_RED, "GIF")
+
+
+@pytest.mark.parametrize(
+    ("bound", "kept", "status"),
+    [
+        ("min_bytes", len(SMALL_GIF), "too_few_bytes"),
+        ("max_original_side_pixels", 200, "too_long_side"),
+        ("max_aspect", 2.0, "aspect"),
+        ("min_side_pixels", 100, "too_small"),
+        ("max_pixels", 20_000, "too_many_pixels"),
+        ("max_bytes", len(SMALL_GIF), "too_large"),
+    ],
+)
+def test_a_bound_is_kept_by_what_meets_it(bound: str, kept: float, status: str) -> None:
+    beyond = kept + (1 if bound.startswith("min") else -1)
+    assert decode(SMALL_GIF, Decode(**{bound: kept}))["status"] == "ok"
+    assert decode(SMALL_GIF, Decode(**{bound: beyond}))["status"] == status
+
+
+def test_formats_that_are_not_wanted_go() -> None:
+    wanted = Decode(formats=("jpeg", "png"))
+    assert decode(encoded(LEFT_RED, "JPEG"), wanted)["status"] == "ok"
+    row = decode(SMALL_GIF, wanted)
+    assert (row["status"], row["error"]) == ("unwanted_format", "gif, not jpeg, png")
+    assert decode(b"<html>", wanted)["status"] == "not_an_image"
+
+
 @given(st.binary(max_size=200), st.integers(0, 600))
 def test_any_bytes_get_a_status(noise: bytes, cut: int) -> None:
     for data in (noise, encoded(LEFT_RED, "JPEG")[:cut] + noise, encoded(LEFT_RED)[:cut] + noise):

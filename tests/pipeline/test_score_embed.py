@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.score.embed import EMBEDDED, IMAGES, TEXTS, embed
 from pipeline.score.encoder import CPU_BATCH, load
-from pipeline.score.similarity import similarities
+from pipeline.score.similarity import pair_scores
 from sample import RECIPE, captions
 from sample.clip_scenes import scenes
 from sample.drawing import render
@@ -54,7 +54,7 @@ def scored(images: list[list[float]], pieces: list[list[list[float]]]) -> list[f
         "image_embedding": pa.array(images, pa.list_(pa.float32())),
         "text_embeddings": pa.array(pieces, pa.list_(pa.list_(pa.float32()))),
     }
-    (out,) = similarities(iter([pa.RecordBatch.from_pydict(columns)]))
+    (out,) = pair_scores(iter([pa.RecordBatch.from_pydict(columns)]))
     assert out.schema.names == ["image_id", "score"]
     return out["score"].to_pylist()
 

@@ -1,0 +1,39 @@
+"""Tables made by hand, as the steps before the one under test would leave them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.store import Manifest, Store
+from pipeline.write import PartWriter
+from schemas.tables import PAGES, Table
+
+BLOCK = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)
+PAGE = {"url": "http://x/", "host": "x", "warc_file": "w", "warc_offset": 0, "captured_at": "", "language": "en",
+        "language_score": 1.0, "title": ""}  # fmt: skip
+
+
+def row(table: Table, **known: Any) -> dict[str, Any]:
+    """Return a row of a table; what is not given is null, or of a page the like of every other's."""
+    return {**dict.fromkeys(c.name for c in table.columns), **(PAGE if table is PAGES else {}), **known}
+
+
+def text(words: str) -> dict[str, Any]:
+    return {**BLOCK, "kind": "text", "text": words}
+
+
+def picture(url: str) -> dict[str, Any]:
+    return {**BLOCK, "kind": "image", "image_url": url}
+
+
+def commit(
+    store: Store, folder: str, step: str, tables: Mapping[Table, list[dict[str, Any]]] | None = None, num_parts: int = 2
+) -> None:
+    """Write tables in parts below a folder, each row into the next part, and their manifest."""
+    files: dict[str, list[str]] = {}
+    for table, rows in (tables or {}).items():
+        files[table.name] = [f"{folder}/{table.name}-{number}.parquet" for number in range(num_parts)]
+        for number, path in enumerate(files[table.name]):
+            with PartWriter(store, table, store.at(path)) as part:
+                for of_part in rows[number::num_parts]:
+                    part.add(of_part)
+    store.commit(folder, Manifest(step, {}, {}, {}, files))
