@@ -18,6 +18,7 @@ from rich.progress import track
 
 from benchmarks import floors
 from benchmarks.charset_truth import decoded_fraction
+from benchmarks.language_truth import english
 from benchmarks.scoring import image_scores, text_f1
 from pipeline.extract import Page, extract_page
 from pipeline.read import Response, read_archive
@@ -79,6 +80,11 @@ def charsets(data: Path) -> dict[str, float]:
     return {"decoded_fraction": decoded_fraction(data / "charsets.tar.gz")}
 
 
+def languages(data: Path) -> dict[str, float]:
+    """Measure how well English sentences are told from those of the other languages of `languages`."""
+    return english(data / "languages.tar.gz")
+
+
 def _responses(archive: str) -> Iterator[Response]:
     return (item for item in read_archive(archive, max_body_bytes=50_000_000) if isinstance(item, Response))
 
@@ -99,6 +105,7 @@ SETS = {
     "ordered-images": (ordered_images, ("ordered-images.tar.gz", "ordered-images.truth.jsonl")),
     "pages": (main_text, ("pages.warc.gz", "pages.truth.jsonl.gz")),
     "charsets": (charsets, ("charsets.tar.gz",)),
+    "languages": (languages, ("languages.tar.gz",)),
 }
 
 

@@ -24,8 +24,13 @@ PAGE_FILTERS: tuple[Filter, ...] = (
 IMAGE_FILTERS: tuple[Filter, ...] = (addresses.FILTER,)
 """Judge an image before it is asked for. Columns: image_url."""
 
-DOCUMENT_FILTERS: tuple[Filter, ...] = (interleaving.INTERSPERSED, interleaving.SINGLE_IMAGE)
-"""Judge the interleaved form of a page, once its unusable images are gone. Columns: page_id, kinds."""
+DOCUMENT_FILTERS: tuple[Filter, ...] = (
+    interleaving.INTERSPERSED,
+    interleaving.NUM_IMAGES,
+    interleaving.WORDS_PER_IMAGE,
+    interleaving.SINGLE_IMAGE,
+)
+"""Judge the interleaved form of a page, once its unusable images are gone. Columns: page_id, kinds, text."""
 
 CAPTION_FILTERS: tuple[Filter, ...] = (captions.WORDS, captions.CHARACTERS)
 """Judge an image's alt text. Columns: caption."""

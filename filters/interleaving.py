@@ -1,9 +1,10 @@
-"""Kosmos-1's rules for the interleaved form of a page, once its unusable images are gone."""
+"""Rules for the interleaved form of a page, once its unusable images are gone."""
 
 import pyarrow as pa
 
 from filters.bounds import Bound, bounded
 from filters.verdict import Filter, Verdict
+from filters.words import per
 from schemas.ids import fraction
 from schemas.recipe import Recipe
 
@@ -19,6 +20,10 @@ def interspersed_fraction(kinds: list[str]) -> float:
 
 def _of_kinds(batch: pa.RecordBatch) -> pa.Array:
     return pa.array([interspersed_fraction(k) for k in batch["kinds"].to_pylist()], pa.float64())
+
+
+def _num_images(batch: pa.RecordBatch) -> pa.Array:
+    return pa.array([kinds.count("image") for kinds in batch["kinds"].to_pylist()], pa.int32())
 
 
 def _judge_single(batch: pa.RecordBatch, recipe: Recipe) -> Verdict:
@@ -52,4 +57,38 @@ SINGLE_IMAGE = Filter("single_image", ("page_id", "kinds"), "coin", ("SINGLE_IMA
 Reads:   page_id string, kinds list<string>.
 Writes:  coin [0 to 1), a hash of the page's id and the recipe's seed, so that it falls alike in every run.
 Rejects: SINGLE_IMAGE when there is one image and coin >= assemble.single_image_keep_fraction.
+"""
+
+NUM_IMAGES = bounded(
+    "num_images",
+    ("kinds",),
+    "num_images",
+    (
+        Bound("assemble.min_document_images", "FEW_IMAGES"),
+        Bound("assemble.max_document_images", "MANY_IMAGES"),
+    ),
+    "OmniCorpus, arXiv 2406.08418: two images at least; OBELICS, arXiv 2306.16527: 1 to 30",
+    _num_images,
+)
+"""Reject documents of few or many images.
+
+Reads:   kinds list<string>.
+Writes:  num_images.
+Rejects: FEW_IMAGES and MANY_IMAGES, beyond assemble.min_document_images and max_document_images. assemble.max_images,
+         which cuts a document, has been at work before.
+"""
+
+WORDS_PER_IMAGE = bounded(
+    "words_per_image",
+    ("kinds", "num_words"),
+    "words_per_image",
+    (Bound("assemble.min_words_per_image", "LITTLE_TEXT"),),
+    "OmniCorpus, arXiv 2406.08418, bounds the ratio of text and images; words are our unit",
+    lambda batch: per(batch["num_words"], _num_images(batch)),
+)
+"""Reject documents that hold little text beside their images.
+
+Reads:   kinds list<string>; num_words, see filters/words.py.
+Writes:  words_per_image; of a document without images, its words.
+Rejects: LITTLE_TEXT when below assemble.min_words_per_image.
 """

@@ -18,7 +18,7 @@ def contaminated_in_texts(
     held = context.recipe.decontaminate
     if not held.texts:
         return [], None, {}
-    items = ngrams(read_items(held.texts, held.keys), held.ngram_words, held.min_item_words)
+    items = ngrams(read_items(held.texts, held.keys), held.ngram_words, held.min_item_words, held.max_shared_items)
     of_texts = entries(contaminated_texts(pages, items, held), "dedup", F.col("level")).persist()
     of_captions = entries(contaminated_captions(surviving_captions(context), items), "dedup", "caption")
     told = f"{len(items.places)}, of which {items.num_short} are too short to be looked for"

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from filters import DOCUMENT_FILTERS
 from pipeline.assign import place
-from pipeline.filter import held_against, judge
+from pipeline.filter import held_against, judge, text_of
 from schemas.recipe import Recipe
 from schemas.tables import DOCUMENTS, PAGES, REJECTIONS, rejection
 
@@ -97,6 +97,7 @@ def _judged(documents: list[dict[str, Any]], recipe: Recipe) -> list[list[dict[s
         {
             "page_id": pa.array([d["page_id"] for d in documents], pa.string()),
             "kinds": pa.array([[b["kind"] for b in d["blocks"]] for d in documents], pa.list_(pa.string())),
+            "text": pa.array([text_of(d["blocks"]) for d in documents], pa.string()),
         }
     )
     return held_against(judge(batch, DOCUMENT_FILTERS, recipe), batch.num_rows)

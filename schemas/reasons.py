@@ -163,6 +163,9 @@ REASONS = (
     Reason("REPEATED_IMAGE", "image", "the image, or one that looks the same, stands earlier in the same document"),
     Reason("TOO_MANY_IMAGES", "image", "beyond assemble.max_images of one document"),
     Reason("NOT_INTERSPERSED", "document", "too few images stand beside text"),
+    Reason("FEW_IMAGES", "document", "fewer images than assemble.min_document_images"),
+    Reason("MANY_IMAGES", "document", "more images than assemble.max_document_images"),
+    Reason("LITTLE_TEXT", "document", "fewer words for each image than assemble.min_words_per_image"),
     Reason("SINGLE_IMAGE", "document", "one image, and the document's coin fell on the dropped side"),
     Reason("NO_CORPUS", "page", "no image stayed and the text corpus does not want the page"),
 )

@@ -316,6 +316,9 @@ class Decontaminate(Section):
     min_item_words: int = Field(
         8, gt=0, description="fewest words of an item that is shorter than that and looked for as a whole"
     )
+    max_shared_items: int = Field(
+        10, gt=0, description="most items that share a run of words: one that more share is no item's own"
+    )
     max_blocks: int = Field(10, ge=0, description="a page that more blocks would go from goes whole")
     max_image_distance: int = Field(
         4, ge=0, le=16, description="bits of 64 in which the perceptual hash of an image that goes differs at most"
@@ -365,6 +368,15 @@ class Score(Section):
 
 class Assemble(Section):
     max_images: int | None = Field(None, gt=0, description="most images of one document; null is no bound")
+    min_document_images: int | None = Field(
+        None, gt=0, description="fewest images of an interleaved document; with fewer only its text goes on"
+    )
+    max_document_images: int | None = Field(
+        None, gt=0, description="most images of an interleaved document; with more only its text goes on"
+    )
+    min_words_per_image: float | None = Field(
+        None, gt=0, description="fewest words of an interleaved document for each of its images"
+    )
     min_interspersed_fraction: Fraction = Field(0.0, description="least fraction of images that stand beside text")
     single_image_keep_fraction: Fraction = Field(1.0, description="fraction of one-image documents that stay")
     placement: Literal["page", "assignment"] = Field(

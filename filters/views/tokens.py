@@ -26,7 +26,8 @@ LISTS = ("stop_words", "flagged_words", "common_words", "spam_words")
 def tokens(batch: pa.RecordBatch, aids: Aids) -> pa.Array:
     """Return the tokens of each text: list<dictionary<string>>, the dictionary being the whole batch's."""
     spaced = pc.replace_substring_regex(batch["text"], pattern=_TOKEN, replacement=r"\0 ")
-    pieces = pc.utf8_split_whitespace(spaced)
+    # Trimmed, since pyarrow 26 looks beyond the end of a batch's last text for more white space.
+    pieces = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(spaced))
     flat, bounds = pieces.flatten(), bounds_of(pieces)
     filled = pc.not_equal(flat, "")  # what white space at an end leaves
     ends = np.concatenate([[0], np.cumsum(sums(filled.to_numpy(zero_copy_only=False), bounds))])

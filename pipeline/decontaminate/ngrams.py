@@ -77,8 +77,11 @@ class Ngrams:
         return np.uint64(64 - int(bits))
 
 
-def ngrams(items: Iterable[ItemText], num_words: int, min_words: int) -> Ngrams:
-    """Collect every run of num_words words; a shorter string counts as a whole if it has min_words or more."""
+def ngrams(items: Iterable[ItemText], num_words: int, min_words: int, max_items: int) -> Ngrams:
+    """Collect every run of num_words words; a shorter string counts as a whole if it has min_words or more.
+
+    A run that more than max_items share is no item's own: an instruction, or how every question begins.
+    """
     places: dict[tuple[str, int], int] = {}
     long_enough: set[int] = set()
     texts: dict[int, list[tuple[int, str]]] = {}  # by the length of their runs
@@ -92,15 +95,20 @@ def ngrams(items: Iterable[ItemText], num_words: int, min_words: int) -> Ngrams:
                 texts.setdefault(min(int(size), num_words), []).append((number, item.text))
     shortest = min(texts, default=num_words)
     suspects = [shingles([text for _, text in of_length], shortest)[0] for of_length in texts.values()]
-    exact = {length: _exact(of_length, length) for length, of_length in sorted(texts.items())}
+    exact = {length: _exact(of_length, length, max_items) for length, of_length in sorted(texts.items())}
     found = np.unique(np.concatenate([np.empty(0, np.uint64), *suspects]))
     return Ngrams(found, exact, list(places), len(places) - len(long_enough))
 
 
-def _exact(texts: list[tuple[int, str]], length: int) -> tuple[np.ndarray, np.ndarray]:
+def _exact(texts: list[tuple[int, str]], length: int, max_items: int) -> tuple[np.ndarray, np.ndarray]:
     hashes, sizes = shingles([_backwards(text) for _, text in texts], length)
-    found, first = np.unique(hashes, return_index=True)  # the first of each: items stand in their order
-    return found, np.repeat([item for item, _ in texts], sizes)[first]
+    items = np.repeat([item for item, _ in texts], sizes)
+    order = np.lexsort((items, hashes))
+    hashes, items = hashes[order], items[order]
+    new_hash = np.concatenate([[True], hashes[1:] != hashes[:-1]])
+    new_item = new_hash | np.concatenate([[True], items[1:] != items[:-1]])
+    own = np.add.reduceat(new_item, np.flatnonzero(new_hash), dtype=np.int64) <= max_items
+    return hashes[new_hash][own], items[new_hash][own]  # the first item of each
 
 
 def _backwards(text: str) -> str:

@@ -21,6 +21,9 @@ TO_SET = [f"filters.lists.{name}={LISTS / name.partition('_')[0]}.txt" for name 
     "filters.lists.kenlm=unread",
     "filters.caption.min_characters=5",
     "filters.image.url_tokens=[logo, icon]",
+    "assemble.min_document_images=1",
+    "assemble.max_document_images=3",
+    "assemble.min_words_per_image=2",
 ]
 
 

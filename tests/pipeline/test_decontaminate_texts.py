@@ -29,7 +29,7 @@ TINY = "A red bus stops beside seven trees"  # 7 words
 
 
 def index(*texts: str) -> Ngrams:
-    return ngrams([ItemText("set.jsonl", number, text) for number, text in enumerate(texts, 1)], 13, 8)
+    return ngrams([ItemText("set.jsonl", number, text) for number, text in enumerate(texts, 1)], 13, 8, 10)
 
 
 SET = index(WORDS, SHORT, TINY, f"{WORDS} How many?")
@@ -66,8 +66,8 @@ def test_shared_runs(text: str, count: int, item: int | None) -> None:
 def test_items_that_are_too_short_are_counted() -> None:
     assert (len(SET.places), SET.num_short) == (4, 1)
     two_strings = [ItemText("a", 1, TINY), ItemText("a", 1, SHORT), ItemText("a", 2, TINY), ItemText("b", 1, "")]
-    assert ngrams(two_strings, 13, 8).num_short == 2
-    assert ngrams([], 13, 8).find([WORDS])[0].tolist() == [0]
+    assert ngrams(two_strings, 13, 8, 10).num_short == 2
+    assert ngrams([], 13, 8, 10).find([WORDS])[0].tolist() == [0]
     assert SET.find([])[0].tolist() == []
 
 
@@ -102,8 +102,18 @@ TEXTS = st.lists(st.sampled_from(["a", "B", "b", "7", "42", "x1", "ß", "É", ".
 @given(st.lists(TEXTS, max_size=6), st.lists(TEXTS, max_size=6))
 def test_the_same_as_word_by_word(items: list[str], texts: list[str]) -> None:
     read = [ItemText("", number, text) for number, text in enumerate(items)]
-    counts, found = ngrams(read, 4, 2).find(texts)
+    counts, found = ngrams(read, 4, 2, 10).find(texts)
     assert list(zip(counts.tolist(), found.tolist(), strict=True)) == [naive(items, text, 4, 2) for text in texts]
+
+
+def test_what_many_items_share_is_nobodys_own() -> None:
+    rule = "Read the question and choose the answer that you think is right of these four"
+    own = [f"{rule} {'abcdefghijkl'[n] * 5} stands for what the painter had in mind when he drew it" for n in range(11)]
+    ten, eleven = index(*own[:9], f"{own[9]} {rule}"), index(*own)
+    assert ten.find([rule])[0].tolist() == [3], "an item that says it twice is one item"
+    assert eleven.find([rule])[0].tolist() == [0]
+    counts, items = eleven.find([f"{own[4]}", "nothing"])
+    assert counts.tolist()[1] == 0 and eleven.name(items[0]) == "set.jsonl:5"
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
