@@ -8,7 +8,16 @@ from jobs.step import Context
 from pipeline.decontaminate.contaminated import contaminated_captions, contaminated_images, contaminated_texts
 from pipeline.decontaminate.items import read_items
 from pipeline.decontaminate.ngrams import ngrams
-from pipeline.decontaminate.pictures import read_pictures
+from pipeline.decontaminate.pictures import list_pictures, read_pictures
+from pipeline.read.source import open_source
+from schemas.recipe import Recipe
+
+
+def need_evaluation_sets(recipe: Recipe) -> None:
+    """Raise PathError when a file of texts cannot be opened, or a folder holds no image."""
+    for path in recipe.decontaminate.texts:
+        open_source(path).close()
+    list_pictures(recipe.decontaminate.images)
 
 
 def contaminated_in_texts(

@@ -5,7 +5,7 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.contaminated import contaminated_in_images, contaminated_in_texts
+from jobs.contaminated import contaminated_in_images, contaminated_in_texts, need_evaluation_sets
 from jobs.drops import of_level
 from jobs.ledger import PAGE, entries, num_paragraphs, record, surviving_captions, surviving_pages, without_refused
 from jobs.step import Context, Outcome, Step
@@ -118,4 +118,11 @@ def _without(pages: DataFrame, gone: DataFrame) -> DataFrame:
     return pages.join(gone.select(*PAGE), list(PAGE), "left_anti")
 
 
-STEP = Step("dedup", "rejections/dedup", ("pages", "measures", "images"), ("dedup", "decontaminate"), work)
+STEP = Step(
+    "dedup",
+    "rejections/dedup",
+    ("pages", "measures", "images"),
+    ("dedup", "decontaminate"),
+    work,
+    needs=need_evaluation_sets,
+)

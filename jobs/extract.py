@@ -6,6 +6,7 @@ from typing import Any
 from jobs.drops import of_level
 from jobs.step import Context, Outcome, Step
 from pipeline.extract.archive import COMMITS, extract_archive, part_name
+from pipeline.extract.gates.gates import Gates
 from pipeline.store import Store
 from schemas.errors import PathError
 from schemas.recipe import Extract, Recipe
@@ -61,4 +62,13 @@ class _Extract(Step):
         return {**super().config(recipe), "fetch": {"user_agent": recipe.fetch.user_agent}}
 
 
-STEP = _Extract("extract", "pages", (), ("extract",), work, grows=True, resumes=True)
+STEP = _Extract(
+    "extract",
+    "pages",
+    (),
+    ("extract",),
+    work,
+    grows=True,
+    resumes=True,
+    needs=lambda recipe: Gates(recipe.extract.gates),
+)

@@ -31,7 +31,6 @@ def work(context: Context) -> Outcome:
     Another recipe's output is the start, where it measured all that is to be judged.
     """
     recipe = context.recipe
-    aids(recipe.filters.lists)  # a list that cannot be read is said here, in one line, not by every worker
     pages, captions = context.read(PAGES, "pages"), context.read(CAPTIONS, "pages")
     before = context.store.manifest("measures")
     retuned = before is not None and _can_retune(before, context)
@@ -113,4 +112,8 @@ def _images(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> DataFrame:
     return entries(found.dropDuplicates(["image_id", "rule"]), "filter", "image")
 
 
-STEP = Step("filter", "measures", ("pages",), ("filters",), work, retunes=True)
+def _needs(recipe: Recipe) -> None:
+    aids(recipe.filters.lists)
+
+
+STEP = Step("filter", "measures", ("pages",), ("filters",), work, retunes=True, needs=_needs)

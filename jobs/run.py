@@ -11,7 +11,6 @@ from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
 from jobs.contact import check_contact
 from jobs.progress import console, progress
 from jobs.step import Context, Step, clear, run_step
-from pipeline.extract.gates.gates import Gates
 from pipeline.inputs import expand
 from pipeline.store import Manifest, Store
 from schemas.errors import PathError
@@ -42,12 +41,10 @@ def run(
     retry names the classes of failed images that fetch asks for again.
     The filter step alone makes its output anew by another recipe, from what it measured, and says what changed.
     Everything that can be wrong with the arguments is said before anything is written.
-    Raises: PathError for a missing input or blocklist, or an output that cannot be written; RecipeError when the output
-    was made with another recipe; MissingError without Java.
+    Raises: PathError for a missing input or a missing file that the recipe names, or an output that cannot be written;
+    RecipeError when the output was made with another recipe, or a model cannot be loaded; MissingError without Java.
     """
     archives = expand(list(inputs)) if inputs else []
-    if extract.STEP in steps:
-        Gates(recipe.extract.gates)  # a blocklist that cannot be read is told here, and not by every task
     session.check_master(master)
     session.check_java()
     store = Store(output)
@@ -60,6 +57,10 @@ def run(
     if not overwrite:
         for step in steps:
             step.check(store, recipe, alone)
+    for step in steps:
+        anew = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
+        if step.needs and anew:
+            step.needs(recipe)
     running = session.active()
     with console.status("starting Spark"):  # seconds, in which nothing else would be seen
         spark = running or session.start(master)

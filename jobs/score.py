@@ -20,7 +20,7 @@ from pipeline.score.pieces import PIECES, cut
 from pipeline.score.similarity import page_scores, pair_scores
 from pipeline.spark import map_batches, spark_schema
 from pipeline.uses import USES, image_uses
-from schemas.recipe import Clip
+from schemas.recipe import Clip, Recipe
 from schemas.tables import SAFETY, SCORES
 
 
@@ -32,8 +32,7 @@ def work(context: Context) -> Outcome:
     if not clip.enabled:
         off = "off, by the recipe's clip.enabled"
         return Outcome({"scores": []}, {"scores": 0}, notes={"scores": off, "safety": off})
-    encoder = load(clip)  # a model that cannot be loaded is said here, in one line, not by every worker
-    head = safety.load(clip.safety, encoder.width()) if clip.safety else None
+    head = _head(clip)
     on_pages, texts, captions = _compared(context)
     words = texts.select("text_id", "text").union(captions.select("text_id", "text")).dropDuplicates(["text_id"])
     pieces = map_batches(words.withColumnRenamed("text_id", "id"), cut(clip), PIECES).persist()
@@ -65,6 +64,20 @@ def work(context: Context) -> Outcome:
     for frame in (on_pages, texts, captions, pieces, images, sentences):
         frame.unpersist()
     return Outcome(files, counts, notes=notes)
+
+
+def _head(clip: Clip) -> safety.Head | None:
+    """Load the model, whatever it is asked for later, and the classifier of unsafe images.
+
+    Raises: RecipeError in one line here, not from every worker.
+    """
+    encoder = load(clip)
+    return safety.load(clip.safety, encoder.width()) if clip.safety else None
+
+
+def _needs(recipe: Recipe) -> None:
+    if recipe.clip.enabled:
+        _head(recipe.clip)
 
 
 def _compared(context: Context) -> tuple[DataFrame, DataFrame, DataFrame]:
@@ -121,4 +134,6 @@ def _kept(context: Context, images: DataFrame, sentences: DataFrame) -> list[str
     return sorted(part["path"] for part in parts)
 
 
-STEP = Step("score", "scores", ("pages", "measures", "images", "rejections/dedup"), ("corpora", "clip"), work)
+STEP = Step(
+    "score", "scores", ("pages", "measures", "images", "rejections/dedup"), ("corpora", "clip"), work, needs=_needs
+)

@@ -65,6 +65,7 @@ class Step:
     resumes:  whether a run of it goes on from what a stopped one has committed, rather than starting anew
     retunes:  whether, run alone, it makes its output anew by another recipe without being told to overwrite
     grows:    whether new inputs are added to what is there, rather than making it anew
+    needs:    raises when something that the recipe names cannot be had: asked before anything is written
     watch:    gives a function that tells in words how far the work is, where Spark's tasks say too little
     """
 
@@ -76,6 +77,7 @@ class Step:
     retunes: bool = False
     grows: bool = False
     resumes: bool = False
+    needs: Callable[[Recipe], object] | None = None
     watch: Callable[[Context], Callable[[], str]] | None = None
 
     def config(self, recipe: Recipe) -> dict[str, Any]:

@@ -49,12 +49,17 @@ class Pictures:
         return places, distances
 
 
+def list_pictures(folders: Sequence[str]) -> list[str]:
+    """List the image files in folders and below. Raises: PathError naming a folder without any."""
+    return sorted({name for folder in folders for name in _files(folder)})
+
+
 def read_pictures(spark: SparkSession, folders: Sequence[str], config: Decode) -> Pictures:
     """Read the images in folders and below, as large as the run stores its own; no bound of its recipe holds for them.
 
     Raises: PathError naming a folder without images, or the first file that cannot be decoded.
     """
-    names = sorted({name for folder in folders for name in _files(folder)})
+    names = list_pictures(folders)
     if not names:
         return Pictures(np.empty(0, np.uint64), [], {})
     frame = spark.createDataFrame([(name,) for name in names], "name string").repartition(

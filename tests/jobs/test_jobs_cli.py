@@ -54,7 +54,11 @@ def test_a_wrong_key(archive: str, tmp_path: Path, assignment: str, words: tuple
 
 def test_a_blocklist_that_is_not_there(archive: str, tmp_path: Path) -> None:
     blocklist = f"extract.gates.blocklist={tmp_path}/hosts.txt"
-    says(["run", "-o", str(tmp_path / "out"), "--set", blocklist, archive], "extract.gates.blocklist", "hosts.txt")
+    says(
+        ["run", "-o", str(tmp_path / "out"), "--set", blocklist, *CONTACT, archive],
+        "extract.gates.blocklist",
+        "hosts.txt",
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -150,3 +154,24 @@ def test_stats_count_the_tokens_of_a_tokenizer(finished: Finished, tmp_path: Pat
     for corpus, facts in told.items():
         assert facts["tokens_by"] == "tokenizer"
         assert {name: facts[name] for name in ("samples", "characters", "tokens")} == counted[corpus]
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("decontaminate.texts=[none.jsonl]", "none.jsonl"),
+        ("decontaminate.images=[none]", "none"),
+        ("filters.lists.stop_words=none.txt", "none.txt"),
+        ("clip.model=local-dir:none", "clip.model=local-dir:none"),
+        ("clip.safety=none.safetensors", "clip.safety=none.safetensors"),
+        ("extract.gates.blocklist=none.txt", "none.txt"),
+    ],
+)
+def test_a_file_that_the_recipe_names_is_missed_before_anything_is_written(
+    setting: str, words: str, archive: str, tmp_path: Path
+) -> None:
+    from sample import RECIPE
+
+    output = tmp_path / "out"
+    says(["run", "--recipe", str(RECIPE), "--set", setting, *CONTACT, "-o", str(output), archive], words)
+    assert not any(output.rglob("*.parquet"))
