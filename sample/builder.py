@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sample.cases import CASES, CHARSETS, VARIED, Case, schedule
 from sample.embedding import Placement
+from sample.faults import POOR_ALT, of_images, sheets
 from sample.placing import Placer
 from sample.plan import NUM_ARCHIVES, Block, Page
 from sample.prose import EnglishWriter, ForeignWriter, writer
@@ -14,7 +15,9 @@ from sample.spam import stuffed
 from sample.variants import variants
 
 LAYOUTS = ("article", "blog", "gallery", "forum", "product", "news")
-FIXED_LAYOUTS = {"too short": "bare", "empty": "empty", "gallery": "gallery", "malformed": "blog"}
+FIXED_LAYOUTS = {"too short": "bare", "empty": "empty", "gallery": "gallery", "malformed": "blog"} | dict.fromkeys(
+    sheets(), "bare"
+)
 FIRST_CAPTURE = datetime(2024, 3, 1, 8, tzinfo=UTC)
 INTERVAL = timedelta(minutes=41)
 
@@ -29,7 +32,8 @@ def plan_pages(seed: int, num_pages: int) -> list[Page]:
         rng = random.Random(f"page/{seed}/{number}")
         words = writer(CASES[name].language, rng)
         page = _frame(number, name, words, placer, rng)
-        page = replace(page, blocks=_blocks(page, CASES[name], words, placer, rng))
+        blocks = _blocks(page, CASES[name], words, placer, rng)
+        page = replace(page, blocks=blocks, faults=_faults(name, blocks))
         pages += [page, *variants(page, words, rng)]
     return pages
 
@@ -66,7 +70,7 @@ def _blocks(page: Page, case: Case, words: AnyWriter, placer: Placer, rng: rando
     if page.layout == "empty":
         return ()
     if page.layout == "bare" and isinstance(words, EnglishWriter):
-        return (words.remark(),)
+        return sheets()[page.case].written(words) if page.case in sheets() else (words.remark(),)
     placements = _placements(page, case, words, placer, rng)
     if page.case == "gallery":
         return (*(words.paragraph() for _ in range(4)), *placements)
@@ -93,4 +97,12 @@ def _placements(page: Page, case: Case, words: AnyWriter, placer: Placer, rng: r
             placements.append(placer.moved_image(page, words, rng))
         case "wrong alt":
             placements[-1] = placer.mislabelled(placements[-1], words)
+        case "poor images":
+            placements[-1] = replace(placements[-1], alt=POOR_ALT, caption="", matches=False)
     return placements
+
+
+def _faults(name: str, blocks: tuple[Block, ...]) -> tuple[tuple[str, int | None], ...]:
+    if name == "poor images":
+        return of_images([i for i, block in enumerate(blocks) if isinstance(block, Placement)])
+    return sheets()[name].faults if name in sheets() else ()

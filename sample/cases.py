@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sample.faults import sheets
+
 
 @dataclass(frozen=True)
 class Case:
@@ -49,6 +51,9 @@ CASES = {
     "russian": Case(10, (1, 2), "WRONG_LANGUAGE", language="ru"),
     "chinese": Case(7, (1, 2), "WRONG_LANGUAGE", language="zh"),
     "japanese": Case(7, (1, 2), "WRONG_LANGUAGE", language="ja"),
+    # break rules of other recipes than kosmos1; beside the 300
+    "poor images": Case(2, (2, 3)),
+    **{name: Case(1, (0, 0), sheet.fate) for name, sheet in sheets().items()},
 }
 VARIED = ("older capture", "copied text", "near copy", "captured twice")  # have a second capture, see variants.py
 CHARSETS = {"de": "iso-8859-1", "fr": "iso-8859-1", "ru": "windows-1251", "ja": "shift_jis"}  # of every second page

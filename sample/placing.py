@@ -16,6 +16,7 @@ ON_ANY_SITE = tuple(e for e in EMBEDDINGS if e not in ("relative", "root", "prot
 SPACE_ENDS_ADDRESS = ("srcset", "srcset alone", "picture")
 FLAWED_SIZES = {"tiny": (40, 40), "narrow": (200, 48), "pixel": (1, 1)}
 ODD_STEMS = ("my picture", "carte d’été", "größe", "絵")
+POOR_STEMS = ("button", "icon", "plugin", "widget")  # names of what is no picture
 
 
 class Placer:
@@ -89,6 +90,8 @@ class Placer:
         usable = ON_ANY_SITE if whole_address else EMBEDDINGS
         embedding = "base" if page.base else rng.choice([e for e in usable if not (odd and e in SPACE_ENDS_ADDRESS)])
         stem = f"{rng.choice(ODD_STEMS)} " if odd else f"{scene.things[0].shape}-"
+        if page.case == "poor images":
+            stem = f"{stem}{rng.choice(POOR_STEMS)}-"
         src = source(embedding, on_host(SITES[page.site], "img"), f"{stem}{self.num_draws:04d}.{extension}")
         label = words.label(scene)
         figcaption = captions.caption(scene) if page.language == "en" else label

@@ -33,6 +33,7 @@ class Page:
     logo: Placement | None = None
     teasers: tuple[Placement, ...] = ()
     malformed: bool = False
+    faults: tuple[tuple[str, int | None], ...] = ()  # rules that it breaks, with the number of the block that does
 
     @property
     def paragraphs(self) -> list[str]:

@@ -47,33 +47,35 @@ class EnglishWriter:
         self.titles, self.carriers = theme["titles"], theme["carrier"]
         self.unused = [*theme["sentences"], *book["shared"]]
         rng.shuffle(self.unused)
+        self.reserve = [s for other in book["themes"].values() if other is not theme for s in other["sentences"]]
 
     def title(self) -> str:
-        return self._filled(self.rng.choice(self.titles))
+        return self.filled(self.rng.choice(self.titles))
 
     def paragraph(self) -> str:
-        return self._grown([self._sentence(), self._sentence()])
+        return self.grown([self._sentence(), self._sentence()])
 
     def description(self, scene: Scene) -> str:
-        return self._grown(captions.sentences(scene, self.rng, self.rng.choice(self.carriers)))
+        return self.grown(captions.sentences(scene, self.rng, self.rng.choice(self.carriers)))
 
     def label(self, scene: Scene) -> str:
         return captions.phrasing(scene, self.rng)
 
     def remark(self) -> str:
         """Return one sentence of under eight words."""
-        return self._filled(self.rng.choice(self.short_sentences))
+        return self.filled(self.rng.choice(self.short_sentences))
 
-    def _grown(self, sentences: list[str]) -> str:
+    def grown(self, sentences: list[str], min_words: int = MIN_PARAGRAPH_WORDS + 5) -> str:
         """Join the sentences, with more of them until the paragraph is long enough."""
-        while len(" ".join(sentences).split()) < MIN_PARAGRAPH_WORDS + 5:
+        while len(" ".join(sentences).split()) < min_words:
             sentences.append(self._sentence())
         return " ".join(sentences)
 
     def _sentence(self) -> str:
-        return self._filled(self.unused.pop())
+        """Return a sentence of the page's theme; where they are used up, one of another theme."""
+        return self.filled((self.unused or self.reserve).pop())
 
-    def _filled(self, template: str) -> str:
+    def filled(self, template: str) -> str:
         """Fill the slots; {person_2} differs from {person}."""
         chosen: dict[str, str] = {}
         for slot in re.findall(r"{(\w+)}", template):

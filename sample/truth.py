@@ -24,6 +24,7 @@ def page_truth(page: Page, warc_file: str) -> dict[str, Any]:
         "coin": page.fate == "interleaved" and page.num_surviving_images == 1,
         "paragraphs": page.paragraphs,
         "blocks": [_block(block, page.layout in WITH_FIGURES) for block in page.blocks],
+        "faults": [{"rule": rule, "block": block} for rule, block in page.faults],
         "captions": list(dict.fromkeys((p.picture.url, p.alt, p.matches) for p in page.shown)),
     }
 

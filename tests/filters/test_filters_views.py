@@ -1,11 +1,10 @@
 """What views measure over a batch at once, against the same measures told for one text by plain counting."""
 
-from collections import Counter
-
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plain import Text, again, duplicate_grams, is_punctuated, part, repeated_characters, repeated_words, top_gram
 
 from filters.views import VIEWS, Aids
 
@@ -44,27 +43,6 @@ def test_tokens_lose_nothing_but_white_space(texts: list[str]) -> None:
         assert "".join("".join(tokens).split()) == "".join(text.split())
 
 
-def top_gram(words: list[str], n: int) -> int:
-    """Gopher: characters of the most frequent n-gram, the first of equals; none if none is repeated."""
-    grams = Counter(" ".join(words[i : i + n]) for i in range(len(words) - n + 1))
-    gram, times = grams.most_common(1)[0] if grams else ("", 0)
-    return len(gram) * times if times > 1 else 0
-
-
-def duplicate_grams(words: list[str], n: int) -> int:
-    """Gopher: characters of n-grams that stand earlier, a repeated one being passed over as a whole."""
-    seen, at, found = set(), 0, 0
-    while at + n <= len(words):
-        gram = tuple(words[at : at + n])
-        if gram in seen:
-            found += sum(map(len, gram))
-            at += n
-        else:
-            seen.add(gram)
-            at += 1
-    return found
-
-
 @given(TEXTS)
 def test_grams(texts: list[str]) -> None:
     found = view("gram_fractions", texts).to_pylist()
@@ -74,16 +52,13 @@ def test_grams(texts: list[str]) -> None:
             assert grams[f"top_{n}"] == top_gram(words, n) / length
         for n in range(5, 11):
             assert grams[f"duplicate_{n}"] == duplicate_grams(words, n) / length
-        fives = Counter(tuple(words[i : i + 5]) for i in range(len(words) - 4))
-        assert grams["repeated_5"] == sum(v for v in fives.values() if v > 1) / max(fives.total(), 1)
+        assert grams["repeated_5"] == repeated_words(words)
 
 
 @given(TEXTS)
 def test_character_repetition(texts: list[str]) -> None:
     for text, found in zip(texts, view("character_repetition", texts).to_pylist(), strict=True):
-        runs = Counter(text[i : i + 10] for i in range(len(text) - 9))
-        frequent = [count for _, count in runs.most_common(int(len(runs) ** 0.5)) if count > 1]
-        assert found == sum(frequent) / max(runs.total(), 1)
+        assert found == repeated_characters(text)
 
 
 @given(TEXTS)
@@ -99,14 +74,14 @@ def test_characters(texts: list[str]) -> None:
 @given(st.lists(st.text(alphabet="ab.\n ", max_size=40), max_size=5))
 def test_lines(texts: list[str]) -> None:
     for text, found in zip(texts, view("line_counts", texts).to_pylist(), strict=True):
-        lines = [line.strip(" ") for line in text.split("\n") if line.strip(" ")]
-        again = [line for i, line in enumerate(lines) if line in lines[:i]]
-        number, length = max(len(lines), 1), max(len(text), 1)
-        assert found["lines"] == len(lines)
-        assert found["duplicate_lines"] == len(again) / number
-        assert found["duplicate_line_characters"] == sum(map(len, again)) / length
-        assert found["punctuated"] == sum(line.endswith(".") for line in lines) / number
-        assert found["cut"] == sum(line.endswith("...") for line in lines) / number
+        read = Text(text)
+        repeated, number = again(read.lines), max(len(read.lines), 1)
+        assert found["lines"] == len(read.lines)
+        assert found["duplicate_lines"] == len(repeated) / number
+        assert found["duplicate_line_characters"] == sum(map(len, repeated)) / read.length
+        assert found["punctuated"] == part(is_punctuated, read.lines)
+        assert found["sentences"] == read.sentences()
+        assert found["cut"] == sum(line.endswith("...") for line in read.lines) / number
 
 
 @pytest.mark.parametrize(

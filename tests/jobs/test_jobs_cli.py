@@ -69,7 +69,9 @@ def test_an_unknown_recipe(archive: str, tmp_path: Path) -> None:
 
 def test_an_output_that_cannot_be_written(archive: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    says(["run", "-r", "everything", "-o", str(tmp_path / "file" / "out"), *CONTACT, archive], "cannot write", "file/out")
+    says(
+        ["run", "-r", "everything", "-o", str(tmp_path / "file" / "out"), *CONTACT, archive], "cannot write", "file/out"
+    )
 
 
 def test_a_master_that_spark_does_not_know(archive: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from webs import Finished
 from schemas.ids import fraction, image_id
 from schemas.reasons import for_status
 
-PAGE_RULES = {"WRONG_LANGUAGE", "TOO_SHORT", "EMOJI", "HASHTAGS", "URLS",
+PAGE_RULES = {"WRONG_LANGUAGE", "LANGUAGE_UNSURE", "TOO_SHORT", "EMOJI", "HASHTAGS", "URLS",
               "DUPLICATE_CAPTURE", "DUPLICATE_URL", "DUPLICATE_TEXT"}  # fmt: skip
 MIN_CAPTION_WORDS = 3
 MAX_IMAGES = 5

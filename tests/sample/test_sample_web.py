@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sample.builder import plan_pages
 from sample.cases import CASES, schedule
+from sample.faults import sheets
 from sample.pages import html
 from sample.placing import SPLIT
 from sample.web import PAGE_LESS, write_web
@@ -118,7 +119,7 @@ def test_every_case_comes_in_its_share(pages):
 
 def test_paragraphs_of_a_page_and_texts_of_pages_differ(pages):
     for page in pages:
-        assert len(set(page.paragraphs)) == len(page.paragraphs)
+        assert len(set(page.paragraphs)) == len(page.paragraphs) or page.case == "refrain"
     texts = Counter("\n".join(p.paragraphs) for p in pages if p.fate in ("interleaved", "text") and p.paragraphs)
     assert set(texts.values()) == {1}
 
@@ -127,7 +128,7 @@ def test_english_paragraphs_are_long_enough_and_spam_is_spam(pages):
     for page in pages:
         text = " ".join(page.paragraphs)
         num_words = len(text.split())
-        if page.language == "en" and page.case not in ("too short", "empty"):
+        if page.language == "en" and page.case not in ("too short", "empty", *sheets()):
             assert all(len(paragraph.split()) >= 25 for paragraph in page.paragraphs)
         measures = {
             "EMOJI": len(re.findall("[\U0001f300-\U0001f6ff]", text)),
@@ -147,7 +148,8 @@ def test_languages_are_recognised_as_planned(pages):
     for page in pages:
         if page.paragraphs:
             (label,), (score,) = lid.predict(" ".join(page.paragraphs))
-            assert (label, score > 0.85) == (f"__label__{page.language}", True), page.url
+            sure = page.fate != "LANGUAGE_UNSURE"
+            assert (label, score > (0.85 if sure else 0.6)) == (f"__label__{page.language}", sure), page.url
 
 
 def test_main_text_is_extracted_and_chrome_is_not():
