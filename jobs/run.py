@@ -52,6 +52,7 @@ def run(
         raise PathError(f"{output} does not exist: it must be the output of `weft extract` or `weft run`")
     if fetch.STEP in steps:
         check_contact(recipe)
+    store.check_writable()
     alone = len(steps) == 1
     if not overwrite:
         for step in steps:
@@ -60,7 +61,6 @@ def run(
         anew = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
         if step.needs and anew:
             step.needs(recipe)
-    store.check_writable()
     running = session.active()
     with console.status("starting Spark"):  # seconds, in which nothing else would be seen
         spark = running or session.start(master)

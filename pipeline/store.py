@@ -72,12 +72,15 @@ class Store:
         return "/".join((self.root.replace("s3://", "s3a://", 1), *parts))
 
     def check_writable(self) -> None:
-        """Raise PathError unless the folder exists, or can be made, and takes a file."""
+        """Raise PathError unless the folder exists, or can be made, and takes a file; it is left as it was."""
+        was_there = self.fs.exists(self.path)
         probe = self.at(f"_writable-{os.getpid()}")
         try:
             self.fs.makedirs(self.path, exist_ok=True)
             self.fs.pipe_file(probe, b"")
             self.fs.rm_file(probe)
+            if self.local and not was_there:
+                self.fs.rmdir(self.path)
         except OSError as error:
             raise PathError(f"cannot write to {self.root}: {error.strerror or error}") from error
 
