@@ -44,7 +44,7 @@ def token_counts(batch: pa.RecordBatch, aids: Aids) -> pa.Array:
     codes, known = flat.indices.to_numpy(), flat.dictionary
     lower = pc.utf8_lower(known)
     is_word = pc.match_substring_regex(known, pattern=_WORD)
-    punctuation = pc.match_substring_regex(known, pattern=r"^\p{P}")
+    punctuation = pc.and_not(pc.match_substring_regex(known, pattern=r"^\p{P}"), is_word)
     lengths = pc.utf8_length(known).to_numpy()
 
     def total(of_each: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
