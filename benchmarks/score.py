@@ -19,18 +19,18 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
+from benchmarks.pictures import grainy_jpeg
 from benchmarks.results import report
 from pipeline.score.device import CPU, here
 from pipeline.score.embed import IMAGES, embed
 from pipeline.score.encoder import Encoder, load
-from sample.drawing import example
 from schemas.recipe import Clip
 
 MODEL = "ViT-B-32"
 SIDE_PIXELS = 512
 NUM_BATCHES = 2  # in a round
 NUM_ROUNDS = 5
-GRAIN = 12  # standard deviation [of 255]: a drawing alone decodes more quickly than a photograph; with it, 110 kB each
+GRAIN = 12  # 110 kB each
 
 
 def main() -> None:
@@ -44,21 +44,12 @@ def main() -> None:
         config = Clip(model=MODEL, pretrained=str(weights))
         encoder = load(config, here())
         num = encoder.batch_size * NUM_BATCHES
-        pictures = [_jpeg(n) for n in range(num)]
+        pictures = [grainy_jpeg(n, SIDE_PIXELS, GRAIN) for n in range(num)]
         print(f"{num} JPEGs of {np.mean([len(p) for p in pictures]) / 1000:.0f} kB on {encoder.device}")
         ready = _tensors(config, encoder, pictures)
         ours, peer = zip(*((_ours(config, pictures), _bare(encoder, ready)) for _ in range(NUM_ROUNDS)), strict=True)
     rates = num / median(ours), num / median(peer)
     report("score", {"images_per_second": (*rates, f"images/s of {MODEL}, one process, {encoder.device}")})
-
-
-def _jpeg(number: int) -> bytes:
-    _, image = example(0, number, "web", SIDE_PIXELS)
-    grain = np.random.default_rng(number).normal(0, GRAIN, (*image.size[::-1], 1))
-    file = io.BytesIO()
-    noisy = np.clip(np.asarray(image.convert("RGB")) + grain, 0, 255).astype(np.uint8)
-    Image.fromarray(noisy).save(file, "JPEG", quality=92)
-    return file.getvalue()
 
 
 def _tensors(config: Clip, encoder: Encoder, pictures: list[bytes]) -> list[torch.Tensor]:

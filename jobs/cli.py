@@ -277,6 +277,50 @@ def train(
 
 
 @app.command()
+def generate(
+    checkpoint: Annotated[
+        str,
+        typer.Option("--checkpoint", "-c", metavar="DIR", help="Exported weights, a checkpoint, or a run's folder."),
+    ],
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="Words; `<image>` says where an image stands.")
+    ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help="An image; repeatable, in order. Without `<image>` they stand before the words."
+        ),
+    ] = None,
+    input_file: Annotated[
+        str | None,
+        typer.Option("--input", metavar="FILE", help='JSON lines of {"prompt": TEXT, "images": [PATH, ...]}, instead.'),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Default: the one beside the checkpoint.")
+    ] = None,
+    beam: Annotated[int, typer.Option(help="Beams; 1 takes the likeliest token each time.", min=1)] = 1,
+    length_penalty: Annotated[
+        float, typer.Option(help="Beams rank by log-probability / length ** this; more prefers longer ones.", min=0)
+    ] = 1.0,
+    max_tokens: Annotated[int, typer.Option(help="Tokens at most; it ends earlier at `</s>`.", min=1)] = 64,
+) -> None:
+    """Go on with a prompt of words and images, by a trained decoder. Only the continuation is printed.
+
+    Example: `weft generate --checkpoint OUT "An image of" --image x.jpg --beam 5`
+    """
+    from pathlib import Path
+
+    from trainer.generate.run import Request, show
+    from trainer.generate.saved import load
+
+    if (prompt is None) == (input_file is None):
+        raise typer.BadParameter("give a PROMPT, or --input FILE")
+    request = None if prompt is None else Request(prompt, tuple(Path(name) for name in image or []))
+    file = None if input_file is None else Path(input_file)
+    show(load(checkpoint, tokenizer), request, file, beam, length_penalty, max_tokens)
+
+
+@app.command()
 def replay(
     warcs: Annotated[list[str], typer.Argument(metavar="WARC...", help="Archives to answer from.")],
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,

@@ -1,4 +1,4 @@
-"""Shard: documents, shuffled over the whole corpus, to WebDataset tars of about equal size."""
+"""Shard: documents, shuffled over the whole corpus, to WebDataset tars of about equal size; some are held out."""
 
 from collections import Counter
 from typing import cast
@@ -11,7 +11,7 @@ from jobs.step import Context, Outcome, Step
 from pipeline.shard.order import ORDERED, shuffle_keys
 from pipeline.shard.write import ENTRIES, PLACE, ROWS, write_shards
 from pipeline.spark import map_batches
-from schemas.shards import LISTING, VERSION, Listing, ShardEntry
+from schemas.shards import LISTING, VALIDATION, VERSION, Listing, ShardEntry
 from schemas.tables import CORPORA, DOCUMENTS, IMAGES
 
 # Readers that infer their columns from the first samples (Hugging Face datasets looks at five) learn every image
@@ -28,8 +28,9 @@ def work(context: Context) -> Outcome:
     documents = context.read(DOCUMENTS, "documents")
     images = context.read(IMAGES, "images").where("status = 'ok'")
     placed, num_shards = _place(context, documents, images)
-    rows = _rows(context, placed, documents).repartition(max(num_shards, 1), "corpus", "shard")
-    rows = rows.sortWithinPartitions("corpus", "shard", F.desc("lead"), "order", "key", "position").select(*ROWS.names)
+    rows = _rows(context, placed, documents).repartition(max(num_shards, 1), "corpus", "split", "shard")
+    rows = rows.sortWithinPartitions("corpus", "split", "shard", F.desc("lead"), "order", "key", "position")
+    rows = rows.select(*ROWS.names)
     entries = [cast(ShardEntry, r.asDict()) for r in map_batches(rows, write_shards(store), ENTRIES).collect()]
     entries.sort(key=lambda e: e["tar"])
     listing: Listing = {"version": VERSION, "shards": entries}
@@ -38,6 +39,8 @@ def work(context: Context) -> Outcome:
     for e in entries:
         counts[f"{e['corpus']}_samples"] += e["num_samples"]
         counts[f"{e['corpus']}_shards"] += 1
+        if e["split"] == VALIDATION:
+            counts[f"{e['corpus']}_held_out"] += e["num_samples"]
     files = [f"shards/{e[kind]}" for e in entries for kind in ("tar", "index")]
     documents_of = {corpus: counts[f"{corpus}_samples"] for corpus in CORPORA}
     judged = {
@@ -51,15 +54,17 @@ def work(context: Context) -> Outcome:
 def _place(context: Context, documents: DataFrame, images: DataFrame) -> tuple[DataFrame, int]:
     """Give every document its shard; return columns PLACE (but position) and the number of shards.
 
-    A document's rank in the shuffle is the documents in lower buckets of its order plus its row in its own bucket:
-    exact, and no single task sorts the corpus. Rank times shards over documents gives shards of equal counts.
+    A document's rank in the shuffle of its split is the documents in lower buckets of its order plus its row in its
+    own bucket: exact, and no single task sorts the corpus. Rank times shards over documents gives shards of equal
+    counts.
     """
     sizes = images.select("image_id", "num_bytes")
     used = documents.select("key", F.explode(F.expr(_IMAGE_IDS.format(blocks="blocks"))).alias("image_id")).join(
         sizes, "image_id"
     )
     weights = used.groupBy("key").agg(F.sum("num_bytes").alias("image_bytes"))
-    orders = map_batches(documents.select("key", "corpus"), shuffle_keys(context.recipe.seed), ORDERED)
+    shuffle = shuffle_keys(context.recipe.seed, context.recipe.shard.validation_fraction)
+    orders = map_batches(documents.select("key", "corpus", "host"), shuffle, ORDERED)
     measured = documents.selectExpr(
         "key", "corpus", f"{_TEXT_BYTES} as text_bytes", f"size({_IMAGE_IDS.format(blocks='blocks')}) as num_images"
     )
@@ -70,21 +75,22 @@ def _place(context: Context, documents: DataFrame, images: DataFrame) -> tuple[D
         .persist()
     )
     num_bytes = F.sum(F.col("text_bytes") + F.coalesce("image_bytes", F.lit(0)))
-    totals = known.groupBy("corpus").agg(F.count("*").alias("total"), num_bytes.alias("num_bytes"))
+    totals = known.groupBy("corpus", "split").agg(F.count("*").alias("total"), num_bytes.alias("num_bytes"))
     shards = totals.withColumn("shards", F.expr(f"least(total, ceil(num_bytes / {context.recipe.shard.target_bytes}))"))
     shards = shards.withColumn("shards", F.greatest("shards", F.lit(1).cast("bigint"))).drop("num_bytes").persist()
-    below = Window.partitionBy("corpus").orderBy("bucket").rowsBetween(Window.unboundedPreceding, -1)
-    buckets = known.groupBy("corpus", "bucket").count()
-    before = buckets.select("corpus", "bucket", F.coalesce(F.sum("count").over(below), F.lit(0)).alias("before"))
-    inside = Window.partitionBy("corpus", "bucket").orderBy("order", "key")
-    ranked = known.join(before, ["corpus", "bucket"]).withColumn(
+    below = Window.partitionBy("corpus", "split").orderBy("bucket").rowsBetween(Window.unboundedPreceding, -1)
+    buckets = known.groupBy("corpus", "split", "bucket").count()
+    passed = F.coalesce(F.sum("count").over(below), F.lit(0)).alias("before")
+    before = buckets.select("corpus", "split", "bucket", passed)
+    inside = Window.partitionBy("corpus", "split", "bucket").orderBy("order", "key")
+    ranked = known.join(before, ["corpus", "split", "bucket"]).withColumn(
         "rank", F.col("before") + F.row_number().over(inside) - 1
     )
-    placed = ranked.join(shards, "corpus").withColumn("shard", F.expr("rank * shards div total"))
-    fullest = Window.partitionBy("corpus", "shard").orderBy(F.desc("num_images"), "order", "key")
+    placed = ranked.join(shards, ["corpus", "split"]).withColumn("shard", F.expr("rank * shards div total"))
+    fullest = Window.partitionBy("corpus", "split", "shard").orderBy(F.desc("num_images"), "order", "key")
     placed = placed.withColumn("lead", (F.row_number().over(fullest) <= LEADERS) & (F.col("num_images") > 0))
     total = shards.agg(F.sum("shards")).first()
-    return placed.select("corpus", "shard", "lead", "order", "key"), int(total[0] or 0) if total else 0
+    return placed.select("corpus", "split", "shard", "lead", "order", "key"), int(total[0] or 0) if total else 0
 
 
 def _rows(context: Context, placed: DataFrame, documents: DataFrame) -> DataFrame:

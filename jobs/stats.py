@@ -39,7 +39,7 @@ def show(directory: str, as_json: bool) -> None:
 
 
 def _print_sizes(described: dict[str, dict[str, Any]]) -> None:
-    names = ("samples", "images", "words", "tokens", "shards")
+    names = ("samples", "held_out", "images", "words", "tokens", "shards")
     shown = table("Shards", "corpus", numbers=(*names, "bytes"))
     for corpus, facts in described.items():
         shown.add_row(corpus, *(f"{facts[n]:,}" for n in names), decimal(facts["bytes"]))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.store import Store
 from schemas.errors import PathError
-from schemas.shards import LISTING, TOKENIZER, TOKENIZER_ABOUT, Counted, Listing
+from schemas.shards import LISTING, TOKENIZER, TOKENIZER_ABOUT, TRAIN, VALIDATION, Counted, Listing
 from schemas.tables import CORPORA
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -33,13 +33,16 @@ def locate(directory: str) -> tuple[Store, str]:
 
 
 def corpora(directory: str) -> dict[str, dict[str, Any]]:
-    """Describe each corpus: counts, sizes, languages, hosts, image sides, scores."""
+    """Describe what is to be learnt of each corpus, and how many samples are held out of it."""
     store, folder = locate(directory)
     listing: Listing = store.read_json(store.at(*filter(None, (folder, LISTING))))
     counted = _counted(store, folder)
     described = {}
     for corpus in CORPORA:
-        shards = [s for s in listing["shards"] if s["corpus"] == corpus]
+        shards, held_out = (
+            [s for s in listing["shards"] if (s["corpus"], s["split"]) == (corpus, split)]
+            for split in (TRAIN, VALIDATION)
+        )
         if shards:
             paths = [store.at(*filter(None, (folder, s["index"]))) for s in shards]
             index = pa.concat_tables([_index(store, path) for path in paths])
@@ -48,6 +51,7 @@ def corpora(directory: str) -> dict[str, dict[str, Any]]:
                 "samples": sum(s["num_samples"] for s in shards),
                 "images": sum(s["num_images"] for s in shards),
                 "bytes": sum(s["num_bytes"] for s in shards),
+                "held_out": sum(s["num_samples"] for s in held_out),
                 **_tokens(index, counted.get(corpus)),
                 **_describe(index),
             }

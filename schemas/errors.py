@@ -25,5 +25,9 @@ class IntegrityError(WeftError):
     """Stored bytes do not match their manifest, index or checksum."""
 
 
+class DivergedError(WeftError):
+    """The losses or gradients of a training run are no longer finite."""
+
+
 class TransientError(WeftError):
     """A failure that may pass by itself; the only error that is retried."""

@@ -402,6 +402,9 @@ class Redact(Section):
 
 class Shard(Section):
     target_bytes: int = Field(256_000_000, gt=0, description="size that shards aim at")
+    validation_fraction: Fraction = Field(
+        0.001, description="part of the hosts whose pages are held out, in shards of their own; about that part of all"
+    )
 
 
 class Guard(Section):

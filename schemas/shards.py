@@ -4,6 +4,7 @@
     shards/interleaved/interleaved-00000.tar    KEY.json, KEY.0.jpg, KEY.1.jpg, ...
     shards/caption/caption-00000.tar            KEY.jpg, KEY.json, KEY.txt
     shards/text/text-00000.tar                  KEY.json, KEY.txt
+    shards/validation/text-00000.tar            what is held out of a corpus, likewise
     shards/*/NAME.index.parquet                 one row for each sample: where its members lie, and what it measures
     tokenizer/tokenizer.json                    beside them, once one was trained: what it says of itself, its Counted
 
@@ -18,7 +19,8 @@ import pyarrow as pa
 from schemas.tables import Column, Table
 
 LISTING = "shards.json"
-VERSION = 1
+VERSION = 2  # 2: `split`; who does not know it would learn from what is held out
+TRAIN, VALIDATION = "train", "validation"
 TOKENIZER, TOKENIZER_ABOUT = "tokenizer", "tokenizer.json"
 
 
@@ -71,6 +73,7 @@ class ShardEntry(TypedDict):
     """One shard in `shards.json`; paths are relative to it."""
 
     corpus: str
+    split: str  # TRAIN, or VALIDATION: held out, samples of pages whose hosts stand in no other split
     tar: str
     index: str
     num_samples: int

@@ -20,7 +20,14 @@ class Model(Section):
     width: int = Field(gt=0, description="width of the residual stream")
     ffn_width: int = Field(gt=0, description="width between the two matrices of a feed-forward block")
     heads: int = Field(gt=0, description="attention heads, of the resampler too")
-    dropout: Fraction = Field(0.0, description="on embeddings, attention weights and every residual branch")
+    dropout: Fraction = Field(0.0, description="on embeddings and every residual branch")
+    attention_dropout: Fraction | None = Field(None, description="on attention weights; null: as `dropout`")
+    attention: Literal["sdpa", "flex"] = Field(
+        "sdpa", description="flex: FlexAttention, which passes over what a document mask hides; for GPUs"
+    )
+    document_mask: bool = Field(
+        True, description="documents of a row see only themselves; false: a row is one stretch, as the paper packs"
+    )
     positions: Literal["xpos", "sinusoidal"] = Field("xpos", description="sinusoidal also scales embeddings by √width")
     initialisation: Literal["xavier", "linear"] = Field(
         "xavier", description="base of the Magneto initialisation: the paper's, or PyTorch's default for Linear"
@@ -33,6 +40,13 @@ class Model(Section):
             raise ValueError(
                 f"model.width {self.width} must be a multiple of 2 × heads ({2 * self.heads}): xPos turns pairs"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _flex_drops_nothing(self) -> "Model":
+        dropout = self.dropout if self.attention_dropout is None else self.attention_dropout
+        if self.attention == "flex" and dropout:
+            raise ValueError("model.attention flex cannot drop attention weights: set model.attention_dropout to 0")
         return self
 
 
@@ -78,6 +92,14 @@ class Data(Section):
     mixture: Mixture = Mixture()
     rows_per_micro_step: int = Field(1, gt=0, description="rows that one process puts through the model at a time")
     streams: int = Field(64, gt=0, description="virtual streams of a corpus, whatever the number of processes")
+    workers: int = Field(
+        4, ge=0, description="processes that read and decode for one that trains; 0: it does so itself"
+    )
+    prefetch_steps: int = Field(2, gt=0, description="whole steps that are made ready ahead, where there are workers")
+    on_missing: Literal["stop", "skip"] = Field(
+        "stop", description="what a missing or cut shard does when a run starts: stop it, or be left out and counted"
+    )
+    validation_rows: int = Field(64, ge=0, description="rows of each corpus that its validation loss is measured on")
 
 
 class Optimizer(Section):
@@ -89,11 +111,36 @@ class Optimizer(Section):
     weight_decay: float = Field(0.01, ge=0)
     clip_norm: float = Field(2.0, gt=0, description="largest norm of a step's gradient")
     warmup_steps: int = Field(375, ge=0)
+    max_bad_steps: int = Field(
+        3, ge=0, description="steps in a row that may be skipped, their loss or gradient not being finite"
+    )
 
 
 class Checkpoint(Section):
     every_steps: int = Field(1000, gt=0, description="steps between checkpoints; the last step is always saved")
     keep: int = Field(3, gt=0, description="newest checkpoints that stay")
+    asynchronous: bool = Field(True, description="write while training goes on, from a copy in the machine's memory")
+
+
+class Compute(Section):
+    """How processes share the work. Nothing here changes what is learnt, so all of it may change at a resumption."""
+
+    replicas: int = Field(1, gt=0, description="groups of processes that each hold the whole model (HSDP); 1: FSDP")
+    activation_checkpointing: Literal["none", "blocks"] = Field(
+        "none", description="blocks: keep a block's input alone and compute it again in the backward pass"
+    )
+    compile: bool = Field(False, description="compile decoder blocks by torch.compile")
+
+
+class Watch(Section):
+    """What is shown and kept beside `metrics.jsonl`. All of it may change at a resumption."""
+
+    validate_every_steps: int | None = Field(None, gt=0, description="steps between validations; null: none")
+    tensorboard: bool = Field(False, description="event files in the output's folder `tensorboard`")
+    wandb: str | None = Field(None, description="project of Weights & Biases; null: nothing is sent")
+    peak_flops: float | None = Field(
+        None, gt=0, description="what a device can do in bf16 [FLOP/s], for MFU; null: by the GPU's name"
+    )
 
 
 class TrainConfig(Section):
@@ -110,6 +157,8 @@ class TrainConfig(Section):
     data: Data
     optimizer: Optimizer
     checkpoint: Checkpoint = Checkpoint()
+    compute: Compute = Compute()
+    watch: Watch = Watch()
 
     @model_validator(mode="after")
     def _an_image_fits_a_row(self) -> "TrainConfig":

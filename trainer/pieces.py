@@ -14,7 +14,8 @@ from rich.progress import Progress
 from schemas.errors import IntegrityError, RecipeError, WeftError
 from schemas.shards import Counted
 from trainer import tokenizer as tokenizers
-from trainer.data.shards import Corpus, open_shards
+from trainer.data.corpus import Corpus
+from trainer.data.shards import open_shards
 from trainer.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 
 KOSMOS1_VOCABULARY = 64_007  # arXiv 2302.14045
@@ -60,13 +61,12 @@ def learn(
 
 def _texts(corpus: Corpus, max_characters: int) -> Iterator[str]:
     """Yield the text of samples from the start of a corpus, until `max_characters` are reached."""
-    for number in range(len(corpus)):
-        sample = corpus.sample(number)
+    for sample, body in corpus.read_all():
         try:
             if corpus.name == "interleaved":
-                text = "\n\n".join(b["text"] for b in corpus.blocks(sample) if b["kind"] == "text")
+                text = "\n\n".join(b["text"] for b in corpus.blocks(sample, body) if b["kind"] == "text")
             else:
-                text = corpus.text(sample)
+                text = corpus.text(sample, body)
         except IntegrityError:  # one broken sample teaches nothing; the trainer will name it
             continue
         yield text

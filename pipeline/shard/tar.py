@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.shard.sample import Sample
 from pipeline.store import Store
-from schemas.shards import INDEX, ShardEntry
+from schemas.shards import INDEX, TRAIN, ShardEntry
 
 _RECORD_BYTES = 10_240  # tar files end on a multiple of this (POSIX 1003.1, ustar interchange format)
 
@@ -21,10 +21,11 @@ class ShardWriter:
     Headers carry no time, owner or machine, so equal samples give equal bytes.
     """
 
-    def __init__(self, store: Store, corpus: str, number: int) -> None:
-        self.store, self.corpus = store, corpus
-        self.name = f"{corpus}/{corpus}-{number:05d}"
-        folder = store.at("shards", corpus)
+    def __init__(self, store: Store, corpus: str, split: str, number: int) -> None:
+        self.store, self.corpus, self.split = store, corpus, split
+        within = corpus if split == TRAIN else split
+        self.name = f"{within}/{corpus}-{number:05d}"
+        folder = store.at("shards", within)
         store.fs.makedirs(folder, exist_ok=True)
         self.path = f"{store.at('shards')}/{self.name}.tar"
         self.draft = f"{folder}/_draft-{corpus}-{number:05d}.tar"
@@ -55,6 +56,7 @@ class ShardWriter:
         self.store.fs.mv(self.draft, self.path)
         return {
             "corpus": self.corpus,
+            "split": self.split,
             "tar": f"{self.name}.tar",
             "index": f"{self.name}.index.parquet",
             "num_samples": len(self.rows),

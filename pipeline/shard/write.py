@@ -12,6 +12,7 @@ from schemas.tables import DOCUMENTS
 
 PLACE = (
     pa.field("corpus", pa.string()),
+    pa.field("split", pa.string()),
     pa.field("shard", pa.int64()),
     pa.field("lead", pa.bool_()),
     pa.field("order", pa.string()),
@@ -34,7 +35,7 @@ ROWS = pa.schema(
 
 ENTRIES = pa.schema(
     [
-        *(pa.field(n, pa.string()) for n in ("corpus", "tar", "index")),
+        *(pa.field(n, pa.string()) for n in ("corpus", "split", "tar", "index")),
         *(pa.field(n, pa.int64()) for n in ("num_samples", "num_images", "num_bytes")),
         *(pa.field(n, pa.string()) for n in ("sha256", "index_sha256")),
     ]
@@ -50,9 +51,9 @@ def write_shards(store: Store) -> Callable[[Iterator[pa.RecordBatch]], Iterator[
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         entries = []
         writer: ShardWriter | None = None
-        at: tuple[str, int] | None = None
+        at: tuple[str, str, int] | None = None
         for document, pictures in _samples(row for batch in batches for row in batch.to_pylist()):
-            place = (document["corpus"], document["shard"])
+            place = (document["corpus"], document["split"], document["shard"])
             if place != at:
                 if writer is not None:
                     entries.append(writer.close())

@@ -118,7 +118,7 @@ def test_one_page_is_shown_as_it_is_judged(tmp_path: Path) -> None:
 
 def test_help_teaches() -> None:
     for command in ("run", "extract", "fetch", "filter", "dedup", "score", "assemble", "shard", "stats", "why",
-                    "replay", "tokenizer", "train"):  # fmt: skip
+                    "replay", "tokenizer", "train", "generate"):  # fmt: skip
         done = weft(command, "--help", COLUMNS="120", TERM="dumb")
         assert done.returncode == 0
         assert "Usage: weft " + command in done.stdout

@@ -3,15 +3,18 @@
 import hashlib
 import io
 import json
+import shutil
 import tarfile
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from webs import Finished
 
+from pipeline.shard.order import split_of
 from schemas.ids import order
-from schemas.shards import INDEX
+from schemas.shards import INDEX, TRAIN, VALIDATION
 from schemas.tables import CORPORA
 
 
@@ -117,3 +120,29 @@ def test_hugging_face_datasets_reads_them(finished: Finished, listing: list[dict
     for sample in loaded:
         pictures = [v for k, v in sample.items() if k.endswith("jpg") and v is not None]
         assert len(pictures) == {"interleaved": sample["json"].get("num_images"), "caption": 1, "text": 0}[corpus]
+
+
+def test_whole_hosts_are_held_out(finished: Finished, tmp_path: Path) -> None:
+    from jobs.recipes import load
+    from jobs.run import run
+    from jobs.shard import STEP
+    from pipeline.stats import corpora
+    from sample import RECIPE
+
+    output = tmp_path / "out"
+    shutil.copytree(finished.output, output)
+    overrides = [f"fetch.proxy={finished.web.proxy}", "shard.validation_fraction=0.4"]
+    run((STEP,), load(str(RECIPE), overrides), str(output), overwrite=True)
+    shards = json.loads((output / "shards" / "shards.json").read_text())["shards"]
+    hosts: dict[str, set[str]] = {TRAIN: set(), VALIDATION: set()}
+    keys = []
+    for shard in shards:
+        assert shard["tar"].startswith({TRAIN: shard["corpus"], VALIDATION: VALIDATION}[shard["split"]] + "/")
+        rows = pq.read_table(output / "shards" / shard["index"]).to_pylist()
+        assert {split_of(row["host"], 0.4) for row in rows} == {shard["split"]}
+        hosts[shard["split"]] |= {row["host"] for row in rows}
+        keys += [row["key"] for row in rows]
+    assert all(hosts.values()) and not set.intersection(*hosts.values())
+    assert sorted(keys) == sorted(d["key"] for d in finished.rows("documents"))
+    held_out = sum(s["num_samples"] for s in shards if s["split"] == VALIDATION)
+    assert sum(facts["held_out"] for facts in corpora(str(output)).values()) == held_out > 0

@@ -16,7 +16,7 @@ TINY = (
     "steps=10", "model.layers=2", "model.width=64", "model.ffn_width=128", "model.heads=2",
     "vision.tower={image_size: 32, patch_size: 16, width: 32, layers: 2, heads: 2}", "vision.latents=2",
     "data.sequence_length=64", "data.tokens_per_step=480", "data.rows_per_micro_step=2", "data.streams=3",
-    "optimizer.warmup_steps=2", "checkpoint.every_steps=100",
+    "data.workers=0", "optimizer.warmup_steps=2", "checkpoint.every_steps=100",
 )  # fmt: skip
 
 TEXT = "The old harbour looks over the sea. Is it older than the bridge? Nobody knows!\nA small bakery stands near it."

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from schemas.ids import digest
-from schemas.shards import INDEX, LISTING, VERSION
+from schemas.shards import INDEX, LISTING, TRAIN, VERSION
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (40, 60, 220), "yellow": (240, 210, 40)}
 
@@ -65,18 +65,25 @@ def interleaved_sample(key: str, parts: list[str | bytes]) -> tuple[str, dict[st
     return key, {"json": json.dumps(fields).encode(), **{f"{i}.jpg": image for i, image in enumerate(images)}}
 
 
-def write_shards(folder: Path, corpora: dict[str, list[tuple[str, dict[str, bytes]]]], per_shard: int = 16) -> Path:
-    """Write corpora as shards of `per_shard` samples with their indexes and the listing; returns the folder."""
-    entries = []
+def write_shards(
+    folder: Path, corpora: dict[str, list[tuple[str, dict[str, bytes]]]], per_shard: int = 16, split: str = TRAIN
+) -> Path:
+    """Write corpora as shards of `per_shard` samples with their indexes; the listing names them beside other splits."""
+    listing = folder / LISTING
+    entries = json.loads(listing.read_text())["shards"] if listing.exists() else []
+    entries = [entry for entry in entries if entry["split"] != split]
     for corpus, samples in corpora.items():
         (folder / corpus).mkdir(parents=True, exist_ok=True)
         for number, first in enumerate(range(0, len(samples), per_shard)):
-            entries.append(_write_shard(folder, corpus, f"{corpus}-{number:05d}", samples[first : first + per_shard]))
-    (folder / LISTING).write_text(json.dumps({"version": VERSION, "shards": entries}))
+            name = f"{corpus}-{number:05d}" if split == TRAIN else f"{split}-{number:05d}"
+            entries.append(_write_shard(folder, corpus, name, samples[first : first + per_shard], split))
+    listing.write_text(json.dumps({"version": VERSION, "shards": entries}))
     return folder
 
 
-def _write_shard(folder: Path, corpus: str, name: str, samples: list[tuple[str, dict[str, bytes]]]) -> dict[str, Any]:
+def _write_shard(
+    folder: Path, corpus: str, name: str, samples: list[tuple[str, dict[str, bytes]]], split: str
+) -> dict[str, Any]:
     tar_path, index_path = folder / corpus / f"{name}.tar", folder / corpus / f"{name}.index.parquet"
     with tarfile.open(tar_path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for key, members in samples:
@@ -99,7 +106,7 @@ def _write_shard(folder: Path, corpus: str, name: str, samples: list[tuple[str, 
     ]  # fmt: skip
     pq.write_table(INDEX.batch(rows).schema.empty_table().from_batches([INDEX.batch(rows)]), index_path)
     return {
-        "corpus": corpus, "tar": f"{corpus}/{tar_path.name}", "index": f"{corpus}/{index_path.name}",
+        "corpus": corpus, "split": split, "tar": f"{corpus}/{tar_path.name}", "index": f"{corpus}/{index_path.name}",
         "num_samples": len(samples), "num_images": sum(m.endswith("jpg") for _, ms in samples for m in ms),
         "num_bytes": tar_path.stat().st_size, "sha256": _sha256(tar_path), "index_sha256": _sha256(index_path),
     }  # fmt: skip

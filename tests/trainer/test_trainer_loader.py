@@ -11,7 +11,8 @@ from shardwriter import caption_sample, drawing, text_sample, write_shards
 
 from schemas.errors import IntegrityError, PathError, RecipeError
 from trainer.config import TrainConfig
-from trainer.data.batches import Loader, MicroBatch
+from trainer.data.batches import MicroBatch
+from trainer.data.loader import Loader
 from trainer.data.packing import IGNORED
 from trainer.data.shards import beside, open_shards
 from trainer.tokenizer import Tokenizer
@@ -70,7 +71,7 @@ def test_the_seed_decides(data: Path, words: Tokenizer, tiny: Config) -> None:
 
 
 def test_the_mixture_counts_tokens(data: Path, words: Tokenizer, tiny: Config) -> None:
-    source = loader(data, words, tiny())
+    source = loader(data, words, tiny("data.tokens_per_step=960"))
     total = dict.fromkeys(source.shares, 0)
     for step in itertools.islice(source, 50):
         assert step.num_tokens == {
@@ -78,7 +79,7 @@ def test_the_mixture_counts_tokens(data: Path, words: Tokenizer, tiny: Config) -
         }
         total = {c: total[c] + step.num_tokens[c] for c in total}
     for corpus, weight in {"text": 0.5, "caption": 0.5, "interleaved": 0.2}.items():
-        assert total[corpus] == pytest.approx(50 * 480 * weight / 1.2, abs=64)  # to within a row
+        assert total[corpus] == pytest.approx(50 * 960 * weight / 1.2, rel=0.01)
 
 
 def test_an_epoch_reads_every_sample_once(tmp_path: Path, words: Tokenizer, tiny: Config) -> None:

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.data.corpus import Sample
 from trainer.data.packing import IGNORED, Row, end_of_stretch
-from trainer.data.shards import Sample
 from trainer.formats import Document
 
 SAMPLE = Sample("a", "a.tar", {})

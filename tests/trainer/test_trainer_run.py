@@ -1,42 +1,25 @@
-"""Whole runs: exact resumption, several processes, and what a run refuses."""
+"""Whole runs: exact resumption, and what a run refuses."""
 
+import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
+from training import assert_same_run, launch, train, when_written
 
-from schemas.errors import PathError, RecipeError
-from trainer import metrics
+from schemas.errors import DivergedError, PathError, RecipeError
 from trainer.config import TrainConfig, load
-from trainer.train import Summary, main, run
+from trainer.model.kosmos import Kosmos
+from trainer.run.saving import Writer
+from trainer.train import main
+from trainer.watch import lines
 
 Config = Callable[..., TrainConfig]
-
-
-def train(config: TrainConfig, data: Path, output: Path, overwrite: bool = False) -> Summary:
-    return run(config, str(data), str(data / "tokenizer"), str(output), overwrite)
-
-
-def weights(output: Path) -> dict[str, torch.Tensor]:
-    return load_file(output / "model" / "model.safetensors")
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    """Batches, losses and weights are equal, bit for bit."""
-    for a, b in zip(metrics.read(one), metrics.read(other), strict=True):
-        assert (a.step, a.batch, a.loss, a.gradient_norm) == (b.step, b.batch, b.loss, b.gradient_norm)
-    assert weights(one).keys() == weights(other).keys()
-    assert all(torch.equal(tensor, weights(other)[name]) for name, tensor in weights(one).items())
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +29,6 @@ def whole(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) ->
     summary = train(tiny("model.dropout=0.1"), data, output)
     assert (summary.num_steps, summary.resumed_at, summary.terminated) == (10, 0, False)
     return output
-
-
-def when_written(output: Path, num_lines: int, do: Callable[[], None]) -> threading.Thread:
-    """Do something as soon as a run has logged so many steps."""
-
-    def watch() -> None:
-        deadline = time.monotonic() + 120
-        while len(metrics.read(output)) < num_lines and time.monotonic() < deadline:
-            time.sleep(0.002)
-        do()
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    return thread
 
 
 def test_a_run_that_sigterm_ends_resumes_exactly(data: Path, tiny: Config, whole: Path, tmp_path: Path) -> None:
@@ -82,16 +51,16 @@ def test_a_checkpoint_is_resumed_past_lost_steps_and_partial_files(
     train(config, data, tmp_path)
     assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-00000009", "step-00000010"]
     (tmp_path / "step-00000010").rename(tmp_path / ".step-00000010")  # as when killed while it was written
-    with (tmp_path / metrics.FILE).open("a") as file:
+    with (tmp_path / lines.FILE).open("a") as file:
         file.write('{"step": 1')
     assert train(config, data, tmp_path).resumed_at == 9
     assert_same_run(whole, tmp_path)
 
 
 def test_a_complete_run_is_not_repeated(data: Path, tiny: Config, whole: Path) -> None:
-    before = (whole / metrics.FILE).read_text()
+    before = (whole / lines.FILE).read_text()
     assert train(tiny("model.dropout=0.1", "checkpoint.keep=1"), data, whole).resumed_at == 10
-    assert (whole / metrics.FILE).read_text() == before
+    assert (whole / lines.FILE).read_text() == before
 
 
 def test_another_configuration_is_refused_by_name(data: Path, tiny: Config, tmp_path: Path) -> None:
@@ -103,7 +72,7 @@ def test_another_configuration_is_refused_by_name(data: Path, tiny: Config, tmp_
 
 def test_an_export_loads_and_rates_follow_the_schedule(whole: Path, tiny: Config) -> None:
     assert load(str(whole / "model" / "config.yaml")) == tiny("model.dropout=0.1")
-    rates = [m.learning_rate / 0.003 for m in metrics.read(whole)]
+    rates = [m.learning_rate / 0.003 for m in lines.read(whole)]
     assert rates == pytest.approx([1 / 2, 1, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
 
 
@@ -114,6 +83,7 @@ def test_an_export_loads_and_rates_follow_the_schedule(whole: Path, tiny: Config
         (["--data", "{data}", "--set", "modle.width=3"], "unknown key modle (did you mean model?)"),
         (["--data", "{data}", "--tokenizer", "nowhere"], "no tokenizer in nowhere"),
         (["--data", "{data}", "--output", "/proc/nothing"], "cannot write to /proc/nothing"),
+        (["--data", "{data}", "--output", "{data}/n", "--set", "compute.replicas=2"], "does not divide 1 processes"),
     ],
 )
 def test_a_user_s_error_is_one_line_and_status_2(
@@ -125,33 +95,13 @@ def test_a_user_s_error_is_one_line_and_status_2(
     assert error.count("\n") == 1
 
 
-def launch(config: TrainConfig, data: Path, output: Path, num_processes: int | None = None) -> subprocess.Popen[bytes]:
-    """Start a run of its own, by torchrun when a number of processes is given."""
-    path = output.with_suffix(".yaml")
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
-    command = [*torchrun, f"--nproc-per-node={num_processes}"] if num_processes else []
-    command += ["-m", "trainer.train", f"--config={path}", f"--data={data}", f"--output={output}"]
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(root)}
-    return subprocess.Popen([sys.executable, *command], env=environment, cwd=root, stdin=subprocess.DEVNULL)
-
-
-def test_two_processes_equal_one(data: Path, tiny: Config, tmp_path: Path) -> None:
-    config = tiny("steps=4")
-    with launch(config, data, tmp_path / "two", num_processes=2) as process:
-        train(config, data, tmp_path / "one")
-        assert process.wait(200) == 0
-    one, two = tmp_path / "one", tmp_path / "two"
-    for a, b in zip(metrics.read(one), metrics.read(two), strict=True):
-        assert a.batch == b.batch
-        assert a.loss == pytest.approx(b.loss, abs=1e-5)
-    for name, tensor in weights(one).items():
-        torch.testing.assert_close(tensor, weights(two)[name], rtol=0, atol=1e-5, msg=name)
-    exported = weights(two)
-    shutil.rmtree(two / "model")  # to be exported again, by one process from the checkpoint of two
-    assert train(config, data, two).resumed_at == 4
-    assert all(torch.equal(tensor, exported[name]) for name, tensor in weights(two).items())
+def in_the_middle(state: dict[str, object]) -> bool:
+    """Whether some stream of the loader stands inside a document, and so inside a row and a shard."""
+    return any(
+        (isinstance(v, int) and k == "token" and v > 0) or (isinstance(v, dict) and in_the_middle(v))
+        or (isinstance(v, list) and any(isinstance(x, dict) and in_the_middle(x) for x in v))
+        for k, v in state.items()
+    )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -161,8 +111,98 @@ def test_a_killed_run_resumes_exactly(data: Path, tiny: Config, whole: Path, tmp
     process = launch(config, data, output)
     when_written(output, 7, process.kill).join()
     assert process.wait(60) == -signal.SIGKILL
+    state = json.loads((output / "step-00000005" / "state.json").read_text())
+    assert set(state["loader"]["corpora"]) == {"text", "caption", "interleaved"}
+    assert in_the_middle(state["loader"])
     assert train(config, data, output).resumed_at == 5
     assert_same_run(whole, output)
+
+
+NEVER_WRITTEN = """
+import threading
+from trainer.run import saving
+finish = saving.Writer.finish
+saving.Writer.finish = lambda w, **a: threading.Event().wait() if w._state.step == 6 else finish(w, **a)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_while_it_saved_resumes_exactly(
+    data: Path, tiny: Config, whole: Path, tmp_path: Path
+) -> None:
+    config = tiny("model.dropout=0.1", "checkpoint.every_steps=3")
+    output = tmp_path / "run"
+    process = launch(config, data, output, before=NEVER_WRITTEN)
+    when_written(output, 8, process.kill).join()  # training has gone on for two steps
+    assert process.wait(60) == -signal.SIGKILL
+    assert sorted(p.name for p in output.glob("*step-*")) == [".step-00000006", "step-00000003"]
+    assert train(config, data, output).resumed_at == 3
+    assert_same_run(whole, output)
+
+
+def test_saving_now_and_saving_meanwhile_leave_the_same(data: Path, tiny: Config, tmp_path: Path) -> None:
+    for name in ("true", "false"):
+        train(tiny("steps=4", "checkpoint.every_steps=2", f"checkpoint.asynchronous={name}"), data, tmp_path / name)
+    for step in ("step-00000002", "step-00000004"):
+        one, other = (tmp_path / name / step for name in ("true", "false"))
+        assert {p.suffix for p in one.iterdir()} == {".safetensors", ".json"}  # nothing is pickled
+        (file,) = one.glob("*.safetensors")
+        there = load_file(other / file.name)
+        assert all(torch.equal(tensor, there[key]) for key, tensor in load_file(file).items())
+
+
+def test_the_next_save_waits_for_the_last(
+    data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Writer.finish
+    monkeypatch.setattr(Writer, "finish", lambda *a, **named: (time.sleep(0.5), finish(*a, **named)))
+    train(tiny("steps=3", "checkpoint.every_steps=1"), data, tmp_path)
+    assert lines.read(tmp_path)[2].save_seconds > 0.3
+    assert len(list(tmp_path.glob("step-*"))) == 2
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_path_error(
+    data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Writer, "finish", full)
+    with pytest.raises(PathError, match=r"cannot save to .*No space left on device"):
+        train(tiny("steps=2"), data, tmp_path)
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, forwards: range) -> None:
+    """Let the loss of some forward passes, counted over the run, be no number."""
+    forward, counted = Kosmos.forward, iter(range(10**6))
+    monkeypatch.setattr(
+        Kosmos, "forward", lambda *given: forward(*given) * (float("nan") if next(counted) in forwards else 1.0)
+    )
+
+
+def test_a_step_that_is_not_finite_changes_nothing(
+    data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(monkeypatch, range(0, 1))
+    train(tiny("steps=3", "checkpoint.every_steps=1", "checkpoint.keep=3"), data, tmp_path)
+    assert [m.applied for m in lines.read(tmp_path)] == [False, True, True]
+    assert lines.read(tmp_path)[0].gradient_norm is None
+    assert "skipped: step 1 (batch" in capsys.readouterr().err
+    steps = [load_file(next((tmp_path / f"step-{s:08d}").glob("*.safetensors"))) for s in (1, 2)]
+    assert not any(steps[0][key].any() for key in steps[0] if key.startswith("optimizer.") and "exp_avg" in key)
+    assert any(steps[1][key].any() for key in steps[1] if key.startswith("optimizer.") and "exp_avg" in key)
+    assert all(t.isfinite().all() for t in steps[1].values())
+
+
+def test_steps_that_are_not_finite_end_the_run_by_name(
+    data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, range(10**6))
+    with pytest.raises(
+        DivergedError, match=r"step 3 \(batch \w{16}\): the loss of .* nor was it in the 2 steps before"
+    ):
+        train(tiny("optimizer.max_bad_steps=2"), data, tmp_path)
+    assert len(lines.read(tmp_path)) == 3
 
 
 def test_missing_shards_are_a_path_error(tiny: Config, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Pack documents into rows of a fixed length: whole sentences and whole images, from one or more documents.
 
 Every stretch of a document in a row has a number of its own there, from 1; 0 is padding. Attention and positions stay
-inside a stretch (trainer/model/attention.py), and nothing is predicted across its start.
+inside a stretch (trainer/model/sight.py), and nothing is predicted across its start.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.shards import Sample
+from trainer.data.corpus import Sample
 from trainer.formats import Document
 from trainer.tokenizer import PAD
 
@@ -65,6 +65,10 @@ class Row:
             per_image = int(document.slots_L.sum()) // len(document.images)
             first, last = (int(document.slots_L[:i].sum()) // per_image for i in (start, end))
             self.images += [PackedImage(sample, member, stretch) for member in document.images[first:last]]
+
+    def columns(self) -> npt.NDArray[np.int32]:
+        """Return tokens, slots, stretches and targets, (4, T)."""
+        return np.stack([self.tokens_T, self.slots_T.astype(np.int32), self.stretches_T, self.targets_T])
 
     def silence(self, stretch: int) -> None:
         """Predict nothing in a stretch: an image of it cannot be read."""

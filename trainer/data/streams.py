@@ -4,35 +4,24 @@ A stream owns a stretch of neighbouring samples and reads them in an order of it
 three numbers, so a checkpoint holds all of it and any number of processes can take it up.
 """
 
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.errors import IntegrityError
 from schemas.ids import digest
+from trainer.data.corpus import READ_AHEAD, Corpus, Sample
+from trainer.data.order import Order
 from trainer.data.packing import Row, end_of_stretch
-from trainer.data.shards import Corpus, Sample
 from trainer.formats import Document
 
-Format = Callable[[Corpus, Sample], Document]
+Format = Callable[[Corpus, Sample, bytes | None], Document]
+Skipped = tuple[str, str]  # what could not be read, and why
 
 
-@dataclass
-class Skipped:
-    """Samples that could not be read, each named once: on standard error and here, key to reason."""
-
-    reasons: dict[str, str] = field(default_factory=dict)
-
-    def add(self, key: str, reason: str) -> None:
-        if key not in self.reasons:
-            self.reasons[key] = reason
-            print(f"skipped: {reason}", file=sys.stderr)
-
-
-@dataclass
+@dataclass(frozen=True)
 class Cursor:
     """Where a stream stands: the next token of the document at a position of an epoch's order."""
 
@@ -41,100 +30,99 @@ class Cursor:
     token: int = 0
 
 
+@dataclass
+class _Block:
+    """Neighbouring samples, those that a stream reads now."""
+
+    first: int  # position of the first
+    numbers: npt.NDArray[np.int64]  # in the order of reading
+    samples: list[Sample | None]
+    bodies: dict[int, bytes | None]  # of those that were read ahead, by position
+
+
 class Stream:
     """One reader of one corpus."""
 
-    def __init__(self, corpus: Corpus, owned: range, seed: str, to_document: Format, skipped: Skipped) -> None:
-        self._corpus, self._owned, self._seed = corpus, owned, seed
-        self._to_document, self._skipped = to_document, skipped
+    def __init__(self, corpus: Corpus, owned: range, seed: str, to_document: Format, once: bool = False) -> None:
+        self._num_epochs = 1 if once else None
+        self._corpus, self._owned, self._seed, self._to_document = corpus, owned, seed, to_document
         self.cursor = Cursor()
-        self._order: tuple[int, npt.NDArray[np.int64]] | None = None  # epoch, and the samples in its order
-        self._current: tuple[int, int, Sample, Document] | None = None  # epoch, position, and what is read there
+        self._order: Order | None = None
+        self._block: _Block | None = None
+        self._current: tuple[Cursor, Sample, Document] | None = None  # a document, and the cursor at its first token
 
-    def row(self, length: int) -> Row:
-        """Read on until a row is full or the next sentence does not fit it; empty when no sample can be read."""
-        row = Row.empty(length)
-        while row.room and (found := self._document()):
+    def row(self, length: int) -> tuple[Row, list[Skipped]]:
+        """Read on until a row is full or the next sentence does not fit it; empty when no sample can be read.
+
+        With it comes what could not be read on the way: samples that are broken, but not those that are lost.
+        """
+        row, skipped = Row.empty(length), list[Skipped]()
+        while row.room and (found := self._document(skipped)):
             sample, document = found
             start = self.cursor.token
             end = end_of_stretch(document, start, row)
             if end == start:
                 break
             row.add(document, start, end, sample)
-            self.cursor.token = end
             if end == len(document.tokens_L):
                 self._next()
-        return row
+            else:
+                self.cursor = replace(self.cursor, token=end)
+        return row, skipped
 
-    def _document(self) -> tuple[Sample, Document] | None:
+    def _document(self, skipped: list[Skipped]) -> tuple[Sample, Document] | None:
         """Return the sample under the cursor, moving past those that cannot be read; None when none can."""
-        place = (self.cursor.epoch, self.cursor.position)
-        if self._current is not None and self._current[:2] == place:
-            return self._current[2:]
+        if self._current is not None and self._current[0] == replace(self.cursor, token=0):
+            return self._current[1:]
+        self._current = None
         for _ in range(len(self._owned) + 1):
-            sample = self._corpus.sample(self._sample_number())
-            try:
-                document = self._to_document(self._corpus, sample)
-            except IntegrityError as error:
-                self._skipped.add(sample.key, str(error))
-                self._next()
-                continue
-            self._current = (self.cursor.epoch, self.cursor.position, sample, document)
-            return sample, document
+            if self.cursor.epoch == self._num_epochs:
+                return None
+            if (found := self._read(self.cursor.position)) is not None:
+                sample, body = found
+                try:
+                    document = self._to_document(self._corpus, sample, body)
+                except IntegrityError as error:
+                    skipped.append((sample.key, str(error)))
+                else:
+                    self._current = (replace(self.cursor, token=0), sample, document)
+                    return sample, document
+            self._next()
         return None
 
-    def _sample_number(self) -> int:
-        if self._order is None or self._order[0] != self.cursor.epoch:
-            seed = int(digest(self._seed, str(self.cursor.epoch)), 16)
-            self._order = (self.cursor.epoch, np.random.default_rng(seed).permutation(np.asarray(self._owned)))
-        return int(self._order[1][self.cursor.position])
+    def _read(self, position: int) -> tuple[Sample, bytes | None] | None:
+        """Return the sample at a position of the epoch and what holds its words; None when the sample is lost."""
+        if self._order is None or self._order.epoch != self.cursor.epoch:
+            self._order, self._block = Order(self._owned, self._seed, self.cursor.epoch), None
+        if self._block is None or not 0 <= position - self._block.first < len(self._block.numbers):
+            first, numbers = self._order.block(position)
+            low = int(numbers.min())
+            samples = self._corpus.samples(low, int(numbers.max()) + 1)
+            self._block = _Block(first, numbers, [samples[n - low] for n in numbers], {})
+        block, place = self._block, position - self._block.first
+        sample = block.samples[place]
+        if sample is None:
+            return None
+        if position not in block.bodies:
+            ahead = [
+                (block.first + i, s)
+                for i, s in enumerate(block.samples[place : place + READ_AHEAD], start=place)
+                if s is not None
+            ]
+            bodies = self._corpus.bodies([s for _, s in ahead])
+            block.bodies = {at: body for (at, _), body in zip(ahead, bodies, strict=True)}
+        return sample, block.bodies[position]
 
     def _next(self) -> None:
-        position = self.cursor.position + 1
-        epoch = self.cursor.epoch
+        epoch, position = self.cursor.epoch, self.cursor.position + 1
         self.cursor = Cursor(epoch, position) if position < len(self._owned) else Cursor(epoch + 1)
 
 
-class Rows:
-    """The rows of a corpus, drawn from its streams in turn."""
-
-    def __init__(self, corpus: Corpus, num_streams: int, seed: int, to_document: Format, skipped: Skipped) -> None:
-        n = min(num_streams, len(corpus))  # every stream owns a sample
-        bounds = [len(corpus) * i // n for i in range(n + 1)]
-        self._streams = [
-            Stream(
-                corpus, range(bounds[i], bounds[i + 1]), digest(str(seed), corpus.name, str(i)), to_document, skipped
-            )
-            for i in range(n)
-        ]
-        self._name = corpus.name
-        self._num_turns = 0
-        self._num_tokens = 0
-
-    def draw(self, num_tokens: int, length: int) -> list[Row]:
-        """Draw rows until the corpus has given `num_tokens` since the start of the run.
-
-        Raises: IntegrityError when not one of its samples can be read.
-        """
-        rows: list[Row] = []
-        num_empty = 0
-        while self._num_tokens < num_tokens:
-            row = self._streams[self._num_turns % len(self._streams)].row(length)
-            self._num_turns += 1
-            self._num_tokens += row.num_tokens
-            num_empty = 0 if row.num_tokens else num_empty + 1
-            if num_empty == len(self._streams):
-                raise IntegrityError(f"no sample of {self._name} can be read; write the shards again")
-            rows += [row] if row.num_tokens else []
-        return rows
-
-    def state(self) -> dict[str, object]:
-        """Return where every stream stands, as plain JSON values."""
-        cursors = [asdict(stream.cursor) for stream in self._streams]
-        return {"num_turns": self._num_turns, "num_tokens": self._num_tokens, "streams": cursors}
-
-    def load_state(self, state: dict) -> None:  # type: ignore[type-arg]
-        """Take up where another run, over any number of processes, left off."""
-        self._num_turns, self._num_tokens = state["num_turns"], state["num_tokens"]
-        for stream, cursor in zip(self._streams, state["streams"], strict=True):
-            stream.cursor = Cursor(**cursor)
+def streams(corpus: Corpus, num_streams: int, seed: int, to_document: Format, once: bool = False) -> list[Stream]:
+    """Divide a corpus among streams: each owns as much of it as any other, and at least a sample."""
+    n = min(num_streams, len(corpus))
+    bounds = [len(corpus) * i // n for i in range(n + 1)]
+    return [
+        Stream(corpus, range(bounds[i], bounds[i + 1]), digest(str(seed), corpus.name, str(i)), to_document, once)
+        for i in range(n)
+    ]

@@ -1,6 +1,7 @@
 """Kosmos-1: image embeddings stand among the token embeddings, and one decoder reads both.
 
-Letters: B rows, T positions, I images, N slots of an image, M width of the model, V vocabulary, C H W of a picture.
+Letters: B rows, S positions of a row, T of them that are new (all, but for a cache), I images, N slots of an image,
+M width of the model, V vocabulary, C H W of a picture.
 Activations are fp32 or bf16, losses fp32, tokens int64, masks bool.
 """
 
@@ -9,24 +10,26 @@ from torch import nn
 
 from trainer.config import TrainConfig
 from trainer.data.packing import IGNORED
-from trainer.model.attention import positions_in_stretch, stretch_mask
+from trainer.model.cache import Cache
 from trainer.model.decoder import Decoder
 from trainer.model.loss import cross_entropy_sum
 from trainer.model.positions import XPos, sinusoids
 from trainer.model.resampler import Resampler
+from trainer.model.sight import Sight, positions_in_stretch, sight, sight_by_blocks
 from trainer.model.vision import Vision
 
 
 class Kosmos(nn.Module):
     """The whole model. The same weights embed tokens and predict them."""
 
-    def __init__(self, config: TrainConfig, vocab_size: int) -> None:
+    def __init__(self, config: TrainConfig, vocab_size: int, pretrained: bool = True) -> None:
+        """Make it with new weights, and those of a pretrained eye; not `pretrained`: others will be loaded."""
         super().__init__()
         self.config = config.model
         width, heads, multiple = config.model.width, config.model.heads, config.model.vocabulary_multiple
         self.embedding = nn.Embedding(-(-vocab_size // multiple) * multiple, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
-        self.vision = Vision(config.vision)
+        self.vision = Vision(config.vision, pretrained)
         self.resampler = Resampler(self.vision.width, width, heads, config.vision.latents)
         self.dropout = nn.Dropout(config.model.dropout)
         self.decoder = Decoder(config.model)
@@ -35,24 +38,50 @@ class Kosmos(nn.Module):
         self,
         tokens_BT: torch.Tensor,
         slots_BT: torch.Tensor,
-        stretches_BT: torch.Tensor,
-        pixels_ICHW: torch.Tensor,
+        stretches_BS: torch.Tensor,
+        pixels_ICHW: torch.Tensor | None,
         targets_BT: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return the logits (B, T, V), or with targets the summed loss, () float32.
+        """Return the logits (B, T, V), or with targets the summed loss, () float32."""
+        x_BTM = self.states(tokens_BT, slots_BT, stretches_BS, pixels_ICHW)
+        if targets_BT is None:
+            return self.logits(x_BTM)
+        return cross_entropy_sum(x_BTM.flatten(0, 1), self.embedding.weight, targets_BT.flatten(), IGNORED)
+
+    def states(
+        self,
+        tokens_BT: torch.Tensor,
+        slots_BT: torch.Tensor,
+        stretches_BS: torch.Tensor,
+        pixels_ICHW: torch.Tensor | None,
+        cache: Cache | None = None,
+    ) -> torch.Tensor:
+        """Return the states that predict, (B, T, M).
 
         The slots take the images' embeddings in order. Images beyond the slots take part with a gradient of zero: so a
-        process whose rows hold no image runs the same modules as the others, on a blank one.
+        process whose rows hold no image runs the same modules as the others, on a blank one. With a cache, the T tokens
+        are the last of S positions, and the cache, which holds those before, takes them up.
         """
-        images_INM = self.resampler(self.vision(pixels_ICHW))
-        x_BTM = self.embedding(tokens_BT).masked_scatter(slots_BT.unsqueeze(-1), images_INM)
-        positions_BT = positions_in_stretch(stretches_BT)
+        config, num_new = self.config, tokens_BT.shape[1]
+        x_BTM = self.embedding(tokens_BT)
+        if pixels_ICHW is not None:
+            x_BTM = x_BTM.masked_scatter(slots_BT.unsqueeze(-1), self.resampler(self.vision(pixels_ICHW)))
+        if not config.document_mask:
+            stretches_BS = stretches_BS.sign()
+        positions_BT = positions_in_stretch(stretches_BS)[:, -num_new:]
         xpos = None
-        if self.config.positions == "xpos":
-            xpos = XPos(positions_BT, self.config.width // self.config.heads)
+        if config.positions == "xpos":
+            xpos = XPos(positions_BT, config.width // config.heads, None if cache is None else cache.centre)
         else:
-            x_BTM = x_BTM * self.config.width**0.5 + sinusoids(positions_BT, self.config.width).to(x_BTM.dtype)
-        x_BTM = self.decoder(self.dropout(x_BTM), stretch_mask(stretches_BT), xpos)
-        if targets_BT is None:
-            return torch.matmul(x_BTM, self.embedding.weight.T)
-        return cross_entropy_sum(x_BTM.flatten(0, 1), self.embedding.weight, targets_BT.flatten(), IGNORED)
+            x_BTM = x_BTM * config.width**0.5 + sinusoids(positions_BT, config.width).to(x_BTM.dtype)
+        seen: Sight = None  # rows of one stretch are padded at their end: the causal kernel is enough
+        if cache is not None or (config.document_mask and config.attention == "sdpa"):
+            seen = sight(stretches_BS, num_new)
+        elif config.document_mask:
+            seen = sight_by_blocks(stretches_BS)
+        out_BTM: torch.Tensor = self.decoder(self.dropout(x_BTM), seen, xpos, cache)
+        return out_BTM
+
+    def logits(self, x_BTM: torch.Tensor) -> torch.Tensor:
+        """Return the logits (B, T, V) of states; V is padded beyond the tokenizer's pieces."""
+        return torch.matmul(x_BTM, self.embedding.weight.T)

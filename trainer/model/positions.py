@@ -16,13 +16,13 @@ class XPos:
     """The turn and the scale of every position of a batch, made once and used by all layers.
 
     Pair i of a head turns by n θᵢ, θᵢ = 10000^(−2i/D), and is scaled by ζᵢ^(n/512) in queries and ζᵢ^(−n/512) in keys,
-    ζᵢ = (2i + 0.4 D) / (1.4 D): a product of query n and key m depends on n − m alone. Positions are centred, so that
-    the powers stay small.
+    ζᵢ = (2i + 0.4 D) / (1.4 D): a product of query n and key m depends on n − m alone. So positions may be counted
+    from any `centre`, the middle of a row by default, which keeps the powers small.
     """
 
-    def __init__(self, positions_BT: torch.Tensor, head_width: int) -> None:
-        length = positions_BT.shape[1]
-        n_BT1 = (positions_BT - length // 2).float().unsqueeze(-1)
+    def __init__(self, positions_BT: torch.Tensor, head_width: int, centre: int | None = None) -> None:
+        centre = positions_BT.shape[1] // 2 if centre is None else centre
+        n_BT1 = (positions_BT - centre).float().unsqueeze(-1)
         even_P = torch.arange(0, head_width, 2, device=positions_BT.device, dtype=torch.float32)
         angle_BTP = n_BT1 * 10_000 ** (-even_P / head_width)
         zeta_P = (even_P + 0.4 * head_width) / (1.4 * head_width)

@@ -18,9 +18,9 @@ from trainer.config import Vision as VisionConfig
 class Vision(nn.Module):
     """Patch tokens after the last LayerNorm, normalised; only the last `trainable_layers` blocks learn."""
 
-    def __init__(self, config: VisionConfig) -> None:
+    def __init__(self, config: VisionConfig, pretrained: bool = True) -> None:
         super().__init__()
-        self.tower, self.preprocess = _tower(config)
+        self.tower, self.preprocess = _tower(config, pretrained)
         self.tower.pool_type = "none"  # every token leaves, not the class token alone
         self.tower.proj = None  # leads into CLIP's joint space, which nobody asks for here
         self.width = self.tower.ln_post.normalized_shape[0]
@@ -36,8 +36,8 @@ class Vision(nn.Module):
         return F.normalize(self.tower(pixels_ICHW), dim=-1)
 
 
-def _tower(config: VisionConfig) -> tuple[VisionTransformer, PreprocessCfg]:
-    """Make or load the vision transformer, and say how its images are prepared.
+def _tower(config: VisionConfig, pretrained: bool) -> tuple[VisionTransformer, PreprocessCfg]:
+    """Make or load the vision transformer, and say how its images are prepared: its published weights say that.
 
     Raises: RecipeError when open_clip does not know the model or it is no vision transformer; MissingError when its
         weights cannot be had.
@@ -46,8 +46,17 @@ def _tower(config: VisionConfig) -> tuple[VisionTransformer, PreprocessCfg]:
         t = config.tower
         tower = VisionTransformer(t.image_size, t.patch_size, t.width, t.layers, t.heads, mlp_ratio=4.0)
         return tower, PreprocessCfg(size=t.image_size)
+    weights = config.pretrained if pretrained else None
+    told = open_clip.get_pretrained_cfg(config.model, config.pretrained or "")
+    preprocess = {key: told[key] for key in ("mean", "std", "interpolation", "resize_mode") if told.get(key)}
     try:
-        model = open_clip.create_model(config.model, config.pretrained)
+        model = open_clip.create_model(
+            config.model,
+            weights,
+            load_weights=pretrained,
+            device=torch.get_default_device(),  # a caller may ask for no memory at all: "meta"
+            force_preprocess_cfg=preprocess or None,
+        )
     except (OSError, RuntimeError, ValueError) as error:
         raise MissingError(f"vision.model {config.model}: {error}") from error
     if not isinstance(model.visual, VisionTransformer):

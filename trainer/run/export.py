@@ -11,8 +11,8 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from trainer import tokenizer
 from trainer.config import TrainConfig
-from trainer.distributed import Processes
 from trainer.model.kosmos import Kosmos
+from trainer.run.processes import Processes
 
 
 def export(folder: Path, model: Kosmos, config: TrainConfig, tokenizer_folder: str, processes: Processes) -> None:

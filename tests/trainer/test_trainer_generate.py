@@ -1,0 +1,280 @@
+"""Generating: the cache changes nothing, searches find what they should, and wrong calls get one line."""
+
+import itertools
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from shardwriter import drawing
+
+from jobs.cli import main as weft_main
+from schemas.errors import IntegrityError, PathError, RecipeError
+from trainer.config import TrainConfig
+from trainer.generate.__main__ import main
+from trainer.generate.continuation import Continuation, pixels
+from trainer.generate.prompt import Prompt, format_prompt
+from trainer.generate.run import Request, generate, read_requests
+from trainer.generate.saved import Saved, load
+from trainer.generate.search import beam, greedy
+from trainer.model.kosmos import Kosmos
+from trainer.pieces import learn
+from trainer.tokenizer import BOS, END_IMAGE, IMAGE, PAD, UNK, Tokenizer
+from trainer.train import run
+
+Config = Callable[..., TrainConfig]
+END = 0
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder beside its tokenizer, as `weft train` leaves it, with checkpoints and exported weights."""
+    folder = tmp_path_factory.mktemp("trained")
+    run(tiny("data.workers=0"), str(data), str(data / "tokenizer"), str(folder / "checkpoints"))
+    (folder / "tokenizer").symlink_to(data / "tokenizer")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def saved(trained: Path) -> Saved:
+    return load(str(trained))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = [folder / "red.jpg", folder / "blue.jpg"]
+    for number, path in enumerate(paths):
+        path.write_bytes(drawing(path.stem, number))
+    return paths
+
+
+def prompts_of(saved: Saved, pictures: list[Path]) -> list[Prompt]:
+    """Make prompts of several lengths: with one image, with none, with two."""
+    given = [("a", pictures[:1]), ("The old harbour looks over", []), ("One <image> and <image> is", pictures)]
+    return [format_prompt(saved.tokenizer, words, images, 2, 64) for words, images in given]
+
+
+@pytest.mark.parametrize("changes", [(), ("model.positions=sinusoidal",), ("model.document_mask=false",)])
+def test_cached_expectations_are_the_recomputed_ones(
+    saved: Saved, tiny: Config, pictures: list[Path], changes: tuple[str, ...]
+) -> None:
+    """Prompts of unlike lengths, with images before and between words, go on together; each is as if alone, anew."""
+    torch.manual_seed(0)
+    config = tiny(*changes)
+    model = Kosmos(config, saved.tokenizer.vocab_size).eval()
+    saved = Saved(model, saved.tokenizer, config, torch.device("cpu"))
+    prompts = prompts_of(saved, pictures)
+    going_on = Continuation(saved, prompts, max_tokens=8)
+    rows, said = [0, 1, 2], [[], [], []]
+    log_p = going_on.first()
+    for step in range(8):
+        for place, row in enumerate(rows):
+            prompt = prompts[row]
+            tokens = torch.cat(
+                [torch.from_numpy(prompt.tokens_L).long(), torch.tensor(said[place], dtype=torch.int64)]
+            )[None]
+            slots = torch.zeros_like(tokens, dtype=torch.bool)
+            slots[0, : len(prompt.slots_L)] = torch.from_numpy(prompt.slots_L)
+            images = torch.stack([pixels(path, saved) for path in prompt.images]) if prompt.images else None
+            with torch.no_grad():
+                logits = model(tokens, slots, torch.ones_like(tokens), images)[0, -1, : saved.tokenizer.vocab_size]
+            logits[[PAD, UNK, BOS, IMAGE, END_IMAGE]] = -math.inf
+            expected = logits.log_softmax(-1)
+            torch.testing.assert_close(log_p[place, : len(expected)], expected, rtol=0, atol=1e-5)
+            assert (log_p[place, len(expected) :] == -math.inf).all()
+        if step < 7:
+            chosen = [1, 0, 2] if step == 3 else [0, 1, 2]  # as when beams change places
+            rows = [rows[c] for c in chosen]
+            tokens = torch.tensor([10 + 3 * step, 20 + step, 30 + 2 * step])
+            said = [[*said[c], int(t)] for c, t in zip(chosen, tokens, strict=True)]
+            log_p = going_on.then(tokens, torch.tensor(chosen))
+
+
+class Chances:
+    """A tiny language: what comes next depends on all that was said, by chance drawn once for each beginning."""
+
+    def __init__(self, vocabulary: int, seed: int, num_rows: int = 1) -> None:
+        self.vocabulary, self.seed = vocabulary, seed
+        self.rows: list[tuple[int, ...]] = [()] * num_rows
+
+    def of(self, said: tuple[int, ...]) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + hash(said) % 1_000_003)
+        return (2 * torch.randn(self.vocabulary, generator=generator)).log_softmax(-1)
+
+    def first(self) -> torch.Tensor:
+        return torch.stack([self.of(said) for said in self.rows])
+
+    def then(self, tokens_R: torch.Tensor, rows_R: torch.Tensor) -> torch.Tensor:
+        self.rows = [(*self.rows[r], t) for r, t in zip(rows_R.tolist(), tokens_R.tolist(), strict=True)]
+        return self.first()
+
+
+def brute_force(chances: Chances, max_tokens: int, length_penalty: float) -> list[int]:
+    """Score everything that can be said."""
+    found = []
+    for length in range(max_tokens + 1):
+        for said in itertools.product(range(1, chances.vocabulary), repeat=length):
+            score = sum(float(chances.of(said[:i])[said[i]]) for i in range(length))
+            if length < max_tokens:
+                found.append(((score + float(chances.of(said)[END])) / (length + 1) ** length_penalty, said))
+            else:
+                found.append((score / length**length_penalty, said))
+    return list(max(found)[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0, 2.0])
+def test_enough_beams_find_the_best_of_all(seed: int, length_penalty: float) -> None:
+    chances = Chances(4, seed)
+    best = brute_force(chances, 4, length_penalty)
+    assert beam(Chances(4, seed), 500, 4, END, length_penalty) == best
+
+
+def test_one_beam_is_greedy() -> None:
+    ends = 0
+    for seed in range(30):
+        one = beam(Chances(5, seed), 1, 6, END)
+        assert [one] == greedy(Chances(5, seed), 6, END)
+        ends += len(one) < 6
+    assert 0 < ends < 30
+
+
+def test_more_beams_say_what_is_likelier() -> None:
+    def log_p(said: list[int], chances: Chances) -> float:
+        whole = [*said, END][:5]
+        return sum(float(chances.of(tuple(whole[:i]))[token]) for i, token in enumerate(whole))
+
+    found = [[log_p(beam(Chances(6, s), k, 5, END, 0.0), Chances(6, s)) for s in range(40)] for k in (1, 8)]
+    assert sum(found[1]) > sum(found[0]) + 5
+
+
+def test_rows_of_greedy_search_end_each_by_itself() -> None:
+    class Counting(Chances):
+        """Row n says n, n times, and then ends."""
+
+        def first(self) -> torch.Tensor:
+            told = [END if len(said) >= n else n for n, said in enumerate(self.rows)]
+            return torch.nn.functional.one_hot(torch.tensor(told), self.vocabulary).float().log()
+
+    assert greedy(Counting(5, 0, num_rows=4), 9, END) == [[], [1], [2, 2], [3, 3, 3]]
+    assert greedy(Counting(5, 0, num_rows=4), 2, END) == [[], [1], [2, 2], [3, 3]]
+
+
+def test_a_run_and_what_it_exported_say_the_same(trained: Path, saved: Saved, pictures: list[Path]) -> None:
+    requests = [Request("a", tuple(pictures[:1])), Request("It is"), Request("", tuple(pictures))]
+    said = list(generate(saved, requests, max_tokens=12))
+    (checkpoint,) = (trained / "checkpoints").glob("step-*")
+    assert list(generate(load(str(checkpoint)), requests, max_tokens=12)) == said
+    assert [next(generate(saved, [r], max_tokens=12)) for r in requests] == said  # a batch changes nothing
+    assert list(generate(saved, requests, max_tokens=12, num_beams=1, batch=2)) == said
+    assert len(list(generate(saved, requests, max_tokens=5, num_beams=3))) == 3
+    with pytest.raises(IntegrityError, match="another tokenizer"):
+        load(str(checkpoint), str(other_tokenizer(checkpoint)))
+
+
+def other_tokenizer(checkpoint: Path) -> Path:
+    folder = checkpoint.parent.parent / "other"
+    learn(str((checkpoint.parent.parent / "tokenizer").resolve().parent), str(folder), vocab_size=400)
+    return folder
+
+
+def test_a_prompt_is_formatted_as_training_is(words: Tokenizer, pictures: list[Path]) -> None:
+    image = [IMAGE, PAD, PAD, END_IMAGE]
+    a, b = (words.encode(text).tolist() for text in ("It is", "here"))
+    cases = {
+        ("It is", 0): [BOS, *a],
+        ("It is", 2): [BOS, *image, *image, *a],
+        ("It is <image> here", 1): [BOS, *a, *image, *b],
+        ("<image>It is<image>", 2): [BOS, *image, *a, *image],
+        ("", 1): [BOS, *image],
+        ("", 0): [BOS],
+    }
+    for (text, num_images), tokens in cases.items():
+        prompt = format_prompt(words, text, pictures[:num_images], 2, 64)
+        assert prompt.tokens_L.tolist() == tokens
+        assert prompt.slots_L.sum() == 2 * num_images
+    with pytest.raises(RecipeError, match="1 <image> for 2 images"):
+        format_prompt(words, "<image>", pictures, 2, 64)
+    with pytest.raises(RecipeError, match="reads 8 at most"):
+        format_prompt(words, "It is", pictures, 2, 8)
+    with pytest.raises(PathError, match=r"no image none\.jpg"):
+        format_prompt(words, "It is", [Path("none.jpg")], 2, 64)
+
+
+def test_images_of_any_format_are_read_as_in_training(saved: Saved, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(drawing("red", 0, side=32))
+    with Image.open(tmp_path / "a.jpg") as image:
+        image.save(tmp_path / "a.png")
+        image.convert("RGBA").save(tmp_path / "b.png")
+    one, two, three = (pixels(tmp_path / name, saved) for name in ("a.jpg", "a.png", "b.png"))
+    assert one.shape == (3, 32, 32)
+    assert torch.equal(one, two) and torch.equal(two, three)
+    (tmp_path / "no.jpg").write_text("no image")
+    with pytest.raises(IntegrityError, match=r"no\.jpg cannot be read"):
+        pixels(tmp_path / "no.jpg", saved)
+
+
+def test_nothing_is_said_beyond_the_row(saved: Saved) -> None:
+    prompt = "It is older. " * 8
+    length = len(format_prompt(saved.tokenizer, prompt, [], 2, 64).tokens_L)
+    (said,) = generate(saved, [Request(prompt)], max_tokens=1000)
+    assert len(saved.tokenizer.encode(said)) <= 64 - length + 2
+
+
+def test_the_command_line(
+    trained: Path, pictures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--checkpoint", str(trained), "--max-tokens", "4"]
+    assert main(["a", *where, "--image", str(pictures[0])]) == 0
+    said = capsys.readouterr().out
+    lines = tmp_path / "prompts.jsonl"
+    asked = [{"prompt": "a", "images": [os.path.relpath(pictures[0], tmp_path)]}, {"prompt": "It"}]
+    lines.write_text("\n".join(map(json.dumps, asked)))
+    assert main(["--input", str(lines), *where]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [t["prompt"] for t in told] == ["a", "It"]
+    assert told[0]["text"] + "\n" == said
+    assert main(["a", *where, "--beam", "3", "--image", str(pictures[0])]) == 0
+    capsys.readouterr()
+    lines.write_text('{"prompt": "a"}\n{"images": []}')
+    for arguments, wrong in (
+        (["a", "--checkpoint", str(tmp_path)], "no checkpoint in"),
+        (["a", *where, "--image", "none.jpg"], "no image none.jpg"),
+        (["It is older. " * 50, *where], "the model reads 64 at most"),
+        (["--input", str(lines), *where], "line 2 of"),
+        (["--input", "none.jsonl", *where], "no file none.jsonl"),
+        (["a", *where, "--tokenizer", str(tmp_path)], "no tokenizer in"),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and wrong in error
+    with pytest.raises(SystemExit, match="2"):
+        main(["--checkpoint", str(trained)])
+
+
+def test_weft_generate_is_the_same_command(
+    trained: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def weft(*arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["weft", "generate", "--checkpoint", str(trained), *arguments])
+        with pytest.raises(SystemExit) as ended:
+            weft_main()
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    said = next(generate(load(str(trained)), [Request("a", (pictures[0],))], max_tokens=4))
+    asked = ["a", "--image", str(pictures[0]), "--max-tokens", "4"]
+    assert weft(*asked) == (0, said + "\n", "")
+    assert weft("a", "--image", "none.jpg") == (2, "", "weft: no image none.jpg\n")
+    assert weft()[0] == 2
+
+
+def test_requests_may_stand_beside_their_images(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a", "images": ["x.jpg", "/y.jpg"]}')
+    assert read_requests(tmp_path / "p.jsonl") == [Request("a", (tmp_path / "x.jpg", Path("/y.jpg")))]

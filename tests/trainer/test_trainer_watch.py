@@ -1,0 +1,107 @@
+"""What people watch: FLOPs by hand, figures in a row, boards, validation."""
+
+import dataclasses
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from shardwriter import text_sample, write_shards
+from training import train
+
+from schemas.errors import MissingError, RecipeError
+from schemas.shards import VALIDATION
+from trainer.config import TrainConfig, load
+from trainer.watch import lines
+from trainer.watch.boards import FOLDER, WeightsAndBiases
+from trainer.watch.device import named_peak
+from trainer.watch.flops import Eye, Flops, decoder_per_token, eye_per_image
+
+Config = Callable[..., TrainConfig]
+VIT_L = Eye(layers=24, width=1024, mlp_width=4096, tokens=257, patch_values=588, learning_layers=0)
+
+
+def test_flops_of_kosmos1_are_those_worked_out_by_hand() -> None:
+    config = load("kosmos1_1b6")
+    whole, half = (decoder_per_token(config.model, 2048, 64_128, causal) for causal in (False, True))
+    assert (round(whole / 1e9, 2), round(half / 1e9, 2)) == (9.24, 8.64)
+    assert round(eye_per_image(VIT_L) / 1e9) == 162
+    last = eye_per_image(dataclasses.replace(VIT_L, learning_layers=1)) - eye_per_image(VIT_L)
+    assert last == pytest.approx(2 * 162e9 / 24, rel=0.01)
+
+
+def test_gpus_are_known_by_name() -> None:
+    assert named_peak("NVIDIA H100 80GB HBM3") == named_peak("NVIDIA H200") == 989e12
+    assert named_peak("NVIDIA H100 PCIe") == 756e12
+    assert named_peak("NVIDIA L40S") == 362e12
+    assert named_peak("GeForce 6800") is None
+
+
+@pytest.fixture(scope="module")
+def watched(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("watched")
+    train(tiny("steps=3", "watch={tensorboard: true, peak_flops: 1e9}"), data, output)
+    return output
+
+
+def test_figures_of_a_step(watched: Path, tiny: Config) -> None:
+    for m in lines.read(watched):
+        assert 0 <= m.wait_seconds < m.seconds
+        assert m.peak_gpu_bytes == 0
+        assert 50e6 < m.peak_rss_bytes < 1e11
+        assert m.tokens_per_second == sum(m.num_tokens.values()) / m.seconds
+        assert m.mfu is not None
+        by_hand = Flops(per_token=m.mfu * m.seconds * 1e9 / sum(m.num_tokens.values()), per_image=0.0)
+        assert by_hand.utilisation(m, 1e9) == pytest.approx(m.mfu)
+        assert decoder_per_token(tiny().model, 64, 512) < by_hand.per_token  # the eye counts
+
+
+def test_tensorboard_reads_what_was_written(watched: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(watched / FOLDER)).Reload()
+    drawn = [(e.step, e.value) for e in events.Scalars("loss/text")]
+    assert drawn == [(m.step, pytest.approx(m.loss["text"])) for m in lines.read(watched)]
+    assert {"speed/mfu", "speed/wait_fraction", "optimizer/gradient_norm"} <= set(events.Tags()["scalars"])
+
+
+def test_a_cpu_has_no_mfu(data: Path, tiny: Config, tmp_path: Path) -> None:
+    train(tiny("steps=1"), data, tmp_path)
+    assert lines.read(tmp_path)[0].mfu is None
+    assert "tensorboard" not in {p.name for p in tmp_path.iterdir()}
+
+
+def test_weights_and_biases_must_be_there(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MissingError, match="pip install wandb"):
+        WeightsAndBiases(tmp_path, tiny("watch.wandb=mine"))
+
+
+@pytest.mark.slow
+def test_weights_and_biases_keeps_a_run(
+    data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    train(tiny("steps=2", "watch.wandb=mine"), data, tmp_path)
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_validation_measures_what_is_held_out(data: Path, tiny: Config, tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    shutil.copytree(data, held)
+    known = [text_sample(f"v{i}", "The old harbour looks over the sea. Nobody knows!") for i in range(4)]
+    write_shards(held / "shards", {"text": known}, split=VALIDATION)
+    train(tiny("steps=6", "watch.validate_every_steps=2"), held, tmp_path / "out")
+    validations = lines.read_validation(tmp_path / "out")
+    assert list(validations) == [2, 4, 6]
+    assert all(set(loss) == {"text"} for loss in validations.values())
+    assert validations[6]["text"] < validations[2]["text"]
+    train(tiny("steps=6"), held, tmp_path / "without")
+    with_it, without = lines.read(tmp_path / "out"), lines.read(tmp_path / "without")
+    assert [m.loss for m in with_it] == [m.loss for m in without]  # nothing is learnt from it
+
+
+def test_validation_without_held_out_shards_is_refused(data: Path, tiny: Config, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="holds no validation split"):
+        train(tiny("watch.validate_every_steps=2"), data, tmp_path)

@@ -1,0 +1,158 @@
+"""A corpus as a sequence of samples: its indexes say where every byte lies, so that no tar is scanned."""
+
+import bisect
+import io
+import itertools
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import IntegrityError
+from schemas.shards import INDEX, LISTING, Block, ShardEntry
+from trainer.data.reading import Files
+
+MAX_OPEN_INDEXES = 4  # of one corpus: who reads a stretch of it asks for neighbours
+READ_AHEAD = 16  # samples whose words are read at once: far away, one reading takes as long as many
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample of a shard: its members by their name after the key, each with (offset, size) in the tar [bytes]."""
+
+    key: str
+    tar: str
+    members: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A shard of which samples are left out, as `data.on_missing: skip` allows."""
+
+    tar: str
+    reason: str
+    num_samples: int
+
+
+class Corpus:
+    """The samples of one corpus, in the order of the listing. Of each shard the first `num_whole` can be read."""
+
+    def __init__(self, files: Files, name: str, entries: list[ShardEntry]) -> None:
+        self.name = name
+        self._files, self._entries = files, entries
+        self._ends = list(itertools.accumulate(e["num_samples"] for e in entries))
+        self._num_bytes = {e["tar"]: e["num_bytes"] for e in entries}
+        self._num_whole = [e["num_samples"] for e in entries]
+        self._indexes: OrderedDict[int, pa.Table] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def samples(self, first: int, end: int) -> list[Sample | None]:
+        """Look samples up in their shards' indexes, without reading any of them; None where one is lost.
+
+        Raises: IntegrityError when an index is not what the listing says.
+        """
+        found: list[Sample | None] = []
+        while first < end:
+            shard = bisect.bisect_right(self._ends, first)
+            start = self._ends[shard] - self._entries[shard]["num_samples"]
+            stop, whole = min(end, self._ends[shard]), start + self._num_whole[shard]
+            rows = self._index(shard).slice(first - start, min(stop, whole) - first) if whole > first else None
+            tar = self._entries[shard]["tar"]
+            for row in rows.to_pylist() if rows is not None else ():
+                found.append(Sample(row["key"], tar, {m["name"]: (m["offset"], m["size"]) for m in row["members"]}))
+            found += [None] * (stop - max(first, min(stop, whole)))
+            first = stop
+        return found
+
+    def read(self, wanted: Sequence[tuple[Sample, str]]) -> list[bytes | None]:
+        """Read members of samples, all at once where the file system can; None for one that no sample has.
+
+        Raises: PathError when a shard has gone since it was opened; TransientError when it cannot be reached.
+        """
+        places = [(s.tar, *s.members.get(m, (0, 0))) for s, m in wanted]
+        inside = [size > 0 and offset + size <= self._num_bytes[tar] for tar, offset, size in places]
+        ranges = [(tar, at, at + size) for (tar, at, size), there in zip(places, inside, strict=True) if there]
+        data = iter(self._files.ranges(ranges))
+        return [next(data) if there else None for there in inside]
+
+    def bodies(self, samples: Sequence[Sample]) -> list[bytes | None]:
+        """Read what holds the words of samples, for `text` or `blocks`."""
+        return self.read([(sample, "json" if self.name == "interleaved" else "txt") for sample in samples])
+
+    def read_all(self) -> Iterator[tuple[Sample, bytes | None]]:
+        """Yield every sample that is not lost, in order, with what holds its words."""
+        for first in range(0, len(self), READ_AHEAD):
+            there = [s for s in self.samples(first, min(first + READ_AHEAD, len(self))) if s is not None]
+            yield from zip(there, self.bodies(there), strict=True)
+
+    def text(self, sample: Sample, body: bytes | None) -> str:
+        """Return the text of a text or caption sample.
+
+        Raises: IntegrityError when there is none or it is not UTF-8.
+        """
+        if body is None:
+            raise IntegrityError(f"sample {sample.key} of {sample.tar} holds no text")
+        try:
+            return body.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise IntegrityError(f"sample {sample.key} of {sample.tar} is not UTF-8: {error.reason}") from error
+
+    def blocks(self, sample: Sample, body: bytes | None) -> list[Block]:
+        """Return the blocks of an interleaved sample.
+
+        Raises: IntegrityError when its JSON is missing, broken, or names an image that the sample does not hold.
+        """
+        try:
+            blocks: list[Block] = json.loads(body or b"")["blocks"]
+            unknown = {b["image"] for b in blocks if b["kind"] == "image"} - sample.members.keys()
+            all_text = all(isinstance(b["text"], str) for b in blocks)
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(f"the JSON of {sample.key} in {sample.tar} is broken: {error!r}") from error
+        if not all_text:
+            raise IntegrityError(f"the JSON of {sample.key} in {sample.tar} holds text that is no string")
+        if unknown:
+            raise IntegrityError(f"sample {sample.key} of {sample.tar} has no member {sorted(unknown)[0]!r}")
+        return blocks
+
+    def lose(self, sizes: dict[str, int]) -> list[Lost]:
+        """Leave out what files of these sizes [bytes] cannot hold; return what is lost, nothing when all is there.
+
+        A tar that was cut keeps the samples before the cut: they stand in it as they stand in the index.
+        """
+        lost = []
+        for number, entry in enumerate(self._entries):
+            tar, index, size = entry["tar"], entry["index"], sizes.get(entry["tar"])
+            if size == entry["num_bytes"] and index in sizes:
+                continue
+            whole = 0
+            if size is None or index not in sizes:
+                reason = f"{tar if size is None else index} is missing"
+            elif size > entry["num_bytes"]:
+                reason = f"{tar} has {size} bytes and {LISTING} says {entry['num_bytes']}"
+            else:
+                reason = f"{tar} ends after {size} of {entry['num_bytes']} bytes"
+                rows = self._index(number)["members"].to_pylist()
+                whole = bisect.bisect_right([max(m["offset"] + m["size"] for m in members) for members in rows], size)
+            self._num_whole[number] = whole
+            lost.append(Lost(tar, reason, entry["num_samples"] - whole))
+        return lost
+
+    def _index(self, shard: int) -> pa.Table:
+        if shard not in self._indexes:
+            entry = self._entries[shard]
+            table = pq.read_table(io.BytesIO(self._files.read(entry["index"])), columns=["key", "members"])
+            if table.num_rows != entry["num_samples"]:
+                raise IntegrityError(
+                    f"{entry['index']} lists {table.num_rows} samples and {LISTING} {entry['num_samples']}; "
+                    "write the shards again"
+                )
+            self._indexes[shard] = table.cast(pa.schema([INDEX.schema.field(n) for n in table.column_names]))
+            if len(self._indexes) > MAX_OPEN_INDEXES:
+                self._indexes.popitem(last=False)
+        self._indexes.move_to_end(shard)
+        return self._indexes[shard]

@@ -1,0 +1,32 @@
+"""What the loss is measured on beside training: rows of each corpus of the held-out split, always the same."""
+
+from collections.abc import Iterator
+from itertools import takewhile
+
+from open_clip.transform import PreprocessCfg
+
+from trainer.config import TrainConfig
+from trainer.data.batches import Batches, MicroBatch
+from trainer.data.shards import Shards
+from trainer.data.source import Drawn, Source
+from trainer.tokenizer import Tokenizer
+
+
+def validation(
+    shards: Shards, tokenizer: Tokenizer, config: TrainConfig, preprocess: PreprocessCfg, rank: int, world: int
+) -> Iterator[MicroBatch]:
+    """Yield one process's part of `data.validation_rows` rows of each corpus, or of all that it holds.
+
+    Every process gets as many batches, of the same corpora in the same order; the rows are the same for any `world`,
+    and at every call. Decoded in this process: it waits for them.
+    """
+    data = config.data
+    batches = Batches(preprocess, data.sequence_length, data.rows_per_micro_step, rank, world)
+    source = Source(shards, tokenizer, config, batches.framing, rank, world, once=True)
+    for corpus in (c for c, share in data.mixture.model_dump().items() if share and len(shards.corpora[c])):
+        yield from batches.make(corpus, _rows(source, corpus, data.validation_rows))
+
+
+def _rows(source: Source, corpus: str, most: int) -> list[tuple[int, Drawn]]:
+    turns = ((turn, source.take(corpus, turn)) for turn in range(most))
+    return list(takewhile(lambda drawn: drawn[1].num_tokens, turns))

@@ -1,0 +1,1 @@
+"""Generate: a trained decoder goes on with prompts of words and images."""

@@ -1,0 +1,40 @@
+"""The command line without Weft's own: `python -m trainer.generate --help`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from schemas.errors import WeftError
+from trainer.generate import saved
+from trainer.generate.run import Request, show
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit status: 0, or 2 after a user's error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.generate", description="Go on with a prompt of words and images."
+    )
+    parser.add_argument("prompt", nargs="?", help="words; <image> says where an image stands, else they come first")
+    parser.add_argument("--checkpoint", required=True, help="exported weights, a checkpoint, or a run's folder")
+    parser.add_argument("--image", action="append", default=[], type=Path, help="an image; repeatable, in order")
+    parser.add_argument("--input", type=Path, help='JSON lines of {"prompt": TEXT, "images": [PATH, ...]}')
+    parser.add_argument("--tokenizer", help="its folder (the one beside the checkpoint)")
+    parser.add_argument("--beam", type=int, default=1, help="beams; 1 takes the likeliest token each time")
+    parser.add_argument("--length-penalty", type=float, default=1.0, help="beams rank by log p / length ** this")
+    parser.add_argument("--max-tokens", type=int, default=64, help="tokens at most (%(default)s)")
+    given = parser.parse_args(arguments)
+    if (given.prompt is None) == (given.input is None) or min(given.beam, given.max_tokens) < 1:
+        parser.error("give a prompt, or --input FILE; --beam and --max-tokens are at least 1")
+    request = None if given.prompt is None else Request(given.prompt, tuple(given.image))
+    try:
+        loaded = saved.load(given.checkpoint, given.tokenizer)
+        show(loaded, request, given.input, given.beam, given.length_penalty, given.max_tokens)
+    except WeftError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A run: processes that train together, step after step, and what they save."""

@@ -1,0 +1,160 @@
+"""A whole run: from shards, a tokenizer and a configuration to checkpoints, metrics and weights."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from threading import Event
+
+import torch
+import torch.distributed as dist
+from torch.optim import AdamW
+
+from schemas.errors import DivergedError
+from schemas.shards import TRAIN
+from trainer import tokenizer as tokenizers
+from trainer.config import TrainConfig
+from trainer.data.loader import Loader
+from trainer.data.shards import open_shards
+from trainer.data.validation import validation
+from trainer.model.kosmos import Kosmos
+from trainer.run import checkpoint
+from trainer.run.export import export
+from trainer.run.processes import join
+from trainer.run.saving import Saver
+from trainer.run.sharding import shard
+from trainer.run.start import MODEL, announce, make_optimizer, open_held_out, prepare
+from trainer.run.step import take_step
+from trainer.watch import lines
+from trainer.watch.device import peak_flops
+from trainer.watch.flops import Flops
+from trainer.watch.metrics import StepMetrics
+from trainer.watch.monitor import Monitor
+from trainer.watch.validation import validation_loss
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to."""
+
+    output: str
+    num_steps: int
+    """Steps done, those before a resume included."""
+    resumed_at: int
+    """Steps that were done already when the run started."""
+    terminated: bool
+    """True when SIGTERM ended the run: it is saved, and the same call goes on with it."""
+    first_loss: dict[str, float]
+    """Mean loss of each corpus over the first tenth of the steps."""
+    last_loss: dict[str, float]
+    """Mean loss of each corpus over the last tenth of the steps."""
+    num_skipped: int
+    """Samples and images that could not be read, each as often as its turn came."""
+
+
+def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool = False) -> Summary:
+    """Train on the shards in `data` and leave checkpoints, metrics and weights in the local folder `output`.
+
+    Goes on from the newest checkpoint that `output` holds, on any number of processes; a run that is complete is not
+    repeated. `data` and `tokenizer` are local paths or fsspec URLs.
+
+    Raises: PathError when the shards or the tokenizer are missing or `output` cannot be written; RecipeError when
+        `output` was made with another configuration, other shards or another tokenizer and `overwrite` is not given;
+        DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite.
+    """
+    folder = Path(output)
+    shards, words = open_shards(data, TRAIN, config.data.on_missing), tokenizers.load(tokenizer)
+    held_out = open_held_out(data, config)
+    with join(config.cpu_threads) as processes, _termination() as terminated, ExitStack() as stack:
+        shown = processes.rank == 0
+        if shown:
+            prepare(folder, overwrite)
+        dist.barrier()
+        saved = checkpoint.newest(folder, processes)
+        if saved is not None:
+            checkpoint.check_config(folder, saved, config)
+        torch.manual_seed(config.seed)
+        model = Kosmos(config, words.vocab_size).to(processes.device)
+        num_parameters, flops = sum(p.numel() for p in model.parameters()), Flops.of(model, config)
+        peak = config.watch.peak_flops or peak_flops(processes.device)
+        reading = (words, config, model.vision.preprocess, processes.rank, processes.world)
+        loader = stack.enter_context(Loader(shards, *reading))
+        shard(model, processes, config)
+        optimizer = make_optimizer(model, config)
+        if saved is not None:
+            loader.load_state(saved.loader)
+            checkpoint.load(checkpoint.folder_of(folder, saved.step), model, optimizer)
+        done = first = kept = saved.step if saved is not None else 0
+        num_bad = saved.num_bad_steps if saved is not None else 0
+        if shown:
+            announce(config, shards, loader, num_parameters, first)
+        monitor = stack.enter_context(Monitor(folder, first, config, shown))
+        with Saver(folder, config.checkpoint, processes) as saver:
+            save_seconds = 0.0
+            while done < config.steps and not processes.sum(terminated.is_set())[0]:
+                step = take_step(done, loader, model, optimizer, config, processes)
+                mfu = flops.utilisation(step, peak * processes.world) if peak is not None else None
+                monitor.add(replace(step, mfu=mfu, save_seconds=save_seconds))
+                done, save_seconds, num_bad = done + 1, 0.0, 0 if step.applied else num_bad + 1
+                if not step.applied:
+                    _tell_bad(step, num_bad, config.optimizer.max_bad_steps, shown)
+                if held_out is not None and done % (config.watch.validate_every_steps or 1) == 0:
+                    monitor.add_validation(done, validation_loss(model, validation(held_out, *reading), processes))
+                if done == config.steps or done % config.checkpoint.every_steps == 0:
+                    save_seconds = _save(saver, done, num_bad, config, loader, model, optimizer)
+                    kept = done
+            if kept < done:  # SIGTERM
+                _save(saver, done, num_bad, config, loader, model, optimizer)
+        if done == config.steps and (done > first or not (folder / MODEL).exists()):
+            export(folder / MODEL, model, config, tokenizer, processes)
+    steps = lines.read(folder)
+    tenth = max(1, len(steps) // 10)
+    first_loss, last_loss = _mean_loss(steps[:tenth]), _mean_loss(steps[-tenth:])
+    num_skipped = sum(step.num_skipped for step in steps)
+    return Summary(output, done, first, done < config.steps, first_loss, last_loss, num_skipped)
+
+
+def _save(
+    saver: Saver, done: int, num_bad: int, config: TrainConfig, loader: Loader, model: Kosmos, optimizer: AdamW
+) -> float:
+    """Save, and return for how long that held training up [seconds]."""
+    started = time.perf_counter()
+    saver.save(checkpoint.State(done, num_bad, config.model_dump(mode="json"), loader.state()), model, optimizer)
+    return time.perf_counter() - started
+
+
+def _tell_bad(step: StepMetrics, num_bad: int, most: int, shown: bool) -> None:
+    """Say which step was skipped, and why.
+
+    Raises: DivergedError when more than `most` in a row were.
+    """
+    bad = [corpus for corpus in step.num_tokens if corpus not in step.loss]
+    what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
+    said = f"step {step.step} (batch {step.batch[:16]}): {what} is not finite"
+    if num_bad > most:
+        raise DivergedError(
+            f"{said}, nor was it in the {num_bad - 1} steps before; start anew with a lower optimizer.learning_rate, "
+            "or raise optimizer.max_bad_steps to go on from the newest checkpoint"
+        )
+    if shown:
+        print(f"skipped: {said}", file=sys.stderr)
+
+
+@contextmanager
+def _termination() -> Iterator[Event]:
+    """Turn SIGTERM into a flag, so that a run ends between two steps, saved."""
+    terminated = Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    try:
+        yield terminated
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _mean_loss(steps: list[StepMetrics]) -> dict[str, float]:
+    corpora = dict.fromkeys(corpus for step in steps for corpus in step.loss)
+    return {c: fmean(s.loss[c] for s in steps if c in s.loss) for c in corpora}

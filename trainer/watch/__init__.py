@@ -1,0 +1,1 @@
+"""What people watch while it trains, and how it is worked out."""
