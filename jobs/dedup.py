@@ -25,6 +25,7 @@ _NEWEST = ("captured_at desc", "page_id")
 
 def work(context: Context) -> Outcome:
     """Write a rejection for everything that goes, its `detail` naming the survivor or the item of an evaluation set."""
+    config, held = context.recipe.dedup, context.recipe.decontaminate
     captures = surviving_pages(context, "filter").select(*PAGE, "url")
     unique, gone = split(captures, "page_id", ("warc_file", "warc_offset"), "warc_file")
     twice = entries(gone, "dedup", "page", rule=F.lit("DUPLICATE_CAPTURE"), detail=F.col("survivor"))
@@ -36,15 +37,18 @@ def work(context: Context) -> Outcome:
     written, rejected = record(context, "dedup", [twice, *contaminated, *of_pages, *of_images])
     files = {"rejections": written}
     context.store.remove(LOOKALIKES.name)
-    if context.recipe.dedup.image_distance is not None:
+    if config.image_distance is not None:
         files["lookalikes"] = context.write(told_clusters(images), LOOKALIKES, LOOKALIKES.name)
     kept = staying.count()
     judged = {
         "page": kept + of_level(rejected, "page"),
-        "paragraph": num_paragraphs(pages),
         "image": images.count() + rejected.get("CONTAMINATED_IMAGE", 0),
-        "caption": surviving_captions(context).count(),
     }
+    # A pass over all texts, or all captions: not for rules that are off.
+    if held.texts or config.paragraphs.max_host_pages is not None or config.paragraphs.max_pages is not None:
+        judged["paragraph"] = num_paragraphs(pages)
+    if held.texts:
+        judged["caption"] = surviving_captions(context).count()
     images.unpersist()
     return Outcome(files, {"pages": kept}, rejected, notes, judged=judged)
 

@@ -238,8 +238,6 @@ REJECTIONS = Table(
     ),
 )
 
-TABLES = (PAGES, CAPTIONS, MEASURES, IMAGES, LOOKALIKES, SCORES, SAFETY, EMBEDDINGS, DOCUMENTS, REJECTIONS)
-
 
 def rejection(step: str, rule: str, level: str, **known: object) -> dict[str, object]:
     """Return one row of `rejections`; columns that are not given are null."""
