@@ -18,7 +18,7 @@ from trainer.generate.saved import Saved
 from trainer.generate.saved import load as load_saved
 from trainer.pieces import learn
 from trainer.train import Summary, run
-from trainer.watch import metrics
+from trainer.watch import lines
 
 NUM_CAPTIONS, NUM_DOCUMENTS = 32, 8
 STEPS = 300
@@ -65,10 +65,10 @@ def told(saved: Saved, paths: list[Path]) -> list[str]:
     return list(generate(saved, [Request("", (path,)) for path in paths]))
 
 
-@pytest.mark.slow  # six minutes on a core that other work shares, beside what the finished run takes
+@pytest.mark.slow  # two minutes on a core of its own, beside what the finished run takes
 def test_swapping_the_images_swaps_the_captions(finished: Finished, tmp_path: Path) -> None:
     summary, captions = overfit(finished.output / "shards", tmp_path)
-    assert metrics.read(tmp_path / "checkpoints")[-1].loss.keys() == {"caption", "interleaved"}
+    assert lines.read(tmp_path / "checkpoints")[-1].loss.keys() == {"caption", "interleaved"}
     assert all(loss < 0.05 for loss in summary.last_loss.values()), summary.last_loss
     paths, words = [], []
     for key, members in captions:

@@ -1,0 +1,35 @@
+"""Run the command line, and tell people in one line what went wrong."""
+
+import sys  # noqa: I001  # the help lists commands in the order of these imports
+
+import typer
+
+from jobs.cli import steps, inspect, recipes, training, replay  # noqa: F401  # each adds its commands
+from jobs.cli.options import app
+from schemas.errors import WeftError
+
+
+def main() -> None:
+    """Run the command line; an error meant for people is one line, and exit status 2."""
+    try:
+        app()
+    except WeftError as error:
+        sys.exit(_say(str(error), 2))
+    except KeyboardInterrupt:
+        sys.exit(_say("interrupted; the same command goes on from here", 130))
+    except Exception as error:
+        if not type(error).__module__.startswith(("py4j", "pyspark")):
+            raise
+        sys.exit(_say(f"Spark failed: {_cause(str(error))}", 1))
+
+
+def _say(message: str, status: int) -> int:
+    typer.echo(f"weft: {' '.join(message.split())}", err=True)
+    return status
+
+
+def _cause(trace: str) -> str:
+    """Return the line of a Spark trace that says what happened: the last error in it, else the first line."""
+    lines = [line.strip().removeprefix("Caused by").lstrip(": ") for line in trace.splitlines() if line.strip()]
+    errors = [line for line in lines if line.split(":")[0].rsplit(".", 1)[-1].endswith(("Error", "Exception"))]
+    return errors[-1] if errors else lines[0] if lines else "no reason given"
