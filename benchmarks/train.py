@@ -3,7 +3,7 @@
 Both read tars of captions and of interleaved documents, tokenise, and make of every JPEG a square of bytes, in as many
 worker processes. Ours also shuffles, packs whole sentences into rows, keeps the mixture and can resume anywhere. The
 peer is webdataset behind PyTorch's DataLoader as its users write it: samples in the order of the tar, each a padded row
-of its own, open_clip's own transform on the image decoded whole.
+of its own, open_clip's own transform on the image decoded whole. Then the model itself: benchmarks/train_model.py.
 """
 
 import tempfile
@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from statistics import median
+from statistics import harmonic_mean, median
 
 import torch
 from open_clip.transform import PreprocessCfg
 
 from benchmarks import train_peer
 from benchmarks.results import report
+from benchmarks.train_model import model_measures
 from benchmarks.train_shards import make
 from trainer import tokenizer
 from trainer.config import load
@@ -41,12 +42,15 @@ def main() -> None:
         folder = Path(name)
         make(folder)
         words = tokenizer.load(f"{folder}/tokenizer")
+        unit = f"samples/s of {WORKERS} workers"
         measures = {}
         for corpus in SAMPLES_OF_A_STEP:
             rounds = [(_ours(folder, words, corpus), _peer(folder, words, corpus)) for _ in range(NUM_ROUNDS)]
             ours, peer = (median(rates) for rates in zip(*rounds, strict=True))
-            measures[f"loader_samples_per_second_{corpus}"] = (ours, peer, f"samples/s of {WORKERS} workers")
-    report("train", measures)
+            measures[f"loader_samples_per_second_{corpus}"] = (ours, peer, unit)
+        # as many samples of the one as of the other
+        ours, peer = (harmonic_mean([measure[i] for measure in measures.values()]) for i in (0, 1))
+        report("train", {"loader_samples_per_second": (ours, peer, unit), **measures, **model_measures()})
 
 
 def _ours(folder: Path, words: Tokenizer, corpus: str) -> float:

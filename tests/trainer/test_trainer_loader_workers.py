@@ -51,11 +51,12 @@ def test_any_number_of_workers_gives_the_same_steps(
         assert all(equal(a, b) for a, b in zip(alone, source, strict=False))
 
 
-@pytest.mark.parametrize(("world", "num_workers"), [(1, 3), (2, 1), (4, 0), (4, 1)])
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+@pytest.mark.parametrize("world", [2, 4])
 def test_any_number_of_processes_and_workers_gives_the_same_digests(
     data: Path, words: Tokenizer, tiny: Config, alone: list[Step], world: int, num_workers: int
 ) -> None:
-    for rank in range(0, world, 3):
+    for rank in (0, world - 1):
         with loader(data, words, tiny(f"data.workers={num_workers}"), rank, world) as source:
             assert [step.digest for step in itertools.islice(source, 8)] == [step.digest for step in alone]
 

@@ -16,9 +16,9 @@ from trainer.train import main
 from trainer.watch import lines
 
 Config = Callable[..., TrainConfig]
-CALM = (
-    "optimizer.eps=1e-3"  # gradients of nothing but rounding, as of the keys' biases, else move weights by full steps
-)
+# The keys' biases hardly matter to attention, so that their gradients are of the size of rounding. Adam divides them by
+# their own size: with the shipped 1e-6 one tensor of 85, the first block's, differs by 1.4e-6 after four steps.
+CALM = "optimizer.eps=1e-5"
 
 
 @pytest.fixture(scope="module")
