@@ -11,6 +11,7 @@ from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
 from jobs.contact import check_contact
 from jobs.progress import console, progress
 from jobs.step import Context, Step, clear, run_step
+from pipeline.claim import claimed
 from pipeline.inputs import expand
 from pipeline.store import Manifest, Store
 from schemas.errors import PathError
@@ -41,8 +42,9 @@ def run(
     retry names the classes of failed images that fetch asks for again.
     The filter step alone makes its output anew by another recipe, from what it measured, and says what changed.
     Everything that can be wrong with the arguments is said before anything is written.
-    Raises: PathError for a missing input or a missing file that the recipe names, or an output that cannot be written;
-    RecipeError when the output was made with another recipe, or a model cannot be loaded; MissingError without Java.
+    Raises: PathError for a missing input or a missing file that the recipe names, or an output that cannot be written
+    or that another run writes; RecipeError when it was made with another recipe, or a model cannot be loaded;
+    MissingError without Java.
     """
     archives = expand(list(inputs)) if inputs else []
     session.check_master(master)
@@ -53,6 +55,19 @@ def run(
     if fetch.STEP in steps:
         check_contact(recipe)
     store.check_writable()
+    with claimed(store):
+        return _claimed_run(steps, recipe, store, archives, overwrite, master, retry)
+
+
+def _claimed_run(
+    steps: Sequence[Step],
+    recipe: Recipe,
+    store: Store,
+    archives: Sequence[str],
+    overwrite: bool,
+    master: str | None,
+    retry: tuple[str, ...],
+) -> dict[str, Manifest]:
     alone = len(steps) == 1
     if not overwrite:
         for step in steps:

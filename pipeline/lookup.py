@@ -65,11 +65,11 @@ class Lookup:
             files = sorted(set(self._dataset(table, files).to_table(["__filename"], where)["__filename"].to_pylist()))
         return self._dataset(table, files).to_table(names, where).to_pylist() if files else []
 
-    def batches(self, table: Table, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """Go through some columns of a table, batch by batch."""
+    def batches(self, table: Table, columns: list[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
+        """Go through some columns of a table, or of the rows for which an expression holds, batch by batch."""
         files = self.files(table)
         if files:
-            yield from self._dataset(table, files).to_batches(columns=columns)
+            yield from self._dataset(table, files).to_batches(columns=columns, filter=where)
 
     def table(self, table: Table, file: str, columns: list[str]) -> pa.Table:
         """Read some columns of one file of a table."""

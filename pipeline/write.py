@@ -26,7 +26,7 @@ class PartWriter:
     def __enter__(self) -> Self:
         self.store.fs.makedirs(self.path.rsplit("/", 1)[0], exist_ok=True)
         self.file = self.store.fs.open(self.draft, "wb")
-        self.writer = pq.ParquetWriter(self.file, self.table.schema, compression="zstd")
+        self.writer = pq.ParquetWriter(self.file, self.table.schema, compression="zstd", write_page_checksum=True)
         return self
 
     def add(self, row: dict[str, Any]) -> None:

@@ -15,11 +15,15 @@ from schemas.shards import INDEX, TRAIN, ShardEntry
 _RECORD_BYTES = 10_240  # tar files end on a multiple of this (POSIX 1003.1, ustar interchange format)
 
 
-class ShardWriter:
-    """Write samples one after the other; `close` makes the shard and its index appear.
+def header(name: str, size: int) -> bytes:
+    """Return a member's header. It carries no time, owner or machine, so equal samples give equal bytes."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o644
+    return member.tobuf(tarfile.USTAR_FORMAT)
 
-    Headers carry no time, owner or machine, so equal samples give equal bytes.
-    """
+
+class ShardWriter:
+    """Write samples one after the other; `close` makes the shard and its index appear."""
 
     def __init__(self, store: Store, corpus: str, split: str, number: int) -> None:
         self.store, self.corpus, self.split = store, corpus, split
@@ -38,9 +42,7 @@ class ShardWriter:
         """Append a sample's members."""
         members = []
         for name, data in sample.members:
-            header = tarfile.TarInfo(f"{sample.key}.{name}")
-            header.size, header.mode = len(data), 0o644
-            self._put(header.tobuf(tarfile.USTAR_FORMAT))
+            self._put(header(f"{sample.key}.{name}", len(data)))
             members.append({"name": name, "offset": self.num_bytes, "size": len(data)})
             self._put(data)
             self._put(bytes(-len(data) % tarfile.BLOCKSIZE))

@@ -1,0 +1,77 @@
+"""One sample: its JSON is of its corpus and names its images, its texts are texts, its images decode whole."""
+
+import io
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image
+
+from schemas.shards import CaptionFields, InterleavedFields, TextFields
+
+MAX_PIXELS = 100_000_000  # of an image that is decoded; a shard's are far smaller, whatever a damaged header says
+_FIELDS = {
+    "interleaved": InterleavedFields.__required_keys__,
+    "caption": CaptionFields.__required_keys__,
+    "text": TextFields.__required_keys__,
+}
+
+
+def faults(corpus: str, row: dict[str, Any], members: dict[str, bytes]) -> Iterator[str]:
+    """Yield what is wrong with a sample: row is of the index, members are bytes by their names after the key."""
+    try:
+        fields = json.loads(members.get("json", b""))
+        named = _named(corpus, fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        yield f"its JSON cannot be read: {type(error).__name__}: {error}"
+        named = [name for name in members if name.endswith("jpg")]
+    else:
+        if fields.keys() != _FIELDS[corpus]:
+            yield f"its JSON has not the fields of {corpus}: {', '.join(sorted(fields.keys() ^ _FIELDS[corpus]))}"
+        if fields.get("key") != row["key"]:
+            yield f"its JSON has the key {fields.get('key')!r}"
+        wanted = {"json", *named} | ({"txt"} if corpus != "interleaved" else set())
+        if wanted != members.keys():
+            yield f"its members are {', '.join(members)}, and should be {', '.join(sorted(wanted))}"
+    if "txt" in members:
+        yield from _text_faults(row, members["txt"])
+    yield from _size_faults(row, [name for name in named if name in members], members)
+
+
+def _named(corpus: str, fields: dict[str, Any]) -> list[str]:
+    """Return the image members that a sample's JSON names, in order."""
+    if corpus == "interleaved":
+        return [block["image"] for block in fields["blocks"] if block["kind"] == "image"]
+    return ["jpg"] if corpus == "caption" else []
+
+
+def _text_faults(row: dict[str, Any], data: bytes) -> Iterator[str]:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        yield f"its text is no UTF-8: {error}"
+        return
+    if (len(text), len(text.split())) != (row["num_characters"], row["num_words"]):
+        yield f"its text has {len(text)} characters, the index says {row['num_characters']}"
+
+
+def _size_faults(row: dict[str, Any], names: list[str], members: dict[str, bytes]) -> Iterator[str]:
+    sizes = list(zip(row["widths"], row["heights"], strict=False))
+    if len(sizes) != len(names):
+        yield f"it has {len(names)} images, the index says {len(sizes)}"
+    for name, size in zip(names, sizes, strict=False):
+        if fault := _image_fault(members[name], size):
+            yield f"{name}: {fault}"
+
+
+def _image_fault(data: bytes, size: tuple[int, int]) -> str:
+    """Decode an image whole; return what is wrong with it, '' when nothing is."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            if image.size != size or image.width * image.height > MAX_PIXELS:
+                return f"is {image.width}x{image.height} pixels, the index says {size[0]}x{size[1]}"
+            image.load()
+    except Exception as error:  # decoders raise whatever they like
+        return f"does not decode: {type(error).__name__}: {error}"[:200]
+    return ""

@@ -1,0 +1,95 @@
+"""Two runs on one output: the second is refused at once and told who is there; whoever is gone holds nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from pipeline import claim
+from pipeline.claim import claimed
+from pipeline.store import Store
+from schemas.errors import PathError
+
+HOLD = """
+import sys, time
+from pipeline.claim import claimed
+from pipeline.store import Store
+with claimed(Store(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def holding(output: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(output)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout and process.stdout.readline() == "held\n"
+    return process
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_second_is_refused_until_the_first_has_ended(tmp_path: Path, end: signal.Signals) -> None:
+    output = tmp_path / "out"
+    process = holding(output)
+    try:
+        with (
+            pytest.raises(PathError, match=f"process {process.pid} on .*, since 20.*another --output"),
+            claimed(Store(str(output))),
+        ):
+            pass
+    finally:
+        os.kill(process.pid, end)
+        process.wait(10)
+    assert output.exists() == (end == signal.SIGKILL)
+    with claimed(Store(str(output))):
+        pass
+
+
+def test_the_command_is_refused_in_one_line(tmp_path: Path) -> None:
+    from runs import weft
+
+    archive = tmp_path / "a.warc"
+    archive.write_text("WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n")
+    with claimed(Store(str(tmp_path / "out"))):
+        done = weft("extract", "-r", "everything", "-o", str(tmp_path / "out"), str(archive))
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert f"process {os.getpid()}" in done.stderr
+
+
+def test_an_error_gives_it_back(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with pytest.raises(ZeroDivisionError), claimed(store):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_object_store_is_held_while_the_heart_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(claim, "STALE_SECONDS", 0.5)
+    store = Store(f"memory://{uuid.uuid4().hex}")
+    with claimed(store):
+        time.sleep(0.7)  # without a beat it would be stale
+        with pytest.raises(PathError, match="is being written by process"), claimed(store):
+            pass
+    assert store.fs.find(store.path) == []
+
+
+def test_who_is_silent_too_long_loses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "STALE_SECONDS", 0.1)
+    store = Store(f"memory://{uuid.uuid4().hex}")
+    store.write_json(store.at(claim.CLAIM, "000001.json"), {**claim._holder(), "beat": time.time() - 1})
+    with claimed(store):
+        assert [name.rsplit("/", 1)[-1] for name in store.fs.find(store.at(claim.CLAIM))] == ["000002.json"]
+
+
+def test_who_was_taken_over_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "BEAT_SECONDS", 0.05)
+    store = Store(f"memory://{uuid.uuid4().hex}")
+    with pytest.raises(PathError, match=r"took .* over"), claimed(store):
+        store.write_json(store.at(claim.CLAIM, "000002.json"), claim._holder())
+        for _ in range(100):  # the interrupt comes between two steps of Python
+            time.sleep(0.05)
