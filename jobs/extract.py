@@ -1,7 +1,8 @@
 """Extract: archives to `pages` and `captions`, one committed part for each archive."""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from jobs.drops import of_level
 from jobs.step import Context, Outcome, Step
@@ -10,6 +11,9 @@ from pipeline.extract.gates.gates import Gates
 from pipeline.store import Store
 from schemas.errors import PathError
 from schemas.recipe import Extract, Recipe
+
+if TYPE_CHECKING:
+    from pyspark import Accumulator
 
 
 def work(context: Context) -> Outcome:
@@ -21,8 +25,10 @@ def work(context: Context) -> Outcome:
     done = _commits(store)
     todo = [a for a in context.inputs if part_name(a) not in done]
     if todo:
-        tasks = context.spark.sparkContext.parallelize(todo, len(todo))
-        failures = [f for f in tasks.map(lambda archive: _attempt(archive, store, config, agent)).collect() if f]
+        tasks, tally = context.spark.sparkContext.parallelize(todo, len(todo)), context.tally
+        tally.add(Counter(archives=len(done)))
+        tried = tasks.map(lambda archive: _attempt(archive, store, config, agent, tally)).collect()
+        failures = [failure for failure in tried if failure]
         if failures:
             raise PathError("; ".join(failures))
         done = _commits(store)
@@ -41,12 +47,24 @@ def work(context: Context) -> Outcome:
     return Outcome(files, dict(sorted(counts.items())), dict(sorted(rejected.items())), judged=judged)
 
 
-def _attempt(archive: str, store: Store, config: Extract, agent: str) -> str | None:
+def _attempt(archive: str, store: Store, config: Extract, agent: str, tally: "Accumulator[Counter[str]]") -> str | None:
     try:
-        extract_archive(archive, store, config, agent)
+        commit = extract_archive(archive, store, config, agent)
     except PathError as error:  # the driver says it in one line, when the other archives are done
         return str(error)
+    tally.add(Counter(commit["counts"]) + Counter(rejected=sum(commit["rejected"].values())))
     return None
+
+
+def watch(context: Context) -> Callable[[], str]:
+    """Return what tells how far the reading is: archives of all, and what has come of those read now."""
+
+    def tell() -> str:
+        counts = context.tally.value
+        made = ", ".join(f"{counts[name]:,} {name}" for name in ("pages", "captions", "rejected") if counts[name])
+        return f"{counts['archives']:,} of {len(context.inputs):,} archives{f'; {made} so far' if made else ''}"
+
+    return tell
 
 
 def _commits(store: Store) -> dict[str, dict[str, Any]]:
@@ -70,5 +88,6 @@ STEP = _Extract(
     work,
     grows=True,
     resumes=True,
+    watch=watch,
     needs=lambda recipe: Gates(recipe.extract.gates),
 )

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jobs.stages import Look, Stages
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -18,41 +20,54 @@ LINE_SECONDS = 10
 
 @contextmanager
 def progress(spark: "SparkSession", name: str, tell: Callable[[], str] | None = None) -> Iterator[None]:
-    """Show the tasks of Spark's running stages while the block runs, and beside them what `tell` says."""
-    done = threading.Event()
+    """Show the tasks of Spark's running stages while the block runs, and beside them what `tell` says of the yield.
+
+    Without `tell` the rows that Spark has written are told.
+    """
+    done, stages = threading.Event(), Stages(spark, name)
     show = _bar if console.is_terminal else _lines
-    watcher = threading.Thread(target=show, args=(spark, name, tell or str, done), daemon=True)
+    watcher = threading.Thread(target=show, args=(stages, name, tell, done), daemon=True)
     watcher.start()
     try:
         yield
     finally:
         done.set()
         watcher.join(timeout=5)
+        stages.close()
 
 
-def _tasks(spark: "SparkSession") -> tuple[int, int]:
-    """Return the finished and all tasks of the stages that run now."""
-    tracker = spark.sparkContext.statusTracker()
-    stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
-    running = [stage for stage in stages if stage is not None]
-    return sum(s.numCompletedTasks for s in running), sum(s.numTasks for s in running)
+def words(look: Look, tell: Callable[[], str] | None) -> str:
+    """Say of a moment how long it will take, what failed, and what has come of the step so far."""
+    left, failed = look.seconds_left, look.failed
+    told = tell() if tell else f"{look.rows:,} rows written" if look.rows else ""
+    return "; ".join(
+        filter(None, (f"about {span(left)} left" if left else "", f"{failed:,} failed, repeated" * bool(failed), told))
+    )
 
 
-def _bar(spark: "SparkSession", name: str, tell: Callable[[], str], done: threading.Event) -> None:
+def span(seconds: float) -> str:
+    """Say a time as people do: 45 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
+
+
+def _bar(stages: Stages, name: str, tell: Callable[[], str] | None, done: threading.Event) -> None:
     columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TextColumn("tasks"))
-    words = TextColumn("{task.fields[words]}")
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), words, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None, words="")
+    of_stage, said = TextColumn("stage {task.fields[stage]}"), TextColumn("{task.fields[words]}")
+    with Progress(*columns, of_stage, TimeElapsedColumn(), said, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None, stage=1, words="")
         while not done.wait(0.5):
-            finished, total = _tasks(spark)
-            bar.update(task, completed=finished, total=total or None, words=tell())
+            look = stages.look()
+            bar.update(
+                task, completed=look.done, total=look.tasks or None, stage=look.stage or 1, words=words(look, tell)
+            )
 
 
-def _lines(spark: "SparkSession", name: str, tell: Callable[[], str], done: threading.Event) -> None:
+def _lines(stages: Stages, name: str, tell: Callable[[], str] | None, done: threading.Event) -> None:
     started = time.monotonic()
     while not done.wait(LINE_SECONDS):
-        finished, total = _tasks(spark)
-        words = f"; {told}" if (told := tell()) else ""
-        console.print(
-            f"{name}: {finished} of {total} tasks, {time.monotonic() - started:.0f} s{words}", highlight=False
-        )
+        look = stages.look()
+        tasks = f"stage {look.stage}, {look.done} of {look.tasks} tasks" if look.tasks else ""
+        said = filter(None, (tasks, span(time.monotonic() - started), words(look, tell)))
+        console.print(f"{name}: {'; '.join(said)}", highlight=False)

@@ -10,7 +10,7 @@ if not __package__:  # run as a script: the packages stand beside this file's fo
 from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
 from jobs.contact import check_contact
 from jobs.progress import console, progress
-from jobs.step import Context, Step, clear, run_step
+from jobs.step import Context, Step, clear, run_step, standing
 from pipeline.claim import claimed
 from pipeline.inputs import expand
 from pipeline.store import Manifest, Store
@@ -26,6 +26,7 @@ STEPS: tuple[Step, ...] = (
     assemble.STEP,
     shard.STEP,
 )
+EVENTS = "_events"  # Spark's own log of every run on this output
 
 
 def run(
@@ -72,13 +73,18 @@ def _claimed_run(
     if not overwrite:
         for step in steps:
             step.check(store, recipe, alone)
+        there = None if retry else _all_there(steps, store, recipe, archives)
+        if there:
+            for manifest in there.values():
+                _tell(manifest, "was there already")
+            return there
     for step in steps:
         anew = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
         if step.needs and anew:
             step.needs(recipe)
     running = session.active()
     with console.status("starting Spark"):  # seconds, in which nothing else would be seen
-        spark = running or session.start(master)
+        spark = running or session.start(master, _event_folder(store))
     try:
         if any(step is not extract.STEP for step in steps):
             session.check_reach(spark, store.url())
@@ -92,23 +98,48 @@ def _claimed_run(
             spark.stop()
 
 
+def _all_there(
+    steps: Sequence[Step], store: Store, recipe: Recipe, archives: Sequence[str]
+) -> dict[str, Manifest] | None:
+    """Return every step's manifest when nothing is left to do: that is told without Spark."""
+    there = {}
+    for step in steps:
+        _, manifest = standing(step, store, recipe, archives)
+        if manifest is None:
+            return None
+        there[step.name] = manifest
+    return there
+
+
+def _event_folder(store: Store) -> str | None:
+    """Make a folder for Spark's event log; None on an object store, which Spark may not be able to write to."""
+    if not store.local:
+        return None
+    store.fs.makedirs(store.at(EVENTS), exist_ok=True)
+    return store.url(EVENTS)
+
+
 def _show(step: Step, context: Context) -> Manifest:
     before = context.store.manifest(step.folder)
     with progress(context.spark, step.name, step.watch(context) if step.watch else None):
         manifest = run_step(step, context)
-    took = "was there already" if manifest == before else f"{manifest.seconds:g} s"
+    same = manifest == before
+    _tell(manifest, "was there already" if same else f"{manifest.seconds:g} s")
+    if not same and "changed" in manifest.notes:
+        console.print(f"{'':>10}  {manifest.notes['changed']}", highlight=False, soft_wrap=True)
+    return manifest
+
+
+def _tell(manifest: Manifest, took: str) -> None:
     facts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
     left = sum(manifest.rejected.values())
     console.print(
-        f"{step.name:>10}  {facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({took})",
+        f"{manifest.step:>10}  {facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({took})",
         highlight=False,
         soft_wrap=True,
     )
-    if "changed" in manifest.notes and manifest != before:
-        console.print(f"{'':>10}  {manifest.notes['changed']}", highlight=False, soft_wrap=True)
     if "guard" in manifest.notes:
         console.print(f"{'':>10}  [bold yellow]warning[/]: {manifest.notes['guard']}", highlight=False, soft_wrap=True)
-    return manifest
 
 
 if __name__ == "__main__":

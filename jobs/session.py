@@ -45,10 +45,11 @@ def active() -> "SparkSession | None":
     return session
 
 
-def start(master: str | None = None) -> "SparkSession":
+def start(master: str | None = None, events: str | None = None) -> "SparkSession":
     """Return a Spark session with the settings that a run needs.
 
-    What spark-submit or spark-defaults.conf set stays. Without any master it is `local[*]`.
+    What spark-submit or spark-defaults.conf set stays. Without any master it is `local[*]`. events is the address of a
+    folder for Spark's event log, from which its history server shows a finished run.
     Raises: MissingError when Java is missing or too old.
     """
     check_java()
@@ -60,8 +61,11 @@ def start(master: str | None = None) -> "SparkSession":
         SparkContext._ensure_initialized()
     conf = SparkConf()
     conf.setMaster(_with_retries(master or conf.get("spark.master") or "local[*]"))
+    logged = {"enabled": "true", "dir": events, "compress": "true"} if events else {}
     for key, value in _settings(str(conf.get("spark.master"))).items():
         conf.setIfMissing(key, value)
+    for key, value in logged.items():
+        conf.setIfMissing(f"spark.eventLog.{key}", value)
     session: SparkSession = SparkSession.builder.config(conf=conf).getOrCreate()
     return session
 

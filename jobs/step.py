@@ -1,8 +1,10 @@
 """What a step is, and the rules by which it runs, runs again, or refuses to."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jobs.drops import ADVICE, excessive
@@ -13,6 +15,7 @@ from schemas.recipe import Recipe
 from schemas.tables import Table
 
 if TYPE_CHECKING:
+    from pyspark import Accumulator
     from pyspark.sql import DataFrame, SparkSession
 
 CONFIG = "_config"  # below it, a file for each step, written when it starts: what its output is being made with
@@ -44,6 +47,11 @@ class Context:
     inputs: Sequence[str]  # archives; empty for every step but extract
     retry: tuple[str, ...] = ()  # for fetch: the classes of failure that are asked for again
     alone: bool = False  # whether no other step was asked for
+
+    @cached_property
+    def tally(self) -> "Accumulator[Counter[str]]":
+        """What tasks have made so far, for people to watch; a task that Spark does twice may count twice."""
+        return sparkling.tally(self.spark)
 
     def read(self, table: Table, folder: str) -> "DataFrame":
         """Read a table as the manifest in `folder` lists it."""
@@ -103,6 +111,25 @@ class Step:
             )
 
 
+def standing(
+    step: Step, store: Store, recipe: Recipe, archives: Sequence[str]
+) -> tuple[dict[str, str], Manifest | None]:
+    """Return what a step's output is to be made from, and its manifest when just that is there already.
+
+    Raises: PathError when a step before it has not finished.
+    """
+    inputs = {}
+    for folder in step.after:
+        before = store.manifest(folder)
+        if before is None:
+            raise PathError(f"{store.root}/{folder} is not there yet: run the steps before `weft {step.name}` first")
+        inputs[folder] = before.digest
+    if step.grows and archives:
+        inputs["archives"] = "\n".join(archives)
+    found = store.manifest(step.folder)
+    return inputs, found if found and (found.inputs, found.config) == (inputs, step.config(recipe)) else None
+
+
 def run_step(step: Step, context: Context) -> Manifest:
     """Run a step unless its output is there already, and commit its manifest.
 
@@ -111,16 +138,8 @@ def run_step(step: Step, context: Context) -> Manifest:
     """
     store, recipe = context.store, context.recipe
     step.check(store, recipe, context.alone)
-    inputs = {}
-    for folder in step.after:
-        before = store.manifest(folder)
-        if before is None:
-            raise PathError(f"{store.root}/{folder} is not there yet: run the steps before `weft {step.name}` first")
-        inputs[folder] = before.digest
-    if step.grows and context.inputs:
-        inputs["archives"] = "\n".join(context.inputs)
-    found = store.manifest(step.folder)
-    if found and (found.inputs, found.config) == (inputs, step.config(recipe)) and not context.retry:
+    inputs, found = standing(step, store, recipe, context.inputs)
+    if found and not context.retry:
         return found
     store.write_json(store.at(CONFIG, f"{step.name}.json"), step.config(recipe))
     started = time.monotonic()

@@ -7,7 +7,7 @@ import pyarrow as pa
 from schemas.ids import caption_key
 from schemas.tables import DOCUMENTS, PAGES
 
-_PAGE = tuple(c.name for c in PAGES.columns if c.name != "blocks")
+_PAGE = tuple(c.name for c in PAGES.columns if c.name in DOCUMENTS.schema.names and c.name != "blocks")
 CAPTIONED = pa.schema(
     [
         *(PAGES.schema.field(name) for name in _PAGE),

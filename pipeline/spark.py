@@ -1,8 +1,10 @@
 """The one place that knows how pure Arrow functions run on Spark."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
+from pyspark import Accumulator, AccumulatorParam
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
@@ -54,3 +56,17 @@ def count_by(frame: DataFrame, column: str) -> dict[str, int]:
     """Count a frame's rows by the value of a column, sorted by it."""
     rows = frame.groupBy(column).count().collect()
     return dict(sorted((str(row[column]), int(row["count"])) for row in rows))
+
+
+class _Counts(AccumulatorParam[Counter[str]]):
+    def zero(self, value: Counter[str]) -> Counter[str]:
+        return Counter()
+
+    def addInPlace(self, value1: Counter[str], value2: Counter[str]) -> Counter[str]:  # Spark names it so
+        value1.update(value2)
+        return value1
+
+
+def tally(spark: SparkSession) -> Accumulator[Counter[str]]:
+    """Return counts that tasks add to and the driver reads while they run."""
+    return spark.sparkContext.accumulator(Counter(), _Counts())

@@ -85,6 +85,7 @@ PAGES = Table(
         Column("language", pa.string(), "ISO 639 code by lid.176; '' when the page has no text"),
         Column("language_score", pa.float32(), "its probability, 0 to 1"),
         Column("title", pa.string(), "title of the page, '' when it has none"),
+        Column("licence", pa.string(), "address of the licence that the page states, '' when it states none"),
         Column("blocks", BLOCKS, BLOCKS_DOC),
     ),
 )

@@ -120,6 +120,7 @@ def _page(
         "language": language,
         "language_score": score,
         "title": page.title,
+        "licence": page.licence,
         "blocks": page.blocks,
     }
 

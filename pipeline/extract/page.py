@@ -6,6 +6,7 @@ from typing import Literal
 from pipeline.extract import by_trafilatura
 from pipeline.extract.content import choose
 from pipeline.extract.images import Image, mark_images
+from pipeline.extract.licence import licence_of
 from pipeline.extract.tree import parse
 
 Engine = Literal["blocks", "trafilatura"]
@@ -13,11 +14,12 @@ Engine = Literal["blocks", "trafilatura"]
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says: blocks in reading order (see schemas/tables.py) and every image, main content or not."""
+    """What a page says: blocks in reading order (see schemas/tables.py), every image, main content or not, its licence."""
 
     title: str
     blocks: list[dict[str, object]]
     images: list[Image]
+    licence: str = ""
 
     @property
     def text(self) -> str:
@@ -35,10 +37,11 @@ def extract_page(body: bytes, charset: str | None, url: str, engine: Engine = "b
     """
     tree = parse(body, charset)
     title = " ".join((tree.findtext(".//title") or "").split())
+    licence = licence_of(tree, url)
     images = mark_images(tree, url)
     found = by_trafilatura.read(tree) if engine == "trafilatura" else choose(tree, images)
     blocks = [_text(part) if isinstance(part, str) else _image(images[part]) for part in found]
-    return Page(title, blocks, images)
+    return Page(title, blocks, images, licence)
 
 
 def _text(text: str) -> dict[str, object]:

@@ -42,7 +42,8 @@ class Cluster:
         return [pid for pid in found if b"CoarseGrainedExecutorBackend" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at now."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
@@ -62,14 +63,14 @@ def standing(folder: Path) -> Iterator[Cluster]:
         command = [str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "-h", "127.0.0.1", *arguments]
         daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True))
 
-    port = _free_port()
+    port = free_port()
     url = f"spark://127.0.0.1:{port}"
     with path.open("wb") as log:
         try:
-            start("master.Master", "-p", str(port), "--webui-port", str(_free_port()))
+            start("master.Master", "-p", str(port), "--webui-port", str(free_port()))
             for number in range(2):
                 start("worker.Worker", "-c", "1", "-m", "2g", "-d", str(folder / f"worker-{number}"),
-                      "--webui-port", str(_free_port()), url)  # fmt: skip
+                      "--webui-port", str(free_port()), url)  # fmt: skip
             deadline = time.monotonic() + 120
             while path.read_text(errors="replace").count("Successfully registered with master") < 2:
                 assert time.monotonic() < deadline, path.read_text(errors="replace")[-2_000:]

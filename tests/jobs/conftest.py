@@ -1,9 +1,15 @@
-"""What tests of whole runs share: a cluster."""
+"""What tests of whole runs share: a cluster, and what an undisturbed run makes."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from clusters import Cluster, standing
+from runs import sums
+from webs import Web
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +17,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One Master and two Workers of one core each."""
     with standing(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def reference(small_web: Web, spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What `local[2]` makes of the small web, undisturbed."""
+    from jobs.recipes import load
+    from jobs.run import STEPS, run
+    from sample import RECIPE
+
+    assert spark.sparkContext.master == "local[2,4]"
+    output = tmp_path_factory.mktemp("reference") / "out"
+    run(STEPS, load(str(RECIPE), [f"fetch.proxy={small_web.proxy}"]), str(output), small_web.archives)
+    found = sums(output)
+    assert {name.split("/")[0] for name in found} == {"shards.json", "interleaved", "caption", "text"}
+    return found

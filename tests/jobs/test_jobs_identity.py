@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from clusters import ON_CLUSTER, SUBMIT_OPTIONS, Cluster
 from fetching import answers, statuses
 from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
@@ -14,21 +13,6 @@ from webs import Web
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-
-@pytest.fixture(scope="module")
-def reference(small_web: Web, spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What `local[2]` makes of the small web, undisturbed."""
-    from jobs.recipes import load
-    from jobs.run import STEPS, run
-    from sample import RECIPE
-
-    assert spark.sparkContext.master == "local[2,4]"
-    output = tmp_path_factory.mktemp("reference") / "out"
-    run(STEPS, load(str(RECIPE), [f"fetch.proxy={small_web.proxy}"]), str(output), small_web.archives)
-    found = sums(output)
-    assert {name.split("/")[0] for name in found} == {"shards.json", "interleaved", "caption", "text"}
-    return found
 
 
 def test_one_core_killed_in_extract_and_in_fetch(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:

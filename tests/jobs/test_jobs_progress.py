@@ -1,0 +1,119 @@
+"""What is told while a step runs, and what Spark's history server tells afterwards."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from clusters import free_port
+from runs import TIMEOUT_SECONDS, weft
+from webs import Web
+
+from jobs.progress import span, words
+from jobs.stages import Look, Stages
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def soon(condition: Callable[[], Any]) -> Any:
+    """Return the first true value of a condition."""
+    deadline = time.monotonic() + 60
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
+    return value
+
+
+def test_tasks_time_left_and_rows_of_a_step_are_seen(spark: "SparkSession", tmp_path: Path) -> None:
+    from pyspark import InheritableThread
+
+    def wait(number: int) -> int:
+        while not (tmp_path / f"go-{number}").exists():
+            time.sleep(0.02)
+        return number
+
+    spark.range(5).write.parquet(str(tmp_path / "before"))  # of no step: never counted
+    stages = Stages(spark, "test")
+    rdd = spark.sparkContext.parallelize(range(4), 4).map(wait)
+    job = InheritableThread(target=lambda: rdd.toDF("int").write.parquet(str(tmp_path / "rows")))
+    try:
+        job.start()
+        look = soon(lambda: (seen := stages.look()).tasks and seen)
+        assert (look.stage, look.done, look.tasks, look.failed, look.seconds_left) == (1, 0, 4, 0, None)
+        for number in range(2):
+            (tmp_path / f"go-{number}").touch()
+        look = soon(lambda: (seen := stages.look()).done == 2 and seen)
+        assert look.seconds_left is not None and look.seconds_left > 0
+    finally:
+        for number in range(4):
+            (tmp_path / f"go-{number}").touch()
+        job.join()
+    assert soon(lambda: stages.look().rows) == 4
+    assert stages.look().tasks == 0
+    stages.close()
+    spark.range(7).write.parquet(str(tmp_path / "after"))
+    assert stages.look().rows == 4
+
+
+def test_words_say_what_is_left_what_failed_and_what_came() -> None:
+    assert words(Look(1, 0, 4, 0, 0, None), None) == ""
+    assert words(Look(1, 2, 4, 1, 1_200, 90.4), None) == "about 90 s left; 1 failed, repeated; 1,200 rows written"
+    assert words(Look(1, 2, 4, 0, 1_200, 600), lambda: "7 pages") == "about 10 min left; 7 pages"
+    assert [span(s) for s in (0, 99, 100, 5_999, 9_000)] == ["0 s", "99 s", "2 min", "100 min", "2.5 h"]
+
+
+def test_extract_tells_what_has_come_of_the_archives(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
+    from jobs.extract import STEP
+    from jobs.recipes import load
+    from jobs.step import Context, run_step
+    from pipeline.store import Store
+
+    context = Context(spark, Store(str(tmp_path)), load("everything", []), small_web.archives)
+    assert STEP.watch
+    tell = STEP.watch(context)
+    assert tell() == f"0 of {len(small_web.archives)} archives"
+    manifest = run_step(STEP, context)
+    archives, found = len(small_web.archives), Counter(manifest.counts)
+    assert tell() == (
+        f"{archives} of {archives} archives; {found['pages']:,} pages, {found['captions']:,} captions, "
+        f"{sum(manifest.rejected.values()):,} rejected so far"
+    )
+
+
+@pytest.mark.slow
+def test_the_history_server_shows_a_finished_run(small_web: Web, tmp_path: Path) -> None:
+    import pyspark
+
+    output, home, port = tmp_path / "out", Path(pyspark.__file__).parent, free_port()
+    done = weft("extract", "-r", "everything", "-o", str(output), "--master", "local[1]", small_web.archives[0])
+    assert done.returncode == 0, done.stderr
+    options = f"-Dspark.history.fs.logDirectory={output}/_events -Dspark.history.ui.port={port}"
+    server = subprocess.Popen(
+        [str(home / "bin" / "spark-class"), "org.apache.spark.deploy.history.HistoryServer"],
+        env={**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HISTORY_OPTS": options},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def ask(path: str) -> Any:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/applications{path}", timeout=10) as answer:
+                return json.load(answer)
+        except OSError:
+            return None
+
+    try:
+        (application,) = soon(lambda: ask(""))
+        assert application["name"] == "weft" and application["attempts"][0]["completed"]
+        jobs = ask(f"/{application['id']}/jobs")
+        assert {(job["description"], job["status"]) for job in jobs} == {("weft extract", "SUCCEEDED")}
+    finally:
+        server.terminate()
+        server.wait(TIMEOUT_SECONDS)
