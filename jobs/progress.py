@@ -46,10 +46,11 @@ def words(look: Look, tell: Callable[[], str] | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """Say a time as people do: 45 s, 12 min, 3.5 h."""
+    """Say a time as people do: 45 s, 2.5 min, 12 min, 3.5 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
+    minutes = seconds / 60
+    return f"{minutes:.1f} min" if minutes < 10 else f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
 def _bar(stages: Stages, name: str, tell: Callable[[], str] | None, done: threading.Event) -> None:

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 if not __package__:  # run as a script: the packages stand beside this file's folder, unless they are installed
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    sys.path[:1] = []
+    sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: site-packages may hold another `dataclasses`
 
 from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
 from jobs.contact import check_contact
 from jobs.progress import console, progress
 from jobs.step import Context, Step, clear, run_step, standing
+from jobs.trouble import meant
 from pipeline.claim import claimed
 from pipeline.inputs import expand
 from pipeline.store import Manifest, Store
-from schemas.errors import PathError
+from schemas.errors import PathError, WeftError
 from schemas.recipe import Recipe
 
 STEPS: tuple[Step, ...] = (
@@ -44,8 +46,8 @@ def run(
     The filter step alone makes its output anew by another recipe, from what it measured, and says what changed.
     Everything that can be wrong with the arguments is said before anything is written.
     Raises: PathError for a missing input or a missing file that the recipe names, or an output that cannot be written
-    or that another run writes; RecipeError when it was made with another recipe, or a model cannot be loaded;
-    MissingError without Java.
+    or that another run writes, or a full disk; RecipeError when it was made with another recipe, or a model cannot be
+    loaded; IntegrityError when a part of it is damaged; MissingError without Java.
     """
     archives = expand(list(inputs)) if inputs else []
     session.check_master(master)
@@ -56,8 +58,16 @@ def run(
     if fetch.STEP in steps:
         check_contact(recipe)
     store.check_writable()
-    with claimed(store):
-        return _claimed_run(steps, recipe, store, archives, overwrite, master, retry)
+    try:
+        with claimed(store):
+            return _claimed_run(steps, recipe, store, archives, overwrite, master, retry)
+    except WeftError:
+        raise
+    except Exception as error:
+        told = meant(error, store)
+        if told is None:
+            raise
+        raise told from error
 
 
 def _claimed_run(

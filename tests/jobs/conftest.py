@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from clusters import Cluster, standing
 from runs import sums
 from webs import Web
+
+from sample.cluster import Cluster, standing
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from clusters import ON_CLUSTER, SUBMIT_OPTIONS, Cluster
+from clusters import SUBMIT_OPTIONS, executors
 from fetching import answers, fetched, recipe, requests, settings, statuses, want
 from runs import BIN, TIMEOUT_SECONDS, kill_when, started_by, wait_for
 
+from sample.cluster import ENVIRONMENT, Cluster
 from sample.faulty import Server, serving
 from schemas.ids import image_id
 
@@ -104,7 +105,7 @@ def test_a_run_is_killed(server: Server, wanted: Wanted, spark: "SparkSession", 
 def test_an_executor_is_killed(server: Server, wanted: Wanted, cluster: Cluster, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [str(BIN / "weft"), *command(server, tmp_path, cluster.url)],
-        env={**os.environ, **ON_CLUSTER, "PYSPARK_SUBMIT_ARGS": " ".join([*SUBMIT_OPTIONS, "pyspark-shell"])},
+        env={**os.environ, **ENVIRONMENT, "PYSPARK_SUBMIT_ARGS": " ".join([*SUBMIT_OPTIONS, "pyspark-shell"])},
         stdout=subprocess.DEVNULL,
         stderr=(tmp_path / "log").open("wb"),
         start_new_session=True,
@@ -112,7 +113,7 @@ def test_an_executor_is_killed(server: Server, wanted: Wanted, cluster: Cluster,
     try:
         wait_for(lambda: bool(answered(tmp_path)), process)
         before = answered(tmp_path)
-        executor = next(java for java in cluster.executors() if busy_workers(java))
+        executor = next(java for java in executors(cluster) if busy_workers(java))
         os.kill(executor, signal.SIGKILL)
         assert process.wait(TIMEOUT_SECONDS) == 0, (tmp_path / "log").read_text()
     finally:

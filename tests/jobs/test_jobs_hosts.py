@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from clusters import CONF, ON_CLUSTER
+from clusters import CONF
 from fetching import answers
 from hosts import Hosts, need_namespaces, network
 from runs import BIN, ROOT, TIMEOUT_SECONDS, run_arguments, sums
 from webs import Web
+
+from sample.cluster import ENVIRONMENT
 
 if TYPE_CHECKING:
     pass
@@ -50,6 +52,7 @@ class Farm:
             "spark.driver.host": driver,
             "spark.driver.bindAddress": driver,
             "spark.network.timeout": f"{SILENT_SECONDS}s",
+            "spark.network.timeoutInterval": "2s",
             "spark.executor.heartbeatInterval": "2s",
         }
         options = [part for key, value in conf.items() for part in ("--conf", f"{key}={value}")]
@@ -71,7 +74,7 @@ def farm(small_web: Web, tmp_path: Path) -> Iterator[Farm]:
 
     home = Path(pyspark.__file__).parent
     spark_class = [str(home / "bin" / "spark-class")]
-    environment = {**ON_CLUSTER, "SPARK_HOME": str(home), "SPARK_DAEMON_MEMORY": "256m",
+    environment = {**ENVIRONMENT, "SPARK_HOME": str(home), "SPARK_DAEMON_MEMORY": "256m",
                    "SPARK_DAEMON_JAVA_OPTS": f"-Dspark.worker.timeout={SILENT_SECONDS}"}  # fmt: skip
     with network("master", "driver", "images", *WORKERS) as hosts:
         farm = Farm(hosts, tmp_path)

@@ -6,10 +6,12 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clusters import ON_CLUSTER, SUBMIT_OPTIONS, Cluster
+from clusters import SUBMIT_OPTIONS
 from fetching import answers, statuses
 from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
 from webs import Web
+
+from sample.cluster import ENVIRONMENT, Cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -66,7 +68,7 @@ def test_a_cluster_by_spark_submit(small_web: Web, reference: dict[str, str], cl
         text=True,
         timeout=TIMEOUT_SECONDS,
         check=False,
-        env={**os.environ, **ON_CLUSTER},
+        env={**os.environ, **ENVIRONMENT},
     )
     assert done.returncode == 0, done.stderr[-3_000:]
     launched = set(re.findall(r"Launching executor (\S+)/\d+ on worker (\S+)", cluster.log.read_text()))

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clusters import free_port
 from runs import TIMEOUT_SECONDS, weft
 from webs import Web
 
 from jobs.progress import span, words
 from jobs.stages import Look, Stages
+from sample.cluster import free_port
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -66,7 +66,7 @@ def test_words_say_what_is_left_what_failed_and_what_came() -> None:
     assert words(Look(1, 0, 4, 0, 0, None), None) == ""
     assert words(Look(1, 2, 4, 1, 1_200, 90.4), None) == "about 90 s left; 1 failed, repeated; 1,200 rows written"
     assert words(Look(1, 2, 4, 0, 1_200, 600), lambda: "7 pages") == "about 10 min left; 7 pages"
-    assert [span(s) for s in (0, 99, 100, 5_999, 9_000)] == ["0 s", "99 s", "2 min", "100 min", "2.5 h"]
+    assert [span(s) for s in (0, 99, 150, 900, 9_000)] == ["0 s", "99 s", "2.5 min", "15 min", "2.5 h"]
 
 
 def test_extract_tells_what_has_come_of_the_archives(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""What a failure means for people: a full disk, or a part of the run's own output that cannot be read."""
+
+import errno
+import re
+from collections.abc import Iterator
+
+from pipeline.store import Store
+from schemas.errors import IntegrityError, PathError, WeftError
+
+_FULL = "No space left on device"
+_UNREADABLE = re.compile(
+    r"FAILED_READ_FILE|PATH_NOT_FOUND|is not a Parquet file|Parquet magic bytes not found|Couldn't deserialize thrift"
+    r"|Could not read footer"
+)
+_PART = re.compile(r"[^\s'\"<>]*\.parquet")
+
+
+def meant(error: Exception, store: Store) -> WeftError | None:
+    """Return what to say of a failure of a run on an output; None of what is neither the disk's nor the output's."""
+    said = "\n".join(map(str, _chain(error)))
+    if _FULL in said or any(isinstance(e, OSError) and e.errno == errno.ENOSPC for e in _chain(error)):
+        return PathError(
+            f"no space left where {store.root}, or Spark's scratch (spark.local.dir), lies: make room, and the same "
+            "command goes on from here"
+        )
+    if _UNREADABLE.search(said):
+        part = _PART.search(said)
+        return IntegrityError(
+            f"{part[0] if part else f'a part of {store.root}'} cannot be read, it is damaged or gone: "
+            f"`weft verify {store.root}` names what is, and the commands that mend it"
+        )
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

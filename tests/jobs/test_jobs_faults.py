@@ -1,0 +1,251 @@
+"""Faults in every step: what was committed stays, the same command goes on, and the shards are the same bytes."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from clusters import SUBMIT_OPTIONS, executors
+from runs import BIN, TIMEOUT_SECONDS, kill_when, run_arguments, started_by, sums, weft
+from webs import Web
+
+from pipeline.lookup import STEPS
+from sample.cluster import ENVIRONMENT, Cluster
+
+FOLDERS = {step: folder for folder, step in STEPS.items()}
+KILLED = "Exception in task"  # what Spark says of a task whose Python worker died
+LOST = "Lost executor"
+
+
+class Run:
+    """A run in a process of its own, and what it says on the way."""
+
+    def __init__(self, output: Path, arguments: list[str], **environment: str) -> None:
+        self.output = output
+        self.process = subprocess.Popen(
+            [str(BIN / "weft"), *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        self.said: list[str] = []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        self.said.extend(self.process.stderr)
+
+    def works_on(self, step: str) -> bool:
+        """Tell whether a step has begun and is not over."""
+        begun = (self.output / "_config" / f"{step}.json").exists()
+        return begun and not (self.output / FOLDERS[step] / "_manifest.json").exists()
+
+    def count(self, words: str) -> int:
+        return sum(words in line for line in list(self.said))
+
+    def log(self) -> str:
+        return "".join(self.said)[-3_000:]
+
+    def end(self) -> int:
+        """Return the exit status."""
+        status = self.process.wait(TIMEOUT_SECONDS)
+        self.reader.join(10)
+        return status
+
+
+@contextmanager
+def running(output: Path, arguments: list[str], **environment: str) -> Iterator[Run]:
+    run = Run(output, arguments, **environment)
+    try:
+        yield run
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(run.process.pid, signal.SIGKILL)
+        run.process.wait()
+        run.reader.join(10)
+        assert run.process.stderr
+        run.process.stderr.close()
+
+
+def busy(pid: int) -> bool:
+    """Tell whether a process computes just now."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
+    return False
+
+
+def workers(java: list[int]) -> list[int]:
+    """Return the Python workers of Spark's processes."""
+    daemons = [pid for parent in java for pid in started_by(parent)]
+    return [pid for daemon in daemons for pid in started_by(daemon)]
+
+
+def kill_in(run: Run, step: str, victims: Callable[[], list[int]], effect: str) -> None:
+    """Kill one busy process of those that do a step, and see that it was missed; an idle one is not."""
+    before, deadline = run.count(effect), time.monotonic() + TIMEOUT_SECONDS
+    while not run.works_on(step):
+        assert run.process.poll() is None, run.log()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    while run.count(effect) == before:
+        assert run.works_on(step), f"{step} was over before anything of it was killed\n{run.log()}"
+        found = [pid for pid in victims() if busy(pid)]
+        if found:
+            with suppress(ProcessLookupError):
+                os.kill(found[0], signal.SIGKILL)
+            seen = time.monotonic() + 2
+            while time.monotonic() < seen and run.count(effect) == before:
+                time.sleep(0.02)
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_a_worker_is_killed_in_every_step(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with running(output, run_arguments(small_web, output, "--master", "local[2]")) as run:
+        for step in STEPS.values():
+            kill_in(run, step, lambda: workers(_java(run.process.pid)), KILLED)
+        assert run.end() == 0, run.log()
+    assert sums(output) == reference
+
+
+@pytest.mark.slow
+def test_an_executor_is_lost_in_every_step(
+    small_web: Web, reference: dict[str, str], cluster: Cluster, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    submitted = {**ENVIRONMENT, "PYSPARK_SUBMIT_ARGS": " ".join([*SUBMIT_OPTIONS, "pyspark-shell"])}
+
+    def working() -> list[int]:
+        """Executors with a worker that computes."""
+        return [java for java in executors(cluster) if any(busy(pid) for pid in workers([java]))]
+
+    with running(output, run_arguments(small_web, output, "--master", cluster.url), **submitted) as run:
+        for step in STEPS.values():
+            kill_executor(run, step, working)
+        assert run.end() == 0, run.log()
+    assert sums(output) == reference
+
+
+def kill_executor(run: Run, step: str, working: Callable[[], list[int]]) -> None:
+    before, deadline = run.count(LOST), time.monotonic() + TIMEOUT_SECONDS
+    while not run.works_on(step) or not (found := working()):
+        assert run.process.poll() is None, run.log()
+        assert time.monotonic() < deadline, f"{step} never kept an executor busy"
+        time.sleep(0.01)
+    os.kill(found[0], signal.SIGKILL)
+    while run.count(LOST) == before:
+        assert time.monotonic() < deadline and run.process.poll() is None, run.log()
+        time.sleep(0.02)
+
+
+def _java(pid: int) -> list[int]:
+    return [child for child in started_by(pid) if _named(child, "java")]
+
+
+def _named(pid: int, name: str) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/comm").read_text().strip() == name
+    return False
+
+
+@pytest.mark.slow
+def test_the_driver_is_killed_in_every_step(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    arguments = run_arguments(small_web, output, "--master", "local[2]")
+    for step, folder in FOLDERS.items():
+        begun, finished = output / "_config" / f"{step}.json", output / folder / "_manifest.json"
+        kill_when(begun.exists, *arguments)
+        assert not finished.exists(), f"{step} was over: kill earlier"
+    done = weft(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert sums(output) == reference
+    assert weft("verify", str(output)).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_full_disk(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("a small file system needs root to mount it")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount("-t", "tmpfs", "-o", "size=300k", "none", str(disk))
+    try:
+        arguments = run_arguments(small_web, disk / "out", "--master", "local[2]")
+        for size in ("300k", "1m", "2m"):
+            mount("-o", f"remount,size={size}", str(disk))
+            done = weft(*arguments)
+            assert done.returncode == 2, f"{size} is enough: take less"
+            last = done.stderr.splitlines()[-1]
+            assert re.match(r"weft: no space left .*the same command goes on", last), done.stderr[-2_000:]
+        mount("-o", "remount,size=500m", str(disk))
+        done = weft(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert sums(disk / "out") == reference
+        assert weft("verify", str(disk / "out")).returncode == 0
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_an_archive_vanishes_while_others_are_read(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
+    folder, away, output = tmp_path / "web", tmp_path / "away", tmp_path / "out"
+    folder.mkdir()
+    for archive in small_web.archives:
+        (folder / Path(archive).name).symlink_to(archive)
+    *_, last = sorted(folder.iterdir())
+    web = Web(folder, small_web.proxy)
+    arguments = run_arguments(web, output, "--master", "local[1]")
+    with running(output, arguments) as run:
+        while not run.works_on("extract"):
+            assert run.process.poll() is None, run.log()
+            time.sleep(0.01)
+        last.rename(away)
+        assert run.end() == 2
+    assert re.match(rf"weft: .*{last.name}.*", run.said[-1]), run.log()
+    committed = {p: p.stat().st_mtime_ns for p in (output / "pages" / "_commits").glob("[!_]*.json")}
+    assert len(committed) == len(web.archives), "every other archive was read to its end"
+
+    away.rename(last)
+    done = weft(*run_arguments(web, output, "--master", "local[1]"))
+    assert done.returncode == 0, done.stderr
+    assert {p: p.stat().st_mtime_ns for p in committed} == committed, "no archive was read again"
+    # where an archive lay is told by rejections and documents, not by shards
+    assert sums(output) == reference
+
+
+@pytest.mark.slow
+def test_a_part_that_was_cut_short_is_named_and_mended(
+    small_web: Web, reference: dict[str, str], tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    arguments = run_arguments(small_web, output, "--master", "local[2]")
+    kill_when((output / "_config" / "filter.json").exists, *arguments)
+    part = next((output / "captions").glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:-100])
+    done = weft(*arguments)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert part.name in last and f"weft verify {output}" in last, last
+    found = weft("verify", str(output))
+    assert found.returncode == 1 and part.name in found.stdout
+    assert f"weft extract --output {output} --overwrite" in found.stdout
+    recipe = [part for part in arguments[1:] if part != str(output) and part != "--output"]
+    mended = weft("extract", "--output", str(output), "--overwrite", *recipe)
+    assert mended.returncode == 0, mended.stderr
+    done = weft(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert sums(output) == reference
