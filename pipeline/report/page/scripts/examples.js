@@ -1,0 +1,21 @@
+// What a rule took, or what a cluster is made of: a few words, a picture, where from.
+import { address, cut, el, picture, words } from "./dom.js";
+import { measure } from "./numbers.js";
+
+const MOST_CHARACTERS = 400;
+
+/** Draws {url, text, image} and what was measured of it. */
+export function example(data, item, note = "") {
+  return el("li", { class: "example" },
+    item.image && picture(data, item.image, item.text ? cut(item.text, 100) : "an image that this page shows"),
+    item.text && words(cut(item.text, MOST_CHARACTERS), "p"),
+    el("p", { class: "note" }, note, measured(item), item.detail && words(cut(item.detail, 160))),
+    item.url && address(item.url));
+}
+
+function measured(item) {
+  const value = measure(item.measure);
+  const bound = measure(item.threshold);
+  if (!value) return "";
+  return el("span", { class: "measured" }, value, bound && el("span", { class: "quiet" }, ` bound ${bound}`));
+}

@@ -1,0 +1,44 @@
+// The head of the report: what the run came to, and what each corpus holds.
+import { el, find, table, words } from "./dom.js";
+import { bytes, count, duration, known, measure, plural } from "./numbers.js";
+
+const TOTALS = [
+  ["archives", "Archives", count], ["pages", "Pages", count], ["images", "Images", count],
+  ["samples", "Samples", count], ["bytes", "In shards", bytes], ["seconds", "Time", duration],
+];
+const ROWS = [
+  ["Samples", (c) => count(c.samples)],
+  ["Held out for validation", (c) => count(c.held_out)],
+  ["Images", (c) => count(c.images)],
+  ["Words", (c) => count(c.words)],
+  ["Words of a sample, median", (c) => measure(c.words_a_sample?.["0.5"]) || "–"],
+  ["Tokens", (c) => count(c.tokens)],
+  ["CLIP score, median", (c) => measure(c.clip_score?.["0.5"]) || "–"],
+  ["Hosts", (c) => count(c.num_hosts)],
+  ["Languages", (c) => count(c.num_languages)],
+  ["Shards", (c) => count(c.shards)],
+  ["Size", (c) => (known(c.bytes) ? bytes(c.bytes) : "–")],
+];
+
+export function overview(data) {
+  if (data.recipe.name) find("kicker").append(" · recipe ", words(String(data.recipe.name)));
+  find("title").append(words(data.title));
+  find("lede").append(sentences(data.totals));
+  const told = ([name]) => known(data.totals[name]) && (name !== "seconds" || data.steps.length);
+  find("totals").append(...TOTALS.filter(told).map(([name, title, format]) =>
+    el("div", {}, el("dt", {}, title), el("dd", {}, format(data.totals[name])))));
+  const corpora = Object.entries(data.corpora);
+  if (!corpora.length) return;
+  const columns = [["Corpus", "name"], ...corpora.map(([name]) => [name, "number"])];
+  const rows = ROWS.filter(([, of]) => corpora.some(([, c]) => of(c) !== "–"));
+  find("corpora").append(
+    el("div", {}, el("h2", {}, "Corpora"), el("p", { class: "quiet" }, "What a trainer learns from. What is held out for validation is not counted in the other lines.")),
+    table("What each corpus holds", columns,
+    rows.map(([name, of]) => [name, ...corpora.map(([, corpus]) => of(corpus))])));
+}
+
+function sentences({ archives, pages, images, samples }) {
+  const found = [known(pages) && plural(pages, "page"), known(images) && plural(images, "image")].filter(Boolean).join(" and ");
+  const came = known(archives) && known(pages) && `${plural(archives, "archive")} gave ${found}. `;
+  return `${came || ""}${plural(samples, "sample")} ${came ? "were made of them" : "in shards"}.`;
+}
