@@ -5,13 +5,13 @@ DATA ?= ../shared/data
 RUN ?= runs/demo
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHES := extract fetch filters score lookalikes dedup train
+BENCHES := extract fetch filters score lookalikes dedup train scale
 
 # Every Spark worker imports torch: let Python keep what it compiles.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format gate bench content-weights clip-sample clean $(BENCHES:%=bench-%)
+.PHONY: help setup demo test test-all check format docs package gate bench content-weights clip-sample clean $(BENCHES:%=bench-%)
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -44,6 +44,19 @@ check: setup  ## format, lint, types, import floors
 format: setup  ## put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+package: setup  ## make dist/: the wheel, and environment.tar.gz for the nodes of a cluster; LEAN=1 leaves torch out
+	rm -rf build dist
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+	$(BIN)/uv venv --quiet --relocatable --python $(BIN)/python build/environment
+	$(BIN)/uv pip install --python build/environment/bin/python --constraint constraints.txt "$$(echo dist/*.whl)[$(if $(LEAN),lean,pipeline)]"
+	tar --create --file - --directory build/environment --sort=name --owner=0 --group=0 --numeric-owner \
+		--exclude 'pyspark/jars' --exclude __pycache__ . | gzip --no-name > dist/environment.tar.gz
+	rm -rf build
+	@ls -sh dist
+
+docs: setup  ## write docs/commands.md, recipes.md and tables.md anew from the code
+	$(BIN)/python -m jobs.reference docs
 
 gate: setup  ## measure quality against floors that only rise; DATA=DIR adds pages of the real web
 	$(BIN)/python -m benchmarks.gate $(DATA)

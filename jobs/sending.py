@@ -1,0 +1,104 @@
+"""Check what a person asks to be sent to a cluster, and send it."""
+
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs import recipes
+from jobs.contact import check_contact
+from jobs.rates import shipped
+from jobs.session import check_java, check_master
+from jobs.sizing import Sizes
+from jobs.submit import Submission, check, compose, defaults, home
+from pipeline.plan.archives import count_archives
+from schemas.errors import WeftError
+from schemas.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `weft submit`, as given."""
+
+    inputs: tuple[str, ...]
+    output: str
+    master: str
+    environment: str | None
+    deploy_mode: str | None
+    conf: tuple[str, ...]
+    executors: int | None
+    executor_cores: int
+    gpus_per_executor: int
+    gpu_discovery: str | None
+    recipe: str
+    assignments: tuple[str, ...]
+    overwrite: bool
+
+
+def send(request: Request, dry_run: bool) -> int:
+    """Check, then run spark-submit and return its exit status; or print its line.
+
+    Raises: WeftError for what is wrong with the arguments, or missing.
+    """
+    check_master(request.master)
+    recipe = recipes.load(request.recipe, list(request.assignments))
+    check_contact(recipe)
+    spark = home()
+    submission = _submission(request, recipe, defaults(spark))
+    check(submission)
+    for warning in _warnings(request, submission):
+        print(f"weft: {warning}", file=sys.stderr)
+    command = compose(submission, spark)
+    if dry_run:
+        print(shlex.join(command))
+        return 0
+    check_java()
+    return subprocess.run(command, env={**os.environ, "SPARK_HOME": str(spark)}, check=False).returncode
+
+
+def _submission(request: Request, recipe: Recipe, found: dict[str, str]) -> Submission:
+    archives = count_archives(request.inputs)
+    num_bytes = archives.num_bytes(shipped()["archive.bytes"].value or 0.0)
+    sizes = Sizes(archives.num, num_bytes, recipe.clip.enabled, request.executor_cores, request.executors,
+                  request.gpus_per_executor, request.gpu_discovery)  # fmt: skip
+    bare = Submission(request.master, request.deploy_mode, request.environment, _settings(request.conf), sizes,
+                      defaults=found)  # fmt: skip
+    name, files = _recipe(request.recipe, bare.mode)
+    arguments = ["--recipe", name, "--output", _absolute(request.output)]
+    arguments += [part for assignment in request.assignments for part in ("--set", assignment)]
+    arguments += ["--overwrite"] * request.overwrite
+    arguments += [_absolute(name) for name in request.inputs]
+    return Submission(bare.master, bare.deploy_mode, bare.environment, bare.conf, sizes, arguments, files, found)
+
+
+def _recipe(name: str, mode: str) -> tuple[str, tuple[str, ...]]:
+    """Return a recipe's name as the driver reads it, and the files that go there with it."""
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        return name, ()
+    return (path.name, (str(path.absolute()),)) if mode == "cluster" else (str(path.absolute()), ())
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, str]:
+    for setting in given:
+        if "=" not in setting or not setting.startswith("spark."):
+            raise WeftError(f"--conf {setting}: write it as spark.KEY=VALUE")
+    return {key: value for key, _, value in (setting.partition("=") for setting in given)}
+
+
+def _warnings(request: Request, submission: Submission) -> list[str]:
+    """Return what may be meant and mostly is not."""
+    found = []
+    if "://" not in request.output or request.output.startswith("file://"):
+        found.append(f"--output {request.output} is a local path: it must be one folder that every node has (NFS, say)")
+    if any("://" not in name for name in request.inputs):
+        found.append("inputs are local paths: every node must have them at the same place")
+    if request.environment is None and submission.kind != "k8s":
+        found.append(f"without --environment every node needs Weft in {sys.executable}")
+    return found
+
+
+def _absolute(name: str) -> str:
+    return name if "://" in name else str(Path(name).absolute())

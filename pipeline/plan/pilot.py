@@ -1,0 +1,129 @@
+"""What a finished run says of the next: its yields, its costs and its sizes, as rates.
+
+Every rate that its manifests hold takes the place of a shipped one. Rates have the names of jobs/rates.yaml.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pyarrow.compute as pc
+
+from pipeline.lookup import Lookup
+from pipeline.plan.archives import count_archives
+from pipeline.plan.counts import counts
+from pipeline.plan.figure import Figure
+from pipeline.stats import corpora
+from schemas.errors import PathError
+from schemas.tables import CORPORA, IMAGES
+
+_TABLES = {
+    "pages": ("extract", "extract.pages"),
+    "captions": ("extract", "extract.captions"),
+    "measures": ("filter", "extract.pages"),
+    "images": ("fetch", "fetch.stored"),
+    "scores": ("score", "score.images"),
+    "documents": ("assemble", "assemble.documents"),
+}
+"""The step that writes a table, and of what it has a size for each: see counts.py."""
+
+
+class Pilot:
+    """A finished run, or one that has finished its first steps. Raises: PathError when nothing of a run is there."""
+
+    def __init__(self, directory: str, num_cores: int, num_gpus: int = 0) -> None:
+        self.run, self.num_cores, self.num_gpus = Lookup(directory), num_cores, num_gpus
+        if "extract" not in self.run.manifests:
+            raise PathError(f"{directory} holds no finished `weft extract`: nothing can be reckoned from it")
+        self.directory = directory
+        self.recipe = list(self.run.manifests.values())[-1].recipe  # of its last step
+        self.counts = dict(counts(self.run.manifests))
+
+    def rates(self) -> dict[str, Figure]:
+        """Return every rate that this run knows."""
+        ratios = [*self._archives(), *self._yields(), *self._costs(), *self._sizes(), *self._hosts()]
+        return {
+            name: Figure(part / whole, unit, "pilot", (self.directory,)) for name, part, whole, unit in ratios if whole
+        }
+
+    def _archives(self) -> Iterator[tuple[str, float, float, str]]:
+        """Tell the archives' sizes, where they still lie on this machine, and how many pages they hold."""
+        listed = self.run.manifests["extract"].inputs.get("archives", "").splitlines()
+        try:
+            archives = count_archives(listed)
+        except PathError:  # they were moved: the plan then takes the shipped size of an archive
+            return
+        if archives.sized_bytes and not archives.num_unsized:
+            yield "archive.bytes", archives.sized_bytes, archives.num, "bytes an archive"
+            yield "archive.pages", self.counts["extract.read"], archives.sized_bytes / 1e9, "pages a GB"
+
+    def _yields(self) -> Iterator[tuple[str, float, float, str]]:
+        of = self.counts.get
+        for name, part, whole, unit in (
+            ("extract.kept", "extract.pages", "extract.read", "of the pages read"),
+            ("extract.captions", "extract.captions", "extract.pages", "captions a page"),
+            ("filter.kept", "filter.pages", "extract.pages", "of the pages"),
+            ("filter.captions_kept", "filter.captions", "extract.captions", "of the captions"),
+            ("fetch.images", "fetch.asked", "filter.pages", "images a page"),
+            ("fetch.ok", "fetch.stored", "fetch.asked", "of the images asked for"),
+            ("dedup.kept", "dedup.pages", "filter.pages", "of the pages"),
+            ("score.images", "score.images", "fetch.stored", "of the stored images"),
+            *((f"assemble.{c}", f"assemble.{c}", "extract.read", "documents a page read") for c in CORPORA),
+        ):
+            if (found := of(part)) is not None:
+                yield name, found, of(whole) or 0, unit
+
+    def _costs(self) -> Iterator[tuple[str, float, float, str]]:
+        fetch = self.run.manifests.get("fetch")
+        if fetch:  # as if its threads had never waited for work
+            seconds = fetch.seconds * self.num_cores * fetch.recipe["fetch"]["threads"]
+            yield "fetch.seconds", seconds, self.counts["fetch.asked"], "seconds an image"
+        for name, step, things in (
+            ("extract.kept_core_seconds", "extract", "extract.read"),
+            ("extract.rejected_core_seconds", "extract", "extract.read"),
+            ("filter.core_seconds", "filter", "extract.pages"),
+            ("fetch.core_seconds", "fetch", "fetch.asked"),
+            ("dedup.core_seconds", "dedup", "filter.pages"),
+            ("score.core_seconds", "score", "score.images"),
+            ("assemble.core_seconds", "assemble", "assemble.documents"),
+            ("shard.core_seconds", "shard", "assemble.documents"),
+        ):
+            if step in self.run.manifests and not (step == "score" and self.num_gpus):
+                seconds = self.run.manifests[step].seconds * self.num_cores
+                yield name, seconds, self.counts.get(things, 0), "core-seconds each"
+        if self.num_gpus and "score" in self.run.manifests:
+            seconds = self.run.manifests["score"].seconds * self.num_gpus
+            yield "score.gpu_seconds", seconds, self.counts.get("score.images", 0), "GPU-seconds each"
+
+    def _sizes(self) -> Iterator[tuple[str, float, float, str]]:
+        for table, (step, things) in _TABLES.items():
+            if step in self.run.manifests:
+                files = self.run.manifests[step].files.get(table, [])
+                yield f"{table}.bytes", self._num_bytes(files), self.counts.get(things, 0), "bytes each"
+        files = [f for m in self.run.manifests.values() for f in m.files.get("rejections", [])]
+        yield "rejections.bytes", self._num_bytes(files), self.counts["extract.read"], "bytes a page read"
+        if "shard" in self.run.manifests:
+            for corpus, facts in corpora(self.directory).items():
+                yield f"shards.{corpus}.bytes", facts["bytes"], facts["samples"], "bytes a sample"
+
+    def _num_bytes(self, files: list[str]) -> int:
+        return sum(int(self.run.store.fs.info(self.run.store.at(file))["size"]) for file in files)
+
+    def _hosts(self) -> Iterator[tuple[str, float, float, str]]:
+        """Tell how much was downloaded for an image, and how many of all images one host has at most."""
+        if "fetch" not in self.run.manifests:
+            return
+        hosts: Counter[str] = Counter()
+        num_bytes = 0
+        for batch in self.run.batches(IMAGES, ["image_url", "original_bytes"]):
+            hosts.update(_host(url) for url in batch["image_url"].to_pylist())
+            num_bytes += pc.sum(batch["original_bytes"]).as_py() or 0
+        yield "fetch.bytes", num_bytes, hosts.total(), "bytes an image asked for"
+        yield "fetch.busiest_host", max(hosts.values(), default=0), hosts.total(), "of the images asked for"
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # what the web calls an address
+        return ""
