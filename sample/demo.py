@@ -10,6 +10,7 @@ from sample import RECIPE
 from sample.web import write_web
 
 WEFT = str(Path(sys.executable).parent / "weft")
+USAGE = "usage: python -m sample.demo DIR"
 
 
 def say(command: list[str]) -> None:
@@ -45,4 +46,7 @@ Next: weft run --recipe kosmos1 --output OUT --set fetch.contact=mailto:YOU@HOST
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        print(USAGE, file=sys.stderr)
+        sys.exit(2)
     main(Path(sys.argv[1]))

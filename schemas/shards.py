@@ -6,6 +6,7 @@
     shards/text/text-00000.tar                  KEY.json, KEY.txt
     shards/validation/text-00000.tar            what is held out of a corpus, likewise
     shards/*/NAME.index.parquet                 one row for each sample: where its members lie, and what it measures
+    shards/README.md, shards/croissant.json     what they are, for people and for machines, once `weft card` was run
     tokenizer/tokenizer.json                    beside them, once one was trained: what it says of itself, its Counted
 
 The JSON never holds null, and a key always has the same type: readers that infer a schema from the first samples
@@ -19,6 +20,7 @@ import pyarrow as pa
 from schemas.tables import Column, Table
 
 LISTING = "shards.json"
+CARD, CROISSANT = "README.md", "croissant.json"
 VERSION = 2  # 2: `split`; who does not know it would learn from what is held out
 TRAIN, VALIDATION = "train", "validation"
 TOKENIZER, TOKENIZER_ABOUT = "tokenizer", "tokenizer.json"

@@ -19,7 +19,7 @@ from pipeline.verify.defect import Defect
 from pipeline.verify.part import check_part
 from pipeline.verify.shard import Checked, check_shard, key_number
 from schemas.errors import IntegrityError, PathError
-from schemas.shards import LISTING, Listing
+from schemas.shards import CARD, CROISSANT, LISTING, Listing
 
 Say = Callable[[int, int], None]  # how many files are done, of how many
 _BY_COUNT = {"pages": "pages", "captions": "captions", "scores": "scores"}  # table to the count that tells its rows
@@ -153,7 +153,9 @@ def _repeated(store: Store, folder: str, listing: Listing, checked: list[Checked
 def _unlisted(store: Store, folder: str, listing: Listing) -> Iterator[str]:
     """Say which files beside the shards nothing names: readers of the listing do not see them, others would."""
     root = store.at(*filter(None, (folder,)))
-    named = {LISTING, MANIFEST} | {entry[kind] for entry in listing["shards"] for kind in ("tar", "index")}
+    named = {LISTING, MANIFEST, CARD, CROISSANT} | {
+        entry[kind] for entry in listing["shards"] for kind in ("tar", "index")
+    }
     strange = sorted({path[len(root) + 1 :] for path in store.fs.find(root)} - named)
     if strange:
         more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""

@@ -1,0 +1,42 @@
+"""Values of a recipe and names of archives as anybody may read them: no path, no password in an address."""
+
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+_LOCAL_DIR = "local-dir:"
+
+
+def public_name(name: str) -> str:
+    """Return a local path's base name; an address without its user, query and fragment, which may hold keys."""
+    if name.startswith("file:"):
+        return _base(name)
+    if "://" in name:
+        try:
+            parts = urlsplit(name)
+        except ValueError:
+            return _base(name)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return _base(name)
+
+
+def public_values(value: Any) -> Any:
+    """Return nested values of a recipe with every string that is a path of this machine, or an address, made public."""
+    if isinstance(value, dict):
+        return {key: public_values(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [public_values(v) for v in value]
+    if isinstance(value, str):
+        return _public_string(value)
+    return value
+
+
+def _public_string(value: str) -> str:
+    if value.startswith(_LOCAL_DIR):
+        return _LOCAL_DIR + _base(value)
+    is_address = "://" in value and " " not in value
+    is_path = value.startswith(("/", "./", "../", "~", "file:"))
+    return public_name(value) if is_address or is_path else value
+
+
+def _base(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]

@@ -1,0 +1,25 @@
+"""The demo asked wrongly: a usage line, and no folder of that name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], [], ["a", "b"]])
+def test_what_is_no_folder_gets_a_usage_line(arguments: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sample.demo", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "usage: python -m sample.demo DIR\n"
+    assert list(tmp_path.iterdir()) == []
