@@ -4,7 +4,9 @@ import sys  # noqa: I001  # the help lists commands in the order of these import
 
 import typer
 
-from jobs.cli import steps, plan, submit, inspect, report, verify, card, recipes, training, replay  # noqa: F401  # each adds its commands
+from jobs.cli import steps, plan, submit  # noqa: F401  # each adds its commands
+from jobs.cli import inspect, report, verify, card  # noqa: F401
+from jobs.cli import recipes, training, replay  # noqa: F401
 from jobs.cli.options import app
 from schemas.errors import WeftError
 

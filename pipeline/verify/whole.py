@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.lookup import Lookup
+from pipeline.report import NAME as REPORT
 from pipeline.stats import locate
 from pipeline.store import MANIFEST, Manifest, Store
 from pipeline.verify.defect import Defect
@@ -153,7 +154,7 @@ def _repeated(store: Store, folder: str, listing: Listing, checked: list[Checked
 def _unlisted(store: Store, folder: str, listing: Listing) -> Iterator[str]:
     """Say which files beside the shards nothing names: readers of the listing do not see them, others would."""
     root = store.at(*filter(None, (folder,)))
-    named = {LISTING, MANIFEST, CARD, CROISSANT} | {
+    named = {LISTING, MANIFEST, CARD, CROISSANT, REPORT} | {
         entry[kind] for entry in listing["shards"] for kind in ("tar", "index")
     }
     strange = sorted({path[len(root) + 1 :] for path in store.fs.find(root)} - named)

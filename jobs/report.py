@@ -1,0 +1,54 @@
+"""Write what became of a run, its samples and its losses into one HTML file."""
+
+from rich.filesize import decimal
+
+from jobs import session
+from jobs.printing import say
+from jobs.progress import console, progress
+from pipeline.report import NAME
+from pipeline.report.data import Sources, gather
+from pipeline.report.page import render
+from pipeline.store import Store
+from schemas.errors import PathError
+
+
+def report(directory: str, to: str | None, num_samples: int, master: str | None) -> str:
+    """Write the report of a run, or of its finished steps, or of a shards folder, and say where it is; return that.
+
+    Args: to is a file, and by default NAME in the directory; num_samples is at most so many of each corpus.
+    Raises: PathError when nothing of a run is there, or the file cannot be written; MissingError without Java.
+    """
+    session.check_master(master)
+    session.check_java()
+    sources = Sources(directory)
+    store, name = _target(to) if to is not None else (sources.store, NAME)
+    _check_writable(store, name)
+    running = session.active()
+    with console.status("starting Spark"):  # seconds, in which nothing else would be seen
+        spark = running or session.start(master)
+    try:
+        with progress(spark, "report"):
+            page = render(gather(spark, sources, num_samples)).encode("utf-8", "replace")
+    finally:
+        if running is None:
+            spark.stop()
+    store.write(store.at(name), page)
+    say(f"{store.at(name) if store.local else f'{store.root}/{name}'} ({decimal(len(page))})")
+    return store.at(name)
+
+
+def _target(to: str) -> tuple[Store, str]:
+    """Return the folder of a file and its name in it."""
+    folder, slash, name = to.rpartition("/")
+    if not name:
+        raise PathError(f"--to {to} is a folder: name the file too, as {to}{NAME}")
+    return Store(folder + slash if folder in ("", "file://") else folder) if slash else Store("."), name
+
+
+def _check_writable(store: Store, name: str) -> None:
+    if store.fs.isdir(store.at(name)):
+        raise PathError(f"{store.at(name)} is a folder: --to names the file to be written, as --to report.html")
+    try:
+        store.check_writable()
+    except (PathError, NotImplementedError) as error:
+        raise PathError(f"cannot write {store.root}/{name}: {error}; --to FILE names another place") from error
