@@ -12,7 +12,7 @@ _UNREADABLE = re.compile(
     r"FAILED_READ_FILE|PATH_NOT_FOUND|is not a Parquet file|Parquet magic bytes not found|Couldn't deserialize thrift"
     r"|Could not read footer"
 )
-_PART = re.compile(r"[^\s'\"<>]*\.parquet")
+_PART = re.compile(r"[^\s'\"<>(]*/[^\s'\"<>]*\.parquet")
 
 
 def meant(error: Exception, store: Store) -> WeftError | None:

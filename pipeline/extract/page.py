@@ -14,7 +14,7 @@ Engine = Literal["blocks", "trafilatura"]
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says: blocks in reading order (see schemas/tables.py), all images, main content or not, its licence."""
+    """What a page says: blocks in reading order (see schemas/tables.py), all its images, its licence."""
 
     title: str
     blocks: list[dict[str, object]]

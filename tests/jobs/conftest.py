@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from runs import sums
+from runs import undisturbed
 from webs import Web
 
 from sample.cluster import Cluster, standing
@@ -23,13 +23,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def reference(small_web: Web, spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What `local[2]` makes of the small web, undisturbed."""
-    from jobs.recipes import load
-    from jobs.run import STEPS, run
-    from sample import RECIPE
-
     assert spark.sparkContext.master == "local[2,4]"
-    output = tmp_path_factory.mktemp("reference") / "out"
-    run(STEPS, load(str(RECIPE), [f"fetch.proxy={small_web.proxy}"]), str(output), small_web.archives)
-    found = sums(output)
+    found = undisturbed(small_web, tmp_path_factory.mktemp("reference") / "out")
     assert {name.split("/")[0] for name in found} == {"shards.json", "interleaved", "caption", "text"}
     return found

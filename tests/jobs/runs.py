@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from webs import Web
@@ -39,14 +40,17 @@ def run_arguments(web: Web, output: Path, *more: str) -> list[str]:
 def started_by(pid: int) -> list[int]:
     """Return the processes that a process has started and that still run."""
     found = []
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields["PPid"]) == pid and not fields["State"].startswith("Z"):
-            found.append(int(fields["Pid"]))
-    return found
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(child) for child in (thread / "children").read_text().split()]
+    return [child for child in found if state(child) not in ("Z", "")]
+
+
+def state(pid: int) -> str:
+    """Return what a process does: R runs, S sleeps, Z is dead and not buried, '' is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -75,3 +79,13 @@ def sums(output: Path) -> dict[str, str]:
     shards = output / "shards"
     found = [p for p in shards.rglob("*") if p.is_file() and not p.name.startswith("_")]
     return {str(p.relative_to(shards)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+
+
+def undisturbed(web: Web, output: Path, *assignments: str) -> dict[str, str]:
+    """Run a web by the sample's recipe in the session that is active; return the sums of what came of it."""
+    from jobs.recipes import load
+    from jobs.run import STEPS, run
+    from sample import RECIPE
+
+    run(STEPS, load(str(RECIPE), [f"fetch.proxy={web.proxy}", *assignments]), str(output), web.archives)
+    return sums(output)
