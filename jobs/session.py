@@ -99,6 +99,8 @@ def _settings(master: str) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",  # jobs/progress.py draws a better one
         # Rows that carry images are large; small Arrow batches bound the memory of a Python worker.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
+        # Python's work on a row is long: tasks of a quarter of Spark's size leave no core idle at a stage's end.
+        "spark.sql.files.maxPartitionBytes": "32m",
         # Torch and BLAS would start as many threads in each worker as the machine has cores.
         "spark.executorEnv.OMP_NUM_THREADS": "1",
     }

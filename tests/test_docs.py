@@ -34,7 +34,20 @@ ELSEWHERE = {
 }
 """What commands are parsed alone, and why."""
 
-SLOW = ("run", "extract", "filter", "fetch", "dedup", "score", "assemble", "shard", "tokenizer", "train", "generate")
+SLOW = (
+    "report",
+    "run",
+    "extract",
+    "filter",
+    "fetch",
+    "dedup",
+    "score",
+    "assemble",
+    "shard",
+    "tokenizer",
+    "train",
+    "generate",
+)
 """Commands of which a run takes long: those that start Spark, or train."""
 
 EVERY = commands()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipeline.card.public import public_name, public_values
 from pipeline.funnel import by_rule
 from pipeline.lookup import Lookup
+from pipeline.public import public_name, public_values
 from pipeline.stats import locate
 from pipeline.store import Manifest, Store
 from schemas.errors import PathError

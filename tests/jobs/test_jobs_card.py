@@ -24,8 +24,8 @@ from webs import Finished
 from pipeline.card import croissant, gather, readme
 from pipeline.card.facts import Facts
 from pipeline.card.front import size_category
-from pipeline.card.public import public_name, public_values
 from pipeline.markdown import block, code, plain, table
+from pipeline.public import public_name, public_values
 from schemas.recipe import Recipe
 from schemas.tables import CORPORA
 

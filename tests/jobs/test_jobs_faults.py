@@ -175,6 +175,11 @@ def test_the_driver_is_killed_in_every_step(small_web: Web, reference: dict[str,
     assert sums(output) == reference
     assert weft("verify", str(output)).returncode == 0
 
+    events = set((output / "_events").iterdir())
+    again = weft(*arguments)
+    assert again.returncode == 0 and again.stderr.count("was there already") == len(STEPS)
+    assert set((output / "_events").iterdir()) == events, "Spark was started for nothing"
+
 
 @pytest.mark.slow
 def test_a_full_disk(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:

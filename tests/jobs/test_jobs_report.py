@@ -16,7 +16,7 @@ import pytest
 from handmade import commit, row, text
 from PIL import Image
 from pyspark.sql import SparkSession
-from runs import weft
+from runs import ROOT, weft
 from test_jobs_truth import MAX_IMAGES, Expected
 from webs import Finished
 
@@ -239,7 +239,10 @@ def test_the_command_writes_one_file(finished: Finished, tmp_path: Path) -> None
     done = weft("report", str(finished.output), "--samples", "2", "--to", str(path), "--master", "local[1]")
     assert done.returncode == 0, done.stderr
     assert str(path) in done.stdout.replace("\n", "")
-    assert path.read_bytes().lower().startswith(b"<!doctype html>")
+    page = path.read_text("utf-8")
+    assert page.lower().startswith("<!doctype html>")
+    for place in (str(ROOT), str(finished.output.parent), str(finished.web.folder)):
+        assert place not in page, "a report may be handed on: it names no path of this machine"
     assert list(path.parent.iterdir()) == [path], "no draft stays"
 
 

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline.funnel import by_rule, funnel
+from pipeline.public import public_values
 from pipeline.report.data.clusters import choose_clusters, cluster, named
 from pipeline.report.data.examples import choose_examples, example, image_of, number, page_of
 from pipeline.report.data.found import WHOLE, find_pictures, find_texts
@@ -27,7 +28,7 @@ _NO_LIMIT = len(BY_CODE)
 
 
 def gather(spark: SparkSession, sources: Sources, num_samples: int) -> dict[str, Any]:
-    """Return the report of a run, at most num_samples samples of each corpus in it.
+    """Return the report of a run, at most num_samples samples of each corpus in it; it may be handed on.
 
     Steps that have not finished have no part in it. The same run gives the same report, whatever the number of tasks.
     """
@@ -53,9 +54,12 @@ def gather(spark: SparkSession, sources: Sources, num_samples: int) -> dict[str,
     counted = _counted(spark, sources).persist()
     report = {
         "title": sources.store.path.rsplit("/", 1)[-1],
-        "recipe": list(manifests.values())[-1].recipe if manifests else {},
+        "recipe": public_values(list(manifests.values())[-1].recipe) if manifests else {},
         "totals": _totals(sources),
-        "steps": [{k: step[k] for k in ("step", "seconds", "counts", "notes")} for step in funnel(sources.directory)],
+        "steps": [
+            {**{k: step[k] for k in ("step", "seconds", "counts")}, "notes": public_values(step["notes"])}
+            for step in funnel(sources.directory)
+        ],
         "funnel": [_of_step(row, told) for row in by_rule(sources.directory, _NO_LIMIT)] if manifests else [],
         "corpora": corpora(sources.directory) if sources.listing else {},
         "spreads": spreads(counted),
