@@ -1,0 +1,1 @@
+"""The metrics by which Kosmos-1 was evaluated, each as its benchmark defines it: pure functions."""
