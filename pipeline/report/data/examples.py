@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
+from pipeline.public import public_name
 from pipeline.report.data.found import WHOLE, Pictures, Texts, cut
 from pipeline.report.data.scan import Batches, read, scan
 from pipeline.report.data.sources import Source, Sources
@@ -86,8 +87,14 @@ def example(row: Row, texts: Texts, pictures: Pictures, thumbs: Thumbs) -> dict[
         "image": thumbs.take(image["key"], image["thumb"]) if image else "",
         "measure": number(row["measure"]),
         "threshold": number(row["threshold"]),
-        "detail": "" if caption else cut(row["detail"]),
+        "detail": "" if caption else cut(_public(row)),
     }
+
+
+def _public(row: Row) -> str | None:
+    """Return a row's detail without the place of an archive on somebody's machine."""
+    detail: str | None = row["detail"]
+    return public_name(detail) if row["rule"] == "DUPLICATE_CAPTURE" and detail else detail
 
 
 def number(value: float | None) -> float | str:
