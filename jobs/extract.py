@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.drops import of_level
 from jobs.step import Context, Outcome, Step
-from pipeline.extract.archive import COMMITS, extract_archive, part_name
+from pipeline.commits import read_commits
+from pipeline.extract.archive import extract_archive, part_name
 from pipeline.extract.gates.gates import Gates
 from pipeline.store import Store
 from schemas.errors import PathError
@@ -22,7 +23,7 @@ def work(context: Context) -> Outcome:
     Raises: PathError, once every other archive is done, when some could not be opened.
     """
     store, config, agent = context.store, context.recipe.extract, context.recipe.fetch.user_agent
-    done = _commits(store)
+    done = read_commits(store)
     todo = [a for a in context.inputs if part_name(a) not in done]
     if todo:
         tasks, tally = context.spark.sparkContext.parallelize(todo, len(todo)), context.tally
@@ -31,7 +32,7 @@ def work(context: Context) -> Outcome:
         failures = [failure for failure in tried if failure]
         if failures:
             raise PathError("; ".join(failures))
-        done = _commits(store)
+        done = read_commits(store)
     files: dict[str, list[str]] = {"pages": [], "captions": [], "rejections": []}
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
@@ -65,13 +66,6 @@ def watch(context: Context) -> Callable[[], str]:
         return f"{counts['archives']:,} of {len(context.inputs):,} archives{f'; {made} so far' if made else ''}"
 
     return tell
-
-
-def _commits(store: Store) -> dict[str, dict[str, Any]]:
-    folder = store.at("pages", COMMITS)
-    names = store.fs.ls(folder, detail=False) if store.fs.exists(folder) else []
-    found = {n: n.rsplit("/", 1)[-1].removesuffix(".json") for n in names if n.endswith(".json")}
-    return {part: store.read_json(path) for path, part in found.items() if part[0] != "_"}
 
 
 class _Extract(Step):

@@ -4,7 +4,7 @@ from rich.filesize import decimal
 
 from jobs import session
 from jobs.printing import say
-from jobs.progress import console, progress
+from jobs.progress import progress
 from pipeline.report import NAME
 from pipeline.report.data import Sources, gather
 from pipeline.report.page import render
@@ -23,15 +23,8 @@ def report(directory: str, to: str | None, num_samples: int, master: str | None)
     sources = Sources(directory)
     store, name = _target(to) if to is not None else (sources.store, NAME)
     _check_writable(store, name)
-    running = session.active()
-    with console.status("starting Spark"):  # seconds, in which nothing else would be seen
-        spark = running or session.start(master)
-    try:
-        with progress(spark, "report"):
-            page = render(gather(spark, sources, num_samples)).encode("utf-8", "replace")
-    finally:
-        if running is None:
-            spark.stop()
+    with session.using(master) as spark, progress(spark, "report"):
+        page = render(gather(spark, sources, num_samples)).encode("utf-8", "replace")
     store.write(store.at(name), page)
     say(f"{store.at(name) if store.local else f'{store.root}/{name}'} ({decimal(len(page))})")
     return store.at(name)

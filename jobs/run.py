@@ -28,7 +28,6 @@ STEPS: tuple[Step, ...] = (
     assemble.STEP,
     shard.STEP,
 )
-EVENTS = "_events"  # Spark's own log of every run on this output
 
 
 def run(
@@ -92,10 +91,7 @@ def _claimed_run(
         anew = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
         if step.needs and anew:
             step.needs(recipe)
-    running = session.active()
-    with console.status("starting Spark"):  # seconds, in which nothing else would be seen
-        spark = running or session.start(master, _event_folder(store))
-    try:
+    with session.using(master, store) as spark:
         if any(step is not extract.STEP for step in steps):
             session.check_reach(spark, store.url())
         if overwrite:
@@ -103,9 +99,6 @@ def _claimed_run(
                 clear(step, store)
         context = Context(spark, store, recipe, archives, retry, alone)
         return {step.name: _show(step, context) for step in steps}
-    finally:
-        if running is None:
-            spark.stop()
 
 
 def _all_there(
@@ -119,14 +112,6 @@ def _all_there(
             return None
         there[step.name] = manifest
     return there
-
-
-def _event_folder(store: Store) -> str | None:
-    """Make a folder for Spark's event log; None on an object store, which Spark may not be able to write to."""
-    if not store.local:
-        return None
-    store.fs.makedirs(store.at(EVENTS), exist_ok=True)
-    return store.url(EVENTS)
 
 
 def _show(step: Step, context: Context) -> Manifest:

@@ -5,16 +5,21 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.progress import console
+from pipeline.store import Store
 from schemas.errors import MissingError, WeftError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MIN_JAVA = 17
+EVENTS = "_events"  # of an output: Spark's own log of every run on it
 MAX_TASK_FAILURES = 4  # spark.task.maxFailures, which does not hold for a local master
 _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
 
@@ -45,11 +50,25 @@ def active() -> "SparkSession | None":
     return session
 
 
-def start(master: str | None = None, events: str | None = None) -> "SparkSession":
+@contextmanager
+def using(master: str | None = None, output: Store | None = None) -> "Iterator[SparkSession]":
+    """Yield the session of a caller who started one, or else one that ends with the block. Args: as of `start`."""
+    running = active()
+    with console.status("starting Spark"):  # seconds, in which nothing else would be seen
+        spark = running or start(master, output)
+    try:
+        yield spark
+    finally:
+        if running is None:
+            spark.stop()
+
+
+def start(master: str | None = None, output: Store | None = None) -> "SparkSession":
     """Return a Spark session with the settings that a run needs.
 
-    What spark-submit or spark-defaults.conf set stays. Without any master it is `local[*]`. events is the address of a
-    folder for Spark's event log, from which its history server shows a finished run.
+    What spark-submit or spark-defaults.conf set stays. Without any master it is `local[*]`. In EVENTS of the output
+    Spark's event log is kept, from which its history server shows a finished run; an object store gets none, since
+    Spark may not be able to write to it.
     Raises: MissingError when Java is missing or too old.
     """
     check_java()
@@ -61,11 +80,12 @@ def start(master: str | None = None, events: str | None = None) -> "SparkSession
         SparkContext._ensure_initialized()
     conf = SparkConf()
     conf.setMaster(_with_retries(master or conf.get("spark.master") or "local[*]"))
-    logged = {"enabled": "true", "dir": events, "compress": "true"} if events else {}
     for key, value in _settings(str(conf.get("spark.master"))).items():
         conf.setIfMissing(key, value)
-    for key, value in logged.items():
-        conf.setIfMissing(f"spark.eventLog.{key}", value)
+    if output and output.local:
+        output.fs.makedirs(output.at(EVENTS), exist_ok=True)
+        for key, value in {"enabled": "true", "dir": output.url(EVENTS), "compress": "true"}.items():
+            conf.setIfMissing(f"spark.eventLog.{key}", value)
     session: SparkSession = SparkSession.builder.config(conf=conf).getOrCreate()
     return session
 

@@ -4,8 +4,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from py4j.protocol import Py4JError
-
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -67,6 +65,8 @@ class Stages:
 
     def _written(self, stage: int) -> int:
         """Return the rows that a stage has written; executors tell with their heartbeats, every 10 seconds."""
+        from py4j.protocol import Py4JError
+
         java = self.context._jsc
         try:
             return int(java.sc().statusStore().lastStageAttempt(stage).outputRecords())

@@ -14,7 +14,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 PROGRAMS = {
     "weft", "make", "python", "spark-submit", "torchrun", "apt", "pip", "source", "wget", "export", "srun", "sbatch",
-    "tensorboard", "venv-pack", "aws", "tar", "scp", "rsync", "ssh", "kubectl", "docker", "hf", "git", "cd", "mkdir",
+    "tensorboard", "aws", "tar", "scp", "rsync", "ssh", "kubectl", "docker", "hf", "git", "cd", "mkdir",
     "cp", "head", "shuf", "zcat",
 }  # fmt: skip
 """First words by which a line of a block is known for a command."""

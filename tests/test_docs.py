@@ -23,7 +23,7 @@ ELSEWHERE = {
     r"^(pip|git|wget|hf|huggingface-cli|aws|scp|rsync|ssh) ": "asks a server that is not there",
     r"^(source|export|cd|mkdir|cp|tar|zcat|shuf|head) |^\w+=|^\$\w": "of the reader's own shell",
     r"^(spark-submit|sbatch|srun|kubectl|docker)": "sends work to other hosts",
-    r"^(torchrun|tensorboard|venv-pack)": "asks for GPUs, a browser or a package that is not ours",
+    r"^(torchrun|tensorboard)": "asks for GPUs, or a browser",
     r"trainer\.train": "started by torchrun, on machines with GPUs",
     r"kosmos1_1b6": "asks for a GPU, and for CLIP's tower",
     r"--processes \d": "asks for GPUs",

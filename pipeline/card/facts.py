@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from pipeline.commits import read_commits
 from pipeline.funnel import by_rule
 from pipeline.lookup import Lookup
 from pipeline.public import public_name, public_values
@@ -105,11 +106,7 @@ def _recipe(manifests: dict[str, Manifest]) -> dict[str, Any]:
 
 def _archives(store: Store) -> list[str]:
     """List the archives that were read, over all runs that added some."""
-    from pipeline.extract.archive import COMMITS
-
-    folder = store.at("pages", COMMITS)
-    commits = [path for path in store.fs.ls(folder, detail=False) if path.rsplit("/", 1)[-1][0] not in "_."]
-    return sorted(public_name(store.read_json(path)["archive"]) for path in commits if path.endswith(".json"))
+    return sorted(public_name(commit["archive"]) for commit in read_commits(store).values())
 
 
 def _told(run: Lookup) -> tuple[dict[str, dict[str, int]], tuple[str, str]]:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.commits import COMMITS
 from pipeline.consent.directives import ALL_ROBOTS
 from pipeline.extract.gates.gates import Gates
 from pipeline.extract.gates.images import without_images
@@ -27,7 +28,6 @@ from schemas.recipe import Extract
 from schemas.tables import CAPTIONS, PAGES, REJECTIONS, rejection
 
 _HTML_START = re.compile(rb"^\s*(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", re.I | re.S)
-COMMITS = "_commits"  # below pages/: one file for each archive that is done
 
 
 def part_name(archive: str) -> str:

@@ -5,10 +5,10 @@ Every rate that its manifests hold takes the place of a shipped one. Rates have 
 
 from collections import Counter
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pyarrow.compute as pc
 
+from pipeline.funnel.taken import hosts_of
 from pipeline.lookup import Lookup
 from pipeline.plan.archives import count_archives
 from pipeline.plan.counts import counts
@@ -116,14 +116,8 @@ class Pilot:
         hosts: Counter[str] = Counter()
         num_bytes = 0
         for batch in self.run.batches(IMAGES, ["image_url", "original_bytes"]):
-            hosts.update(_host(url) for url in batch["image_url"].to_pylist())
+            named = hosts_of(batch["image_url"]).value_counts().to_pylist()
+            hosts.update({pair["values"]: pair["counts"] for pair in named})
             num_bytes += pc.sum(batch["original_bytes"]).as_py() or 0
         yield "fetch.bytes", num_bytes, hosts.total(), "bytes an image asked for"
         yield "fetch.busiest_host", max(hosts.values(), default=0), hosts.total(), "of the images asked for"
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:  # what the web calls an address
-        return ""

@@ -1,6 +1,8 @@
 """The command line told wrong things: one clear line, exit status 2, nothing half-written."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,3 +179,10 @@ def test_a_file_that_the_recipe_names_is_missed_before_anything_is_written(
     output = tmp_path / "out"
     says(["run", "--recipe", str(RECIPE), "--set", setting, *CONTACT, "-o", str(output), archive], words)
     assert not any(output.rglob("*.parquet"))
+
+
+def test_what_tells_of_a_run_needs_no_spark() -> None:
+    asked = "jobs.card, jobs.funnel, jobs.plan, jobs.stats, jobs.verify, jobs.why"
+    source = f"import sys; sys.modules['pyspark'] = sys.modules['py4j'] = None; import {asked}"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
