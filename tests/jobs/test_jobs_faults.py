@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FOLDERS = {step: folder for folder, step in STEPS.items()}
 KILLED = "Exception in task"  # what Spark says of a task whose Python worker died
 LOST = "Lost executor"
+REGISTERED_SECONDS = 10  # by then an executor has told the driver of itself
 START_SECONDS = 0.1  # of a worker: one that is killed before it has its task is not missed
 
 
@@ -136,20 +137,34 @@ def test_an_executor_is_lost_in_every_step(
 
 
 def kill_executor(run: Run, step: str, cluster: Cluster) -> None:
-    """Kill an executor during a step: one whose Python computes, or, when a second has passed, any."""
+    """Kill executors during a step until one is missed: those whose Python computes, or, after a second, any.
+
+    One that has just been started may not have told the driver of itself, and is not missed.
+    """
     before, deadline = run.count(LOST), time.monotonic() + TIMEOUT_SECONDS
     while not run.works_on(step):
         assert run.process.poll() is None and time.monotonic() < deadline, run.log()
         time.sleep(0.01)
-    late, found = time.monotonic() + 1, list[int]()
-    while not found:
-        java = executors(cluster)
-        found = java if time.monotonic() > late else [e for e in java if "R" in map(state, workers([e]))]
-    assert run.works_on(step), f"{step} was over: kill earlier"
-    os.kill(found[0], signal.SIGKILL)
+    late = time.monotonic() + 1
     while run.count(LOST) == before:
-        assert run.process.poll() is None and time.monotonic() < deadline, run.log()
-        time.sleep(0.02)
+        assert run.works_on(step), f"{step} was over before anything of it was missed\n{run.log()}"
+        now, java = time.monotonic(), executors(cluster)
+        idle = [e for e in java if age(e) > REGISTERED_SECONDS] if now > late else []
+        found = [e for e in java if "R" in map(state, workers([e]))] or idle
+        if found:
+            with suppress(ProcessLookupError):
+                os.kill(found[0], signal.SIGKILL)
+            while time.monotonic() < now + 2 and run.count(LOST) == before:
+                time.sleep(0.02)
+        time.sleep(0.01)
+
+
+def age(pid: int) -> float:
+    """Return for how long a process has run [s]; 0 for one that is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return float(Path("/proc/uptime").read_text().split()[0]) - started
+    return 0.0
 
 
 def _java(pid: int) -> list[int]:

@@ -111,7 +111,8 @@ def test_an_executor_is_killed(server: Server, wanted: Wanted, cluster: Cluster,
         start_new_session=True,
     )
     try:
-        wait_for(lambda: bool(answered(tmp_path)), process)
+        # both executors are at it: one that had asked for nothing yet would not be missed
+        wait_for(lambda: bool(answered(tmp_path)) and {host for host, _ in requests(server)} == set(HOSTS), process)
         before = answered(tmp_path)
         executor = next(java for java in executors(cluster) if busy_workers(java))
         os.kill(executor, signal.SIGKILL)
