@@ -22,6 +22,7 @@ MIN_JAVA = 17
 EVENTS = "_events"  # of an output: Spark's own log of every run on it
 MAX_TASK_FAILURES = 4  # spark.task.maxFailures, which does not hold for a local master
 _COLLECTOR = "-XX:+UseParallelGC"  # nobody waits for a batch job's pauses: work done counts (0017)
+_MEMORY = {"driver": "3g", "executor": ""}  # of a local master, ours; of executors, what the cluster's settings say
 _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
 
 
@@ -81,7 +82,8 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
         SparkContext._ensure_initialized()
     conf = SparkConf()
     conf.setMaster(_with_retries(master or conf.get("spark.master") or "local[*]"))
-    for key, value in _settings(str(conf.get("spark.master")), str(conf.get("spark.driver.memory", "3g"))).items():
+    memory = {key: str(conf.get(f"spark.{key}.memory", default)) for key, default in _MEMORY.items()}
+    for key, value in _settings(str(conf.get("spark.master")), memory).items():
         conf.setIfMissing(key, value)
     if output and output.local:
         output.fs.makedirs(output.at(EVENTS), exist_ok=True)
@@ -112,7 +114,7 @@ def check_reach(spark: "SparkSession", address: str) -> None:
         ) from error
 
 
-def _settings(master: str, driver_memory: str) -> dict[str, str]:
+def _settings(master: str, memory: dict[str, str]) -> dict[str, str]:
     settings = {
         "spark.app.name": "weft",
         "spark.log.level": "ERROR",
@@ -124,19 +126,23 @@ def _settings(master: str, driver_memory: str) -> dict[str, str]:
         "spark.sql.files.maxPartitionBytes": "32m",
         # Torch and BLAS would start as many threads in each worker as the machine has cores.
         "spark.executorEnv.OMP_NUM_THREADS": "1",
-        "spark.executor.extraJavaOptions": _COLLECTOR,
+        "spark.executor.extraJavaOptions": f"{_COLLECTOR} {_whole_heap(memory['executor'])}",
     }
     if master.startswith("local"):
         logging = f"-Dlog4j2.configurationFile={files('jobs') / 'log4j2.properties'}"
-        # A heap that grows is collected whole each time; but what else may bound it must not be crossed.
-        heap = "" if "PYSPARK_SUBMIT_ARGS" in os.environ else f"-Xms{driver_memory}"
+        heap = "" if "PYSPARK_SUBMIT_ARGS" in os.environ else _whole_heap(memory["driver"])  # they may bound it, too
         settings |= {
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
-            "spark.driver.memory": driver_memory,
+            "spark.driver.memory": memory["driver"],
             # Python does the work; Java's second compiler would take as much time again as it saves.
             "spark.driver.extraJavaOptions": f"{logging} {_COLLECTOR} {heap} -XX:TieredStopAtLevel=1",
             "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
             "spark.ui.enabled": "false",
         }
     return settings
+
+
+def _whole_heap(memory: str) -> str:
+    """Return the option for a heap of its full size from the start: one that grows is collected whole each time."""
+    return f"-Xms{memory}" if re.fullmatch(r"\d+[mMgG]", memory) else ""
