@@ -100,7 +100,7 @@ def test_a_rule_is_found_and_opens_with_its_examples(page: Page) -> None:
     summary.focus()
     page.keyboard.press("Enter")
     examples = page.locator("#rules .example:visible")
-    assert examples.count() == 4
+    expect(examples).to_have_count(4)
     assert examples.locator(".measured").first.inner_text() == "64 bound 150"
     assert examples.locator("img").evaluate_all("all => all.map(i => i.naturalWidth)") == [240] * 4
 
@@ -119,7 +119,7 @@ def test_charts_have_their_bars_and_their_figures(page: Page) -> None:
     assert figure.locator(".mark-rect path").count() == len(bins)
     assert figure.locator(".role-mark.mark-rule line").count() == 1
     figure.locator("summary").click()
-    assert figure.locator("tbody tr").count() == len(bins)
+    expect(figure.locator("tbody tr")).to_have_count(len(bins))
     assert page.locator("#shards .mark-rect path").count() == len(DATA["shards"])
     figure.locator(".mark-rect path").nth(3).hover()
     assert page.locator(".tip").inner_text().replace("\n", " ") == "words 58.32 to 105 number 2,945"
@@ -130,14 +130,14 @@ def test_shares_and_clusters(page: Page) -> None:
     assert hosts.locator(":scope > ol > li").count() == 10
     assert hosts.locator(".others").inner_text().split() == ["1,405", "others", "22,560", "73", "%"]
     hosts.locator("summary").click()
-    assert hosts.locator("li").count() == 15
+    expect(hosts.locator("li")).to_have_count(15)
     clusters = page.locator("#clusters details")
     assert clusters.count() == 20
     page.get_by_role("button", name="Show 5 more").click()
-    assert clusters.count() == 25
+    expect(clusters).to_have_count(25)
     expect(clusters.nth(20)).to_be_focused()
     clusters.first.locator("summary").click()
-    assert clusters.first.locator(".note").all_inner_texts() == ["stayed", "went", "went", "went"]
+    expect(clusters.first.locator(".note")).to_have_text(["stayed", "went", "went", "went"])
     assert "56 others" in clusters.first.inner_text()
 
 
@@ -161,7 +161,7 @@ def test_samples_are_filtered(page: Page, field: str, value: str, left: int) -> 
     else:
         control.fill(value)
     assert place.inner_text() == f"1 of {left}"
-    assert page.locator("#hits button").count() == left
+    expect(page.locator("#hits button")).to_have_count(left)
     control.evaluate("c => c.form.reset()")
     page.locator("#sample-filters [name=text]").fill("nothing says this")
     assert place.inner_text() == "No sample fits"
@@ -176,7 +176,7 @@ def test_a_document_is_drawn_in_its_order(page: Page) -> None:
     page.get_by_label("Corpus").select_option("caption")
     assert page.locator(".blocks .caption").inner_text() == "A weaver at loom 0"
     page.get_by_label("Corpus").select_option("text")
-    assert page.locator(".blocks p.prose").count() == 3
+    expect(page.locator(".blocks p.prose")).to_have_count(3)
 
 
 def test_a_link_opens_its_sample(browser: Browser, path: Path, page: Page) -> None:
