@@ -5,7 +5,7 @@ DATA ?= ../shared/data
 RUN ?= runs/demo
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHES := extract fetch filters score lookalikes dedup train scale
+BENCHES := extract fetch filters score lookalikes dedup train eval scale
 
 # Every Spark worker imports torch: let Python keep what it compiles.
 unexport PYTHONDONTWRITEBYTECODE

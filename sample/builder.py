@@ -24,11 +24,11 @@ INTERVAL = timedelta(minutes=41)
 AnyWriter = EnglishWriter | ForeignWriter
 
 
-def plan_pages(seed: int, num_pages: int) -> list[Page]:
-    """Plan every capture, main pages and their variants, in the order in which they are written."""
+def plan_pages(seed: int, num_pages: int, noise: int = 1) -> list[Page]:
+    """Plan every capture, main pages and variants, in the order in which they are written. Args: as `schedule`."""
     placer = Placer(seed)
     pages: list[Page] = []
-    for number, name in enumerate(schedule(num_pages)):
+    for number, name in enumerate(schedule(num_pages, noise)):
         rng = random.Random(f"page/{seed}/{number}")
         words = writer(CASES[name].language, rng)
         page = _frame(number, name, words, placer, rng)

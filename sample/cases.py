@@ -59,7 +59,13 @@ VARIED = ("older capture", "copied text", "near copy", "captured twice")  # have
 CHARSETS = {"de": "iso-8859-1", "fr": "iso-8859-1", "ru": "windows-1251", "ja": "shift_jis"}  # of every second page
 
 
-def schedule(num_pages: int) -> list[str]:
-    """Return the case of each main page: every case at least once, in its share of `num_pages`."""
+NOISY = ("wrong alt", *VARIED, "too short", "emoji", "hashtags", "addresses")  # what a filter should see through
+
+
+def schedule(num_pages: int, noise: int = 1) -> list[str]:
+    """Return the case of each main page: every case at least once, in its share of `num_pages`.
+
+    `noise` multiplies the pages of NOISY cases, beside the others.
+    """
     counts = {name: max(1, round(case.share * num_pages / 300)) for name, case in CASES.items()}
-    return [name for name, count in counts.items() for _ in range(count)]
+    return [name for name, count in counts.items() for _ in range(count * (noise if name in NOISY else 1))]

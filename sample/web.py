@@ -31,10 +31,10 @@ PAGE_LESS = (  # responses that make no page
 )
 
 
-def write_web(directory: Path, seed: int = 0, num_pages: int = 300) -> None:
-    """Write the archives and the truth into a directory, which is made if need be."""
+def write_web(directory: Path, seed: int = 0, num_pages: int = 300, noise: int = 1) -> None:
+    """Write the archives and the truth into a directory, which is made if need be. Args: as `sample.cases.schedule`."""
     directory.mkdir(parents=True, exist_ok=True)
-    pages = sorted(plan_pages(seed, num_pages), key=lambda page: page.archive)
+    pages = sorted(plan_pages(seed, num_pages, noise), key=lambda page: page.archive)
     names = [f"pages-{number:03d}.warc.gz" for number in range(NUM_ARCHIVES)]
     for number, name in enumerate(names):
         with (directory / name).open("wb") as stream:

@@ -142,7 +142,8 @@ def _check_keys(name: str, parameters: dict[str, Any]) -> None:
     assignments = parameters.get("assignments") or []
     try:
         if name == "train":
-            configuration.load(parameters["config"], assignments)
+            sizes = configuration.load("debug").model_dump(mode="json") if parameters.get("weights") else None
+            configuration.load(parameters["config"], assignments, sizes and {**sizes, "start": "OUT"})
         elif "assignments" in parameters:
             load(parameters.get("recipe") or parameters.get("name") or "kosmos1", assignments)
     except Exception as error:

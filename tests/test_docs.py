@@ -27,6 +27,8 @@ ELSEWHERE = {
     r"trainer\.train": "started by torchrun, on machines with GPUs",
     r"kosmos1_1b6": "asks for a GPU, and for CLIP's tower",
     r"--processes \d": "asks for GPUs",
+    r"^weft eval": "asks for others' benchmarks; tests/trainer/test_trainer_evaluate_command.py has invented ones",
+    r"--config instruct": "asks for instructions; tests/trainer/test_trainer_instruct.py has invented ones",
     r"s3://|s3a://": "asks for an object store",
     r"spark://|--master |weft submit": "sends work to a cluster",
     r"warc\.paths\.gz": "asks for Common Crawl's archives",

@@ -1,12 +1,12 @@
 """The trainer's configuration: every choice of a training run, validated, with `--set key=value` on top."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from schemas.errors import RecipeError
-from schemas.overrides import Section, nearest, override, parse, validate
+from schemas.overrides import Section, merge, nearest, override, parse, validate
 
 _SHIPPED = Path(__file__).parent / "configs"
 
@@ -84,12 +84,34 @@ class Mixture(Section):
         return self
 
 
+class Sequences(Section):
+    """Sequences of each corpus in a step, in place of shares of its tokens: a row of text or of interleaved documents,
+    one caption, one instruction."""
+
+    instruct: int = Field(0, ge=0, description="instructions, of the files in data.instructions")
+    text: int = Field(0, ge=0)
+    caption: int = Field(0, ge=0)
+    interleaved: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_read(self) -> "Sequences":
+        if not self.instruct + self.text + self.caption + self.interleaved:
+            raise ValueError("data.sequences must give some corpus a number above 0")
+        return self
+
+
 class Data(Section):
     """What a step reads."""
 
     sequence_length: int = Field(gt=0, description="tokens of a row, image embeddings included")
-    tokens_per_step: int = Field(gt=0, description="tokens of a step over all processes, padding not counted")
+    tokens_per_step: int | None = Field(
+        None, gt=0, description="tokens of a step over all processes, padding not counted; null: `sequences` decide"
+    )
     mixture: Mixture = Mixture()
+    sequences: Sequences | None = Field(None, description="null: `tokens_per_step` and `mixture` decide")
+    instructions: tuple[str, ...] = Field(
+        (), description="JSON lines of instructions with their outputs, paths or addresses; docs/training.md"
+    )
     rows_per_micro_step: int = Field(1, gt=0, description="rows that one process puts through the model at a time")
     streams: int = Field(64, gt=0, description="virtual streams of a corpus, whatever the number of processes")
     workers: int = Field(
@@ -100,6 +122,14 @@ class Data(Section):
         "stop", description="what a missing or cut shard does when a run starts: stop it, or be left out and counted"
     )
     validation_rows: int = Field(64, ge=0, description="rows of each corpus that its validation loss is measured on")
+
+    @model_validator(mode="after")
+    def _tokens_or_sequences(self) -> "Data":
+        if (self.tokens_per_step is None) == (self.sequences is None):
+            raise ValueError("give data.tokens_per_step or data.sequences, and null for the other")
+        if bool(self.instructions) != bool(self.sequences is not None and self.sequences.instruct):
+            raise ValueError("data.instructions and data.sequences.instruct go together: files, and how many of a step")
+        return self
 
 
 class Optimizer(Section):
@@ -148,6 +178,7 @@ class TrainConfig(Section):
 
     name: str = Field(description="what the configuration is called")
     about: str = Field("", description="one line: what it is for")
+    start: str | None = Field(None, description="weights that the run starts from, as `--from` gives them; null: new")
     seed: int = Field(0, ge=0, description="seed of the weights, the dropout and the order of the data")
     steps: int = Field(gt=0, description="optimizer steps")
     cpu_threads: int | None = Field(None, gt=0, description="threads of a process on a CPU; null: PyTorch's choice")
@@ -173,8 +204,12 @@ def shipped() -> list[str]:
     return sorted(file.stem for file in _SHIPPED.glob("*.yaml"))
 
 
-def load(name_or_path: str, overrides: list[str] | tuple[str, ...] = ()) -> TrainConfig:
+def load(
+    name_or_path: str, overrides: list[str] | tuple[str, ...] = (), beneath: dict[str, Any] | None = None
+) -> TrainConfig:
     """Load a shipped configuration by name, or any by path, and lay `key=value` overrides on it.
+
+    What the configuration does not say is taken from `beneath`.
 
     Raises: RecipeError that names the configuration or key which is unknown, or the value which is impossible.
     """
@@ -184,5 +219,8 @@ def load(name_or_path: str, overrides: list[str] | tuple[str, ...] = ()) -> Trai
             f"no configuration named {name_or_path}{nearest(name_or_path, shipped())}; "
             f"give the path of a YAML file or one of: {', '.join(shipped())}"
         )
-    values = parse(path.read_text(encoding="utf-8"), name_or_path)
+    values = merge(beneath or {}, parse(path.read_text(encoding="utf-8"), name_or_path))
+    values |= {key: beneath[key] for key in ("start",) if beneath}  # the configuration of an export says none
+    if "model" not in values:
+        raise RecipeError(f"configuration {name_or_path} says no sizes of a model; start from one: --from CHECKPOINT")
     return validate(TrainConfig, override(values, overrides), f"configuration {name_or_path}")

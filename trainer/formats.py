@@ -1,11 +1,12 @@
-"""The three input formats of Kosmos-1 (arXiv 2302.14045, section 2.1), as token arrays with masks.
+"""The input formats of Kosmos-1 (arXiv 2302.14045, section 2.1), as token arrays with masks.
 
     text         <s> document </s>
     caption      <s> <image> E </image> caption </s>
     interleaved  <s> <image> E </image> text <image> E </image> text </s>
+    instruct     <s> instruction, line break, input; output </s>
 
 E are slots, one for each embedding of an image: they hold no token and are never predicted. In a caption nothing is
-predicted before the words, so the loss starts with what `</image>` predicts.
+predicted before the words, so the loss starts with what `</image>` predicts; of an instruction, with the output.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
+from schemas.errors import IntegrityError
 from schemas.shards import Block
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, Tokenizer
 
@@ -46,14 +48,25 @@ def caption(tokenizer: Tokenizer, words: str, image: str, num_slots: int, max_to
     """Format an image with its caption. It is never cut in two, so words beyond `max_tokens` are left out."""
     before = _join([_token(BOS), _image(image, num_slots)])
     silent = Document(before.tokens_L, before.slots_L, np.zeros_like(before.loss_L), before.cuts_L, before.images)
-    whole = _join([silent, _words(tokenizer, words), _token(EOS)])
-    return Document(
-        whole.tokens_L[:max_tokens],
-        whole.slots_L[:max_tokens],
-        whole.loss_L[:max_tokens],
-        np.zeros_like(whole.cuts_L[:max_tokens]),
-        whole.images,
-    )
+    return _unbroken(_join([silent, _words(tokenizer, words), _token(EOS)]), max_tokens)
+
+
+def instruct(tokenizer: Tokenizer, asked: str, output: str, max_tokens: int) -> Document:
+    """Format an instruction, with its input, and what answers it: only the answer is to predict.
+
+    What is asked is read as `weft generate` reads a prompt. Never cut in two; of an answer, what lies beyond
+    `max_tokens` is left out.
+
+    Raises: IntegrityError when there is no answer, or no room for one.
+    """
+    before = _join([_token(BOS), _words(tokenizer, asked.strip())])
+    silent = Document(before.tokens_L, before.slots_L, np.zeros_like(before.loss_L), before.cuts_L, ())
+    said = _words(tokenizer, output.strip())
+    if not len(said.tokens_L) or len(before.tokens_L) >= max_tokens:
+        raise IntegrityError(
+            f"takes {len(before.tokens_L)} tokens to ask and {len(said.tokens_L)} to answer; a row has {max_tokens}"
+        )
+    return _unbroken(_join([silent, said, _token(EOS)]), max_tokens)
 
 
 def interleaved(tokenizer: Tokenizer, blocks: list[Block], num_slots: int) -> Document:
@@ -67,6 +80,17 @@ def interleaved(tokenizer: Tokenizer, blocks: list[Block], num_slots: int) -> Do
     document = _join([*parts, _token(EOS)])
     document.cuts_L[1] = False  # <s> is not left behind alone
     return document
+
+
+def _unbroken(whole: Document, max_tokens: int) -> Document:
+    """Return a document that no row may divide, cut to what a row holds."""
+    return Document(
+        whole.tokens_L[:max_tokens],
+        whole.slots_L[:max_tokens],
+        whole.loss_L[:max_tokens],
+        np.zeros_like(whole.cuts_L[:max_tokens]),
+        whole.images,
+    )
 
 
 def _token(token: int) -> Document:

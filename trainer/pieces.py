@@ -5,7 +5,7 @@ encoded.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import sentencepiece
 from rich.console import Console
@@ -51,9 +51,8 @@ def learn(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("learn pieces", total=None)
         share = max_characters // max(1, len(corpora))
-        model = _learn((line for c in corpora for text in _texts(c, share) for line in _lines(text)), vocab_size)
+        tokenizer = tokenizer_of((text for c in corpora for text in _texts(c, share)), vocab_size)
         bar.update(task, description="count tokens")
-        tokenizer = Tokenizer(model)
         counted = {c.name: _count(c, tokenizer) for c in corpora}
     tokenizers.save(output, tokenizer, settings=settings, counted=counted)
     return tokenizer
@@ -90,11 +89,15 @@ def _count(corpus: Corpus, tokenizer: Tokenizer) -> Counted:
     return counted
 
 
-def _learn(lines: Iterator[str], vocab_size: int) -> bytes:
-    """Run SentencePiece on one thread: with more, ties fall by chance."""
+def tokenizer_of(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Learn a tokenizer from texts. On one thread: with more, ties fall by chance.
+
+    Raises: WeftError when there is no text, or so small a vocabulary is asked for that not even bytes fit.
+    """
+    lines = (line for text in texts for line in _lines(text))
     first = next((line for line in lines if line.strip()), None)
     if first is None:
-        raise WeftError("the shards hold no text to learn a tokenizer from")
+        raise WeftError("there is no text to learn a tokenizer from")
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -119,4 +122,4 @@ def _learn(lines: Iterator[str], vocab_size: int) -> bytes:
         )
     except RuntimeError as error:
         raise WeftError(f"a vocabulary of {vocab_size} is too small for this text; ask for more ({error})") from error
-    return model.getvalue()
+    return Tokenizer(model.getvalue())

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 from schemas.errors import WeftError
 from trainer import config as configuration
+from trainer.config import TrainConfig
 from trainer.data.shards import beside
 from trainer.run.loop import Summary, run
 from trainer.run.start import MODEL
+from trainer.saved import look, sizes
 
-__all__ = ["MODEL", "TERMINATED", "Summary", "main", "report", "run"]
+__all__ = ["MODEL", "TERMINATED", "Summary", "configured", "main", "report", "run", "start"]
 
+CHECKPOINTS = "checkpoints"  # beside the shards
 TERMINATED = 128 + signal.SIGTERM  # exit status of a run that SIGTERM ended, once it is saved
 
 
@@ -25,25 +28,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     names = ", ".join(configuration.shipped())
     parser.add_argument("--config", default="debug", help=f"one of {names}, or the path of a YAML file (%(default)s)")
+    parser.add_argument("--from", dest="start", metavar="DIR", help="start from trained weights, and take their sizes")
     parser.add_argument("--data", required=True, help="what `weft run` wrote, or its shards folder; a path or a URL")
     parser.add_argument("--tokenizer", help="what `weft tokenizer` wrote (DATA/tokenizer)")
-    parser.add_argument("--output", help="folder for checkpoints, metrics and weights (DATA/checkpoints)")
+    parser.add_argument(
+        "--output",
+        help="folder for checkpoints, metrics and weights (DATA/checkpoints; with --from, DATA/checkpoints-NAME)",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, as steps=200")
     parser.add_argument("--overwrite", action="store_true", help="start anew where the output holds another run")
     given = parser.parse_args(arguments)
     try:
-        summary = run(
-            configuration.load(given.config, given.set),
-            given.data,
-            given.tokenizer or beside(given.data, "tokenizer"),
-            given.output or beside(given.data, "checkpoints"),
-            given.overwrite,
+        summary = start(
+            given.config, given.set, given.start, given.data, given.tokenizer, given.output, given.overwrite
         )
     except WeftError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     report(summary)
     return TERMINATED if summary.terminated else 0
+
+
+def start(
+    config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None = None,
+    output: str | None = None, overwrite: bool = False,
+) -> Summary:  # fmt: skip
+    """Run what a person asks for: a configuration by name, the weights to start from, and places, or their defaults.
+
+    Raises: as `run` and `trainer.config.load`.
+    """
+    settings = configured(config, assignments, weights)
+    words = tokenizer or (beside(data, "tokenizer") if weights is None else look(weights).tokenizer)
+    return run(settings, data, words, output or beside(data, _folder(settings)), overwrite)
+
+
+def configured(config: str, assignments: Sequence[str], weights: str | None) -> TrainConfig:
+    """Load a configuration by name; where it starts from weights, with their sizes. Raises: as `start`."""
+    return configuration.load(config, [*assignments], None if weights is None else sizes(weights))
+
+
+def _folder(config: TrainConfig) -> str:
+    """Name the default folder: a run that starts from another's weights must not lie in its place."""
+    return CHECKPOINTS if config.start is None else f"{CHECKPOINTS}-{config.name}"
 
 
 def report(summary: Summary) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from jobs.cli import steps, plan, submit  # noqa: F401  # each adds its commands
 from jobs.cli import inspect, report, verify, card  # noqa: F401
-from jobs.cli import recipes, training, replay  # noqa: F401
+from jobs.cli import recipes, training, evaluation, replay  # noqa: F401
 from jobs.cli.options import app
 from schemas.errors import WeftError
 

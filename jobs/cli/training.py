@@ -29,11 +29,22 @@ def tokenizer(
 def train(
     data: Data,
     config: Annotated[
-        str, typer.Option("--config", metavar="NAME|FILE", help="debug, kosmos1_1b6 or a YAML file.")
+        str, typer.Option("--config", metavar="NAME|FILE", help="debug, kosmos1_1b6, instruct or a YAML file.")
     ] = "debug",
-    tokenizer: Annotated[str | None, typer.Option(metavar="DIR", help="Default: DATA/tokenizer.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="DIR", help="Start from trained weights, a checkpoint or a run's folder; take its sizes."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Default: DATA/tokenizer, or the weights' own.")
+    ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="DIR", help="Default: DATA/checkpoints.")
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Default: DATA/checkpoints; with --from checkpoints-CONFIG."
+        ),
     ] = None,
     assignments: Assignments = None,
     overwrite: Overwrite = False,
@@ -41,22 +52,24 @@ def train(
 ) -> None:
     """Train a decoder that sees on the shards. A run that was stopped goes on from its newest checkpoint.
 
+    Tune one on instructions, mixed with the shards it learnt from:
+    `weft train --config instruct --from OUT --data OUT --set data.instructions=[FILE.jsonl]`
+
     On several machines start `trainer.train` by torchrun yourself: `python -m trainer.train --help`.
     """
-    from trainer import config as configuration
-    from trainer.data.shards import beside
-    from trainer.train import TERMINATED, report, run
+    from trainer.train import TERMINATED, configured, report, start
 
-    settings = configuration.load(config, assignments or [])
-    words, folder = tokenizer or beside(data, "tokenizer"), output or beside(data, "checkpoints")
     if processes == 1:
-        summary = run(settings, data, words, folder, overwrite)
+        summary = start(config, assignments or [], weights, data, tokenizer, output, overwrite)
         report(summary)
         raise typer.Exit(TERMINATED if summary.terminated else 0)
     from torch.distributed.run import main as torchrun
 
-    more = [part for assignment in assignments or [] for part in ("--set", assignment)] + ["--overwrite"] * overwrite
-    where = ["--config", config, "--data", data, "--tokenizer", words, "--output", folder]
+    configured(config, assignments or [], weights)  # an error is told once, not by every process
+    given = {"--from": weights, "--tokenizer": tokenizer, "--output": output}
+    more = [part for name, value in given.items() if value is not None for part in (name, value)]
+    more += [part for assignment in assignments or [] for part in ("--set", assignment)] + ["--overwrite"] * overwrite
+    where = ["--config", config, "--data", data]
     torchrun(["--standalone", f"--nproc-per-node={processes}", "-m", "trainer.train", *where, *more])
 
 
@@ -79,6 +92,12 @@ def generate(
         str | None,
         typer.Option("--input", metavar="FILE", help='JSON lines of {"prompt": TEXT, "images": [PATH, ...]}, instead.'),
     ] = None,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive", "-i", help="A talk, instead: each line of standard input is answered; /image PATH shows."
+        ),
+    ] = False,
     tokenizer: Annotated[
         str | None, typer.Option(metavar="DIR", help="Default: the one beside the checkpoint.")
     ] = None,
@@ -94,11 +113,15 @@ def generate(
     """
     from pathlib import Path
 
-    from trainer.generate.run import Request, show
-    from trainer.generate.saved import load
+    from trainer.generate.run import Request, check, show
+    from trainer.generate.talk import talk
+    from trainer.saved import load
 
-    if (prompt is None) == (input_file is None):
-        raise typer.BadParameter("give a PROMPT, or --input FILE")
-    request = None if prompt is None else Request(prompt, tuple(Path(name) for name in image or []))
-    file = None if input_file is None else Path(input_file)
-    show(load(checkpoint, tokenizer), request, file, beam, length_penalty, max_tokens)
+    images, file = [Path(name) for name in image or []], None if input_file is None else Path(input_file)
+    check(prompt, file, interactive, images, beam)
+    saved = load(checkpoint, tokenizer)
+    if interactive:
+        talk(saved, max_tokens)
+    else:
+        request = None if prompt is None else Request(prompt, tuple(images))
+        show(saved, request, file, beam, length_penalty, max_tokens)

@@ -6,9 +6,19 @@ from schemas.errors import RecipeError
 from trainer.config import load, shipped
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", [name for name in shipped() if name != "instruct"])
 def test_what_ships_loads(name: str) -> None:
     assert load(name).name == name
+
+
+def test_instruct_takes_the_sizes_that_it_starts_from() -> None:
+    debug = load("debug")
+    found = load("instruct", ["data.instructions=[a.jsonl]"], {**debug.model_dump(mode="json"), "start": "HERE"})
+    assert (found.name, found.start, found.model) == ("instruct", "HERE", debug.model)
+    assert (found.steps, found.optimizer.learning_rate, found.data.tokens_per_step) == (10_000, 2e-5, None)
+    assert found.data.sequences is not None and found.data.sequences.caption == 768
+    with pytest.raises(RecipeError, match="start from one: --from CHECKPOINT"):
+        load("instruct")
 
 
 def test_kosmos1_has_the_sizes_of_the_paper() -> None:

@@ -1,15 +1,20 @@
 """Generating: the cache changes nothing, searches find what they should, and wrong calls get one line."""
 
+import io
 import itertools
 import json
 import math
 import os
+import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import sentencepiece
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from shardwriter import drawing
 
@@ -19,16 +24,17 @@ from trainer.config import TrainConfig
 from trainer.generate.__main__ import main
 from trainer.generate.continuation import Continuation, pixels
 from trainer.generate.prompt import Prompt, format_prompt
-from trainer.generate.run import Request, generate, read_requests
-from trainer.generate.saved import Saved, load
+from trainer.generate.run import Request, as_text, generate, read_requests, stream
 from trainer.generate.search import beam, greedy
 from trainer.model.kosmos import Kosmos
 from trainer.pieces import learn
-from trainer.tokenizer import BOS, END_IMAGE, IMAGE, PAD, UNK, Tokenizer
+from trainer.saved import Saved, load
+from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
 from trainer.train import run
 
 Config = Callable[..., TrainConfig]
 END = 0
+NO_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +70,10 @@ def prompts_of(saved: Saved, pictures: list[Path]) -> list[Prompt]:
 def test_cached_expectations_are_the_recomputed_ones(
     saved: Saved, tiny: Config, pictures: list[Path], changes: tuple[str, ...]
 ) -> None:
-    """Prompts of unlike lengths, with images before and between words, go on together; each is as if alone, anew."""
+    """Prompts of unlike lengths, with images before and between words, go on together; each is as if alone, anew.
+
+    Of what the model gives to words, to </s> and to <image>, </s> has the share of <image> too.
+    """
     torch.manual_seed(0)
     config = tiny(*changes)
     model = Kosmos(config, saved.tokenizer.vocab_size).eval()
@@ -84,8 +93,11 @@ def test_cached_expectations_are_the_recomputed_ones(
             images = torch.stack([pixels(path, saved) for path in prompt.images]) if prompt.images else None
             with torch.no_grad():
                 logits = model(tokens, slots, torch.ones_like(tokens), images)[0, -1, : saved.tokenizer.vocab_size]
-            logits[[PAD, UNK, BOS, IMAGE, END_IMAGE]] = -math.inf
-            expected = logits.log_softmax(-1)
+            logits[[PAD, UNK, BOS, END_IMAGE]] = -math.inf
+            shares = logits.double().softmax(-1)
+            shares[EOS] += shares[IMAGE]
+            shares[IMAGE] = 0
+            expected = shares.log().float()
             torch.testing.assert_close(log_p[place, : len(expected)], expected, rtol=0, atol=1e-5)
             assert (log_p[place, len(expected) :] == -math.inf).all()
         if step < 7:
@@ -99,9 +111,9 @@ def test_cached_expectations_are_the_recomputed_ones(
 class Chances:
     """A tiny language: what comes next depends on all that was said, by chance drawn once for each beginning."""
 
-    def __init__(self, vocabulary: int, seed: int, num_rows: int = 1) -> None:
+    def __init__(self, vocabulary: int, seed: int, prompts: Sequence[tuple[int, ...]] = ((),)) -> None:
         self.vocabulary, self.seed = vocabulary, seed
-        self.rows: list[tuple[int, ...]] = [()] * num_rows
+        self.rows = list(prompts)
 
     def of(self, said: tuple[int, ...]) -> torch.Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + hash(said) % 1_000_003)
@@ -133,14 +145,58 @@ def brute_force(chances: Chances, max_tokens: int, length_penalty: float) -> lis
 def test_enough_beams_find_the_best_of_all(seed: int, length_penalty: float) -> None:
     chances = Chances(4, seed)
     best = brute_force(chances, 4, length_penalty)
-    assert beam(Chances(4, seed), 500, 4, END, length_penalty) == best
+    assert beam(Chances(4, seed), 500, [4], END, length_penalty) == [best]
+
+
+def by_sorted_lists(chances: Chances, num_beams: int, max_tokens: int, length_penalty: float) -> list[int]:
+    """Search by beams as one would write it down: sort all that can be said next, and keep the best."""
+    (prompt,) = chances.rows
+    live: list[tuple[float, list[int]]] = [(0.0, [])]
+    ended: list[tuple[float, list[int]]] = []
+    for length in range(1, max_tokens + 1):
+        longer = [
+            (score + log_p, [*said, token])
+            for score, said in live
+            for token, log_p in enumerate(chances.of((*prompt, *said)).tolist())
+        ]
+        longer.sort(reverse=True)
+        ended += [(score / length**length_penalty, said[:-1]) for score, said in longer[:num_beams] if said[-1] == END]
+        live = [(score, said) for score, said in longer if said[-1] != END][:num_beams]
+        if len(ended) >= num_beams:
+            return max(ended)[1]
+    return max(ended + [(score / max_tokens**length_penalty, said) for score, said in live])[1]
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0, 2.0])
+def test_beams_are_those_of_sorted_lists(length_penalty: float) -> None:
+    lengths = set()
+    for seed in range(60):
+        expected = by_sorted_lists(Chances(9, seed), 5, 7, length_penalty)
+        assert beam(Chances(9, seed), 5, [7], END, length_penalty) == [expected]
+        lengths.add(len(expected))
+    assert len(lengths) > 2  # some end early, and some are cut
+
+
+def test_prompts_at_once_are_each_as_if_alone() -> None:
+    for seed in range(60):
+        chance = random.Random(seed)
+        prompts = [tuple(chance.choices(range(100, 200), k=chance.randint(0, 3))) for _ in range(chance.randint(2, 6))]
+        room = [chance.randint(1, 8) for _ in prompts]
+        num_beams, length_penalty = chance.randint(1, 5), chance.choice([0.0, 1.0])
+        alone = [
+            beam(Chances(7, seed, [prompt]), num_beams, [most], END, length_penalty)[0]
+            for prompt, most in zip(prompts, room, strict=True)
+        ]
+        assert beam(Chances(7, seed, prompts), num_beams, room, END, length_penalty) == alone
+        said = [greedy(Chances(7, seed, [p]), [most], END)[0] for p, most in zip(prompts, room, strict=True)]
+        assert greedy(Chances(7, seed, prompts), room, END) == said
 
 
 def test_one_beam_is_greedy() -> None:
     ends = 0
     for seed in range(30):
-        one = beam(Chances(5, seed), 1, 6, END)
-        assert [one] == greedy(Chances(5, seed), 6, END)
+        (one,) = beam(Chances(5, seed), 1, [6], END)
+        assert [one] == greedy(Chances(5, seed), [6], END)
         ends += len(one) < 6
     assert 0 < ends < 30
 
@@ -150,7 +206,7 @@ def test_more_beams_say_what_is_likelier() -> None:
         whole = [*said, END][:5]
         return sum(float(chances.of(tuple(whole[:i]))[token]) for i, token in enumerate(whole))
 
-    found = [[log_p(beam(Chances(6, s), k, 5, END, 0.0), Chances(6, s)) for s in range(40)] for k in (1, 8)]
+    found = [[log_p(beam(Chances(6, s), k, [5], END, 0.0)[0], Chances(6, s)) for s in range(40)] for k in (1, 8)]
     assert sum(found[1]) > sum(found[0]) + 5
 
 
@@ -162,8 +218,9 @@ def test_rows_of_greedy_search_end_each_by_itself() -> None:
             told = [END if len(said) >= n else n for n, said in enumerate(self.rows)]
             return torch.nn.functional.one_hot(torch.tensor(told), self.vocabulary).float().log()
 
-    assert greedy(Counting(5, 0, num_rows=4), 9, END) == [[], [1], [2, 2], [3, 3, 3]]
-    assert greedy(Counting(5, 0, num_rows=4), 2, END) == [[], [1], [2, 2], [3, 3]]
+    assert greedy(Counting(5, 0, [()] * 4), [9] * 4, END) == [[], [1], [2, 2], [3, 3, 3]]
+    assert greedy(Counting(5, 0, [()] * 4), [2] * 4, END) == [[], [1], [2, 2], [3, 3]]
+    assert greedy(Counting(5, 0, [()] * 4), [9, 9, 1, 2], END) == [[], [1], [2], [3, 3]]
 
 
 def test_a_run_and_what_it_exported_say_the_same(trained: Path, saved: Saved, pictures: list[Path]) -> None:
@@ -173,7 +230,8 @@ def test_a_run_and_what_it_exported_say_the_same(trained: Path, saved: Saved, pi
     assert list(generate(load(str(checkpoint)), requests, max_tokens=12)) == said
     assert [next(generate(saved, [r], max_tokens=12)) for r in requests] == said  # a batch changes nothing
     assert list(generate(saved, requests, max_tokens=12, num_beams=1, batch=2)) == said
-    assert len(list(generate(saved, requests, max_tokens=5, num_beams=3))) == 3
+    by_beams = [next(generate(saved, [r], max_tokens=5, num_beams=3)) for r in requests]
+    assert list(generate(saved, requests, max_tokens=5, num_beams=3, batch=2)) == by_beams
     with pytest.raises(IntegrityError, match="another tokenizer"):
         load(str(checkpoint), str(other_tokenizer(checkpoint)))
 
@@ -220,15 +278,89 @@ def test_images_of_any_format_are_read_as_in_training(saved: Saved, tmp_path: Pa
         pixels(tmp_path / "no.jpg", saved)
 
 
+def told_at(words: Tokenizer, tokens: list[int]) -> list[str]:
+    """Return what had been told of a text when each token but the first came, and at the end."""
+    parts: list[str] = []
+    told: list[str] = []
+
+    def coming() -> Iterator[int]:
+        for number, token in enumerate(tokens):
+            if number:
+                told.append("".join(parts))
+            yield token
+
+    parts_to_come = as_text(words, coming())
+    try:
+        while True:
+            parts.append(next(parts_to_come))
+    except StopIteration as ended:
+        assert ended.value == tokens
+    assert all(parts)
+    return [*told, "".join(parts)]
+
+
+@pytest.mark.parametrize(
+    "text", ["Größe", "中文 und 🙂!", "a 🙂🙂 b", " \n two", f"{NO_CHARACTER} a{NO_CHARACTER}", ""]
+)
+def test_a_character_is_told_with_the_last_of_its_bytes(words: Tokenizer, text: str) -> None:
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=words.model)
+    tokens = words.encode(text).tolist()
+    spelt, whole = b"", []
+    for piece in map(pieces.id_to_piece, tokens):
+        spelt += bytes([int(piece[3:5], 16)]) if piece.startswith("<0x") else piece.replace("▁", " ").encode()
+        whole.append(spelt.decode("utf-8", "ignore").removeprefix(" ").rstrip(NO_CHARACTER))
+    assert told_at(words, tokens) == [*whole[:-1], text]
+
+
+def test_bytes_that_are_no_character_are_told_as_decoded(words: Tokenizer) -> None:
+    half, after = words.encode("中").tolist()[:-1], words.encode("a bridge").tolist()
+    text = words.decode([*half, *after])
+    assert text.endswith("a bridge") and NO_CHARACTER in text
+    assert told_at(words, [*half, *after])[-1] == text
+    assert told_at(words, half)[-1] == words.decode(half)
+
+
+@settings(deadline=None, max_examples=200)
+@given(data=st.data())
+def test_any_tokens_are_told_as_decoded(words: Tokenizer, data: st.DataObject) -> None:
+    tokens = data.draw(st.lists(st.integers(END_IMAGE + 1, words.vocab_size - 1), max_size=12))
+    assert told_at(words, tokens)[-1] == words.decode(tokens)
+
+
+def test_words_are_told_as_they_come(saved: Saved, pictures: list[Path]) -> None:
+    """The first is told before the last is thought of; together they are what is generated at once."""
+    several = 0
+    for request in (Request("a", tuple(pictures[:1])), Request("It is"), Request("The old", tuple(pictures))):
+        (text,) = generate(saved, [request], max_tokens=12)
+        calls: list[int] = []
+        hook = saved.model.decoder.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        parts = stream(saved, request, max_tokens=12)
+        told, calls_at_first = [next(parts, "")], len(calls)
+        told += parts
+        hook.remove()
+        assert "".join(told) == text
+        several += len(told) > 1 and calls_at_first < len(calls)
+    assert several
+
+
 def test_nothing_is_said_beyond_the_row(saved: Saved) -> None:
-    prompt = "It is older. " * 8
-    length = len(format_prompt(saved.tokenizer, prompt, [], 2, 64).tokens_L)
-    (said,) = generate(saved, [Request(prompt)], max_tokens=1000)
-    assert len(saved.tokenizer.encode(said)) <= 64 - length + 2
+    """A prompt that leaves room for two tokens is gone on with by two: at once, as words come, and by beams."""
+    prompt = "The old"
+    while len(format_prompt(saved.tokenizer, prompt, [], 2, 64).tokens_L) < 62:
+        prompt += " old"
+    before = saved.tokenizer.encode(prompt).tolist()
+    assert len(before) == 61
+    two = greedy(Continuation(saved, [format_prompt(saved.tokenizer, prompt, [], 2, 64)], 2), [2], EOS)[0]
+    assert len(two) == 2
+    text = saved.tokenizer.decode(two)
+    assert list(generate(saved, [Request(prompt)], max_tokens=1000)) == [text]
+    assert "".join(stream(saved, Request(prompt), max_tokens=1000)) == text
+    (by_beams,) = generate(saved, [Request(prompt)], max_tokens=1000, num_beams=2)
+    assert by_beams == next(generate(saved, [Request(prompt)], max_tokens=2, num_beams=2))
 
 
 def test_the_command_line(
-    trained: Path, pictures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, saved: Saved, pictures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--checkpoint", str(trained), "--max-tokens", "4"]
     assert main(["a", *where, "--image", str(pictures[0])]) == 0
@@ -241,7 +373,8 @@ def test_the_command_line(
     assert [t["prompt"] for t in told] == ["a", "It"]
     assert told[0]["text"] + "\n" == said
     assert main(["a", *where, "--beam", "3", "--image", str(pictures[0])]) == 0
-    capsys.readouterr()
+    request = Request("a", (pictures[0],))
+    assert capsys.readouterr().out == next(generate(saved, [request], max_tokens=4, num_beams=3)) + "\n"
     lines.write_text('{"prompt": "a"}\n{"images": []}')
     for arguments, wrong in (
         (["a", "--checkpoint", str(tmp_path)], "no checkpoint in"),
@@ -250,12 +383,18 @@ def test_the_command_line(
         (["--input", str(lines), *where], "line 2 of"),
         (["--input", "none.jsonl", *where], "no file none.jsonl"),
         (["a", *where, "--tokenizer", str(tmp_path)], "no tokenizer in"),
+        (where, "give one of PROMPT, --input FILE and --interactive"),
+        (["a", *where, "--input", str(lines)], "give one of PROMPT"),
+        (["a", *where, "-i"], "give one of PROMPT"),
+        (["-i", *where, "--input", str(lines)], "give one of PROMPT"),
+        (["-i", *where, "--beam", "2"], "without beams"),
+        (["-i", *where, "--image", str(pictures[0])], "images by its own /image PATH"),
     ):
         assert main(arguments) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and wrong in error
     with pytest.raises(SystemExit, match="2"):
-        main(["--checkpoint", str(trained)])
+        main(["a", *where, "--beam", "0"])
 
 
 def test_weft_generate_is_the_same_command(
@@ -272,7 +411,12 @@ def test_weft_generate_is_the_same_command(
     asked = ["a", "--image", str(pictures[0]), "--max-tokens", "4"]
     assert weft(*asked) == (0, said + "\n", "")
     assert weft("a", "--image", "none.jpg") == (2, "", "weft: no image none.jpg\n")
-    assert weft()[0] == 2
+    assert weft() == (2, "", "weft: give one of PROMPT, --input FILE and --interactive\n")
+    assert weft("a", "-i")[0] == 2
+    typed = io.TextIOWrapper(io.BytesIO(f"/image {pictures[0]} a\n".encode()))
+    monkeypatch.setattr(sys, "stdin", typed)
+    code, out, _ = weft("--interactive", "--max-tokens", "4")
+    assert (code, out) == (0, said + "\n")
 
 
 def test_requests_may_stand_beside_their_images(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from webs import Finished
 
 from trainer.config import load
 from trainer.generate.run import Request, generate
-from trainer.generate.saved import Saved
-from trainer.generate.saved import load as load_saved
 from trainer.pieces import learn
+from trainer.saved import Saved
+from trainer.saved import load as load_saved
 from trainer.train import Summary, run
 from trainer.watch import lines
 

@@ -68,7 +68,7 @@ def test_a_vocabulary_below_the_bytes_is_an_error(data: Path, tmp_path: Path) ->
 
 def test_shards_without_text_are_an_error(tmp_path: Path) -> None:
     write_shards(tmp_path, {"text": [text_sample("a", " ")]})
-    with pytest.raises(WeftError, match="hold no text"):
+    with pytest.raises(WeftError, match="no text to learn"):
         learn(str(tmp_path), str(tmp_path / "tokenizer"))
 
 

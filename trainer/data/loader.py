@@ -20,11 +20,12 @@ from trainer.data.ahead import Ahead
 from trainer.data.batches import Batches
 from trainer.data.shards import Shards
 from trainer.data.source import Source
-from trainer.data.steps import Place, Step, Steps
+from trainer.data.steps import ROWS, Place, Step, Steps
 from trainer.data.streams import Cursor
 from trainer.data.workers import Workers
 from trainer.tokenizer import Tokenizer
 
+TOKENS_OF_A_SAMPLE = 128  # of a caption with its image, or an instruction, as a guess
 STATE_VERSION = 2  # 2: the order of samples in an epoch goes by blocks
 
 
@@ -56,12 +57,14 @@ class Loader:
         world: int,
     ) -> None:
         data = config.data
-        shares = {c: s for c, s in data.mixture.model_dump().items() if s > 0}
-        present = {c: s for c, s in shares.items() if len(shards.corpora[c])}
+        mixed = data.mixture if data.sequences is None else data.sequences
+        shares = {c: s for c, s in mixed.model_dump().items() if s > 0}
+        present: dict[str, float] = {c: s for c, s in shares.items() if len(shards.readable[c])}
         if not present:
-            raise RecipeError(f"the shards hold no sample of: {', '.join(shares)}; see data.mixture")
+            raise RecipeError(f"there is no sample of: {', '.join(shares)}; see data.mixture and data.sequences")
         self.left_out = sorted(shares.keys() - present.keys())
         self.shares = {c: s / sum(present.values()) for c, s in present.items()}
+        self.wanted = present if data.tokens_per_step is None else self._tokens(data.tokens_per_step)
         self.skipped = Told()
         self._known = {"version": STATE_VERSION, "shards": shards.fingerprint, "tokenizer": tokenizer.sha256}
         self._batches = Batches(preprocess, data.sequence_length, data.rows_per_micro_step, rank, world)
@@ -97,7 +100,9 @@ class Loader:
         self.close()
         self._step = state["step"]
         self._places = {
-            c: Place([Cursor(**cursor) for cursor in p["streams"]], p["num_turns"], p["num_tokens"])
+            c: Place(
+                [Cursor(**cursor) for cursor in p["streams"]], p["num_turns"], p.get("num_given", p.get("num_tokens"))
+            )
             for c, p in state["corpora"].items()
         }
 
@@ -115,18 +120,28 @@ class Loader:
     ) -> None:
         self.close()
 
+    def _of_a_row(self, corpus: str) -> float:
+        """Guess how much of what is wanted of a corpus a row gives."""
+        data = self._config.data
+        if data.tokens_per_step is not None:
+            return data.sequence_length
+        return 1 if corpus in ROWS else max(1, data.sequence_length / TOKENS_OF_A_SAMPLE)
+
+    def _tokens(self, of_a_step: int) -> dict[str, float]:
+        return {c: of_a_step * share for c, share in self.shares.items()}
+
     def _start(self) -> Ahead[tuple[Step, int, dict[str, Place]]]:
         data = self._config.data
         for corpus, place in self._places.items():
             self._source.stand(corpus, place.cursors)
-        wanted = {c: data.tokens_per_step * share for c, share in self.shares.items()}
+        wanted, by_sequences = self.wanted, data.tokens_per_step is None
         if not data.workers:
-            return Ahead(Steps(self._source, self._batches, wanted, self._step, self._places), None, 0)
+            return Ahead(Steps(self._source, self._batches, wanted, self._step, self._places, by_sequences), None, 0)
         # turns drawn by workers beside the steps that are made ready: about a step's worth
-        ahead = {c: math.ceil(n / data.sequence_length) + data.workers for c, n in wanted.items()}
+        ahead = {c: math.ceil(n / self._of_a_row(c)) + data.workers for c, n in wanted.items()}
         turns = {c: place.num_turns for c, place in self._places.items()}
         workers = Workers(self._source, data.workers, turns, ahead)
-        steps = Steps(workers, self._batches, wanted, self._step, self._places)
+        steps = Steps(workers, self._batches, wanted, self._step, self._places, by_sequences)
         making = Ahead(steps, workers, data.prefetch_steps)
         weakref.finalize(self, making.close)  # also when the interpreter ends
         return making
@@ -134,4 +149,4 @@ class Loader:
 
 def _json(place: Place) -> dict[str, Any]:
     streams = [asdict(cursor) for cursor in place.cursors]
-    return {"num_turns": place.num_turns, "num_tokens": place.num_tokens, "streams": streams}
+    return {"num_turns": place.num_turns, "num_given": place.num_given, "streams": streams}

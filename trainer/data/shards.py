@@ -1,7 +1,8 @@
 """The shards under one listing, local or behind an fsspec URL, and whether all of them are there."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from fsspec.core import url_to_fs
@@ -11,12 +12,15 @@ from schemas.ids import digest
 from schemas.shards import LISTING, TRAIN, VERSION, ShardEntry
 from schemas.tables import CORPORA
 from trainer.data.corpus import Corpus, Lost
+from trainer.data.instructions import INSTRUCT, Instructions
 from trainer.data.reading import Files
+
+Readable = Corpus | Instructions
 
 
 @dataclass(frozen=True)
 class Shards:
-    """All shards of one split."""
+    """All shards of one split, and instructions beside them."""
 
     root: str
     corpora: dict[str, Corpus]
@@ -24,6 +28,21 @@ class Shards:
     """Digest of every shard's SHA-256 sum: the same wherever the same shards lie, lost or not."""
     lost: list[Lost]
     """Shards that are missing or cut, all judged when they are opened: every process leaves out the same samples."""
+    instructions: Instructions | None = None
+
+    @property
+    def readable(self) -> dict[str, Readable]:
+        """All corpora by name, instructions among them."""
+        return {**self.corpora, **({} if self.instructions is None else {INSTRUCT: self.instructions})}
+
+
+def with_instructions(shards: Shards, paths: Sequence[str]) -> Shards:
+    """Return the shards with instructions as a corpus beside theirs. Raises: as `Instructions`."""
+    if not paths:
+        return shards
+    instructions = Instructions(paths)
+    fingerprint = digest(shards.fingerprint, instructions.fingerprint)
+    return replace(shards, instructions=instructions, fingerprint=fingerprint)
 
 
 def find(data: str) -> str:

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from schemas.errors import IntegrityError
 from trainer import formats
 from trainer.config import TrainConfig
-from trainer.data.corpus import Corpus, Sample
+from trainer.data.corpus import Sample
 from trainer.data.images import Framing, Pixels
+from trainer.data.instructions import Instructions
 from trainer.data.packing import Row
-from trainer.data.shards import Shards
+from trainer.data.shards import Readable, Shards
 from trainer.data.streams import Cursor, Skipped, Stream, streams
 from trainer.tokenizer import Tokenizer
 
@@ -28,6 +29,8 @@ class Drawn:
     num_tokens: int
     """0: nothing in the stream can be read."""
     num_images: int
+    num_stretches: int
+    """Documents of the row, whole or in part."""
     digest: bytes
     """SHA-256 of the row before any image is decoded, the same on every process."""
     cursor: Cursor
@@ -55,7 +58,7 @@ class Source:
         """Open the streams; with `once` a single one for each corpus, which ends with its first epoch."""
         self.rank, self.world = rank, world
         self._tokenizer, self._config, self._framing = tokenizer, config, framing
-        self._corpora = {name: corpus for name, corpus in shards.corpora.items() if len(corpus)}
+        self._corpora = {name: corpus for name, corpus in shards.readable.items() if len(corpus)}
         self._streams: dict[str, list[Stream]] = {
             name: streams(corpus, 1 if once else config.data.streams, config.seed, self._format, once)
             for name, corpus in self._corpora.items()
@@ -76,7 +79,8 @@ class Source:
         """
         stream = self._streams[corpus][turn % self.num_streams(corpus)]
         row, skipped = stream.row(self._config.data.sequence_length)
-        known = (row.num_tokens, len(row.images), _digest(row), stream.cursor)
+        num_stretches = int(row.stretches_T.max(initial=0))
+        known = (row.num_tokens, len(row.images), num_stretches, _digest(row), stream.cursor)
         if turn % self.world != self.rank:
             return Drawn(*known, None, None, [])
         if not row.num_tokens:
@@ -84,15 +88,17 @@ class Source:
         pixels = self._pixels(self._corpora[corpus], row, skipped)
         return Drawn(*known, row.columns(), pixels, skipped)
 
-    def _format(self, corpus: Corpus, sample: Sample, body: bytes | None) -> formats.Document:
+    def _format(self, corpus: Readable, sample: Sample, body: bytes | None) -> formats.Document:
         slots, length = self._config.vision.latents, self._config.data.sequence_length
+        if isinstance(corpus, Instructions):
+            return _instruct(self._tokenizer, corpus, sample, body, length)
         if corpus.name == "text":
             return formats.text(self._tokenizer, corpus.text(sample, body))
         if corpus.name == "caption":
             return formats.caption(self._tokenizer, corpus.text(sample, body), "jpg", slots, length)
         return formats.interleaved(self._tokenizer, corpus.blocks(sample, body), slots)
 
-    def _pixels(self, corpus: Corpus, row: Row, skipped: list[Skipped]) -> Pixels:
+    def _pixels(self, corpus: Readable, row: Row, skipped: list[Skipped]) -> Pixels:
         """Decode a row's images. One that is broken becomes black, and nothing is predicted in its stretch."""
         side = self._framing.side
         pixels = np.zeros((len(row.images), side, side, 3), np.uint8)
@@ -105,6 +111,16 @@ class Source:
                 skipped.append((key, f"{key} of {image.sample.tar}: {error}"))
                 row.silence(image.stretch)
         return pixels
+
+
+def _instruct(
+    tokenizer: Tokenizer, corpus: Instructions, sample: Sample, body: bytes | None, length: int
+) -> formats.Document:
+    example = corpus.example(sample, body)
+    try:
+        return formats.instruct(tokenizer, example.asked, example.output, length)
+    except IntegrityError as error:
+        raise IntegrityError(f"{sample.key} {error}") from error
 
 
 def _digest(row: Row) -> bytes:

@@ -10,6 +10,8 @@ from trainer.data.batches import Batches, MicroBatch
 from trainer.data.source import Drawn
 from trainer.data.streams import Cursor, Skipped
 
+ROWS = ("text", "interleaved")  # whose sequences are packed rows; of others each document is one
+
 
 class Rows(Protocol):
     """The source itself, or the workers that hold copies of it."""
@@ -38,17 +40,28 @@ class Place:
 
     cursors: list[Cursor]
     num_turns: int = 0
-    num_tokens: int = 0
+    num_given: int = 0
+    """Tokens, or sequences, that it has given since the start of the run."""
 
 
 class Steps:
     """Makes step after step, each with where the loader stands after it."""
 
     def __init__(
-        self, rows: Rows, batches: Batches, wanted: dict[str, float], step: int, places: dict[str, Place]
+        self,
+        rows: Rows,
+        batches: Batches,
+        wanted: dict[str, float],
+        step: int,
+        places: dict[str, Place],
+        by_sequences: bool = False,
     ) -> None:
-        """Go on after `step` steps, with corpora at `places`; `wanted` are the tokens that each gives to a step."""
-        self._rows, self._batches, self._wanted = rows, batches, wanted
+        """Go on after `step` steps, with corpora at `places`.
+
+        `wanted` are the tokens that each gives to a step, or the sequences: rows of text and of interleaved documents,
+        documents of other corpora.
+        """
+        self._rows, self._batches, self._wanted, self._by_sequences = rows, batches, wanted, by_sequences
         self._step, self._places = step, places
 
     def __iter__(self) -> Iterator[tuple[Step, int, dict[str, Place]]]:
@@ -56,7 +69,7 @@ class Steps:
 
     def __next__(self) -> tuple[Step, int, dict[str, Place]]:
         self._step += 1
-        self._places = {c: Place(list(p.cursors), p.num_turns, p.num_tokens) for c, p in self._places.items()}
+        self._places = {c: Place(list(p.cursors), p.num_turns, p.num_given) for c, p in self._places.items()}
         drawn = {c: self._draw(c, place) for c, place in self._places.items()}
         rows = [row for turns in drawn.values() for _, row in turns]
         step = Step(
@@ -76,13 +89,18 @@ class Steps:
         wanted = round(self._step * self._wanted[corpus])
         turns: list[tuple[int, Drawn]] = []
         num_empty = 0
-        while place.num_tokens < wanted:
+        while place.num_given < wanted:
             row = self._rows.take(corpus, place.num_turns)
             turns.append((place.num_turns, row))
             place.cursors[place.num_turns % len(place.cursors)] = row.cursor
             place.num_turns += 1
-            place.num_tokens += row.num_tokens
+            place.num_given += self._given(corpus, row)
             num_empty = 0 if row.num_tokens else num_empty + 1
             if num_empty == len(place.cursors):
                 raise IntegrityError(f"no sample of {corpus} can be read; write the shards again")
         return turns
+
+    def _given(self, corpus: str, row: Drawn) -> int:
+        if not self._by_sequences:
+            return row.num_tokens
+        return min(1, row.num_tokens) if corpus in ROWS else row.num_stretches

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from schemas.errors import IntegrityError
 from schemas.ids import digest
-from trainer.data.corpus import READ_AHEAD, Corpus, Sample
+from trainer.data.corpus import READ_AHEAD, Sample
 from trainer.data.order import Order
 from trainer.data.packing import Row, end_of_stretch
+from trainer.data.shards import Readable
 from trainer.formats import Document
 
-Format = Callable[[Corpus, Sample, bytes | None], Document]
+Format = Callable[[Readable, Sample, bytes | None], Document]
 Skipped = tuple[str, str]  # what could not be read, and why
 
 
@@ -43,7 +44,7 @@ class _Block:
 class Stream:
     """One reader of one corpus."""
 
-    def __init__(self, corpus: Corpus, owned: range, seed: str, to_document: Format, once: bool = False) -> None:
+    def __init__(self, corpus: Readable, owned: range, seed: str, to_document: Format, once: bool = False) -> None:
         self._num_epochs = 1 if once else None
         self._corpus, self._owned, self._seed, self._to_document = corpus, owned, seed, to_document
         self.cursor = Cursor()
@@ -118,7 +119,7 @@ class Stream:
         self.cursor = Cursor(epoch, position) if position < len(self._owned) else Cursor(epoch + 1)
 
 
-def streams(corpus: Corpus, num_streams: int, seed: int, to_document: Format, once: bool = False) -> list[Stream]:
+def streams(corpus: Readable, num_streams: int, seed: int, to_document: Format, once: bool = False) -> list[Stream]:
     """Divide a corpus among streams: each owns as much of it as any other, and at least a sample."""
     n = min(num_streams, len(corpus))
     bounds = [len(corpus) * i // n for i in range(n + 1)]

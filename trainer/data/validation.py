@@ -23,7 +23,8 @@ def validation(
     data = config.data
     batches = Batches(preprocess, data.sequence_length, data.rows_per_micro_step, rank, world)
     source = Source(shards, tokenizer, config, batches.framing, rank, world, once=True)
-    for corpus in (c for c, share in data.mixture.model_dump().items() if share and len(shards.corpora[c])):
+    mixed = (data.mixture if data.sequences is None else data.sequences).model_dump()
+    for corpus in (c for c, share in mixed.items() if share and len(shards.readable.get(c, ()))):
         yield from batches.make(corpus, _rows(source, corpus, data.validation_rows))
 
 

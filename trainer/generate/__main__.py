@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schemas.errors import WeftError
-from trainer.generate import saved
-from trainer.generate.run import Request, show
+from trainer import saved
+from trainer.generate.run import Request, check, show
+from trainer.generate.talk import talk
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,17 +20,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkpoint", required=True, help="exported weights, a checkpoint, or a run's folder")
     parser.add_argument("--image", action="append", default=[], type=Path, help="an image; repeatable, in order")
     parser.add_argument("--input", type=Path, help='JSON lines of {"prompt": TEXT, "images": [PATH, ...]}')
+    parser.add_argument("-i", "--interactive", action="store_true", help="answer the lines of standard input in turn")
     parser.add_argument("--tokenizer", help="its folder (the one beside the checkpoint)")
     parser.add_argument("--beam", type=int, default=1, help="beams; 1 takes the likeliest token each time")
     parser.add_argument("--length-penalty", type=float, default=1.0, help="beams rank by log p / length ** this")
     parser.add_argument("--max-tokens", type=int, default=64, help="tokens at most (%(default)s)")
     given = parser.parse_args(arguments)
-    if (given.prompt is None) == (given.input is None) or min(given.beam, given.max_tokens) < 1:
-        parser.error("give a prompt, or --input FILE; --beam and --max-tokens are at least 1")
-    request = None if given.prompt is None else Request(given.prompt, tuple(given.image))
+    if min(given.beam, given.max_tokens) < 1:
+        parser.error("--beam and --max-tokens are at least 1")
     try:
+        check(given.prompt, given.input, given.interactive, given.image, given.beam)
         loaded = saved.load(given.checkpoint, given.tokenizer)
-        show(loaded, request, given.input, given.beam, given.length_penalty, given.max_tokens)
+        if given.interactive:
+            talk(loaded, given.max_tokens)
+        else:
+            request = None if given.prompt is None else Request(given.prompt, tuple(given.image))
+            show(loaded, request, given.input, given.beam, given.length_penalty, given.max_tokens)
     except WeftError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,10 +1,13 @@
 """Continuations: what a model expects to come next, for several rows at once, by its cache.
 
 Letters: R rows, P positions of the longest prompt, V vocabulary, L tokens of a prompt, I images, C H W of a picture.
+O options, T tokens of an option that are read at once.
 Log-probabilities are float32. Prompts end at the same position: the shorter ones are padded in front, which nobody
-looks at, and positions are counted within the prompt.
+looks at, and positions are counted within the prompt. Words end at </s>, and before an image: what the model gives to
+<image> counts for </s>, as it cannot draw one.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,9 @@ from PIL import Image
 from schemas.errors import IntegrityError
 from trainer.data.batches import framing
 from trainer.generate.prompt import Prompt
-from trainer.generate.saved import Saved
 from trainer.model.cache import Cache
-from trainer.tokenizer import BOS, END_IMAGE, IMAGE, PAD, UNK
+from trainer.saved import Saved
+from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK
 
 
 class Continuation:
@@ -27,31 +30,57 @@ class Continuation:
         self._longest = max(len(prompt.tokens_L) for prompt in prompts)
         self._cache = Cache(saved.config.model.layers, self._longest + max_tokens)
         self._stretches_RS = self._padded([np.ones_like(p.tokens_L) for p in prompts], 0)
+        self._prompt_R = torch.arange(len(prompts), device=saved.device)  # the prompt that a row goes on from
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def first(self) -> torch.Tensor:
         """Read the prompts; return the log-probabilities (R, V) of the token behind each."""
         tokens_RP = self._padded([p.tokens_L for p in self._prompts], PAD)
         slots_RP = self._padded([p.slots_L for p in self._prompts], 0).bool()
         images = [pixels(image, self._saved) for p in self._prompts for image in p.images]
         pixels_ICHW = torch.stack(images).to(self._saved.device) if images else None
-        return self._expect(tokens_RP, slots_RP, pixels_ICHW)
+        states = self._saved.model.states(tokens_RP, slots_RP, self._stretches_RS, pixels_ICHW, self._cache)
+        return self._log_p(states[:, -1])
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def then(self, tokens_R: torch.Tensor, rows_R: torch.Tensor) -> torch.Tensor:
         """Go on from earlier rows, by their numbers, with a token each; return log-probabilities (R, V) again."""
-        if not torch.equal(rows_R, torch.arange(len(self._stretches_RS), device=rows_R.device)):
-            self._cache.select(rows_R)
-        self._stretches_RS = torch.nn.functional.pad(self._stretches_RS[rows_R], (0, 1), value=1)
-        return self._expect(tokens_R.unsqueeze(1), torch.zeros_like(tokens_R, dtype=torch.bool).unsqueeze(1), None)
+        return self._read(tokens_R.unsqueeze(1), rows_R)[:, -1]
 
-    def _expect(self, tokens: torch.Tensor, slots: torch.Tensor, pixels_ICHW: torch.Tensor | None) -> torch.Tensor:
-        model = self._saved.model
-        states = model.states(tokens, slots, self._stretches_RS, pixels_ICHW, self._cache)
-        logits_RV = model.logits(states[:, -1]).float()
-        logits_RV[:, [PAD, UNK, BOS, IMAGE, END_IMAGE]] = -torch.inf  # nothing that words can be made of
-        logits_RV[:, self._saved.tokenizer.vocab_size :] = -torch.inf  # padding of the embedding
-        return logits_RV.log_softmax(-1)
+    @torch.inference_mode()
+    def score(self, options: Sequence[Sequence[np.ndarray]]) -> list[list[float]]:
+        """Read the prompts; return the log-probability of each prompt's options, arrays of one token or more."""
+        flat = [option for of_prompt in options for option in of_prompt]
+        rows_O = torch.tensor([row for row, of_prompt in enumerate(options) for _ in of_prompt])
+        rows_O = rows_O.to(self._saved.device)
+        longest = max(map(len, flat))
+        tokens_OT = torch.from_numpy(np.stack([np.pad(o, (0, longest - len(o)), constant_values=PAD) for o in flat]))
+        tokens_OT = tokens_OT.long().to(self._saved.device)
+        log_p_OV = self.first()[rows_O]
+        found_O = log_p_OV.gather(1, tokens_OT[:, :1]).squeeze(1)
+        if longest > 1:
+            rest_OTV = self._read(tokens_OT[:, :-1], rows_O)
+            rest_OT = rest_OTV.gather(2, tokens_OT[:, 1:].unsqueeze(2)).squeeze(2)
+            found_O = found_O + rest_OT.masked_fill(tokens_OT[:, 1:] == PAD, 0).sum(1)
+        found = iter(found_O.tolist())
+        return [[next(found) for _ in of_prompt] for of_prompt in options]
+
+    def _read(self, tokens_RT: torch.Tensor, rows_R: torch.Tensor) -> torch.Tensor:
+        """Go on from earlier rows with T tokens each, <pad> behind the shorter; return log-probabilities (R, T, V)."""
+        if not torch.equal(rows_R, torch.arange(len(self._stretches_RS), device=rows_R.device)):
+            prompt_R = self._prompt_R[rows_R]
+            self._cache.select(rows_R, self._longest if torch.equal(prompt_R, self._prompt_R) else 0)
+            self._prompt_R = prompt_R
+        self._stretches_RS = torch.cat([self._stretches_RS[rows_R], (tokens_RT != PAD).long()], dim=1)
+        no_slots = torch.zeros_like(tokens_RT, dtype=torch.bool)
+        return self._log_p(self._saved.model.states(tokens_RT, no_slots, self._stretches_RS, None, self._cache))
+
+    def _log_p(self, states: torch.Tensor) -> torch.Tensor:
+        logits = self._saved.model.logits(states).float()
+        logits[..., EOS] = torch.logaddexp(logits[..., EOS], logits[..., IMAGE])
+        logits[..., [PAD, UNK, BOS, IMAGE, END_IMAGE]] = -torch.inf  # nothing that words can be made of
+        logits[..., self._saved.tokenizer.vocab_size :] = -torch.inf  # padding of the embedding
+        return logits.log_softmax(-1)
 
     def _padded(self, arrays: list[np.ndarray], value: int) -> torch.Tensor:
         rows = [np.pad(a.astype(np.int64), (self._longest - len(a), 0), constant_values=value) for a in arrays]

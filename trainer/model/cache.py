@@ -30,10 +30,23 @@ class LayerCache:
         self.filled = new.stop
         return self.keys_BHSD[:, :, : new.stop], self.values_BHSD[:, :, : new.stop]
 
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep the rows with these numbers, in this order; a number may come again."""
+    def select(self, rows: torch.Tensor, first: int) -> None:
+        """Keep the rows with these numbers, in this order; a number may come again.
+
+        With `first` above 0, rows take the place of rows that are alike before that position: only what is behind it is
+        copied. Beams of a prompt share all of the prompt.
+        """
         if self.keys_BHSD is not None and self.values_BHSD is not None:
-            self.keys_BHSD, self.values_BHSD = self.keys_BHSD[rows], self.values_BHSD[rows]
+            if first:
+                for kept_BHSD in (self.keys_BHSD, self.values_BHSD):
+                    kept_BHSD[:, :, first : self.filled] = kept_BHSD[:, :, first : self.filled][rows]
+            else:
+                self.keys_BHSD, self.values_BHSD = self._of(self.keys_BHSD, rows), self._of(self.values_BHSD, rows)
+
+    def _of(self, kept_BHSD: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        found = kept_BHSD.new_empty(len(rows), *kept_BHSD.shape[1:])
+        found[:, :, : self.filled] = kept_BHSD[:, :, : self.filled][rows]  # what is not filled yet need not be copied
+        return found
 
 
 @dataclass
@@ -52,7 +65,7 @@ class Cache:
         """The position about which xPos turns, for as long as the cache lives."""
         return self.capacity // 2
 
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep the rows with these numbers, in this order; a number may come again."""
+    def select(self, rows: torch.Tensor, first: int = 0) -> None:
+        """Keep the rows with these numbers, in this order, as `LayerCache.select`."""
         for layer in self.layers:
-            layer.select(rows)
+            layer.select(rows, first)

@@ -25,6 +25,7 @@ from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
 from torch.optim import Optimizer
 
 from schemas.errors import RecipeError
+from schemas.overrides import validate
 from trainer.config import TrainConfig
 from trainer.model.kosmos import Kosmos
 from trainer.run.processes import Processes
@@ -33,7 +34,7 @@ STATE = "state.json"
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 _MAY_CHANGE = ("about", "cpu_threads", "checkpoint.", "compute.", "watch.", "optimizer.max_bad_steps",
                "data.rows_per_micro_step", "data.on_missing", "data.workers", "data.prefetch_steps",
-               "data.validation_rows")  # fmt: skip
+               "data.validation_rows", "data.instructions")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def check_config(output: Path, saved: State, config: TrainConfig) -> None:
 
     What changes neither the batches nor what is learnt from them may differ.
     """
-    there, here = _flat(saved.config), _flat(config.model_dump(mode="json"))
+    known = validate(TrainConfig, saved.config, f"the configuration of {output}")  # of an older release, completed
+    there, here = _flat(known.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
     differ = [k for k in sorted(there.keys() | here.keys()) if there.get(k) != here.get(k)]
     differ = [k for k in differ if not k.startswith(_MAY_CHANGE)]
     if differ:

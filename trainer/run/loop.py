@@ -14,12 +14,12 @@ import torch
 import torch.distributed as dist
 from torch.optim import AdamW
 
-from schemas.errors import DivergedError
+from schemas.errors import DivergedError, RecipeError
 from schemas.shards import TRAIN
 from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig
 from trainer.data.loader import Loader
-from trainer.data.shards import open_shards
+from trainer.data.shards import open_shards, with_instructions
 from trainer.data.validation import validation
 from trainer.model.kosmos import Kosmos
 from trainer.run import checkpoint
@@ -29,6 +29,7 @@ from trainer.run.saving import Saver
 from trainer.run.sharding import shard
 from trainer.run.start import MODEL, announce, make_optimizer, open_held_out, prepare
 from trainer.run.step import take_step
+from trainer.saved import look
 from trainer.watch import lines
 from trainer.watch.device import peak_flops
 from trainer.watch.flops import Flops
@@ -60,14 +61,22 @@ def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: 
     """Train on the shards in `data` and leave checkpoints, metrics and weights in the local folder `output`.
 
     Goes on from the newest checkpoint that `output` holds, on any number of processes; a run that is complete is not
-    repeated. `data` and `tokenizer` are local paths or fsspec URLs.
+    repeated. `data` and `tokenizer` are local paths or fsspec URLs. A run that starts from weights (`config.start`)
+    reads them once: what it has learnt since is in its own checkpoints.
 
-    Raises: PathError when the shards or the tokenizer are missing or `output` cannot be written; RecipeError when
+    Raises: PathError when the shards, the tokenizer or the weights are missing or `output` cannot be written;
+        IntegrityError when weights, tokenizer and configuration do not belong together; RecipeError when
         `output` was made with another configuration, other shards or another tokenizer and `overwrite` is not given;
         DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite.
     """
     folder = Path(output)
-    shards, words = open_shards(data, TRAIN, config.data.on_missing), tokenizers.load(tokenizer)
+    start = None if config.start is None else look(config.start)
+    if start is not None:
+        start.check_sizes(config)
+        if folder.resolve() in start.folder.resolve().parents:
+            raise RecipeError(f"{folder} holds the weights to start from; choose another --output")
+    words = tokenizers.load(tokenizer) if start is None else start.tokens(tokenizer)
+    shards = with_instructions(open_shards(data, TRAIN, config.data.on_missing), config.data.instructions)
     held_out = open_held_out(data, config)
     with join(config.cpu_threads) as processes, _termination() as terminated, ExitStack() as stack:
         shown = processes.rank == 0
@@ -78,7 +87,10 @@ def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: 
         if saved is not None:
             checkpoint.check_config(folder, saved, config)
         torch.manual_seed(config.seed)
-        model = Kosmos(config, words.vocab_size).to(processes.device)
+        model = Kosmos(config, words.vocab_size, pretrained=start is None)
+        if start is not None and saved is None:
+            start.fill(model)
+        model = model.to(processes.device)
         num_parameters, flops = sum(p.numel() for p in model.parameters()), Flops.of(model, config)
         peak = config.watch.peak_flops or peak_flops(processes.device)
         reading = (words, config, model.vision.preprocess, processes.rank, processes.world)

@@ -53,10 +53,14 @@ def make_optimizer(model: Kosmos, config: TrainConfig) -> AdamW:
 
 def announce(config: TrainConfig, shards: Shards, loader: Loader, num_parameters: int, first: int) -> None:
     """Say on standard output what is trained, on what, and from where."""
-    shares = ", ".join(f"{share:.0%} {corpus}" for corpus, share in loader.shares.items())
-    print(f"{config.name}: {num_parameters:,} parameters, {config.data.tokens_per_step:,} tokens a step ({shares})")
+    tokens = config.data.tokens_per_step
+    if tokens is None:
+        step = f"{', '.join(f'{n:g} {corpus}' for corpus, n in loader.wanted.items())} sequences a step"
+    else:
+        step = f"{tokens:,} tokens a step ({', '.join(f'{share:.0%} {c}' for c, share in loader.shares.items())})"
+    print(f"{config.name}: {num_parameters:,} parameters, {step}")
     for corpus in loader.left_out:
-        print(f"the shards hold no sample of {corpus}: it is left out, and the others share its tokens")
+        print(f"there is no sample of {corpus}: it is left out" + ", and the others share its tokens" * bool(tokens))
     for lost in shards.lost:
         print(f"{lost.tar}: {lost.reason}; {lost.num_samples:,} samples are left out")
     if first:

@@ -7,12 +7,13 @@ folder and stay within it. Further keys are not read; sets that Weft draws tell 
 
 import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from schemas.errors import IntegrityError, PathError, SchemaError
+from trainer.evaluate.files import Row, image, read_lines
 from trainer.evaluate.raven.cells import Cell
 from trainer.evaluate.raven.draw import draw_cell
 from trainer.evaluate.raven.matrix import NUM_CANDIDATES, draw_matrix
@@ -34,7 +35,7 @@ class Puzzle:
     """Which candidate is right, from 0."""
 
 
-class _Row(BaseModel, strict=True):
+class _Row(Row):
     id: Annotated[str, Field(min_length=1)]
     images: list[str]
     candidates: Annotated[list[str], Field(min_length=NUM_CANDIDATES, max_length=NUM_CANDIDATES)]
@@ -75,35 +76,14 @@ def read(folder: Path) -> list[Puzzle]:
     Raises: PathError when the folder holds none, or an image is missing; SchemaError when a line is something else.
         Both name the file and the line.
     """
-    file = folder / FILE
-    if not file.is_file():
-        raise PathError(f"no {FILE} in {folder}")
-    try:
-        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise SchemaError(f"{file} is not UTF-8") from error
     puzzles: dict[str, Puzzle] = {}
-    for number, line in enumerate(lines, 1):
-        puzzle = _puzzle(line, folder, where=f"{file}, line {number}")
-        if puzzle.id in puzzles:
-            raise SchemaError(f"{file}, line {number}: the id {puzzle.id!r} stands twice")
-        puzzles[puzzle.id] = puzzle
+    for where, row in read_lines(folder / FILE, _Row):
+        if len(row.images) not in NUM_SHOWN:
+            raise SchemaError(f"{where}: images: three, four or eight are to be shown, not {len(row.images)}")
+        if row.id in puzzles:
+            raise SchemaError(f"{where}: the id {row.id!r} stands twice")
+        images, candidates = (
+            tuple(image(folder, path, where) for path in paths) for paths in (row.images, row.candidates)
+        )
+        puzzles[row.id] = Puzzle(row.id, images, candidates, row.answer)
     return list(puzzles.values())
-
-
-def _puzzle(line: str, folder: Path, where: str) -> Puzzle:
-    try:
-        row = _Row.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        at = ".".join(map(str, first["loc"]))
-        raise SchemaError(f"{where}: {at + ': ' if at else ''}{first['msg']}") from error
-    if len(row.images) not in NUM_SHOWN:
-        raise SchemaError(f"{where}: images: three, four or eight are to be shown, not {len(row.images)}")
-    for path in row.images + row.candidates:
-        if "\0" in path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise SchemaError(f"{where}: {path!r} leads out of the folder")
-        if not (folder / path).is_file():
-            raise PathError(f"{where}: no image {path!r}")
-    images, candidates = (tuple(folder / path for path in paths) for paths in (row.images, row.candidates))
-    return Puzzle(row.id, images, candidates, row.answer)

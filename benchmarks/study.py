@@ -1,0 +1,101 @@
+"""Does the data teach? Decoders trained alike on what recipes make of one noisy web: `python -m benchmarks.study DIR`.
+
+A web is drawn of which the noise is known: wrong alt texts, copies, spam, other languages. Each recipe makes shards of
+it; a decoder of the debug configuration learns from each for equally many tokens, from several seeds, with one
+tokenizer for all; and all are asked about clean scenes that no web shows (benchmarks/study_scenes.py). What stands in
+DIR already is not done again. docs/study.md tells what came out.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.results import RESULTS
+from benchmarks.study_plot import plot
+from benchmarks.study_scenes import Figures, asked_of, write_scenes
+from pipeline.replay import replaying
+from sample import RECIPE
+from sample.web import write_web
+
+NUM_PAGES, NOISE, WEB_SEED = 1200, 6, 7
+STEPS, SEEDS = 400, (0, 1, 2)
+BASE = "kosmos1"
+VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # recipe, and what is set on top
+    BASE: (str(RECIPE), ()),
+    "everything": ("everything", ()),
+    "without languages": (str(RECIPE), ("filters.language.keep=[]", "extract.gates.languages=[]")),
+    "without text rules": (
+        str(RECIPE),
+        ("filters.text.min_words=null", "filters.caption.min_words=null", "filters.gibberish.max_emoji_fraction=null",
+         "filters.gibberish.max_hashtag_fraction=null", "filters.gibberish.max_url_fraction=null"),
+    ),
+    "without caption scores": (str(RECIPE), ("score.min_caption_score=null",)),
+    "without dedup": (str(RECIPE), ("dedup.url=false", "dedup.text=false", "dedup.image=false")),
+}  # fmt: skip
+ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
+WEFT = str(Path(sys.executable).parent / "weft")
+
+
+def main() -> None:
+    """Make the corpora, train, ask, and keep the figures and their plot."""
+    folder = Path(sys.argv[1])
+    web = folder / "web"
+    if not (web / "truth-images.jsonl").exists():
+        write_web(web, WEB_SEED, NUM_PAGES, NOISE)
+    with replaying([str(web / "images.warc.gz")]) as port:
+        for name, (recipe, changes) in VARIANTS.items():
+            _make(web, _of(folder, name), recipe, (f"fetch.proxy=http://127.0.0.1:{port}", *changes))
+    _weft("tokenizer", "--data", str(_of(folder, "everything")), "--output", str(folder / "tokenizer"))
+    scenes = write_scenes(folder / "scenes")
+    runs = [(name, seed) for seed in SEEDS for name in VARIANTS]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each thread waits for a training of its own
+        list(pool.map(lambda run: _train(folder, *run), runs))
+    found: dict[str, list[Figures]] = {name: [] for name in VARIANTS}
+    for name, seed in runs:
+        found[name].append(asked_of(_model(folder, name, seed), scenes))
+        print(f"{name}, seed {seed}: {found[name][-1]}", flush=True)
+    told = {name: {"captions": _num_captions(folder, name), "seeds": figures} for name, figures in found.items()}
+    (RESULTS / "study.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    plot(told, Path("docs/study.svg"))
+
+
+def _make(web: Path, output: Path, recipe: str, changes: tuple[str, ...]) -> None:
+    """Run the pipeline. Its proxy's port is another each time, so a run that is over is not asked again."""
+    if not (output / "shards" / "shards.json").exists():
+        archives = sorted(str(path) for path in web.glob("pages-*.warc.gz"))
+        settings = [part for change in (*changes, "shard.target_bytes=1000000") for part in ("--set", change)]
+        _weft("run", "--recipe", recipe, "--output", str(output), "--overwrite", *settings, *archives)
+
+
+def _train(folder: Path, name: str, seed: int) -> None:
+    settings = [part for change in (f"steps={STEPS}", f"seed={seed}", "checkpoint.every_steps=200")
+                for part in ("--set", change)]  # fmt: skip
+    _weft("train", "--config", "debug", "--data", str(_of(folder, name)), "--tokenizer", str(folder / "tokenizer"),
+          "--output", str(_model(folder, name, seed)), *settings)  # fmt: skip
+
+
+def _num_captions(folder: Path, name: str) -> int:
+    listed = json.loads((_of(folder, name) / "shards" / "shards.json").read_text(encoding="utf-8"))["shards"]
+    return sum(shard["num_samples"] for shard in listed if shard["corpus"] == "caption" and shard["split"] == "train")
+
+
+def _of(folder: Path, name: str) -> Path:
+    return folder / name.replace(" ", "-")
+
+
+def _model(folder: Path, name: str, seed: int) -> Path:
+    return folder / "models" / f"{_of(folder, name).name}-{seed}"
+
+
+def _weft(*command: str) -> None:
+    print("weft", *command[:4], flush=True)
+    done = subprocess.run([WEFT, *command], env=ALONE, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"weft {command[0]} failed: {done.stderr[-2_000:]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Ask a trained decoder about clean scenes: how likely it finds their captions, and what it says of them.
+
+The same is asked with the images shuffled: what a model that does not look would reach.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+from sample.captions import caption
+from sample.drawing import example
+from trainer.evaluate.answering import Model
+from trainer.evaluate.asked import Reader, ask
+from trainer.evaluate.example import Answer, Example
+from trainer.evaluate.metrics.cider import cider
+from trainer.evaluate.task import How, Score, Task
+from trainer.saved import load
+
+NUM_SCENES, BATCH, MAX_TOKENS = 300, 32, 40
+Figures = dict[str, float]
+"""loss: of the caption's tokens [nats each]; cider; exact: captions said word for word [%]; each again, shuffled."""
+
+
+def write_scenes(folder: Path) -> list[Example]:
+    """Draw scenes that are held out, and return what is asked about them: what a caption sample begins with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found, seen = [], set[str]()
+    number = 0
+    while len(found) < NUM_SCENES:
+        scene, picture = example(1, number, "held-out")
+        number += 1
+        if (said := caption(scene)) not in seen:
+            seen.add(said)
+            path = folder / f"{len(found):04}.png"
+            picture.save(path)
+            found.append(Example(path.stem, "<image>", (path,), (said,), (said,)))
+    return found
+
+
+def asked_of(checkpoint: Path, scenes: Sequence[Example]) -> Figures:
+    """Ask a model about scenes, with their images and with each other's."""
+    model, reader = _loaded(checkpoint)
+    moved = [replace(scene, images=scenes[(n + 1) % len(scenes)].images) for n, scene in enumerate(scenes)]
+    plain, shuffled = (_figures(model, reader, which) for which in (scenes, moved))
+    return {**plain, **{f"{name}_shuffled": value for name, value in shuffled.items()}}
+
+
+def _figures(model: Model, reader: Reader, scenes: Sequence[Example]) -> Figures:
+    lengths = [len(reader.tokenizer.encode(scene.right[0])) for scene in scenes]
+    loss = [-a.log_p[0] / n for a, n in zip(_answers(model, reader, scenes, "rank"), lengths, strict=True)]
+    said = [answer.text for answer in _answers(model, reader, scenes, "say")]
+    right = [scene.right for scene in scenes]
+    return {
+        "loss": round(fmean(loss), 3),
+        "cider": round(100 * cider(said, right), 1),
+        "exact": round(100 * fmean(text == of[0] for text, of in zip(said, right, strict=True)), 1),
+    }
+
+
+def _answers(model: Model, reader: Reader, scenes: Sequence[Example], how: How) -> list[Answer]:
+    task = Task("scenes", "", _scenes, _unjudged, how, max_tokens=MAX_TOKENS)
+    asked = [ask(reader, scene, MAX_TOKENS) for scene in scenes]
+    parts = [asked[first : first + BATCH] for first in range(0, len(asked), BATCH)]
+    return [answer for part in parts for answer in model.answer(task, part)]
+
+
+def _loaded(checkpoint: Path) -> tuple[Model, Reader]:
+    saved = load(str(checkpoint), str(checkpoint.parent.parent / "tokenizer"))
+    return Model(saved), Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
+
+
+def _scenes(*_: object) -> list[Example]:
+    return []
+
+
+def _unjudged(*_: object) -> dict[str, Score]:
+    return {}

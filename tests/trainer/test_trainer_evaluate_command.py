@@ -1,0 +1,227 @@
+"""The command line, from a trained model and a benchmark's files to the table and results.json."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+from examination import Exam, write
+from training import ROOT, train
+
+from jobs.cli import main as weft_main
+from trainer.config import TrainConfig
+from trainer.evaluate.__main__ import main
+from trainer.evaluate.answering import Model
+from trainer.evaluate.raven.files import read
+from trainer.evaluate.tasks import TASKS
+
+Weft = Callable[..., tuple[object, str, str]]
+NAMES = ("vqav2", "relative-size", "hateful")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data: Path, tiny: Callable[..., TrainConfig], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Exported weights of a model that has hardly learnt, with a row of 256 tokens."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "checkpoints"
+    train(tiny("steps=1", "data.sequence_length=256"), data, folder)
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
+    """Three benchmarks beside each other; of the first, the truth."""
+    root = tmp_path_factory.mktemp("exam")
+    first, *_ = [write(name, root, 8) for name in NAMES]
+    return first
+
+
+@pytest.fixture
+def weft(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Weft:
+    """Run `weft`; return its status, and what it printed."""
+
+    def run(*arguments: object) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["weft", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "120")
+        with pytest.raises(SystemExit) as ended:
+            weft_main()
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return run
+
+
+def results(output: Path) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = json.loads((output / "results.json").read_text())["results"]
+    return told
+
+
+def answers(output: Path, task: str, shots: int) -> dict[str, dict[str, Any]]:
+    lines = [json.loads(line) for line in (output / task / f"{shots}-shot-0.jsonl").read_text().splitlines()]
+    return {line["id"]: line for line in lines}
+
+
+def test_weft_eval_asks_judges_and_keeps(checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path) -> None:
+    """What results.json says is what the answers that lie beside it are worth."""
+    where = ["eval", "-c", checkpoint, "-d", exam.data, "-o", tmp_path / "out"]
+    tasks = [word for name in NAMES for word in ("-t", name)]
+    code, out, err = weft(*where, *tasks, "--shots", "0,2", "--batch", "3")
+    assert code == 0, err
+    rows = results(tmp_path / "out")
+    assert [(r["task"], r["shots"], r["num_examples"]) for r in rows] == [
+        (name, shots, 8) for name in sorted(NAMES) for shots in (0, 2)
+    ]
+    for row in rows:
+        (metric, score), *_ = row["scores"].items()
+        kept = answers(tmp_path / "out", row["task"], row["shots"])
+        if row["task"] == "vqav2":
+            right = {example.id: example.right for example in exam.asked}
+            worth = [
+                min(1.0, sum(o == kept[id]["text"] for n, o in enumerate(of) if n != left) / 3)
+                for id, of in right.items() for left in range(10)
+            ]  # fmt: skip
+            assert score["value"] == pytest.approx(100 * fmean(worth))
+        told = [line.replace("│", " ").split()[:4] for line in out.splitlines()]
+        assert [row["task"], str(row["shots"]), metric, f"{score['value']:.1f}"] in told
+    assert rows[0]["paper"] == {"auc": 63.9} and rows[1]["paper"] == {}
+    assert "63.9" in out
+    again, out_again, _ = weft(*where, *tasks, "--shots", "0,2")
+    assert (again, out_again) == (0, out) and results(tmp_path / "out") == rows
+    weft(*where, "-t", "vqav2", "--limit", "2")
+    assert [r["num_examples"] for r in results(tmp_path / "out")] == [8, 8, 8, 8, 2, 8]
+
+
+def test_python_m_is_the_same_command(
+    checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--task=hateful", "--data", str(exam.data), "--shots=1", "--seed=3", "--limit=6", "--rationale"]
+    assert main(["--checkpoint", str(checkpoint), *asked, "--output", str(tmp_path / "one")]) == 0
+    out = capsys.readouterr().out
+    assert "with rationale" in out
+    assert weft("eval", "--checkpoint", checkpoint, *asked, "--output", tmp_path / "two")[0] == 0
+    assert results(tmp_path / "one") == results(tmp_path / "two")
+    assert results(tmp_path / "one")[0]["rationale"] is True
+    kept = {path.name for path in (tmp_path / "one" / "hateful").iterdir()}
+    assert kept == {"rationale-0.jsonl", "1-shot-0.jsonl"}
+
+
+def test_answers_lie_beside_the_weights_where_nothing_else_is_said(
+    checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path
+) -> None:
+    """Of a run's folder, in its exported weights; and what another model was worth is not kept beside one's own."""
+    run = Path(shutil.copytree(checkpoint.parent, tmp_path / "checkpoints")).parent
+    assert weft("eval", "-c", run, "-d", exam.data, "-t", "relative-size")[0] == 0
+    output = run / "checkpoints" / "model" / "evaluation"
+    assert [row["task"] for row in results(output)] == ["relative-size"]
+    (step,) = (run / "checkpoints").glob("step-*")
+    words = checkpoint / "tokenizer"
+    assert weft("eval", "-c", step, "-d", exam.data, "-t", "hateful", "-o", output, "--tokenizer", words)[0] == 0
+    assert [row["task"] for row in results(output)] == ["hateful"]
+
+
+def test_prompts_are_shown_and_nothing_is_asked(
+    checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Model, "answer", None)
+    where = ["eval", "-c", checkpoint, "-d", exam.data, "-o", tmp_path / "out", "-t", "vqav2"]
+    code, out, err = weft(*where, "--show-prompts", "2", "--shots", "1")
+    assert (code, err) == (0, "")
+    parts = out.strip().split("\n\n")
+    assert len(parts) == 2 and not (tmp_path / "out" / "results.json").exists()
+    for part, example in zip(parts, exam.asked, strict=False):
+        assert part.startswith(f"vqav2 {example.id}: <s><image>[2 slots: COCO_train2014_")
+        question = example.words.removeprefix("<image> ")
+        assert part.endswith(f"<image>[2 slots: {example.images[0].name}]</image>{question}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-t", "vqa2"], "no task named vqa2 (did you mean vqav2?); there are: coco, flickr30k"),
+        (["-t", "coco"], "dataset_coco.json"),
+        (["-t", "vqav2", "-d", "none"], "no file none/v2_mscoco_val2014_annotations.json"),
+        (["-t", "raven", "-d", "DRAWN", "--shots", "1"], "raven shows no examples; ask it with --shots 0"),
+        (
+            ["-t", "vqav2", "--shots", "8"],
+            "; the model reads 240 at most, beside 16 for the answer; give fewer --shots",
+        ),
+        (["-t", "raven", "-d", "DRAWN", "--rationale"], "--rationale is for tasks that ask about one picture each"),
+        (["-t", "vqav2", "-c", "none"], "no checkpoint in none"),
+        (["-t", "vqav2", "--tokenizer", "none"], "no tokenizer in none"),
+        (["-t", "vqav2", "-o", "FILE"], "cannot write to"),
+        (["-t", "vqav2", "-o", "BROKEN"], "results.json is not what an evaluation wrote"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_in_one_line(
+    arguments: list[str], told: str, checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path
+) -> None:
+    (tmp_path / "FILE").write_text("")
+    (tmp_path / "BROKEN").mkdir()
+    (tmp_path / "BROKEN" / "results.json").write_text('{"results": [7], "identity"')
+    if "DRAWN" in arguments:
+        assert weft("raven", "-o", tmp_path / "DRAWN", "--number", "2")[0] == 0
+    given = [str(tmp_path / word) if word.isupper() else word for word in arguments]
+    usual = {"-c": str(checkpoint), "-d": str(exam.data), "-o": str(tmp_path / "out")}
+    more = [word for option, value in usual.items() if option not in given for word in (option, value)]
+    code, out, err = weft("eval", *given, *more)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1 and err.startswith("weft: ") and told in err
+    long = {"-t": "--task", "-d": "--data", "-c": "--checkpoint", "-o": "--output"}
+    assert main([long.get(word, word) for word in (*given, *more)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [("--shots", "0,few", "0,2,4,8"), ("--shots", "-1", ""), ("--batch", "0", ""), ("--limit", "0", "")],
+)
+def test_options_that_are_no_numbers_are_told(
+    option: str, value: str, told: str, exam: Exam, weft: Weft, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = weft("eval", "-c", "none", "-d", exam.data, "-t", "vqav2", option, value)
+    assert code == 2 and option in err and told in err
+    with pytest.raises(SystemExit, match="2"):
+        main(["--checkpoint=none", f"--data={exam.data}", "--task=vqav2", f"{option}={value}"])
+    err = capsys.readouterr().err
+    assert option in err and told in err
+
+
+def test_weft_tasks_names_every_task_and_its_files(weft: Weft) -> None:
+    code, out, _ = weft("tasks")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(TASKS)
+    assert "dataset_coco.json" in out and "raven.jsonl" in out
+
+
+def test_weft_raven_draws_a_set_that_weft_eval_asks(checkpoint: Path, weft: Weft, tmp_path: Path) -> None:
+    code, out, _ = weft("raven", "-o", tmp_path / "raven", "--number", "4", "--seed", "9")
+    assert (code, out) == (0, f"4 matrices in {tmp_path / 'raven'}\n")
+    assert [puzzle.id for puzzle in read(tmp_path / "raven")] == [f"9-{n:04}" for n in range(4)]
+    assert weft("eval", "-c", checkpoint, "-d", tmp_path, "-t", "raven", "-o", tmp_path / "out")[0] == 0
+    (row,) = results(tmp_path / "out")
+    kept = answers(tmp_path / "out", "raven", 0)
+    right = [int(kept[p.id]["text"]) == p.answer for p in read(tmp_path / "raven")]
+    assert row["scores"]["accuracy"]["value"] == pytest.approx(100 * fmean(right))
+    assert all(
+        len(line["log_p"]) == 6 and max(line["log_p"]) == line["log_p"][int(line["text"])] for line in kept.values()
+    )
+
+
+def test_two_processes_come_to_what_one_does(checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path) -> None:
+    asked = ["--checkpoint", checkpoint, "--data", exam.data, "--task", "vqav2", "--task", "hateful", "--batch", "3"]
+    command = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node", "2"]
+    command += ["-m", "trainer.evaluate", *asked, "--rationale", "--output", tmp_path / "two"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert weft("eval", *asked, "--rationale", "--output", tmp_path / "one")[0] == 0
+    assert (tmp_path / "two" / "results.json").read_bytes() == (tmp_path / "one" / "results.json").read_bytes()
+    for rank in (0, 1):
+        assert (tmp_path / "two" / "vqav2" / f"0-shot-{rank}.jsonl").read_text().strip()
+    assert done.stdout.count(" vqav2") == 1  # one of them prints the table

@@ -1,0 +1,162 @@
+"""A model's answers: a batch changes none of them, and they are what the model without a cache holds likeliest."""
+
+import itertools
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from exam_tools import made, picture
+
+from trainer.config import TrainConfig
+from trainer.evaluate.answering import Model, first_line
+from trainer.evaluate.asked import Asked, Reader, ask
+from trainer.evaluate.example import Example
+from trainer.evaluate.spelling import Spelling, Trie
+from trainer.evaluate.task import How, Task
+from trainer.generate.continuation import Continuation, pixels
+from trainer.generate.prompt import Prompt
+from trainer.generate.search import beam, greedy
+from trainer.model.kosmos import Kosmos
+from trainer.saved import Saved
+from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
+
+OPTIONS = ("Yes", "No", "a red disc", "a red disc on white", "The old harbour looks over the sea", made(3))
+BEHIND = ["", "Question: what is it? Answer:", "The old harbour", f"It is {made(1)} {made(2)}, older than the bridge"]
+
+
+@pytest.fixture(scope="module")
+def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
+    """A model as it is before its first step: it says anything."""
+    torch.manual_seed(2)
+    config = tiny("data.sequence_length=160")
+    return Saved(Kosmos(config, words.vocab_size).eval(), words, config, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return [picture(tmp_path_factory.mktemp("pictures") / f"{n}.png", n) for n in range(4)]
+
+
+def task(how: How, num_beams: int = 1, max_tokens: int = 8) -> Task:
+    return Task("x", "", lambda *_: [], lambda *_: {}, how, max_tokens=max_tokens, num_beams=num_beams)
+
+
+def asked_of(saved: Saved, pictures: list[Path], how: How, max_tokens: int = 8) -> list[Asked]:
+    """Make prompts of unlike lengths with none to three images; of rankings some by options, some by candidates."""
+    reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
+    found = []
+    for number, (behind, num_images) in enumerate(itertools.product(BEHIND, range(4))):
+        told = "and ".join("<image>" for _ in range(num_images)) + behind
+        options: tuple[str, ...] = ()
+        if how != "say":
+            options = tuple(random.Random(number).sample(OPTIONS, 2 + number % 4))
+        candidates: tuple[Path, ...] = ()
+        if how == "rank" and num_images and number % 2:
+            options, candidates = options[:1], tuple(pictures[:3])
+        shown = tuple(pictures[: num_images - bool(candidates)])
+        example = Example(str(number), told, shown, ("x",), options, candidates)
+        found.append(ask(reader, example, max_tokens))
+    return found
+
+
+def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
+    """Return the log-probability of tokens behind a prompt, all read anew; what <image> gets is </s>'s."""
+    row = torch.tensor([*prompt.tokens_L.tolist(), *tokens])[None]
+    slots = torch.zeros_like(row, dtype=torch.bool)
+    slots[0, : len(prompt.slots_L)] = torch.from_numpy(prompt.slots_L)
+    images = torch.stack([pixels(path, saved) for path in prompt.images]) if prompt.images else None
+    with torch.no_grad():
+        logits = saved.model(row, slots, torch.ones_like(row), images)[0, :, : saved.tokenizer.vocab_size].double()
+    logits[:, [PAD, UNK, BOS, END_IMAGE]] = -torch.inf
+    shares = logits.softmax(-1)
+    shares[:, EOS] += shares[:, IMAGE]
+    first = len(prompt.tokens_L)
+    return float(sum(shares[first - 1 + n, token].log() for n, token in enumerate(tokens)))
+
+
+@pytest.mark.parametrize(("how", "num_beams"), [("say", 1), ("say", 5), ("rank", 1), ("spell", 1), ("spell", 5)])
+def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], how: How, num_beams: int) -> None:
+    asked, of, model = asked_of(saved, pictures, how), task(how, num_beams), Model(saved)
+    alone = [model.answer(of, [one])[0] for one in asked]
+    shuffled = random.Random(0).sample(asked, len(asked))
+    for order, size in ((asked, len(asked)), (shuffled, 5)):
+        parts = [order[first : first + size] for first in range(0, len(order), size)]
+        answers = {
+            one.example.id: answer for part in parts for one, answer in zip(part, model.answer(of, part), strict=True)
+        }
+        for one, expected in zip(asked, alone, strict=True):
+            assert answers[one.example.id].text == expected.text
+            assert answers[one.example.id].log_p == pytest.approx(expected.log_p, rel=0, abs=1e-5)
+    assert len({answer.text for answer in alone}) > 3
+
+
+def test_a_ranking_is_by_what_the_model_holds_likeliest(saved: Saved, pictures: list[Path]) -> None:
+    asked = asked_of(saved, pictures, "rank")
+    num_candidates = 0
+    for one, answer in zip(asked, Model(saved).answer(task("rank"), asked), strict=True):
+        tokens = [saved.tokenizer.encode(option).tolist() for option in one.example.options]
+        expected = [log_p(saved, prompt, option) for prompt in one.prompts for option in tokens]
+        assert answer.log_p == pytest.approx(expected, rel=0, abs=1e-4)
+        best = max(range(len(expected)), key=expected.__getitem__)
+        assert answer.text == (str(best) if one.example.candidates else one.example.options[best])
+        num_candidates += len(one.example.candidates)
+    assert num_candidates
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_only_what_is_on_the_list_is_spelt(saved: Saved, pictures: list[Path], num_beams: int) -> None:
+    """Options that begin alike, one that another begins with, and ones longer than any answer that is said freely."""
+    reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
+    lists = [OPTIONS, ("red", "red disc", "red deer"), tuple(" ".join(map(made, range(k, k + 9))) for k in range(5))]
+    asked = [
+        ask(reader, Example(str(n), f"<image> {made(n)}", (pictures[n % 4],), ("x",), options), 4)
+        for n, options in enumerate(lists * 4)
+    ]
+    assert max(one.max_tokens for one in asked) > 20
+    said = Model(saved).answer(task("spell", num_beams, max_tokens=4), asked)
+    assert all(answer.text in one.example.options for one, answer in zip(asked, said, strict=True))
+    assert len({answer.text for answer in said}) > 3
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_enough_beams_spell_the_likeliest_option(saved: Saved, pictures: list[Path], length_penalty: float) -> None:
+    asked = asked_of(saved, pictures, "spell")[::3]
+    going_on = Continuation(saved, [one.prompts[0] for one in asked], max(one.max_tokens for one in asked))
+    tries = [Trie.of(map(saved.tokenizer.encode, one.example.options), EOS) for one in asked]
+    room = [one.max_tokens for one in asked]
+    found = beam(Spelling(going_on, tries), len(OPTIONS) + 1, room, EOS, length_penalty)
+    for one, said in zip(asked, found, strict=True):
+        spellings = [[*saved.tokenizer.encode(option).tolist(), EOS] for option in one.example.options]
+        scores = [log_p(saved, one.prompts[0], tokens) / len(tokens) ** length_penalty for tokens in spellings]
+        assert [*said, EOS] == spellings[scores.index(max(scores))]
+
+
+def test_greedy_spelling_takes_the_likeliest_token_that_is_on_the_list() -> None:
+    """By a table of chances, where the token that is likeliest of all is on no list."""
+
+    class Fixed:
+        def first(self) -> torch.Tensor:
+            return torch.tensor([[0.0, 0.1, 0.2, 0.3, 0.9]]).repeat(2, 1)
+
+        def then(self, tokens_R: torch.Tensor, rows_R: torch.Tensor) -> torch.Tensor:
+            return self.first()[: len(rows_R)]
+
+    lists = [Trie.of([[1], [2, 1]], 0), Trie.of([[1, 2], [1, 3, 1]], 0)]
+    assert greedy(Spelling(Fixed(), lists), [9, 9], 0) == [[2, 1], [1, 3, 1]]
+
+
+def test_a_trie_holds_what_may_follow() -> None:
+    trie = Trie.of([np.array([7, 8]), np.array([7]), np.array([9, 8])], EOS)
+    assert set(trie.children) == {7, 9}
+    assert set(trie.children[7].children) == {8, EOS} and set(trie.children[9].children) == {8}
+    assert not trie.children[7].children[EOS].children
+
+
+@pytest.mark.parametrize(
+    ("said", "line"), [("", ""), ("\n\n", ""), (" red \nblue", "red"), ("\n red", "red"), ("a\r\nb", "a")]
+)
+def test_an_answer_is_the_first_line_that_is_not_empty(said: str, line: str) -> None:
+    assert first_line(said) == line

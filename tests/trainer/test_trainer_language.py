@@ -1,0 +1,308 @@
+"""Tasks of language: every figure is computed by hand, by a model without a cache that reads one text at a time."""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from schemas.errors import MissingError, PathError, RecipeError
+from trainer.config import TrainConfig
+from trainer.evaluate.language import Language, evaluate_language
+from trainer.evaluate.likelihood import Pair, are_said, pair, windows
+from trainer.generate.run import Request, generate
+from trainer.model.kosmos import Kosmos
+from trainer.saved import Saved
+from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
+
+ROW = 32
+LONG = "The old harbour looks over the sea. Is it older than the bridge? Größe zählt nicht, sagt man hier! " * 2
+PAIRS = [
+    ("The old harbour", " looks over the sea."),
+    ("The old harbour", " is older"),
+    ("The old harbour", " Größe"),
+    ("The old harbour ", "looks over the sea."),
+    ("A bakery\n", "stands near"),
+    ("", "Nobody knows!"),
+    ("  ", "Nobody knows!"),
+    (LONG, " Nobody"),
+    (LONG, " It is older than the bridge. Nobody knows!"),
+]
+
+
+@dataclass(frozen=True)
+class Instance:
+    args: tuple[Any, ...]
+
+
+@pytest.fixture(scope="module")
+def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
+    """A model as it is before its first step."""
+    torch.manual_seed(3)
+    config = tiny(f"data.sequence_length={ROW}")
+    return Saved(Kosmos(config, words.vocab_size).eval(), words, config, torch.device("cpu"))
+
+
+def log_p(saved: Saved, tokens: list[int]) -> torch.Tensor:
+    """Read tokens without a cache; return the log-probability of each next word, (L, V), and of </s> or an image."""
+    row = torch.tensor([tokens])
+    with torch.no_grad():
+        logits = saved.model(row, torch.zeros_like(row, dtype=torch.bool), torch.ones_like(row), None)[0].double()
+    shares = logits[:, : saved.tokenizer.vocab_size]
+    shares[:, [PAD, UNK, BOS, END_IMAGE]] = -math.inf
+    shares = shares.softmax(-1)
+    shares[:, EOS] += shares[:, IMAGE]
+    shares[:, IMAGE] = 0
+    return shares.log()
+
+
+def by_hand(saved: Saved, tokens: list[int], num_expected: int) -> tuple[float, bool]:
+    """Return the log-probability of the last tokens, and whether each is the likeliest."""
+    log_p_LV = log_p(saved, tokens[:-1])[-num_expected:]
+    expected = torch.tensor(tokens[-num_expected:])
+    found = log_p_LV.gather(1, expected[:, None]).sum().item()
+    return found, bool((log_p_LV.argmax(-1) == expected).all())
+
+
+def ask(pairs: list[tuple[Any, ...]]) -> list[Instance]:
+    return [Instance(args) for args in pairs]
+
+
+def likeliest(saved: Saved, context: str, num_tokens: int) -> str:
+    """Return the text that greedy search says behind a context, with the space before it."""
+    tokens = [BOS, *saved.tokenizer.encode(context).tolist()]
+    for _ in range(num_tokens):
+        tokens.append(int(log_p(saved, tokens)[-1].argmax()))
+    return saved.tokenizer.decode(tokens).removeprefix(context)
+
+
+def test_a_continuation_is_as_likely_as_by_hand(saved: Saved) -> None:
+    encode = saved.tokenizer.encode
+    said = [(context, likeliest(saved, context, n)) for context in ("The old harbour", "Is it", "A") for n in (1, 2)]
+    pairs = PAIRS + [(context, text) for context, text in said if text.strip()]
+    expected = []
+    for context, text in pairs:
+        whole, before = encode(context + text).tolist(), len(encode(context.rstrip()))
+        assert whole[:before] == encode(context.rstrip()).tolist()
+        expected.append(by_hand(saved, [BOS, *whole][-(ROW + 1) :], len(whole) - before))
+    assert {is_said for _, is_said in expected} == {True, False}
+    for batch in (1, 3, 64):
+        found = Language(saved, batch).loglikelihood(ask(pairs))
+        assert [score for score, _ in found] == pytest.approx([score for score, _ in expected], abs=1e-4)
+        assert [is_said for _, is_said in found] == [is_said for _, is_said in expected]
+
+
+def test_spaces_belong_to_what_follows_and_both_are_the_whole_text(words: Tokenizer) -> None:
+    for before, expected in PAIRS:
+        made = pair(words, before, expected, 500)
+        assert [*made.before, *made.expected] == [BOS, *words.encode(before + expected)]
+        assert words.decode([*made.before, *made.expected]) == before + expected
+    spaced, apart = pair(words, "A bakery ", "stands", 500), pair(words, "A bakery", " stands", 500)
+    assert [*spaced.expected] == [*apart.expected] and [*spaced.before] == [*apart.before]
+
+
+def test_a_piece_over_the_boundary_is_expected(words: Tokenizer) -> None:
+    whole = words.encode("Is it older than the bridge?").tolist()
+    before = words.encode("Is it older than the").tolist()
+    assert len(words.encode("Is it older than the br")) >= len(whole) > len(before) + 1
+    made = pair(words, "Is it older than the br", "idge?", 500)
+    assert (made.before.tolist(), made.expected.tolist()) == ([BOS, *before], whole[len(before) :])
+
+
+def test_nothing_is_certain(saved: Saved) -> None:
+    asked = [("The old", ""), ("The old", " harbour"), (LONG, "")]
+    found = Language(saved, 4).loglikelihood(ask(asked))
+    assert found[0] == found[2] == (0.0, True)
+    assert found[1][0] < 0
+    assert Language(saved, 4).loglikelihood([]) == []
+
+
+def test_what_does_not_fit_is_left_out_at_the_front(saved: Saved) -> None:
+    whole = saved.tokenizer.encode(LONG + " Nobody")
+    made = pair(saved.tokenizer, LONG, " Nobody", ROW)
+    assert [*made.before, *made.expected] == whole[-(ROW + 1) :].tolist()
+    num = len(saved.tokenizer.encode(LONG))
+    with pytest.raises(RecipeError, match=f"a continuation takes {num} tokens; the model reads {ROW} at most"):
+        pair(saved.tokenizer, "", LONG, ROW)
+
+
+def test_said_is_said_whatever_else_is_asked_of_the_prompt(saved: Saved) -> None:
+    """Options that begin alike, and are prefixes of each other, are told apart."""
+    context = "The old harbour"
+    prompt = [BOS, *saved.tokenizer.encode(context).tolist()]
+    said: list[int] = []
+    for _ in range(4):
+        said.append(int(log_p(saved, prompt + said)[-1].argmax()))
+    other = next(token for token in range(300, 400) if token not in said)
+    options = {
+        True: [said[:1], said[:3], said],
+        False: [[other], [*said[:3], other], [*said[:2], other, said[3]], [other, *said[1:]]],
+    }
+    mixed = [(option, truth) for truth, some in options.items() for option in some]
+    mixed = mixed[::2] + mixed[1::2]
+    before = np.array(prompt, np.int32)
+    for subset in (mixed, [m for m in mixed if m[1]], [m for m in mixed if not m[1]], mixed[:1]):
+        pairs = [Pair(before, np.array(option, np.int32)) for option, _ in subset]
+        assert are_said(saved, pairs, 8) == [truth for _, truth in subset]
+
+
+@pytest.mark.parametrize("num_tokens", [0, 1, ROW - 1, ROW, ROW + 1, 2 * ROW, 2 * ROW + 5, 90])
+def test_windows_expect_each_token_once(num_tokens: int) -> None:
+    tokens = np.arange(100, 100 + num_tokens, dtype=np.int32)
+    made = list(windows(tokens, ROW))
+    assert [token for window in made for token in window.expected] == tokens.tolist()
+    whole = [BOS, *tokens.tolist()]
+    for window in made:
+        read = [*window.before, *window.expected][:-1]
+        assert len(read) <= ROW
+        start = whole.index(window.before[0])
+        assert whole[start : start + len(read)] == read
+    for window in made[1:]:
+        assert len(window.before) + len(window.expected) == ROW + 1  # as much before as fits
+
+
+def test_windows_are_those_of_the_harness() -> None:
+    utils = pytest.importorskip("lm_eval.utils")
+    for num_tokens in (1, ROW - 1, ROW, ROW + 1, 2 * ROW, 2 * ROW + 5, 90):
+        tokens = list(range(100, 100 + num_tokens))
+        theirs = map(utils.make_disjoint_window, utils.get_rolling_token_windows(tokens, BOS, ROW, 1))
+        ours = windows(np.array(tokens, np.int32), ROW)
+        assert [(w.before.tolist(), w.expected.tolist()) for w in ours] == [(list(a), list(b)) for a, b in theirs]
+
+
+def test_a_text_is_as_likely_as_by_hand(saved: Saved) -> None:
+    texts = [LONG, "The old harbour", "", LONG[:150], "A"]
+    expected = []
+    for text in texts:
+        whole = [BOS, *saved.tokenizer.encode(text).tolist()]
+        total = 0.0
+        for place in range(1, len(whole)):
+            window_end = min(((place - 1) // ROW + 1) * ROW + 1, len(whole))
+            total += by_hand(saved, whole[max(0, window_end - ROW - 1) : place + 1], 1)[0]
+        expected.append(total)
+    assert len(saved.tokenizer.encode(LONG)) > 2 * ROW
+    for batch in (1, 3):
+        found = Language(saved, batch).loglikelihood_rolling(ask([(text,) for text in texts]))
+        assert found == pytest.approx(expected, abs=1e-3)
+
+
+def said_until(saved: Saved, context: str, until: list[str], most: int) -> str:
+    tokens = [BOS, *saved.tokenizer.encode(context).tolist()]
+    said: list[int] = []
+    while len(said) < most:
+        said.append(int(log_p(saved, tokens + said)[-1].argmax()))
+        if said[-1] == EOS or any(end in saved.tokenizer.decode(said) for end in until):
+            break
+    text = saved.tokenizer.decode(said)
+    starts = [place for place in range(len(text)) if any(text.startswith(end, place) for end in until)]
+    return text[: starts[0]] if starts else text
+
+
+def test_what_is_said_ends_before_a_string(saved: Saved) -> None:
+    asked: list[tuple[Any, ...]] = []
+    expected: list[str] = []
+    for context in ("The old harbour", "Is it older than the bridge?", "A", "", "Nobody", "It is", "the sea."):
+        whole = said_until(saved, context, [], 8)
+        if len(whole) < 4:
+            continue
+        for until in ([whole[2:4]], [whole[3:], whole[2:]], [whole[-1], whole[1]], ["\0"], []):
+            for most in (1, 3, 8):
+                asked.append((context, {"until": [*until, ""], "max_gen_toks": most, "do_sample": False}))
+                expected.append(said_until(saved, context, until, most))
+        asked += [(context, {"until": whole[2], "max_tokens": 8}), (context, {"max_gen_toks": None, "temperature": 0})]
+        expected += [said_until(saved, context, [whole[2]], 8), said_until(saved, context, [], ROW // 2)]
+    assert len(set(expected)) > 10
+    for batch in (1, 3, 64):
+        assert Language(saved, batch).generate_until(ask(asked)) == expected
+    for by_chance in ({"do_sample": True}, {"temperature": 0.7}):
+        with pytest.raises(RecipeError, match="draws by chance"):
+            Language(saved, 1).generate_until(ask([("A", by_chance)]))
+
+
+def test_a_context_is_cut_so_that_there_is_room(saved: Saved) -> None:
+    """What is said takes half a row at most, and of the context the end is read."""
+    found = Language(saved, 2).generate_until(ask([(LONG, {"until": [], "max_gen_toks": 500})]))
+    tokens = saved.tokenizer.encode(LONG).tolist()[-ROW // 2 :]
+    said: list[int] = []
+    while len(said) < ROW // 2 and EOS not in said:
+        said.append(int(log_p(saved, tokens + said)[-1].argmax()))
+    assert found == [saved.tokenizer.decode(said)]
+
+
+def test_without_the_harness_one_line_says_what_to_install(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    with pytest.raises(MissingError, match=r"pip install weft\[language\]"):
+        evaluate_language(saved, ["hellaswag"])
+
+
+CHOICES = [
+    {"q": "The old harbour", "options": ["looks over the sea", "knows", "is red"], "right": 0},
+    {"q": "Is it older", "options": ["bakery", "than the bridge?"], "right": 1},
+    {"q": "A small bakery", "options": ["stands near it", "harbour", "Größe", "it"], "right": 2},
+]
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, saved: Saved) -> Path:
+    """Three tasks of one's own: choices, texts, and words that are to be said."""
+    said = [next(generate(saved, [Request(c["q"])], max_tokens=4)) for c in CHOICES]
+    rows = {
+        "choices": CHOICES,
+        "texts": [{"text": LONG}, {"text": "The old harbour looks over the sea."}],
+        "words": [
+            {"q": c["q"], "a": text if i else "no"} for i, (c, text) in enumerate(zip(CHOICES, said, strict=True))
+        ],
+    }
+    ask_for = {
+        "choices": "output_type: multiple_choice\ndoc_to_text: q\ndoc_to_target: right\ndoc_to_choice: options\n"
+        "metric_list: [{metric: acc}, {metric: acc_norm}]",
+        "texts": "output_type: loglikelihood_rolling\ndoc_to_text: ''\ndoc_to_target: text\n"
+        "metric_list: [{metric: byte_perplexity}]",
+        "words": "output_type: generate_until\ndoc_to_text: q\ndoc_to_target: a\n"
+        "generation_kwargs: {until: ['\\0'], max_gen_toks: 4}\nmetric_list: [{metric: exact_match}]",
+    }
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    for name, told in ask_for.items():
+        data = tmp_path / f"{name}.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows[name]))
+        where = json.dumps({"data_files": {"test": str(data)}, "cache_dir": str(tmp_path / "cache")})
+        head = f"task: own_{name}\ndataset_path: json\ndataset_kwargs: {where}\ntest_split: test\n"
+        (folder / f"{name}.yaml").write_text(head + told + "\n")
+    return folder
+
+
+def test_tasks_of_ones_own_are_asked_without_a_hub(saved: Saved, tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = pytest.importorskip("lm_eval.tasks")
+    monkeypatch.setattr(harness, "TaskManager", cache(harness.TaskManager))  # it takes seconds to read all of its tasks
+    found = evaluate_language(saved, ["own_choices", "own_texts", "own_words"], 0, batch=3, include_path=str(tasks))
+    right: dict[str, list[bool]] = {"acc": [], "acc_norm": []}
+    for row in CHOICES:
+        scores = []
+        for option in row["options"]:
+            whole = saved.tokenizer.encode(f"{row['q']} {option}").tolist()
+            num = len(whole) - len(saved.tokenizer.encode(row["q"]))
+            scores.append(by_hand(saved, [BOS, *whole], num)[0])
+        lengths = [len(option) for option in row["options"]]
+        right["acc"].append(int(np.argmax(scores)) == row["right"])
+        right["acc_norm"].append(int(np.argmax(np.array(scores) / lengths)) == row["right"])
+    for metric, of_rows in right.items():
+        assert found["own_choices"][metric] == pytest.approx(sum(of_rows) / 3)
+    texts = [LONG, "The old harbour looks over the sea."]
+    total = sum(Language(saved, 1).loglikelihood_rolling(ask([(text,) for text in texts])))
+    per_byte = total / sum(len(text.encode()) for text in texts)
+    assert found["own_texts"]["byte_perplexity"] == pytest.approx(math.exp(-per_byte), rel=1e-4)
+    assert found["own_words"]["exact_match"] == pytest.approx(2 / 3)
+    limited = evaluate_language(saved, ["own_words"], limit=1, include_path=str(tasks))
+    assert limited["own_words"]["exact_match"] == 0
+    with pytest.raises(RecipeError, match=r"no task own_word \(did you mean own_words\?\)"):
+        evaluate_language(saved, ["own_word"], include_path=str(tasks))
+    with pytest.raises(PathError, match="no folder none"):
+        evaluate_language(saved, ["own_words"], include_path="none")

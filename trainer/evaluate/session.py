@@ -1,0 +1,101 @@
+"""An evaluation as a person asks for it: one model, some tasks, some numbers of shots, and a table at the end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch.distributed as dist
+
+from schemas.errors import RecipeError
+from schemas.ids import digest
+from schemas.overrides import nearest
+from trainer import saved as models
+from trainer.evaluate import results
+from trainer.evaluate.answering import Model
+from trainer.evaluate.asked import Reader, ask, show
+from trainer.evaluate.run import Party, Settings, evaluate, examples, show_shots
+from trainer.evaluate.task import Task
+from trainer.evaluate.tasks import TASKS
+from trainer.run.processes import join
+
+FOLDER = "evaluation"  # beside the checkpoint
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for."""
+
+    checkpoint: str
+    tasks: tuple[str, ...]
+    data: Path
+    shots: tuple[int, ...] = (0,)
+    rationale: bool = False
+    output: Path | None = None
+    tokenizer: str | None = None
+    batch: int = 32
+    limit: int | None = None
+    seed: int = 0
+    show_prompts: int | None = None
+
+    def settings(self, shots: int) -> Settings:
+        return Settings(shots, self.rationale, self.seed, self.limit, self.batch)
+
+
+def tasks_told() -> str:
+    """Say what tasks there are, a line for each."""
+    width = max(map(len, TASKS))
+    return "\n".join(f"  {task.name:{width}}  {task.about}" for task in TASKS.values())
+
+
+def run(request: Request) -> None:
+    """Evaluate, print the table and keep it; or print prompts. Under torchrun all processes share the work.
+
+    Raises: RecipeError when a task is unknown, or a prompt too long for the model; PathError, SchemaError and
+        IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed.
+    """
+    chosen = [_task(name) for name in dict.fromkeys(request.tasks)]
+    folder = models.find(Path(request.checkpoint))
+    output = request.output or folder / FOLDER
+    with join() as processes:
+        saved = models.load(request.checkpoint, request.tokenizer)
+        reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
+        if request.show_prompts is not None:
+            if processes.rank == 0:
+                print("\n\n".join(_prompts(request, chosen, output, reader)))
+            return
+        identity = _identity(folder, saved.tokenizer.sha256)
+        party = Party(processes.rank, processes.world, _wait)
+        found = [
+            evaluate(task, request.data, output, request.settings(shots), Model(saved), identity, reader, party)
+            for task in chosen
+            for shots in request.shots
+        ]
+        if processes.rank == 0:
+            results.keep(output, str(folder), identity, found)
+            results.show(found)
+
+
+def _prompts(request: Request, tasks: list[Task], output: Path, reader: Reader) -> Iterator[str]:
+    for task in tasks:
+        for shots in request.shots:
+            settings = request.settings(shots)
+            asked_of = examples(task, request.data, output, settings)[: request.show_prompts]
+            for example in show_shots(task, request.data, output, settings, asked_of):
+                asked = ask(reader, example, task.max_tokens)
+                yield from (f"{task.name} {example.id}: {show(reader, prompt)}" for prompt in asked.prompts)
+
+
+def _task(name: str) -> Task:
+    if name not in TASKS:
+        raise RecipeError(f"no task named {name}{nearest(name, list(TASKS))}; there are: {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def _wait() -> None:
+    dist.barrier()
+
+
+def _identity(folder: Path, tokenizer: str) -> str:
+    """Name a model without reading all its weights: by their files' sizes and times, and its tokenizer."""
+    files = sorted(folder.glob("*.safetensors"))
+    return digest(tokenizer, *(repr((f.name, f.stat().st_size, f.stat().st_mtime_ns)) for f in files))

@@ -1,0 +1,20 @@
+"""The tasks that Kosmos-1 was measured on, one module for each kind; files are read in the form they are published."""
+
+from trainer.evaluate.task import Task
+from trainer.evaluate.tasks.birds import BIRDS, BIRDS_BARE
+from trainer.evaluate.tasks.captions import COCO, FLICKR30K
+from trainer.evaluate.tasks.classes import IMAGENET, IMAGENET_FREE
+from trainer.evaluate.tasks.commonsense import COLOR_TERMS, MEMORY_COLOR, RELATIVE_SIZE
+from trainer.evaluate.tasks.hateful import HATEFUL
+from trainer.evaluate.tasks.matrices import RAVEN
+from trainer.evaluate.tasks.questions import VIZWIZ, VQAV2
+from trainer.evaluate.tasks.sentiment import SST2
+from trainer.evaluate.tasks.web_pages import WEBSRC
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        COCO, FLICKR30K, VQAV2, VIZWIZ, RAVEN, SST2, HATEFUL, WEBSRC, IMAGENET, IMAGENET_FREE, BIRDS, BIRDS_BARE,
+        RELATIVE_SIZE, MEMORY_COLOR, COLOR_TERMS,
+    )
+}  # fmt: skip

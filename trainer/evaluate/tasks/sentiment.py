@@ -1,0 +1,89 @@
+"""Rendered SST-2: opinions on films, drawn as images and read off them. GLUE's `dev.tsv` and `train.tsv`.
+
+Drawn as CLIP's data set of that name was: black words on white, 448 pixels wide and high (arXiv 2103.00020, appendix
+A.2). The prompt is the paper's (arXiv 2302.14045, section 4.4).
+"""
+
+import os
+import textwrap
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image, ImageDraw, ImageFont
+
+from schemas.errors import PathError, SchemaError
+from schemas.ids import digest
+from trainer.evaluate.example import Example
+from trainer.evaluate.files import Row, read_table
+from trainer.evaluate.judging import one_of_right
+from trainer.evaluate.task import Task
+
+PROMPT = "<image> Question: what is the sentiment of the opinion? Answer:"
+OPTIONS = ("negative", "positive")
+SIDE_PIXELS, _MARGIN_PIXELS, _LARGEST_POINTS, _SMALLEST_POINTS = 448, 16, 40, 12
+
+
+class _Opinion(Row):
+    sentence: str
+    label: Literal["0", "1"]
+
+
+def _read(split: str, folder: Path, drawn: Path) -> list[Example]:
+    rows = list(read_table(folder / f"{split}.tsv", _Opinion, "\t", is_quoted=False))
+    try:
+        drawn.mkdir(parents=True, exist_ok=True)
+        paths = [_drawn(row.sentence.strip(), drawn, where) for where, row in rows]
+    except OSError as error:
+        raise PathError(f"{drawn} cannot be written: {error}") from error
+    return [
+        Example(f"{split}-{number}", PROMPT, (path,), (OPTIONS[int(row.label)],), OPTIONS)
+        for number, (path, (_, row)) in enumerate(zip(paths, rows, strict=True))
+    ]
+
+
+def _drawn(sentence: str, folder: Path, where: str) -> Path:
+    """Draw a sentence into a folder, unless it is there; several processes may be at it."""
+    path = folder / f"{digest(sentence)}.png"
+    if not path.is_file():
+        partial_path = folder / f".{path.stem}-{os.getpid()}.png"
+        try:
+            draw(sentence).save(partial_path)
+        except SchemaError as error:
+            raise SchemaError(f"{where}: {error}") from error
+        partial_path.rename(path)
+    return path
+
+
+def draw(sentence: str) -> Image.Image:
+    """Draw a sentence in lines, as large as the square allows. The same pixels for the same release of Pillow.
+
+    Raises: SchemaError when it is too long for the smallest letters.
+    """
+    picture = Image.new("L", (SIDE_PIXELS, SIDE_PIXELS), 255)
+    pen, inside = ImageDraw.Draw(picture), SIDE_PIXELS - 2 * _MARGIN_PIXELS
+    for points in range(_LARGEST_POINTS, _SMALLEST_POINTS - 1, -2):
+        font = _font(points)
+        letters = 0.6 * points, max((font.getlength(word) / len(word) for word in sentence.split()), default=1.0)
+        for letter in letters:  # as wide as most are, or as in the widest word
+            lines = "\n".join(textwrap.wrap(sentence, max(1, int(inside / letter))))
+            _, _, right, bottom = pen.multiline_textbbox((0, 0), lines, font=font)
+            if right <= inside and bottom <= inside:
+                pen.multiline_text((_MARGIN_PIXELS, _MARGIN_PIXELS), lines, fill=0, font=font)
+                return picture
+    raise SchemaError(f"an opinion of {len(sentence):,} characters does not fit into a picture: {sentence[:40]!r}")
+
+
+@cache
+def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(points)
+
+
+SST2 = Task(
+    "sst2",
+    "the sentiment of opinions drawn as images: GLUE's dev.tsv, train.tsv",
+    partial(_read, "dev"),
+    one_of_right,
+    "rank",
+    partial(_read, "train"),
+)

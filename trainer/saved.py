@@ -1,0 +1,148 @@
+"""What a training run left behind: model, tokenizer, configuration; to generate with, or to train on from."""
+
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
+
+from schemas.errors import IntegrityError, PathError
+from schemas.overrides import validate
+from trainer import config as configuration
+from trainer import tokenizer as tokenizers
+from trainer.config import TrainConfig
+from trainer.model.kosmos import Kosmos
+from trainer.run.checkpoint import STATE
+from trainer.tokenizer import Tokenizer
+
+_WEIGHTS = "model.safetensors"
+_SIZES = ("model.layers", "model.width", "model.ffn_width", "model.heads", "model.positions",
+          "model.vocabulary_multiple", "vision.model", "vision.tower", "vision.latents")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A trained model that only reads and writes: no dropout, no gradients."""
+
+    model: Kosmos
+    tokenizer: Tokenizer
+    config: TrainConfig
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where weights lie, and what belongs to them."""
+
+    folder: Path
+    config: TrainConfig
+    tokenizer: str
+    """Folder in which their tokenizer is looked for."""
+    tokenizer_sha256: str | None
+    """Of the tokenizer that they were trained with, where that is kept beside them."""
+
+    @property
+    def exported(self) -> bool:
+        return (self.folder / _WEIGHTS).is_file()
+
+    def tokens(self, folder: str | None = None) -> Tokenizer:
+        """Load their tokenizer, from another folder if need be.
+
+        Raises: PathError when there is none; IntegrityError when it is another one.
+        """
+        words = tokenizers.load(folder or self.tokenizer)
+        if self.tokenizer_sha256 not in (None, words.sha256):
+            place = folder or self.tokenizer
+            raise IntegrityError(f"{self.folder} was trained with another tokenizer than {place}; --tokenizer")
+        return words
+
+    def check_sizes(self, config: TrainConfig) -> None:
+        """Raise IntegrityError, naming the keys, unless a configuration makes a model that their weights fit."""
+        there, here = ({key: made(c, key) for key in _SIZES} for c in (self.config, config))
+        differ = [f"{key} is {there[key]!r} there and {here[key]!r} here" for key in _SIZES if there[key] != here[key]]
+        if differ:
+            raise IntegrityError(f"the weights in {self.folder} have other sizes: {'; '.join(differ)}")
+
+    def fill(self, model: Kosmos) -> None:
+        """Give a model of their sizes their weights; it may be one without memory.
+
+        Raises: IntegrityError when the file holds others.
+        """
+        if self.exported:
+            weights = load_file(self.folder / _WEIGHTS)
+        else:
+            named = {f"model.{name}": torch.empty_like(w, device="cpu") for name, w in model.state_dict().items()}
+            with warnings.catch_warnings(action="ignore"):  # that it reads alone, which is meant
+                load_tensors(named, storage_reader=HuggingFaceStorageReader(os.fspath(self.folder)), no_dist=True)
+            weights = {name.removeprefix("model."): w for name, w in named.items()}
+        try:
+            model.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            told = " ".join(str(error).split())[:300]
+            raise IntegrityError(f"the weights in {self.folder} are not of its configuration: {told}") from error
+
+
+def made(config: TrainConfig, key: str) -> Any:
+    """Return the value of a key such as model.width, as plain JSON values."""
+    section, _, name = key.partition(".")
+    return config.model_dump(mode="json")[section][name]
+
+
+def sizes(place: str) -> dict[str, Any]:
+    """Return what a run that starts from weights takes from their configuration, unless its own says otherwise.
+
+    Raises: as `look`.
+    """
+    told = look(place).config.model_dump(mode="json")
+    data = {key: told["data"][key] for key in ("sequence_length", "rows_per_micro_step", "streams", "workers")}
+    return {**{key: told[key] for key in ("model", "vision", "precision", "cpu_threads")}, "data": data, "start": place}
+
+
+def look(place: str) -> Found:
+    """Look exported weights or a checkpoint up, or of a run's folder the exported weights, else its newest checkpoint.
+
+    Raises: PathError when there is none.
+    """
+    folder = find(Path(place))
+    if (folder / _WEIGHTS).is_file():
+        beside = os.fspath(folder / "tokenizer")
+        told = tokenizers.about(beside)
+        config = configuration.load(os.fspath(folder / "config.yaml"))
+        return Found(folder, config, beside, None if told is None else told["sha256"])
+    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    config = validate(TrainConfig, state["config"], f"the configuration of {folder}")
+    return Found(folder, config, os.fspath(folder.parent.parent / "tokenizer"), state["loader"]["tokenizer"])
+
+
+def load(place: str, tokenizer: str | None = None) -> Saved:
+    """Load what `look` finds, ready to generate.
+
+    The tokenizer is looked for beside the weights, unless `tokenizer` names another folder.
+
+    Raises: PathError when one of them is missing; IntegrityError when they do not belong together.
+    """
+    found = look(place)
+    words = found.tokens(tokenizer)
+    with torch.device("meta"):  # no memory is filled with weights that would be thrown away
+        model = Kosmos(found.config, words.vocab_size, pretrained=False)
+    found.fill(model)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Saved(model.to(device).eval().requires_grad_(False), words, found.config, device)
+
+
+def find(place: Path) -> Path:
+    """Return the folder of exported weights or of a checkpoint that a place means.
+
+    Raises: PathError when there is neither.
+    """
+    for run in (place, place / "checkpoints"):
+        for folder in (run, run / "model", *sorted(run.glob("step-*"), reverse=True)):
+            if (folder / _WEIGHTS).is_file() or (folder / STATE).is_file():
+                return folder
+    raise PathError(f"no checkpoint in {place}; `weft train` makes one")
