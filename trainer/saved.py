@@ -22,8 +22,10 @@ from trainer.run.checkpoint import STATE
 from trainer.tokenizer import Tokenizer
 
 _WEIGHTS = "model.safetensors"
-_SIZES = ("model.layers", "model.width", "model.ffn_width", "model.heads", "model.positions",
-          "model.vocabulary_multiple", "vision.model", "vision.tower", "vision.latents")  # fmt: skip
+_SIZES = {  # keys of the configuration that the weights' shapes, and what they mean, follow from
+    "model": ("layers", "width", "ffn_width", "heads", "positions", "vocabulary_multiple"),
+    "vision": ("model", "tower", "latents"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class Found:
 
     def check_sizes(self, config: TrainConfig) -> None:
         """Raise IntegrityError, naming the keys, unless a configuration makes a model that their weights fit."""
-        there, here = ({key: made(c, key) for key in _SIZES} for c in (self.config, config))
-        differ = [f"{key} is {there[key]!r} there and {here[key]!r} here" for key in _SIZES if there[key] != here[key]]
+        there, here = (c.model_dump(mode="json") for c in (self.config, config))
+        values = {f"{s}.{key}": (there[s][key], here[s][key]) for s, keys in _SIZES.items() for key in keys}
+        differ = [f"{key} is {one!r} there and {other!r} here" for key, (one, other) in values.items() if one != other]
         if differ:
             raise IntegrityError(f"the weights in {self.folder} have other sizes: {'; '.join(differ)}")
 
@@ -86,12 +89,6 @@ class Found:
         except RuntimeError as error:
             told = " ".join(str(error).split())[:300]
             raise IntegrityError(f"the weights in {self.folder} are not of its configuration: {told}") from error
-
-
-def made(config: TrainConfig, key: str) -> Any:
-    """Return the value of a key such as model.width, as plain JSON values."""
-    section, _, name = key.partition(".")
-    return config.model_dump(mode="json")[section][name]
 
 
 def sizes(place: str) -> dict[str, Any]:

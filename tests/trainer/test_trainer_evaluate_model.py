@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from exam_tools import made, picture
+from training import untrained
 
 from trainer.config import TrainConfig
 from trainer.evaluate.answering import Model, first_line
@@ -19,7 +20,6 @@ from trainer.evaluate.task import How, Task
 from trainer.generate.continuation import Continuation, pixels
 from trainer.generate.prompt import Prompt
 from trainer.generate.search import beam, greedy
-from trainer.model.kosmos import Kosmos
 from trainer.saved import Saved
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
 
@@ -29,10 +29,7 @@ BEHIND = ["", "Question: what is it? Answer:", "The old harbour", f"It is {made(
 
 @pytest.fixture(scope="module")
 def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
-    """A model as it is before its first step: it says anything."""
-    torch.manual_seed(2)
-    config = tiny("data.sequence_length=160")
-    return Saved(Kosmos(config, words.vocab_size).eval(), words, config, torch.device("cpu"))
+    return untrained(words, tiny("data.sequence_length=160"), seed=2)
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
-import torch
 from shardwriter import drawing
+from training import untrained
 
 from trainer.config import TrainConfig
 from trainer.generate.continuation import Continuation
@@ -16,7 +16,6 @@ from trainer.generate.prompt import format_prompt
 from trainer.generate.run import Request, generate
 from trainer.generate.search import greedy
 from trainer.generate.talk import HELP, Said, talk
-from trainer.model.kosmos import Kosmos
 from trainer.saved import Saved
 from trainer.tokenizer import EOS, Tokenizer
 
@@ -26,10 +25,7 @@ MOST = 5
 
 @pytest.fixture(scope="module")
 def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
-    """A model as it is before its first step: it says anything."""
-    torch.manual_seed(1)
-    config = tiny("data.sequence_length=96")
-    return Saved(Kosmos(config, words.vocab_size).eval(), words, config, torch.device("cpu"))
+    return untrained(words, tiny("data.sequence_length=96"), seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from training import untrained
 
 from schemas.errors import MissingError, PathError, RecipeError
 from trainer.config import TrainConfig
 from trainer.evaluate.language import Language, evaluate_language
 from trainer.evaluate.likelihood import Pair, are_said, pair, windows
 from trainer.generate.run import Request, generate
-from trainer.model.kosmos import Kosmos
 from trainer.saved import Saved
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
 
@@ -44,10 +44,7 @@ class Instance:
 
 @pytest.fixture(scope="module")
 def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
-    """A model as it is before its first step."""
-    torch.manual_seed(3)
-    config = tiny(f"data.sequence_length={ROW}")
-    return Saved(Kosmos(config, words.vocab_size).eval(), words, config, torch.device("cpu"))
+    return untrained(words, tiny(f"data.sequence_length={ROW}"), seed=3)
 
 
 def log_p(saved: Saved, tokens: list[int]) -> torch.Tensor:

@@ -13,10 +13,19 @@ import yaml
 from safetensors.torch import load_file
 
 from trainer.config import TrainConfig
+from trainer.model.kosmos import Kosmos
+from trainer.saved import Saved
+from trainer.tokenizer import Tokenizer
 from trainer.train import Summary, run
 from trainer.watch import lines
 
 ROOT = Path(__file__).parents[2]
+
+
+def untrained(words: Tokenizer, config: TrainConfig, seed: int) -> Saved:
+    """Return a model as it is before its first step, ready to generate: it says anything."""
+    torch.manual_seed(seed)
+    return Saved(Kosmos(config, words.vocab_size).eval(), words, config, torch.device("cpu"))
 
 
 def train(config: TrainConfig, data: Path, output: Path, overwrite: bool = False) -> Summary:

@@ -9,7 +9,7 @@ from trainer.evaluate.example import Answer
 from trainer.evaluate.spelling import Spelling, Trie
 from trainer.evaluate.task import Task
 from trainer.generate.continuation import Continuation
-from trainer.generate.search import beam, greedy
+from trainer.generate.search import search
 from trainer.saved import Saved
 from trainer.tokenizer import EOS
 
@@ -55,7 +55,7 @@ class Model:
         held = (
             Spelling(going_on, [self._trie(one.example.options) for one in asked]) if task.how == "spell" else going_on
         )
-        said = beam(held, task.num_beams, room, EOS) if task.num_beams > 1 else greedy(held, room, EOS)
+        said = search(held, task.num_beams, room, EOS)
         return [Answer(first_line(self._saved.tokenizer.decode(tokens))) for tokens in said]
 
     def _spelt(self, options: tuple[str, ...]) -> Trie:

@@ -5,10 +5,8 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 
 from trainer.evaluate.example import Answer, Example
-from trainer.evaluate.metrics.accuracy import accuracy
+from trainer.evaluate.metrics.accuracy import Z_95, accuracy
 from trainer.evaluate.task import Score
-
-_Z = 1.959963984540054  # two-sided 95 %
 
 
 def share(right: Sequence[bool]) -> Score:
@@ -20,7 +18,7 @@ def share(right: Sequence[bool]) -> Score:
 def mean(parts: Sequence[float]) -> Score:
     """Return the mean of answers that are right in part, 0 to 1 each, with the interval by its standard error."""
     middle = fmean(parts)
-    reach = _Z * stdev(parts) / math.sqrt(len(parts)) if len(parts) > 1 else 0.0
+    reach = Z_95 * stdev(parts) / math.sqrt(len(parts)) if len(parts) > 1 else 0.0
     return Score(100 * middle, 100 * max(0.0, middle - reach), 100 * min(1.0, middle + reach))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from schemas.errors import PathError, RecipeError
 from trainer.generate.continuation import Continuation
 from trainer.generate.prompt import Prompt, format_prompt
-from trainer.generate.search import beam, greedy, spoken
+from trainer.generate.search import search, spoken
 from trainer.saved import Saved
 from trainer.tokenizer import EOS, Tokenizer
 
@@ -41,8 +41,7 @@ def generate(
     for first in range(0, len(prompts), batch):
         part = prompts[first : first + batch]
         room = [_room(saved, prompt, max_tokens) for prompt in part]
-        going_on = Continuation(saved, part, max(room))
-        said = beam(going_on, num_beams, room, EOS, length_penalty) if num_beams > 1 else greedy(going_on, room, EOS)
+        said = search(Continuation(saved, part, max(room)), num_beams, room, EOS, length_penalty)
         yield from map(saved.tokenizer.decode, said)
 
 

@@ -21,6 +21,15 @@ class Expectation(Protocol):
         """Return what comes next when rows, by their numbers before, go on with a token each."""
 
 
+def search(
+    expected: Expectation, num_beams: int, max_tokens: Sequence[int], end: int, length_penalty: float = 1.0
+) -> list[list[int]]:
+    """Say what is likeliest behind each prompt: by beams, or for one beam greedily, which finds the same sooner."""
+    if num_beams == 1:
+        return greedy(expected, max_tokens, end)
+    return beam(expected, num_beams, max_tokens, end, length_penalty)
+
+
 def spoken(expected: Expectation, max_tokens: int, end: int) -> Iterator[list[int]]:
     """Yield the likeliest token of each row, one after the other, until all rows have come to their `end`.
 

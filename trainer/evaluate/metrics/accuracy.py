@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from schemas.errors import SchemaError
 
-_Z = 1.959963984540054  # two-sided 95 %
+Z_95 = 1.959963984540054  # standard errors on either side, for 95 %
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def accuracy(right: Iterable[bool]) -> Accuracy:
     if not judged:
         raise SchemaError("no answer to judge: give at least one example")
     num_right, num_answers = sum(judged), len(judged)
-    share, spread = num_right / num_answers, _Z**2 / num_answers
+    share, spread = num_right / num_answers, Z_95**2 / num_answers
     middle = (share + spread / 2) / (1 + spread)
-    reach = _Z / (1 + spread) * math.sqrt(share * (1 - share) / num_answers + spread / (4 * num_answers))
+    reach = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / num_answers + spread / (4 * num_answers))
     return Accuracy(num_right, num_answers, share, max(0.0, middle - reach), min(1.0, middle + reach))
