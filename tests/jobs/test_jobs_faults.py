@@ -88,13 +88,17 @@ def workers(java: list[int]) -> list[int]:
     return [pid for daemon in daemons for pid in started_by(daemon)]
 
 
+def wait_for_step(run: Run, step: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not run.works_on(step):
+        assert run.process.poll() is None and time.monotonic() < deadline, run.log()
+        time.sleep(0.01)
+
+
 def kill_in(run: Run, step: str, victims: Callable[[], list[int]], effect: str) -> None:
     """Kill one busy process of those that do a step, and see that it was missed; an idle one is not."""
-    before, deadline = run.count(effect), time.monotonic() + TIMEOUT_SECONDS
-    while not run.works_on(step):
-        assert run.process.poll() is None, run.log()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    before = run.count(effect)
+    wait_for_step(run, step)
     for idle in victims():  # so that a task needs a new one, which is busy with its imports at least
         with suppress(ProcessLookupError):
             os.kill(idle, signal.SIGKILL)
@@ -141,10 +145,8 @@ def kill_executor(run: Run, step: str, cluster: Cluster) -> None:
 
     One that has just been started may not have told the driver of itself, and is not missed.
     """
-    before, deadline = run.count(LOST), time.monotonic() + TIMEOUT_SECONDS
-    while not run.works_on(step):
-        assert run.process.poll() is None and time.monotonic() < deadline, run.log()
-        time.sleep(0.01)
+    before = run.count(LOST)
+    wait_for_step(run, step)
     late = time.monotonic() + 1
     while run.count(LOST) == before:
         assert run.works_on(step), f"{step} was over before anything of it was missed\n{run.log()}"
