@@ -20,7 +20,7 @@ from trainer.config import load
 from trainer.evaluate.answering import Model
 from trainer.evaluate.asked import Asked, Reader, ask
 from trainer.evaluate.example import Example
-from trainer.evaluate.task import Task
+from trainer.evaluate.task import Manner
 from trainer.model.kosmos import Kosmos
 from trainer.pieces import tokenizer_of
 from trainer.saved import Saved
@@ -42,43 +42,42 @@ def main() -> None:
         saved = _model(tokenizer_of(said, 600))
         options = tuple(dict.fromkeys(said))[:NUM_OPTIONS]
         measures = {}
-        for measure, how, words, held in (
-            ("captions_per_second", "say", "<image> An image of", ()),
-            ("rankings_per_second", "rank", "<image> What is it?", options),
+        for measure, manner, words, held in (
+            ("captions_per_second", Manner("say", MAX_TOKENS, NUM_BEAMS), "<image> An image of", ()),
+            ("rankings_per_second", Manner("rank"), "<image> What is it?", options),
         ):
-            task = Task(measure, "", _none, _none, how, max_tokens=MAX_TOKENS, num_beams=NUM_BEAMS)
             reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
             asked = [ask(reader, Example(p.name, words, (p,), ("",), held), MAX_TOKENS) for p in paths]
-            measures[measure] = (*_rates(Model(saved), task, asked), f"examples/s, batch {BATCH} against 1")
+            measures[measure] = (*_rates(Model(saved), manner, asked), f"examples/s, batch {BATCH} against 1")
     report("eval", measures)
 
 
-def _rates(model: Model, task: Task, asked: Sequence[Asked]) -> tuple[float, float]:
+def _rates(model: Model, manner: Manner, asked: Sequence[Asked]) -> tuple[float, float]:
     """Return examples a second in batches and one by one, the better of some rounds each, in turn."""
     best, said = [0.0, 0.0], list[list[str]]()
     for _ in range(NUM_ROUNDS):
         for place, answer in enumerate((_in_batches, _one_by_one)):
             started = time.perf_counter()
-            said.append(answer(model, task, asked))
+            said.append(answer(model, manner, asked))
             best[place] = max(best[place], len(asked) / (time.perf_counter() - started))
     assert all(one == said[0] for one in said), "a batch changed an answer"
     return best[0], best[1]
 
 
-def _in_batches(model: Model, task: Task, asked: Sequence[Asked]) -> list[str]:
+def _in_batches(model: Model, manner: Manner, asked: Sequence[Asked]) -> list[str]:
     parts = [asked[first : first + BATCH] for first in range(0, len(asked), BATCH)]
-    return [answer.text for part in parts for answer in model.answer(task, part)]
+    return [answer.text for part in parts for answer in model.answer(manner, part)]
 
 
-def _one_by_one(model: Model, task: Task, asked: Sequence[Asked]) -> list[str]:
-    if task.how != "rank":
-        return [model.answer(task, [one])[0].text for one in asked]
-    return [max(one.example.options, key=lambda option: _log_p(model, task, one, option)) for one in asked]
+def _one_by_one(model: Model, manner: Manner, asked: Sequence[Asked]) -> list[str]:
+    if manner.how != "rank":
+        return [model.answer(manner, [one])[0].text for one in asked]
+    return [max(one.example.options, key=lambda option: _log_p(model, manner, one, option)) for one in asked]
 
 
-def _log_p(model: Model, task: Task, asked: Asked, option: str) -> float:
+def _log_p(model: Model, manner: Manner, asked: Asked, option: str) -> float:
     alone = replace(asked, example=replace(asked.example, options=(option,)))
-    return model.answer(task, [alone])[0].log_p[0]
+    return model.answer(manner, [alone])[0].log_p[0]
 
 
 def _model(words: Tokenizer) -> Saved:
@@ -87,10 +86,6 @@ def _model(words: Tokenizer) -> Saved:
     config = load("debug")
     model = Kosmos(config, words.vocab_size).eval().requires_grad_(False)
     return Saved(model, words, config, torch.device("cpu"))
-
-
-def _none(*_: object) -> dict:  # type: ignore[type-arg]
-    raise NotImplementedError  # the examples are made here, and nobody judges them
 
 
 if __name__ == "__main__":

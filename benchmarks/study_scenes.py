@@ -14,10 +14,11 @@ from trainer.evaluate.answering import Model
 from trainer.evaluate.asked import Reader, ask
 from trainer.evaluate.example import Answer, Example
 from trainer.evaluate.metrics.cider import cider
-from trainer.evaluate.task import How, Score, Task
+from trainer.evaluate.task import Manner
 from trainer.saved import load
 
 NUM_SCENES, BATCH, MAX_TOKENS = 300, 32, 40
+RANKED, SAID = Manner("rank", MAX_TOKENS), Manner("say", MAX_TOKENS)
 Figures = dict[str, float]
 """loss: of the caption's tokens [nats each]; cider; exact: captions said word for word [%]; each again, shuffled."""
 
@@ -48,8 +49,8 @@ def asked_of(checkpoint: Path, scenes: Sequence[Example]) -> Figures:
 
 def _figures(model: Model, reader: Reader, scenes: Sequence[Example]) -> Figures:
     lengths = [len(reader.tokenizer.encode(scene.right[0])) for scene in scenes]
-    loss = [-a.log_p[0] / n for a, n in zip(_answers(model, reader, scenes, "rank"), lengths, strict=True)]
-    said = [answer.text for answer in _answers(model, reader, scenes, "say")]
+    loss = [-a.log_p[0] / n for a, n in zip(_answers(model, reader, scenes, RANKED), lengths, strict=True)]
+    said = [answer.text for answer in _answers(model, reader, scenes, SAID)]
     right = [scene.right for scene in scenes]
     return {
         "loss": round(fmean(loss), 3),
@@ -58,21 +59,12 @@ def _figures(model: Model, reader: Reader, scenes: Sequence[Example]) -> Figures
     }
 
 
-def _answers(model: Model, reader: Reader, scenes: Sequence[Example], how: How) -> list[Answer]:
-    task = Task("scenes", "", _scenes, _unjudged, how, max_tokens=MAX_TOKENS)
+def _answers(model: Model, reader: Reader, scenes: Sequence[Example], manner: Manner) -> list[Answer]:
     asked = [ask(reader, scene, MAX_TOKENS) for scene in scenes]
     parts = [asked[first : first + BATCH] for first in range(0, len(asked), BATCH)]
-    return [answer for part in parts for answer in model.answer(task, part)]
+    return [answer for part in parts for answer in model.answer(manner, part)]
 
 
 def _loaded(checkpoint: Path) -> tuple[Model, Reader]:
     saved = load(str(checkpoint), str(checkpoint.parent.parent / "tokenizer"))
     return Model(saved), Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
-
-
-def _scenes(*_: object) -> list[Example]:
-    return []
-
-
-def _unjudged(*_: object) -> dict[str, Score]:
-    return {}

@@ -52,14 +52,11 @@ def evaluate(
     """
     from pathlib import Path
 
-    from trainer.evaluate.session import Request, run
+    from trainer.evaluate.session import Request, numbers, run
 
-    parts = [part.strip() for part in shots.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise typer.BadParameter(f"numbers as 0,2,4,8, not {shots!r}", param_hint="--shots")
     folder = None if output is None else Path(output)
-    run(Request(checkpoint, tuple(task), Path(data), tuple(map(int, parts)), rationale, folder, tokenizer, batch, limit,
-                seed, show_prompts))  # fmt: skip
+    run(Request(checkpoint, tuple(task), Path(data), numbers(shots), rationale, folder, tokenizer, batch, limit, seed,
+                show_prompts))  # fmt: skip
 
 
 @app.command()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from clusters import CONF
@@ -17,9 +16,6 @@ from runs import BIN, ROOT, TIMEOUT_SECONDS, run_arguments, sums
 from webs import Web
 
 from sample.cluster import ENVIRONMENT
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from trainer.evaluate.answering import Model, first_line
 from trainer.evaluate.asked import Asked, Reader, ask
 from trainer.evaluate.example import Example
 from trainer.evaluate.spelling import Spelling, Trie
-from trainer.evaluate.task import How, Task
+from trainer.evaluate.task import How, Manner
 from trainer.generate.continuation import Continuation, pixels
 from trainer.generate.prompt import Prompt
 from trainer.generate.search import beam, greedy
@@ -35,10 +35,6 @@ def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [picture(tmp_path_factory.mktemp("pictures") / f"{n}.png", n) for n in range(4)]
-
-
-def task(how: How, num_beams: int = 1, max_tokens: int = 8) -> Task:
-    return Task("x", "", lambda *_: [], lambda *_: {}, how, max_tokens=max_tokens, num_beams=num_beams)
 
 
 def asked_of(saved: Saved, pictures: list[Path], how: How, max_tokens: int = 8) -> list[Asked]:
@@ -76,7 +72,7 @@ def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
 
 @pytest.mark.parametrize(("how", "num_beams"), [("say", 1), ("say", 5), ("rank", 1), ("spell", 1), ("spell", 5)])
 def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], how: How, num_beams: int) -> None:
-    asked, of, model = asked_of(saved, pictures, how), task(how, num_beams), Model(saved)
+    asked, of, model = asked_of(saved, pictures, how), Manner(how, 8, num_beams), Model(saved)
     alone = [model.answer(of, [one])[0] for one in asked]
     shuffled = random.Random(0).sample(asked, len(asked))
     for order, size in ((asked, len(asked)), (shuffled, 5)):
@@ -93,7 +89,7 @@ def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], how: How,
 def test_a_ranking_is_by_what_the_model_holds_likeliest(saved: Saved, pictures: list[Path]) -> None:
     asked = asked_of(saved, pictures, "rank")
     num_candidates = 0
-    for one, answer in zip(asked, Model(saved).answer(task("rank"), asked), strict=True):
+    for one, answer in zip(asked, Model(saved).answer(Manner("rank"), asked), strict=True):
         tokens = [saved.tokenizer.encode(option).tolist() for option in one.example.options]
         expected = [log_p(saved, prompt, option) for prompt in one.prompts for option in tokens]
         assert answer.log_p == pytest.approx(expected, rel=0, abs=1e-4)
@@ -113,7 +109,7 @@ def test_only_what_is_on_the_list_is_spelt(saved: Saved, pictures: list[Path], n
         for n, options in enumerate(lists * 4)
     ]
     assert max(one.max_tokens for one in asked) > 20
-    said = Model(saved).answer(task("spell", num_beams, max_tokens=4), asked)
+    said = Model(saved).answer(Manner("spell", 4, num_beams), asked)
     assert all(answer.text in one.example.options for one, answer in zip(asked, said, strict=True))
     assert len({answer.text for answer in said}) > 3
 

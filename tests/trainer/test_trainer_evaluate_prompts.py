@@ -14,7 +14,7 @@ from schemas.errors import RecipeError
 from trainer.evaluate.asked import Asked, Reader, ask, show
 from trainer.evaluate.example import Answer, Example, plain
 from trainer.evaluate.run import Result, Settings, evaluate, examples, show_shots
-from trainer.evaluate.task import Task
+from trainer.evaluate.task import Manner
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import IMAGE, Tokenizer
 
@@ -33,7 +33,7 @@ def test_prompts_are_the_golden_ones(name: str, shots: int, reader: Reader, tmp_
     exam, task = write(name, tmp_path), TASKS[name]
     asked_of = examples(task, exam.data, exam.output, Settings())[:2]
     with_shots = show_shots(task, exam.data, exam.output, Settings(shots=shots), asked_of)
-    prompts = [prompt for example in with_shots for prompt in ask(reader, example, task.max_tokens).prompts[:2]]
+    prompts = [prompt for example in with_shots for prompt in ask(reader, example, task.manner.max_tokens).prompts[:2]]
     told = "\n\n".join(show(reader, prompt) for prompt in prompts) + "\n"
     assert told == (GOLDEN / f"{name}-{shots}.txt").read_text(encoding="utf-8")
 
@@ -105,10 +105,10 @@ class Saying:
 
     def __init__(self, text: str, reader: Reader) -> None:
         self.text, self.reader = text, reader
-        self.read: list[tuple[Task, str]] = []
+        self.read: list[tuple[Manner, str]] = []
 
-    def answer(self, task: Task, asked: Sequence[Asked]) -> list[Answer]:
-        self.read += [(task, show(self.reader, prompt)) for one in asked for prompt in one.prompts]
+    def answer(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
+        self.read += [(manner, show(self.reader, prompt)) for one in asked for prompt in one.prompts]
         return [Answer(self.text, tuple(-float(n) for n, _ in enumerate(one.example.options))) for one in asked]
 
 
@@ -123,7 +123,7 @@ def test_a_rationale_stands_between_the_picture_and_the_question(reader: Reader,
     result = with_rationale("hateful", 0, said, tmp_path / "0")
     assert (result.rationale, result.num_examples) == (True, 6)
     first, second = said.read[:6], said.read[6:]
-    assert {task.how for task, _ in first} == {"say"} and {task.how for task, _ in second} == {"rank"}
+    assert {manner.how for manner, _ in first} == {"say"} and {manner.how for manner, _ in second} == {"rank"}
     name = "8000.png"
     opened = f"<s><image>[2 slots: 0{name}]</image>Introduce this picture in detail:"
     question = "Question: does this picture contain real hate speech? Answer:"

@@ -13,7 +13,7 @@ from trainer.evaluate.answers import Answers
 from trainer.evaluate.asked import Asked, Reader
 from trainer.evaluate.example import Answer
 from trainer.evaluate.run import Result, Settings, evaluate, show_shots
-from trainer.evaluate.task import Task
+from trainer.evaluate.task import Manner
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import Tokenizer
 
@@ -28,7 +28,7 @@ class Stopping:
         self.batches = batches
         self.asked: list[str] = []
 
-    def answer(self, task: Task, asked: Sequence[Asked]) -> list[Answer]:
+    def answer(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
         if not self.batches:
             raise KeyboardInterrupt
         self.batches -= 1

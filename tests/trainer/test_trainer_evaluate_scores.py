@@ -12,13 +12,13 @@ from examination import write
 from trainer.evaluate.asked import Asked, Reader
 from trainer.evaluate.example import Answer, Example
 from trainer.evaluate.run import Settings, evaluate
-from trainer.evaluate.task import Score, Task
+from trainer.evaluate.task import Manner, Score
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import Tokenizer
 
 Choice = Callable[[Asked], int | str]
 Z = 3.29  # two-sided 99.9 %
-CHOSEN = [name for name, task in TASKS.items() if task.how != "say" and name != "hateful"]
+CHOSEN = [name for name, task in TASKS.items() if task.manner.how != "say" and name != "hateful"]
 
 
 class Choosing:
@@ -27,16 +27,16 @@ class Choosing:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
 
-    def answer(self, task: Task, asked: Sequence[Asked]) -> list[Answer]:
-        return [self._one(task, one) for one in asked]
+    def answer(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
+        return [self._one(manner, one) for one in asked]
 
-    def _one(self, task: Task, asked: Asked) -> Answer:
+    def _one(self, manner: Manner, asked: Asked) -> Answer:
         chosen = self.choice(asked)
         if isinstance(chosen, str):
             return Answer(chosen)
         log_p = tuple(0.0 if n == chosen else -1.0 for n in range(num_choices(asked.example)))
         text = str(chosen) if asked.example.candidates else asked.example.options[chosen]
-        return Answer(text) if task.how == "spell" else Answer(text, log_p)
+        return Answer(text) if manner.how == "spell" else Answer(text, log_p)
 
 
 def num_choices(example: Example) -> int:
@@ -69,9 +69,9 @@ def test_who_knows_the_answers_has_all_right(name: str, words: Tokenizer, tmp_pa
     """CIDEr is 10 for a caption that is its only reference, when no two are alike: 1000 on the paper's scale."""
     scores, _ = scored(name, knowing, tmp_path, words, 12)
     first = next(iter(scores.values()))
-    assert first.value == pytest.approx(1000 if TASKS[name].num_beams > 1 else 100, abs=1e-6)
+    assert first.value == pytest.approx(1000 if TASKS[name].manner.num_beams > 1 else 100, abs=1e-6)
     others = list(scores.values())[1:]
-    assert all(score.value == 100 for score in others if TASKS[name].num_beams == 1)
+    assert all(score.value == 100 for score in others if TASKS[name].manner.num_beams == 1)
     assert first.high is None or first.high == pytest.approx(100)
 
 

@@ -16,8 +16,10 @@ from training import untrained
 
 from schemas.errors import MissingError, PathError, RecipeError
 from trainer.config import TrainConfig
-from trainer.evaluate.language import Language, evaluate_language
+from trainer.evaluate.harness import evaluate_language, find
+from trainer.evaluate.language import Language
 from trainer.evaluate.likelihood import Pair, are_said, pair, windows
+from trainer.evaluate.run import Party, Settings
 from trainer.generate.run import Request, generate
 from trainer.saved import Saved
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
@@ -233,10 +235,10 @@ def test_a_context_is_cut_so_that_there_is_room(saved: Saved) -> None:
     assert found == [saved.tokenizer.decode(said)]
 
 
-def test_without_the_harness_one_line_says_what_to_install(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "lm_eval", None)
+def test_without_the_harness_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     with pytest.raises(MissingError, match=r"pip install weft\[language\]"):
-        evaluate_language(saved, ["hellaswag"])
+        find(["hellaswag"], tmp_path)
 
 
 CHOICES = [
@@ -265,7 +267,7 @@ def tasks(tmp_path: Path, saved: Saved) -> Path:
         "words": "output_type: generate_until\ndoc_to_text: q\ndoc_to_target: a\n"
         "generation_kwargs: {until: ['\\0'], max_gen_toks: 4}\nmetric_list: [{metric: exact_match}]",
     }
-    folder = tmp_path / "tasks"
+    folder = tmp_path / "language"
     folder.mkdir()
     for name, told in ask_for.items():
         data = tmp_path / f"{name}.jsonl"
@@ -273,13 +275,17 @@ def tasks(tmp_path: Path, saved: Saved) -> Path:
         where = json.dumps({"data_files": {"test": str(data)}, "cache_dir": str(tmp_path / "cache")})
         head = f"task: own_{name}\ndataset_path: json\ndataset_kwargs: {where}\ntest_split: test\n"
         (folder / f"{name}.yaml").write_text(head + told + "\n")
-    return folder
+    return tmp_path
 
 
 def test_tasks_of_ones_own_are_asked_without_a_hub(saved: Saved, tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     harness = pytest.importorskip("lm_eval.tasks")
     monkeypatch.setattr(harness, "TaskManager", cache(harness.TaskManager))  # it takes seconds to read all of its tasks
-    found = evaluate_language(saved, ["own_choices", "own_texts", "own_words"], 0, batch=3, include_path=str(tasks))
+    names = ["own_choices", "own_texts", "own_words"]
+    asked_for = find(names, tasks)
+    results = {r.task: r for r in evaluate_language(saved, names, asked_for, Settings(batch=3), Party())}
+    assert [r.num_examples for r in results.values()] == [3, 2, 3]
+    found = {name: results[f"language:{name}"].scores for name in names}
     right: dict[str, list[bool]] = {"acc": [], "acc_norm": []}
     for row in CHOICES:
         scores = []
@@ -291,15 +297,18 @@ def test_tasks_of_ones_own_are_asked_without_a_hub(saved: Saved, tasks: Path, mo
         right["acc"].append(int(np.argmax(scores)) == row["right"])
         right["acc_norm"].append(int(np.argmax(np.array(scores) / lengths)) == row["right"])
     for metric, of_rows in right.items():
-        assert found["own_choices"][metric] == pytest.approx(sum(of_rows) / 3)
+        assert found["own_choices"][metric].value == pytest.approx(100 * sum(of_rows) / 3)
     texts = [LONG, "The old harbour looks over the sea."]
     total = sum(Language(saved, 1).loglikelihood_rolling(ask([(text,) for text in texts])))
     per_byte = total / sum(len(text.encode()) for text in texts)
-    assert found["own_texts"]["byte_perplexity"] == pytest.approx(math.exp(-per_byte), rel=1e-4)
-    assert found["own_words"]["exact_match"] == pytest.approx(2 / 3)
-    limited = evaluate_language(saved, ["own_words"], limit=1, include_path=str(tasks))
-    assert limited["own_words"]["exact_match"] == 0
+    assert found["own_texts"]["byte_perplexity"].value == pytest.approx(math.exp(-per_byte), rel=1e-4)
+    (words,) = found["own_words"].values()
+    assert words.value == pytest.approx(200 / 3)
+    assert words.low is not None and words.high is not None
+    (limited,) = evaluate_language(saved, ["own_words"], asked_for, Settings(limit=1), Party())
+    assert [score.value for score in limited.scores.values()] == [0] and limited.num_examples == 1
     with pytest.raises(RecipeError, match=r"no task own_word \(did you mean own_words\?\)"):
-        evaluate_language(saved, ["own_word"], include_path=str(tasks))
-    with pytest.raises(PathError, match="no folder none"):
-        evaluate_language(saved, ["own_words"], include_path="none")
+        find(["own_word"], tasks)
+    (tasks / "words.jsonl").unlink()
+    with pytest.raises(PathError, match="the harness cannot read the data of own_words"):
+        evaluate_language(saved, ["own_words"], find(["own_words"], tasks), Settings(), Party())

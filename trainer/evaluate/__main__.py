@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schemas.errors import WeftError
-from trainer.evaluate.session import Request, run, tasks_told
+from trainer.evaluate.session import Request, numbers, run, tasks_told
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,16 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the shots and the limit (%(default)s)")
     parser.add_argument("--show-prompts", type=int, metavar="N", help="print the first N prompts and ask nothing")
     given = parser.parse_args(arguments)
-    try:
-        shots = tuple(int(part) for part in given.shots.split(","))
-    except ValueError:
-        parser.error(f"--shots takes numbers as 0,2,4,8, not {given.shots!r}")
-    if min(*shots, 0) < 0 or given.batch < 1 or (given.limit is not None and given.limit < 1):
-        parser.error("--shots are at least 0, --batch and --limit at least 1")
+    if given.batch < 1 or (given.limit is not None and given.limit < 1):
+        parser.error("--batch and --limit are at least 1")
     output = None if given.output is None else Path(given.output)
     try:
-        run(Request(given.checkpoint, tuple(given.task), Path(given.data), shots, given.rationale, output,
-                    given.tokenizer, given.batch, given.limit, given.seed, given.show_prompts))  # fmt: skip
+        run(Request(given.checkpoint, tuple(given.task), Path(given.data), numbers(given.shots), given.rationale,
+                    output, given.tokenizer, given.batch, given.limit, given.seed, given.show_prompts))  # fmt: skip
     except WeftError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ from typing import Protocol
 from trainer.evaluate.asked import Asked
 from trainer.evaluate.example import Answer
 from trainer.evaluate.spelling import Spelling, Trie
-from trainer.evaluate.task import Task
+from trainer.evaluate.task import Manner
 from trainer.generate.continuation import Continuation
 from trainer.generate.search import search
 from trainer.saved import Saved
@@ -15,9 +15,9 @@ from trainer.tokenizer import EOS
 
 
 class Answerer(Protocol):
-    """One who answers a batch of what a task asks."""
+    """One who answers a batch."""
 
-    def answer(self, task: Task, asked: Sequence[Asked]) -> list[Answer]:
+    def answer(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
         """Return an answer to each, in order."""
 
 
@@ -28,9 +28,9 @@ class Model:
         self._saved = saved
         self._trie = lru_cache(maxsize=4)(self._spelt)
 
-    def answer(self, task: Task, asked: Sequence[Asked]) -> list[Answer]:
+    def answer(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
         """Answer a batch. Raises: IntegrityError when an image cannot be read."""
-        return self._rank(asked) if task.how == "rank" else self._say(task, asked)
+        return self._rank(asked) if manner.how == "rank" else self._say(manner, asked)
 
     def _rank(self, asked: Sequence[Asked]) -> list[Answer]:
         encode = self._saved.tokenizer.encode
@@ -49,13 +49,15 @@ class Model:
             answers.append(Answer(str(best) if one.example.candidates else one.example.options[best], tuple(log_p)))
         return answers
 
-    def _say(self, task: Task, asked: Sequence[Asked]) -> list[Answer]:
+    def _say(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
         room = [one.max_tokens for one in asked]
         going_on = Continuation(self._saved, [one.prompts[0] for one in asked], max(room))
         held = (
-            Spelling(going_on, [self._trie(one.example.options) for one in asked]) if task.how == "spell" else going_on
+            Spelling(going_on, [self._trie(one.example.options) for one in asked])
+            if manner.how == "spell"
+            else going_on
         )
-        said = search(held, task.num_beams, room, EOS)
+        said = search(held, manner.num_beams, room, EOS)
         return [Answer(first_line(self._saved.tokenizer.decode(tokens))) for tokens in said]
 
     def _spelt(self, options: tuple[str, ...]) -> Trie:

@@ -1,4 +1,4 @@
-"""Language alone: the tasks of lm-evaluation-harness; Kosmos-1 was measured on text too (arXiv 2302.14045, section 4).
+"""Language alone: a trained model as lm-evaluation-harness asks one (trainer/evaluate/harness.py).
 
 A task asks in three ways: how likely is a continuation behind a context, how likely is a whole text, and what is said
 behind a context until a string comes.
@@ -6,11 +6,9 @@ behind a context until a string comes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-from schemas.errors import MissingError, PathError, RecipeError
-from schemas.overrides import nearest
+from schemas.errors import RecipeError
 from trainer.evaluate.likelihood import are_said, log_likelihoods, opened, pair, prompt_of, windows
 from trainer.generate.continuation import Continuation
 from trainer.generate.prompt import Prompt
@@ -104,39 +102,3 @@ class Language:
             if not open_rows:
                 break
         return (one.cut(self._saved.tokenizer.decode(tokens)) for one, tokens in zip(asked, said, strict=True))
-
-
-def evaluate_language(
-    saved: Saved, names: Sequence[str], shots: int | None = None, limit: int | None = None, batch: int = 16,
-    include_path: str | None = None,
-) -> dict[str, dict[str, float]]:  # fmt: skip
-    """Ask tasks of the harness, or one's own in YAML files of `include_path`; return each one's metrics by their names.
-
-    Most tasks fetch their data from a hub. One's own read local files by `dataset_path: json` and `data_files`; Python
-    that such a YAML file names is run. No `shots` and no `limit`: as the task says, and all that it asks.
-
-    Raises: MissingError without the harness; PathError without the folder; RecipeError when a task is unknown.
-    """
-    try:
-        from lm_eval import simple_evaluate
-        from lm_eval.api.model import LM
-        from lm_eval.tasks import TaskManager
-    except ImportError as error:
-        raise MissingError("tasks of language need lm-evaluation-harness: pip install weft[language]") from error
-
-    class Model(Language, LM):  # type: ignore[misc]  # the harness is not there where types are checked
-        """The model, with what the harness has for every model."""
-
-    if include_path is not None and not Path(include_path).is_dir():
-        raise PathError(f"no folder {include_path}")
-    manager = TaskManager(include_path=include_path)
-    for name in names:
-        if name not in manager.all_tasks:
-            raise RecipeError(f"the harness has no task {name}{nearest(name, manager.all_tasks)}")
-    found = simple_evaluate(
-        Model(saved, batch), tasks=list(names), num_fewshot=shots, limit=limit, task_manager=manager, log_samples=False
-    )
-    return {
-        task: {metric.removesuffix(",none"): float(v) for metric, v in told.items() if isinstance(v, int | float)}
-        for task, told in found["results"].items()
-    }

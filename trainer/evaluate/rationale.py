@@ -7,16 +7,11 @@ from dataclasses import replace
 
 from schemas.errors import RecipeError
 from trainer.evaluate.example import Answer, Example, plain
-from trainer.evaluate.task import Score, Task
+from trainer.evaluate.task import Manner
 from trainer.generate.prompt import PLACEHOLDER
 
 ASK = "Introduce this picture in detail:"
-MAX_TOKENS = 64
-
-
-def introduction(task: Task) -> Task:
-    """Return the task of introducing pictures, which nobody judges."""
-    return Task(task.name, "", task.read, _unjudged, "say", max_tokens=MAX_TOKENS)
+INTRODUCING = Manner("say", max_tokens=64)
 
 
 def introduce(example: Example) -> Example:
@@ -30,7 +25,3 @@ def reason(example: Example, said: Answer) -> Example:
     """Return the example with what the model said of its picture between the picture and the question."""
     before, _, behind = example.words.partition(PLACEHOLDER)
     return replace(example, words=f"{before}{PLACEHOLDER} {ASK} {plain(said.text)}\n{behind.lstrip()}")
-
-
-def _unjudged(*_: object) -> dict[str, Score]:
-    return {}

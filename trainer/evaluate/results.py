@@ -39,7 +39,7 @@ def show(found: list[Result]) -> None:
         for metric, score in result.scores.items():
             table.add_row(
                 result.task + ", with rationale" * result.rationale, str(result.shots), metric,
-                f"{score.value:.1f}", _interval(score), f"{theirs[metric]:.1f}" if metric in theirs else "",
+                _told(score.value), _interval(score), f"{theirs[metric]:.1f}" if metric in theirs else "",
                 f"{result.num_examples:,}",
             )  # fmt: skip
     Console().print(table)
@@ -57,7 +57,11 @@ def _figures() -> dict[str, dict[int, dict[str, float]]]:
 
 
 def _interval(score: Score) -> str:
-    return "" if score.low is None or score.high is None else f"{score.low:.1f} to {score.high:.1f}"
+    return "" if score.low is None or score.high is None else f"{_told(score.low)} to {_told(score.high)}"
+
+
+def _told(value: float) -> str:
+    return f"{value:.3f}" if 0 < abs(value) < 1 else f"{value:.1f}"
 
 
 def _earlier(path: Path, identity: str) -> dict[tuple[str, int, bool], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,9 +14,9 @@ from trainer.evaluate.answering import Answerer
 from trainer.evaluate.answers import Answers
 from trainer.evaluate.asked import Asked, Reader, ask
 from trainer.evaluate.example import Answer, Example
-from trainer.evaluate.rationale import introduce, introduction, reason
+from trainer.evaluate.rationale import INTRODUCING, introduce, reason
 from trainer.evaluate.shots import Shots, shown
-from trainer.evaluate.task import Score, Task
+from trainer.evaluate.task import Manner, Score, Task
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Party:
-    """The processes that share the work: this one's number, how many, and a way to wait for all of them."""
+    """The processes that share the work: this one's number, how many, and ways to wait for all and to ask all."""
 
     rank: int = 0
     world: int = 1
     wait: Callable[[], None] = lambda: None
+    gather: Callable[[list[Any]], list[Any]] = lambda part: part
+    """Lay the parts of all processes end to end."""
 
 
 def examples(task: Task, data: Path, output: Path, settings: Settings) -> list[Example]:
@@ -84,10 +87,10 @@ def evaluate(
     asked_of = examples(task, data, output, settings)
     asking = Asking(output / task.name, answerer, identity, reader, settings.batch, party)
     if settings.rationale:
-        said = asking.answers(introduction(task), "rationale", [introduce(example) for example in asked_of])
+        said = asking.answers(INTRODUCING, "rationale", [introduce(example) for example in asked_of])
         asked_of = [reason(example, answer) for example, answer in zip(asked_of, said, strict=True)]
     with_shots = show_shots(task, data, output, settings, asked_of)
-    answers = asking.answers(task, f"{settings.shots}-shot", with_shots)
+    answers = asking.answers(task.manner, f"{settings.shots}-shot", with_shots)
     scores = task.score(asked_of, answers)
     return Result(task.name, settings.shots, settings.rationale, len(asked_of), scores)
 
@@ -113,10 +116,10 @@ class Asking:
     batch: int
     party: Party
 
-    def answers(self, task: Task, name: str, asked_of: Sequence[Example]) -> list[Answer]:
+    def answers(self, manner: Manner, name: str, asked_of: Sequence[Example]) -> list[Answer]:
         """Return an answer to each example, those known already included. All processes return the same."""
-        asked = [ask(self.reader, example, task.max_tokens) for example in asked_of]
-        keys = [self._key(task, one) for one in asked]
+        asked = [ask(self.reader, example, manner.max_tokens) for example in asked_of]
+        keys = [self._key(manner, one) for one in asked]
         with Answers(self.folder, name, self.party.rank) as kept:
             known = kept.known()
             self.party.wait()
@@ -124,9 +127,11 @@ class Asking:
             todo.sort(key=lambda place: -asked[place].num_tokens)  # the longest first: what is too large shows at once
             batches = [todo[first : first + self.batch] for first in range(0, len(todo), self.batch)]
             with _progress(self.party.rank == 0) as bar:
-                shown_task = bar.add_task(f"{task.name}, {name}", total=len(asked), completed=len(asked) - len(todo))
+                shown_task = bar.add_task(
+                    f"{self.folder.name}, {name}", total=len(asked), completed=len(asked) - len(todo)
+                )
                 for batch in batches[self.party.rank :: self.party.world]:
-                    answered = self.answerer.answer(task, [asked[place] for place in batch])
+                    answered = self.answerer.answer(manner, [asked[place] for place in batch])
                     kept.add((keys[p], asked[p].example.id, a) for p, a in zip(batch, answered, strict=True))
                     bar.advance(shown_task, len(batch) * self.party.world)
             self.party.wait()
@@ -134,8 +139,8 @@ class Asking:
             self.party.wait()
         return [known[key] for key in keys]
 
-    def _key(self, task: Task, asked: Asked) -> str:
-        return digest(self.identity, task.how, str(task.max_tokens), str(task.num_beams), asked.digest())
+    def _key(self, manner: Manner, asked: Asked) -> str:
+        return digest(self.identity, manner.how, str(manner.max_tokens), str(manner.num_beams), asked.digest())
 
 
 def _progress(is_shown: bool) -> Progress:

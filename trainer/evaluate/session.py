@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 
-from schemas.errors import RecipeError
+from schemas.errors import PathError, RecipeError
 from schemas.ids import digest
 from schemas.overrides import nearest
 from trainer import saved as models
 from trainer.evaluate import results
 from trainer.evaluate.answering import Model
 from trainer.evaluate.asked import Reader, ask, show
+from trainer.evaluate.harness import PREFIX, evaluate_language, find
 from trainer.evaluate.run import Party, Settings, evaluate, examples, show_shots
 from trainer.evaluate.task import Task
 from trainer.evaluate.tasks import TASKS
@@ -41,10 +43,19 @@ class Request:
         return Settings(shots, self.rationale, self.seed, self.limit, self.batch)
 
 
+def numbers(told: str) -> tuple[int, ...]:
+    """Read numbers of shots, as 0,2,4,8. Raises: RecipeError."""
+    parts = [part.strip() for part in told.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise RecipeError(f"--shots takes numbers as 0,2,4,8, not {told!r}")
+    return tuple(map(int, parts))
+
+
 def tasks_told() -> str:
     """Say what tasks there are, a line for each."""
-    width = max(map(len, TASKS))
-    return "\n".join(f"  {task.name:{width}}  {task.about}" for task in TASKS.values())
+    told = {**{task.name: task.about for task in TASKS.values()}, f"{PREFIX}NAME": "a task of lm-evaluation-harness"}
+    width = max(map(len, told))
+    return "\n".join(f"  {name:{width}}  {about}" for name, about in told.items())
 
 
 def run(request: Request) -> None:
@@ -53,7 +64,12 @@ def run(request: Request) -> None:
     Raises: RecipeError when a task is unknown, or a prompt too long for the model; PathError, SchemaError and
         IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed.
     """
-    chosen = [_task(name) for name in dict.fromkeys(request.tasks)]
+    names = list(dict.fromkeys(request.tasks))
+    chosen = [_task(name) for name in names if not name.startswith(PREFIX)]
+    of_language = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+    if of_language and (request.rationale or request.show_prompts is not None):
+        raise RecipeError(f"--rationale and --show-prompts are not for {PREFIX} tasks, whose prompts the harness makes")
+    harness = find(of_language, request.data) if of_language else None
     folder = models.find(Path(request.checkpoint))
     output = request.output or folder / FOLDER
     with join() as processes:
@@ -63,13 +79,16 @@ def run(request: Request) -> None:
             if processes.rank == 0:
                 print("\n\n".join(_prompts(request, chosen, output, reader)))
             return
+        _make(output)
         identity = _identity(folder, saved.tokenizer.sha256)
-        party = Party(processes.rank, processes.world, _wait)
+        party = Party(processes.rank, processes.world, _wait, _gather)
         found = [
             evaluate(task, request.data, output, request.settings(shots), Model(saved), identity, reader, party)
             for task in chosen
             for shots in request.shots
         ]
+        for shots in request.shots if of_language else ():
+            found += evaluate_language(saved, of_language, harness, request.settings(shots), party)
         if processes.rank == 0:
             results.keep(output, str(folder), identity, found)
             results.show(found)
@@ -81,18 +100,31 @@ def _prompts(request: Request, tasks: list[Task], output: Path, reader: Reader) 
             settings = request.settings(shots)
             asked_of = examples(task, request.data, output, settings)[: request.show_prompts]
             for example in show_shots(task, request.data, output, settings, asked_of):
-                asked = ask(reader, example, task.max_tokens)
+                asked = ask(reader, example, task.manner.max_tokens)
                 yield from (f"{task.name} {example.id}: {show(reader, prompt)}" for prompt in asked.prompts)
 
 
 def _task(name: str) -> Task:
     if name not in TASKS:
         raise RecipeError(f"no task named {name}{nearest(name, list(TASKS))}; there are: {', '.join(TASKS)}")
-    return TASKS[name]
+    return TASKS[name].reading_once()
+
+
+def _make(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PathError(f"cannot write to {output}: {error.strerror}; choose another --output") from error
 
 
 def _wait() -> None:
     dist.barrier()
+
+
+def _gather(part: list[Any]) -> list[Any]:
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, part)
+    return [answer for of_process in parts for answer in of_process]
 
 
 def _identity(folder: Path, tokenizer: str) -> str:

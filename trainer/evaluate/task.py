@@ -1,9 +1,10 @@
 """A task: where its examples come from, how they are answered, how the answers are judged."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from trainer.evaluate.example import Answer, Example
 
@@ -20,6 +21,21 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How examples are answered."""
+
+    how: How
+    """say: what the model says is the answer; rank: the option of the highest log-probability; spell: what it says,
+    held to the options token by token, which costs the same for any number of them."""
+    max_tokens: int = 16
+    """That are said at most, where there are no options."""
+    num_beams: int = 1
+
+
+SAY, RANK, SPELL = Manner("say"), Manner("rank"), Manner("spell")
+
+
+@dataclass(frozen=True)
 class Task:
     """One benchmark."""
 
@@ -32,12 +48,12 @@ class Task:
     an image is missing, SchemaError, naming file and row, when one is malformed."""
     score: Callable[[Sequence[Example], Sequence[Answer]], dict[str, Score]]
     """Judge the answers: a figure for each metric, the one that the paper tells first."""
-    how: How
-    """say: what the model says is the answer; rank: the option of the highest log-probability; spell: what it says,
-    held to the options token by token, which costs the same for any number of them."""
+    manner: Manner
     read_shots: Callable[[Path, Path], list[Example]] | None = None
     """Read what shots are drawn from, as `read`; an example is never its own shot. None: the task shows none."""
-    max_tokens: int = 16
-    num_beams: int = 1
     folder: str = ""
     """Of its files, which another task reads too."""
+
+    def reading_once(self) -> Self:
+        """Return the same task, which reads a folder's files once, however often they are asked for."""
+        return replace(self, read=cache(self.read), read_shots=self.read_shots and cache(self.read_shots))

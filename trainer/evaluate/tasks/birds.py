@@ -14,7 +14,7 @@ from schemas.errors import SchemaError
 from trainer.evaluate.example import Example, plain
 from trainer.evaluate.files import Row, image, read_lines, text_of
 from trainer.evaluate.judging import one_of_right
-from trainer.evaluate.task import Task
+from trainer.evaluate.task import RANK, Task
 
 QUESTION = "<image> Question: what is the name of the bird in the picture? Answer:"
 
@@ -60,12 +60,12 @@ def _numbered(path: Path) -> dict[str, str]:
 
 
 _FILES = "CUB-200-2011 and pairs.jsonl"
-BIRDS = Task("birds", f"which of two birds it is, both described: {_FILES}", partial(_read, True), one_of_right, "rank")
+BIRDS = Task("birds", f"which of two birds it is, both described: {_FILES}", partial(_read, True), one_of_right, RANK)
 BIRDS_BARE = Task(
     "birds-bare",
     f"the same without descriptions: {_FILES}",
     partial(_read, False),
     one_of_right,
-    "rank",
+    RANK,
     folder="birds",
 )

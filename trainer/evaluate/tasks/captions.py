@@ -14,7 +14,7 @@ from trainer.evaluate.example import Answer, Example
 from trainer.evaluate.files import Row, image, read_json
 from trainer.evaluate.metrics.cider import cider
 from trainer.evaluate.metrics.spice import spice
-from trainer.evaluate.task import Score, Task
+from trainer.evaluate.task import Manner, Score, Task
 
 PROMPT = "<image> An image of"
 
@@ -59,10 +59,8 @@ def _task(name: str, file: str, images: str) -> Task:
         f"captions of Karpathy's test split: {file}, and the images it names",
         partial(_read, file, images, ("test",)),
         score,
-        "say",
+        Manner("say", max_tokens=32, num_beams=5),
         partial(_read, file, images, ("train", "restval")),
-        max_tokens=32,
-        num_beams=5,
     )
 
 

@@ -12,7 +12,7 @@ from schemas.errors import PathError, SchemaError
 from trainer.evaluate.example import Answer, Example
 from trainer.evaluate.files import Row, image, read_table, text_of
 from trainer.evaluate.judging import one_of_right, share
-from trainer.evaluate.task import Score, Task
+from trainer.evaluate.task import SAY, SPELL, Score, Task
 
 PROMPT = "<image> The photo of the"
 _NAMES, _SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
@@ -66,13 +66,13 @@ def score_free(examples: Sequence[Example], answers: Sequence[Answer]) -> dict[s
 
 _FILES = f"{_NAMES}, val/ (by class, or flat with {_SOLUTION})"
 IMAGENET = Task(
-    "imagenet", f"what photos show, of a thousand names: {_FILES}", partial(_read, True), one_of_right, "spell"
+    "imagenet", f"what photos show, of a thousand names: {_FILES}", partial(_read, True), one_of_right, SPELL
 )
 IMAGENET_FREE = Task(
     "imagenet-free",
     f"what photos show, said freely: {_FILES}",
     partial(_read, False),
     score_free,
-    "say",
+    SAY,
     folder="imagenet",
 )

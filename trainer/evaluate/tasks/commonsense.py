@@ -11,7 +11,7 @@ from schemas.errors import SchemaError
 from trainer.evaluate.example import Example, plain
 from trainer.evaluate.files import Row, Words, read_table, text_of
 from trainer.evaluate.judging import one_of_right
-from trainer.evaluate.task import Task
+from trainer.evaluate.task import RANK, Task
 
 _SIZES, _MEMORY, _TERMS = "sizePairsFull.txt", "memory_color_data.csv", "color-concrete-objects.csv"
 YES_NO = ("Yes", "No")
@@ -55,6 +55,6 @@ def _colours(things: list[tuple[str, str]]) -> list[Example]:
     return [Example(thing, f"The color of {plain(thing)} is?", (), (colour,), options) for thing, colour in things]
 
 
-RELATIVE_SIZE = Task("relative-size", f"which of two things is larger: {_SIZES}", _sizes, one_of_right, "rank", _sizes)
-MEMORY_COLOR = Task("memory-color", f"colours that people remember: {_MEMORY}", _memory, one_of_right, "rank", _memory)
-COLOR_TERMS = Task("color-terms", f"colours of things: {_TERMS}", _terms, one_of_right, "rank", _terms)
+RELATIVE_SIZE = Task("relative-size", f"which of two things is larger: {_SIZES}", _sizes, one_of_right, RANK, _sizes)
+MEMORY_COLOR = Task("memory-color", f"colours that people remember: {_MEMORY}", _memory, one_of_right, RANK, _memory)
+COLOR_TERMS = Task("color-terms", f"colours of things: {_TERMS}", _terms, one_of_right, RANK, _terms)

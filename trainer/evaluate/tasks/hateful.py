@@ -13,7 +13,7 @@ from pydantic import Field
 from trainer.evaluate.example import Answer, Example
 from trainer.evaluate.files import Row, image, read_lines
 from trainer.evaluate.metrics.auc import roc_auc
-from trainer.evaluate.task import Score, Task
+from trainer.evaluate.task import RANK, Score, Task
 
 PROMPT = "<image> Question: does this picture contain real hate speech? Answer:"
 OPTIONS = ("yes", "no")
@@ -44,6 +44,6 @@ HATEFUL = Task(
     "whether memes are hateful: dev_seen.jsonl, train.jsonl, img/",
     partial(_read, ("dev_seen.jsonl", "dev.jsonl")),
     score,
-    "rank",
+    RANK,
     partial(_read, ("train.jsonl",)),
 )

@@ -6,7 +6,7 @@ from trainer.evaluate.example import Example
 from trainer.evaluate.judging import one_of_right
 from trainer.evaluate.raven.files import FILE, read
 from trainer.evaluate.raven.prompts import YES, words
-from trainer.evaluate.task import Task
+from trainer.evaluate.task import RANK, Task
 
 
 def _read(folder: Path, _drawn: Path) -> list[Example]:
@@ -17,5 +17,5 @@ def _read(folder: Path, _drawn: Path) -> list[Example]:
 
 
 RAVEN = Task(
-    "raven", f"which of six images completes a matrix: {FILE}; `weft raven` draws a set", _read, one_of_right, "rank"
+    "raven", f"which of six images completes a matrix: {FILE}; `weft raven` draws a set", _read, one_of_right, RANK
 )

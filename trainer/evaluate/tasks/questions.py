@@ -17,7 +17,7 @@ from trainer.evaluate.example import Answer, Example, plain
 from trainer.evaluate.files import Row, image, read_json
 from trainer.evaluate.judging import mean_of
 from trainer.evaluate.metrics import vqa
-from trainer.evaluate.task import Score, Task
+from trainer.evaluate.task import SAY, Score, Task
 
 
 class _Given(Row):
@@ -97,7 +97,7 @@ VQAV2 = Task(
     "questions of val2014: v2_OpenEnded_mscoco_val2014_questions.json, v2_mscoco_val2014_annotations.json, val2014/",
     partial(_vqav2, "val2014"),
     score,
-    "say",
+    SAY,
     partial(_vqav2, "train2014"),
 )
 VIZWIZ = Task(
@@ -105,6 +105,6 @@ VIZWIZ = Task(
     "questions of blind people: Annotations/val.json, val/",
     partial(_vizwiz, "val"),
     score,
-    "say",
+    SAY,
     partial(_vizwiz, "train"),
 )

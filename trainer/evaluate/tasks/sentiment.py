@@ -17,7 +17,7 @@ from schemas.ids import digest
 from trainer.evaluate.example import Example
 from trainer.evaluate.files import Row, read_table
 from trainer.evaluate.judging import one_of_right
-from trainer.evaluate.task import Task
+from trainer.evaluate.task import RANK, Task
 
 PROMPT = "<image> Question: what is the sentiment of the opinion? Answer:"
 OPTIONS = ("negative", "positive")
@@ -84,6 +84,6 @@ SST2 = Task(
     "the sentiment of opinions drawn as images: GLUE's dev.tsv, train.tsv",
     partial(_read, "dev"),
     one_of_right,
-    "rank",
+    RANK,
     partial(_read, "train"),
 )

@@ -17,7 +17,7 @@ from trainer.evaluate.example import Answer, Example, plain
 from trainer.evaluate.files import Row, image, read_json, read_table, text_of
 from trainer.evaluate.judging import mean_of
 from trainer.evaluate.metrics.exact import exact_match, token_f1
-from trainer.evaluate.task import Score, Task
+from trainer.evaluate.task import Manner, Score, Task
 
 PROMPT = (
     "<image> Given the context below from web page, extract the answer from the given text like this: "
@@ -75,6 +75,5 @@ WEBSRC = Task(
     "questions on web pages: dataset_split.json, DOMAIN/SITE/dataset.csv and processed_data/",
     _read,
     score,
-    "say",
-    max_tokens=32,
+    Manner("say", max_tokens=32),
 )
