@@ -72,7 +72,8 @@ def test_cached_expectations_are_the_recomputed_ones(
 ) -> None:
     """Prompts of unlike lengths, with images before and between words, go on together; each is as if alone, anew.
 
-    Of what the model gives to words, to </s> and to <image>, </s> has the share of <image> too.
+    As with beams, rows branch, change places and end, until those of one prompt are left. Of what the model gives to
+    words, to </s> and to <image>, </s> has the share of <image> too.
     """
     torch.manual_seed(0)
     config = tiny(*changes)
@@ -80,7 +81,9 @@ def test_cached_expectations_are_the_recomputed_ones(
     saved = Saved(model, saved.tokenizer, config, torch.device("cpu"))
     prompts = prompts_of(saved, pictures)
     going_on = Continuation(saved, prompts, max_tokens=8)
-    rows, said = [0, 1, 2], [[], [], []]
+    rows: list[int] = [0, 1, 2]
+    said: list[list[int]] = [[], [], []]
+    steps = {1: [0, 0, 1, 2, 2], 3: [1, 0, 2, 4, 3], 5: [3, 4, 3]}  # else all go on in their places
     log_p = going_on.first()
     for step in range(8):
         for place, row in enumerate(rows):
@@ -101,9 +104,9 @@ def test_cached_expectations_are_the_recomputed_ones(
             torch.testing.assert_close(log_p[place, : len(expected)], expected, rtol=0, atol=1e-5)
             assert (log_p[place, len(expected) :] == -math.inf).all()
         if step < 7:
-            chosen = [1, 0, 2] if step == 3 else [0, 1, 2]  # as when beams change places
+            chosen = steps.get(step, list(range(len(rows))))
             rows = [rows[c] for c in chosen]
-            tokens = torch.tensor([10 + 3 * step, 20 + step, 30 + 2 * step])
+            tokens = torch.tensor([10 + 3 * step + 7 * place for place in range(len(rows))])
             said = [[*said[c], int(t)] for c, t in zip(chosen, tokens, strict=True)]
             log_p = going_on.then(tokens, torch.tensor(chosen))
 

@@ -65,7 +65,7 @@ def test_positions_and_sight_stay_in_their_stretch() -> None:
     assert positions_in_stretch(stretches).tolist() == [[0, 1, 0, 1, 2, 0]]
     expected = [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0],
                 [0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1]]  # fmt: skip
-    assert sight(stretches, 6)[0, 0].int().tolist() == expected
+    assert sight(stretches)[0, 0].int().tolist() == expected
 
 
 def test_initialisation_scales_by_magneto() -> None:

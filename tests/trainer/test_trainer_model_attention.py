@@ -39,7 +39,7 @@ def test_blocks_hide_what_the_mask_hides() -> None:
     t, s = torch.arange(300)[:, None], torch.arange(300)[None, :]
     for number in range(2):
         b = torch.tensor(number)
-        assert torch.equal(whole(b, torch.tensor(0), t, s), sight(stretches, 300)[number, 0])
+        assert torch.equal(whole(b, torch.tensor(0), t, s), sight(stretches)[number, 0])
 
 
 def test_flex_refuses_what_it_cannot_do(tiny: Config) -> None:
@@ -91,7 +91,7 @@ def block_and_row(config: TrainConfig) -> tuple[Block, tuple[object, ...]]:
     stretches = torch.tensor([[1] * 10 + [2] * 6])
     x = torch.randn(1, 16, config.model.width, requires_grad=True)
     xpos = XPos(torch.arange(16)[None], config.model.width // config.model.heads)
-    return block, (x, sight(stretches, 16), xpos)
+    return block, (x, sight(stretches), xpos)
 
 
 def gradients(block: Block, out: torch.Tensor) -> list[torch.Tensor]:

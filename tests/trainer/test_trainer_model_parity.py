@@ -73,7 +73,7 @@ def test_the_decoder_is_the_formulas(tiny: Callable[..., TrainConfig]) -> None:
     x = torch.randn(1, 24, config.width)
     row = torch.ones(1, 24, dtype=torch.int64)
     with torch.no_grad():
-        ours = decoder(x, sight(row, 24), XPos(torch.arange(24)[None], config.width // config.heads))
+        ours = decoder(x, sight(row), XPos(torch.arange(24)[None], config.width // config.heads))
     theirs = reference_decoder(x[0], dict(decoder.named_parameters()), config.layers, config.heads)
     torch.testing.assert_close(ours[0].double(), theirs.detach(), rtol=0, atol=1e-5)
 

@@ -1,7 +1,7 @@
 """Continuations: what a model expects to come next, for several rows at once, by its cache.
 
-Letters: R rows, P positions of the longest prompt, V vocabulary, L tokens of a prompt, I images, C H W of a picture.
-O options, T tokens of an option that are read at once.
+Letters: P prompts, L tokens of the longest, R rows that go on from them, O options, T tokens that are read at once,
+V vocabulary, I images, C H W of a picture.
 Log-probabilities are float32. Prompts end at the same position: the shorter ones are padded in front, which nobody
 looks at, and positions are counted within the prompt. Words end at </s>, and before an image: what the model gives to
 <image> counts for </s>, as it cannot draw one.
@@ -16,6 +16,7 @@ from PIL import Image
 
 from schemas.errors import IntegrityError
 from trainer.data.batches import framing
+from trainer.generate.branches import Branches
 from trainer.generate.prompt import Prompt
 from trainer.model.cache import Cache
 from trainer.saved import Saved
@@ -23,29 +24,33 @@ from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK
 
 
 class Continuation:
-    """Prompts being continued. The prompts are read once; every further token costs one position."""
+    """Prompts being continued, at first by a row each. They are read once; every further token costs one position."""
 
     def __init__(self, saved: Saved, prompts: list[Prompt], max_tokens: int) -> None:
         self._saved, self._prompts = saved, prompts
         self._longest = max(len(prompt.tokens_L) for prompt in prompts)
         self._cache = Cache(saved.config.model.layers, self._longest + max_tokens)
-        self._stretches_RS = self._padded([np.ones_like(p.tokens_L) for p in prompts], 0)
-        self._prompt_R = torch.arange(len(prompts), device=saved.device)  # the prompt that a row goes on from
 
     @torch.inference_mode()
     def first(self) -> torch.Tensor:
         """Read the prompts; return the log-probabilities (R, V) of the token behind each."""
-        tokens_RP = self._padded([p.tokens_L for p in self._prompts], PAD)
-        slots_RP = self._padded([p.slots_L for p in self._prompts], 0).bool()
+        prompts_PL = self._padded([np.ones_like(p.tokens_L) for p in self._prompts], 0)
+        self._branches = Branches.of(prompts_PL.bool())
+        tokens_PL = self._padded([p.tokens_L for p in self._prompts], PAD)
+        slots_PL = self._padded([p.slots_L for p in self._prompts], 0).bool()
         images = [pixels(image, self._saved) for p in self._prompts for image in p.images]
         pixels_ICHW = torch.stack(images).to(self._saved.device) if images else None
-        states = self._saved.model.states(tokens_RP, slots_RP, self._stretches_RS, pixels_ICHW, self._cache)
+        states = self._saved.model.states(tokens_PL, slots_PL, prompts_PL, pixels_ICHW, self._cache)
         return self._log_p(states[:, -1])
 
     @torch.inference_mode()
     def then(self, tokens_R: torch.Tensor, rows_R: torch.Tensor) -> torch.Tensor:
         """Go on from earlier rows, by their numbers, with a token each; return log-probabilities (R, V) again."""
-        return self._read(tokens_R.unsqueeze(1), rows_R)[:, -1]
+        self._branches.go_on(rows_R)
+        kept = self._branches.kept(self._cache.num_rows)
+        if kept is not None:
+            self._cache.select(kept)
+        return self._read(tokens_R.unsqueeze(1))[:, -1]
 
     @torch.inference_mode()
     def score(self, options: Sequence[Sequence[np.ndarray]]) -> list[list[float]]:
@@ -57,23 +62,20 @@ class Continuation:
         tokens_OT = torch.from_numpy(np.stack([np.pad(o, (0, longest - len(o)), constant_values=PAD) for o in flat]))
         tokens_OT = tokens_OT.long().to(self._saved.device)
         log_p_OV = self.first()[rows_O]
+        self._branches.go_on(rows_O)
         found_O = log_p_OV.gather(1, tokens_OT[:, :1]).squeeze(1)
         if longest > 1:
-            rest_OTV = self._read(tokens_OT[:, :-1], rows_O)
+            rest_OTV = self._read(tokens_OT[:, :-1])
             rest_OT = rest_OTV.gather(2, tokens_OT[:, 1:].unsqueeze(2)).squeeze(2)
             found_O = found_O + rest_OT.masked_fill(tokens_OT[:, 1:] == PAD, 0).sum(1)
         found = iter(found_O.tolist())
         return [[next(found) for _ in of_prompt] for of_prompt in options]
 
-    def _read(self, tokens_RT: torch.Tensor, rows_R: torch.Tensor) -> torch.Tensor:
-        """Go on from earlier rows with T tokens each, <pad> behind the shorter; return log-probabilities (R, T, V)."""
-        if not torch.equal(rows_R, torch.arange(len(self._stretches_RS), device=rows_R.device)):
-            prompt_R = self._prompt_R[rows_R]
-            self._cache.select(rows_R, self._longest if torch.equal(prompt_R, self._prompt_R) else 0)
-            self._prompt_R = prompt_R
-        self._stretches_RS = torch.cat([self._stretches_RS[rows_R], (tokens_RT != PAD).long()], dim=1)
-        no_slots = torch.zeros_like(tokens_RT, dtype=torch.bool)
-        return self._log_p(self._saved.model.states(tokens_RT, no_slots, self._stretches_RS, None, self._cache))
+    def _read(self, tokens_RT: torch.Tensor) -> torch.Tensor:
+        """Go on with T tokens a row, <pad> behind the shorter; return log-probabilities (R, T, V)."""
+        reading = self._branches.read(tokens_RT, self._cache.num_rows)
+        states_PNM = self._saved.model.branches(reading.tokens_PN, reading.looks_PNS, reading.positions_PN, self._cache)
+        return self._log_p(states_PNM[reading.at])
 
     def _log_p(self, states: torch.Tensor) -> torch.Tensor:
         logits = self._saved.model.logits(states).float()

@@ -1,6 +1,7 @@
 """The cache: keys and values of the positions that went before, so that the next token costs one position.
 
 Letters: B rows, S positions kept, T new positions, H heads, D width of a head.
+A row may hold several branches of what stands before them (beams, options): who looks at what is told with each query.
 Keys are kept turned by xPos about the cache's own centre: a product of query and key depends on their distance alone,
 so they stay valid however long the row grows, as long as every query is turned about the same centre.
 """
@@ -12,7 +13,8 @@ import torch
 
 @dataclass
 class LayerCache:
-    """Keys and values of one layer, in memory for a whole row."""
+    """Keys and values of one layer, in memory for `capacity` positions of a row, and for twice as many when they are
+    full."""
 
     capacity: int
     filled: int = 0
@@ -21,37 +23,33 @@ class LayerCache:
 
     def extend(self, k_BHTD: torch.Tensor, v_BHTD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Add new positions; return the keys and values of all, (B, H, S + T, D) each."""
-        if self.keys_BHSD is None or self.values_BHSD is None:
-            rows, heads, _, width = k_BHTD.shape
-            self.keys_BHSD = k_BHTD.new_empty(rows, heads, self.capacity, width)
-            self.values_BHSD = torch.empty_like(self.keys_BHSD)
-        new = slice(self.filled, self.filled + k_BHTD.shape[2])
-        self.keys_BHSD[:, :, new], self.values_BHSD[:, :, new] = k_BHTD, v_BHTD
-        self.filled = new.stop
-        return self.keys_BHSD[:, :, : new.stop], self.values_BHSD[:, :, : new.stop]
+        last = self.filled + k_BHTD.shape[2]
+        while self.capacity < last:
+            self.capacity *= 2
+        self.keys_BHSD = self._added(self.keys_BHSD, k_BHTD)
+        self.values_BHSD = self._added(self.values_BHSD, v_BHTD)
+        self.filled = last
+        return self.keys_BHSD[:, :, :last], self.values_BHSD[:, :, :last]
 
-    def select(self, rows: torch.Tensor, first: int) -> None:
-        """Keep the rows with these numbers, in this order; a number may come again.
-
-        With `first` above 0, rows take the place of rows that are alike before that position: only what is behind it is
-        copied. Beams of a prompt share all of the prompt.
-        """
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep the rows with these numbers, in this order."""
         if self.keys_BHSD is not None and self.values_BHSD is not None:
-            if first:
-                for kept_BHSD in (self.keys_BHSD, self.values_BHSD):
-                    kept_BHSD[:, :, first : self.filled] = kept_BHSD[:, :, first : self.filled][rows]
-            else:
-                self.keys_BHSD, self.values_BHSD = self._of(self.keys_BHSD, rows), self._of(self.values_BHSD, rows)
+            self.keys_BHSD, self.values_BHSD = self.keys_BHSD[rows], self.values_BHSD[rows]
 
-    def _of(self, kept_BHSD: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        found = kept_BHSD.new_empty(len(rows), *kept_BHSD.shape[1:])
-        found[:, :, : self.filled] = kept_BHSD[:, :, : self.filled][rows]  # what is not filled yet need not be copied
-        return found
+    def _added(self, kept_BHSD: torch.Tensor | None, new_BHTD: torch.Tensor) -> torch.Tensor:
+        rows, heads, length, width = new_BHTD.shape
+        if kept_BHSD is None or kept_BHSD.shape[2] < self.capacity:
+            larger_BHSD = new_BHTD.new_empty(rows, heads, self.capacity, width)
+            if kept_BHSD is not None:
+                larger_BHSD[:, :, : self.filled] = kept_BHSD[:, :, : self.filled]
+            kept_BHSD = larger_BHSD
+        kept_BHSD[:, :, self.filled : self.filled + length] = new_BHTD
+        return kept_BHSD
 
 
 @dataclass
 class Cache:
-    """The caches of all layers, for rows of at most `capacity` positions."""
+    """The caches of all layers, for rows of about `capacity` positions."""
 
     num_layers: int
     capacity: int
@@ -65,7 +63,13 @@ class Cache:
         """The position about which xPos turns, for as long as the cache lives."""
         return self.capacity // 2
 
-    def select(self, rows: torch.Tensor, first: int = 0) -> None:
-        """Keep the rows with these numbers, in this order, as `LayerCache.select`."""
+    @property
+    def num_rows(self) -> int:
+        """How many rows are kept."""
+        kept_BHSD = self.layers[0].keys_BHSD
+        return 0 if kept_BHSD is None else len(kept_BHSD)
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep the rows with these numbers, in this order."""
         for layer in self.layers:
-            layer.select(rows, first)
+            layer.select(rows)

@@ -12,12 +12,12 @@ Sight = torch.Tensor | BlockMask | None
 """A mask (B, 1, T, S), True where a position looks; the same by blocks; or None: at all positions up to its own."""
 
 
-def sight(stretches_BS: torch.Tensor, num_looking: int) -> torch.Tensor:
-    """Return the mask (B, 1, T, S) of the last `num_looking` positions, True where one looks."""
+def sight(stretches_BS: torch.Tensor) -> torch.Tensor:
+    """Return the mask (B, 1, S, S), True where a position looks."""
     length = stretches_BS.shape[1]
     causal_SS = torch.ones(length, length, dtype=torch.bool, device=stretches_BS.device).tril()
-    same_BTS = stretches_BS[:, -num_looking:].unsqueeze(2) == stretches_BS.unsqueeze(1)
-    return (causal_SS[-num_looking:] & same_BTS).unsqueeze(1)
+    same_BSS = stretches_BS.unsqueeze(2) == stretches_BS.unsqueeze(1)
+    return (causal_SS & same_BSS).unsqueeze(1)
 
 
 def sight_by_blocks(stretches_BS: torch.Tensor) -> BlockMask:
