@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 DATA ?= ../shared/data
 RUN ?= runs/demo
+STUDY ?= runs/study
 VENV := .venv
 BIN := $(VENV)/bin
 BENCHES := extract fetch filters score lookalikes dedup train eval scale
@@ -11,7 +12,7 @@ BENCHES := extract fetch filters score lookalikes dedup train eval scale
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format docs package gate bench content-weights clip-sample clean $(BENCHES:%=bench-%)
+.PHONY: help setup demo test test-all check format docs package gate bench study content-weights clip-sample clean $(BENCHES:%=bench-%)
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -65,6 +66,9 @@ bench: $(BENCHES:%=bench-%)  ## run every benchmark, ours and the peer in turn
 
 $(BENCHES:%=bench-%): bench-%: setup
 	$(BIN)/python -m benchmarks.$* $(DATA)
+
+study: setup  ## does the data teach? an hour and a half on two cores; what is in STUDY is not done again
+	$(BIN)/python -m benchmarks.study $(STUDY)
 
 content-weights: setup  ## train the weights that tell main content anew, on DATA
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt '.[tune]'

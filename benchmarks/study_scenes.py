@@ -35,13 +35,13 @@ def write_scenes(folder: Path) -> list[Example]:
             seen.add(said)
             path = folder / f"{len(found):04}.png"
             picture.save(path)
-            found.append(Example(path.stem, "<image>", (path,), (said,), (said,)))
+            found.append(Example(path.stem, "<image>", (path,), (said,)))
     return found
 
 
-def asked_of(checkpoint: Path, scenes: Sequence[Example]) -> Figures:
+def asked_of(checkpoint: Path, tokenizer: Path, scenes: Sequence[Example]) -> Figures:
     """Ask a model about scenes, with their images and with each other's."""
-    model, reader = _loaded(checkpoint)
+    model, reader = _loaded(checkpoint, tokenizer)
     moved = [replace(scene, images=scenes[(n + 1) % len(scenes)].images) for n, scene in enumerate(scenes)]
     plain, shuffled = (_figures(model, reader, which) for which in (scenes, moved))
     return {**plain, **{f"{name}_shuffled": value for name, value in shuffled.items()}}
@@ -49,7 +49,8 @@ def asked_of(checkpoint: Path, scenes: Sequence[Example]) -> Figures:
 
 def _figures(model: Model, reader: Reader, scenes: Sequence[Example]) -> Figures:
     lengths = [len(reader.tokenizer.encode(scene.right[0])) for scene in scenes]
-    loss = [-a.log_p[0] / n for a, n in zip(_answers(model, reader, scenes, RANKED), lengths, strict=True)]
+    ranked = [replace(scene, options=scene.right) for scene in scenes]
+    loss = [-a.log_p[0] / n for a, n in zip(_answers(model, reader, ranked, RANKED), lengths, strict=True)]
     said = [answer.text for answer in _answers(model, reader, scenes, SAID)]
     right = [scene.right for scene in scenes]
     return {
@@ -65,6 +66,6 @@ def _answers(model: Model, reader: Reader, scenes: Sequence[Example], manner: Ma
     return [answer for part in parts for answer in model.answer(manner, part)]
 
 
-def _loaded(checkpoint: Path) -> tuple[Model, Reader]:
-    saved = load(str(checkpoint), str(checkpoint.parent.parent / "tokenizer"))
+def _loaded(checkpoint: Path, tokenizer: Path) -> tuple[Model, Reader]:
+    saved = load(str(checkpoint), str(tokenizer))
     return Model(saved), Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)

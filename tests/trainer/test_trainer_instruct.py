@@ -135,6 +135,20 @@ def test_a_step_holds_the_sequences_that_are_asked_for(data: Path, words: Tokeni
                 assert number * wanted <= given[corpus] <= number * wanted + spare, corpus
 
 
+def test_a_mixture_goes_on_at_another_number_of_processes(
+    data: Path, words: Tokenizer, tiny: Config, asked: str
+) -> None:
+    config = tiny(*BY_SEQUENCES, f"data.instructions=[{asked}]")
+    with steps(data, words, config) as alone:
+        expected = [step.digest for step in islice(alone, 7)]
+    with steps(data, words, config, rank=1, world=2) as first:
+        assert [step.digest for step in islice(first, 3)] == expected[:3]
+        state = json.loads(json.dumps(first.state()))
+    with steps(data, words, config, rank=2, world=3) as second:
+        second.load_state(state)
+        assert [step.digest for step in islice(second, 4)] == expected[3:]
+
+
 def test_what_is_asked_is_never_a_target(data: Path, words: Tokenizer, tiny: Config, asked: str) -> None:
     answers = {(*words.encode(city).tolist(), EOS) for city in CAPITALS.values()}
     only = "data.sequences={instruct: 9}"
