@@ -67,7 +67,7 @@ bench: $(BENCHES:%=bench-%)  ## run every benchmark, ours and the peer in turn
 $(BENCHES:%=bench-%): bench-%: setup
 	$(BIN)/python -m benchmarks.$* $(DATA)
 
-study: setup  ## does the data teach? an hour and a half on two cores; what is in STUDY is not done again
+study: setup  ## does the data teach? an hour on two cores; what is in STUDY is not done again
 	$(BIN)/python -m benchmarks.study $(STUDY)
 
 content-weights: setup  ## train the weights that tell main content anew, on DATA
