@@ -35,7 +35,7 @@ from schemas.tables import PAGES
 LEAST_EFFICIENCY, MOST_GROWTH = 0.85, 1.15
 SAMPLE_PAGES, TIMES = 300, (1, 4, 16)
 ARCHIVE_COPIES = 4  # of the largest web's archives, so that one core has half a minute's work
-NUM_DOCUMENTS, NUM_PARTS = 1_200_000, 24
+NUM_DOCUMENTS, NUM_PARTS = 600_000, 12
 ROUNDS = 2  # the faster one counts, as others use the machine
 STEPS = {"extract": "pages", "dedup": "rejections/dedup"}
 WEFT = str(Path(sys.executable).parent / "weft")

@@ -77,16 +77,20 @@ def _make(web: Path, output: Path, recipe: str, changes: tuple[str, ...]) -> Non
     """Run the pipeline. Its proxy's port is another each time, so a run that is over is not asked again."""
     if not (output / "shards" / "shards.json").exists():
         archives = sorted(str(path) for path in web.glob("pages-*.warc.gz"))
-        settings = [part for change in (*changes, "shard.target_bytes=1000000") for part in ("--set", change)]
+        settings = _set(*changes, "shard.target_bytes=1000000")
         _weft("run", "--recipe", recipe, "--output", str(output), "--overwrite", *settings, *archives)
 
 
 def _train(folder: Path, name: str, seed: int) -> None:
     model = _model(folder, name, seed)
     if not (model / "model").exists():
-        settings = [part for change in (*TRAINING, f"seed={seed}") for part in ("--set", change)]
+        settings = _set(*TRAINING, f"seed={seed}")
         _weft("train", "--config", "debug", "--data", str(_of(folder, name)), "--tokenizer", str(folder / "tokenizer"),
               "--output", str(model), *settings)  # fmt: skip
+
+
+def _set(*changes: str) -> list[str]:
+    return [part for change in changes for part in ("--set", change)]
 
 
 def _of(folder: Path, name: str) -> Path:

@@ -5,13 +5,23 @@ over, and what it answered is asked again.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from schemas.errors import PathError
 from trainer.evaluate.example import Answer
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make a folder, or write into it. Raises: PathError when that cannot be done."""
+    try:
+        yield
+    except OSError as error:
+        raise PathError(f"cannot write to {folder}: {error.strerror}; choose another --output") from error
 
 
 class Answers:
@@ -21,13 +31,11 @@ class Answers:
         """Open them. Raises: PathError when the folder cannot be written."""
         self._folder, self._name = folder, name
         path = folder / f"{name}-{rank}.jsonl"
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab+")
             if self._file.tell() and (self._file.seek(-1, 2), self._file.read(1))[1] != b"\n":
                 self._file.write(b"\n")  # behind a line that was cut
-        except OSError as error:
-            raise PathError(f"cannot write to {folder}: {error.strerror}; choose another --output") from error
 
     def known(self) -> dict[str, Answer]:
         """Read what all processes have answered so far."""

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch.distributed as dist
 
-from schemas.errors import PathError, RecipeError
+from schemas.errors import RecipeError
 from schemas.ids import digest
 from schemas.overrides import nearest
 from trainer import saved as models
 from trainer.evaluate import results
 from trainer.evaluate.answering import Model
+from trainer.evaluate.answers import writing
 from trainer.evaluate.asked import Reader, ask, show
 from trainer.evaluate.harness import PREFIX, evaluate_language, find
 from trainer.evaluate.run import Party, Settings, evaluate, examples, show_shots
@@ -79,7 +80,8 @@ def run(request: Request) -> None:
             if processes.rank == 0:
                 print("\n\n".join(_prompts(request, chosen, output, reader)))
             return
-        _make(output)
+        with writing(output):  # before anything is asked
+            output.mkdir(parents=True, exist_ok=True)
         identity = _identity(folder, saved.tokenizer.sha256)
         party = Party(processes.rank, processes.world, _wait, _gather)
         found = [
@@ -108,13 +110,6 @@ def _task(name: str) -> Task:
     if name not in TASKS:
         raise RecipeError(f"no task named {name}{nearest(name, list(TASKS))}; there are: {', '.join(TASKS)}")
     return TASKS[name].reading_once()
-
-
-def _make(output: Path) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PathError(f"cannot write to {output}: {error.strerror}; choose another --output") from error
 
 
 def _wait() -> None:
