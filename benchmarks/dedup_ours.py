@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from benchmarks.peak_memory import peak_bytes
 from benchmarks.worker_memory import watching
 from jobs import session
-from pipeline.duplicates.texts import signer, surplus_texts
-from schemas.recipe import NearText
+from pipeline.duplicates.texts import signed_texts, signer, surplus_texts
+from schemas.recipe.dedup import NearText
 
 SAMPLE = 20_000  # documents whose signatures are timed alone
 ROWS = 256  # of a batch, as jobs/session.py asks of Spark
@@ -42,7 +42,8 @@ def main(folder: Path) -> None:
     start_seconds = time.perf_counter() - started
     with watching(os.getpid()) as peak:
         started = time.perf_counter()
-        gone = surplus_texts(spark.read.parquet(str(file)), config).select("page_id", "detail").toPandas()
+        signed = signed_texts(spark.read.parquet(str(file)), config)
+        gone = surplus_texts(signed, config).select("page_id", "detail").toPandas()
         seconds = time.perf_counter() - started
     assert spark.sparkContext._jvm is not None
     java_bytes = peak_bytes(spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid())

@@ -51,9 +51,9 @@ def kept() -> Engine:
 def rejected() -> Engine:
     """What a page costs that the language gate, the last and dearest, refuses."""
     from pipeline.extract.gates.gates import Gates
-    from schemas import recipe
+    from schemas.recipe import extract
 
-    gates = Gates(recipe.Gates(languages=("xx",), min_language_score=0.5))
+    gates = Gates(extract.Gates(languages=("xx",), min_language_score=0.5))
 
     def refuse(page: Response) -> str:
         gates.refuse(page)

@@ -24,7 +24,7 @@ from benchmarks.results import report
 from pipeline.score.device import CPU, here
 from pipeline.score.embed import IMAGES, embed
 from pipeline.score.encoder import Encoder, load
-from schemas.recipe import Clip
+from schemas.recipe.score import Clip
 
 MODEL = "ViT-B-32"
 SIDE_PIXELS = 512

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from schemas.errors import RecipeError
-from schemas.recipe import Fetch, Recipe
+from schemas.recipe import Recipe
+from schemas.recipe.fetch import Fetch
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.ledger import entries, surviving_captions
+from jobs.ledger import PAGE, entries, surviving_captions
 from jobs.step import Context
 from pipeline.decontaminate.contaminated import contaminated_captions, contaminated_images, contaminated_texts
 from pipeline.decontaminate.items import read_items
@@ -21,14 +21,18 @@ def need_evaluation_sets(recipe: Recipe) -> None:
 
 
 def contaminated_in_texts(
-    context: Context, pages: DataFrame
+    context: Context, captures: DataFrame, unique: DataFrame
 ) -> tuple[list[DataFrame], DataFrame | None, dict[str, str]]:
-    """Return rejections; among them those of pages and paragraphs, None without sets of texts; and words for people."""
+    """Return rejections; among them those of pages and paragraphs, None without sets of texts; and words for people.
+
+    Args: captures are full rows; those that unique names stand for a page each.
+    """
     held = context.recipe.decontaminate
     if not held.texts:
         return [], None, {}
     items = ngrams(read_items(held.texts, held.keys), held.ngram_words, held.min_item_words, held.max_shared_items)
-    of_texts = entries(contaminated_texts(pages, items, held), "dedup", F.col("level")).persist()
+    found = contaminated_texts(captures, items, held).join(unique.select(*PAGE), list(PAGE), "left_semi")
+    of_texts = entries(found, "dedup", F.col("level")).persist()
     of_captions = entries(contaminated_captions(surviving_captions(context), items), "dedup", "caption")
     told = f"{len(items.places)}, of which {items.num_short} are too short to be looked for"
     return [of_texts, of_captions], of_texts, {"evaluation_items": told}

@@ -10,13 +10,14 @@ from jobs.drops import of_level
 from jobs.ledger import PAGE, entries, num_paragraphs, record, surviving_captions, surviving_pages, without_refused
 from jobs.step import Context, Outcome, Step
 from pipeline.duplicates.keys import SAME_IMAGES, SAME_TEXT, TEXT
-from pipeline.duplicates.paragraphs import repeated_paragraphs
+from pipeline.duplicates.paragraphs import keyed_paragraphs, repeated_paragraphs
 from pipeline.duplicates.pictures import clustered, surplus_pictures, told_clusters
 from pipeline.duplicates.remnants import remnants
 from pipeline.duplicates.survivors import split
-from pipeline.duplicates.texts import surplus_texts
+from pipeline.duplicates.texts import signed_texts, surplus_texts
 from pipeline.spark import map_batches
 from pipeline.uses import USES, image_uses
+from schemas.recipe.dedup import Dedup
 from schemas.tables import IMAGES, LOOKALIKES
 
 # The newest capture stays; among equally new ones the smallest id, so that the choice is the same everywhere.
@@ -26,14 +27,13 @@ _NEWEST = ("captured_at desc", "page_id")
 def work(context: Context) -> Outcome:
     """Write a rejection for everything that goes, its `detail` naming the survivor or the item of an evaluation set."""
     config, held = context.recipe.dedup, context.recipe.decontaminate
-    captures = surviving_pages(context, "filter").select(*PAGE, "url")
-    unique, gone = split(captures, "page_id", ("warc_file", "warc_offset"), "warc_file")
+    captures = surviving_pages(context, "filter")
+    unique, gone = split(_compared(captures, config), "page_id", ("warc_file", "warc_offset"), "warc_file")
     twice = entries(gone, "dedup", "page", rule=F.lit("DUPLICATE_CAPTURE"), detail=F.col("survivor"))
-    # Pages once each, without what evaluation sets hold of them; the rest is told by what is left.
-    pages = surviving_pages(context, "filter").join(unique.select(*PAGE), list(PAGE), "left_semi")
-    contaminated, shared, notes = contaminated_in_texts(context, pages)
-    staying, of_pages = _pages(context, pages, shared)
-    images, of_images = _images(context, _uses(context, unique, staying))
+    # What evaluation sets hold goes first; the rest is told by what is left.
+    contaminated, shared, notes = contaminated_in_texts(context, captures, unique)
+    staying, of_pages = _pages(context, captures, unique, shared)
+    images, of_images = _images(context, _uses(context, captures, unique, staying))
     written, rejected = record(context, "dedup", [twice, *contaminated, *of_pages, *of_images])
     files = {"rejections": written}
     context.store.remove(LOOKALIKES.name)
@@ -46,20 +46,28 @@ def work(context: Context) -> Outcome:
     }
     # A pass over all texts, or all captions: not for rules that are off.
     if held.texts or config.paragraphs.max_host_pages is not None or config.paragraphs.max_pages is not None:
-        judged["paragraph"] = num_paragraphs(pages)
+        judged["paragraph"] = num_paragraphs(_of(captures, unique))
     if held.texts:
         judged["caption"] = surviving_captions(context).count()
     images.unpersist()
     return Outcome(files, {"pages": kept}, rejected, notes, judged=judged)
 
 
-def _pages(context: Context, pages: DataFrame, shared: DataFrame | None) -> tuple[DataFrame, list[DataFrame]]:
+def _compared(captures: DataFrame, config: Dedup) -> DataFrame:
+    """Return what tells a page, and the hashes that stand for what is compared of it: texts are not shuffled."""
+    hashes = [f"{SAME_TEXT} as text"] * config.text + [f"{SAME_IMAGES} as image_set"] * config.image_set
+    return captures.selectExpr(*PAGE, "url", "captured_at", *hashes)
+
+
+def _pages(
+    context: Context, captures: DataFrame, unique: DataFrame, shared: DataFrame | None
+) -> tuple[DataFrame, list[DataFrame]]:
     """Return the pages that stay, and the rejections of the others and of repeated paragraphs.
 
-    Args: pages are full rows; shared are rejections of the pages and paragraphs that evaluation sets hold.
+    Args: captures are full rows, unique what is compared of those that stand for a page; shared are rejections of the
+    pages and paragraphs that evaluation sets hold.
     """
-    config, found = context.recipe.dedup, []
-    staying = pages.selectExpr(*PAGE, "url", "captured_at", f"{SAME_TEXT} as text", f"{SAME_IMAGES} as image_set")
+    config, staying, found = context.recipe.dedup, unique, []
     lost = []
     if shared is not None:
         staying = _without(staying, shared.where("level = 'page'"))
@@ -73,19 +81,18 @@ def _pages(context: Context, pages: DataFrame, shared: DataFrame | None) -> tupl
             staying, gone = split(staying, column, _NEWEST, "page_id")
             found.append(entries(gone, "dedup", "page", rule=F.lit(rule), detail=F.col("survivor")))
     if config.near_text.enabled:
-        texts = pages.join(staying.select(*PAGE), list(PAGE), "left_semi")
-        near = surplus_texts(texts.selectExpr(*PAGE, "url", "captured_at", f"{TEXT} as text"), config.near_text)
-        near = near.persist()
+        texts = captures.selectExpr(*PAGE, "url", "captured_at", f"{TEXT} as text")
+        near = surplus_texts(_of(signed_texts(texts, config.near_text), staying), config.near_text).persist()
         found.append(entries(near, "dedup", "page"))
         staying = _without(staying, near)
-    blocks = pages.join(staying.select(*PAGE), list(PAGE), "left_semi")
-    repeated = repeated_paragraphs(blocks, config.paragraphs)
+    paragraphs = keyed_paragraphs(captures, config.paragraphs.min_words)
+    repeated = repeated_paragraphs(_of(paragraphs, staying), config.paragraphs)
     if repeated is not None:
         found.append(entries(repeated, "dedup", "paragraph"))
         lost.append(repeated.select(*PAGE, "block"))
     if lost:
         least = context.recipe.filters.text.min_words if config.min_words_left is None else config.min_words_left
-        small = remnants(blocks, reduce(DataFrame.union, lost), least or 0).persist()
+        small = remnants(captures, _of(reduce(DataFrame.union, lost), staying), least or 0).persist()
         found.append(entries(small, "dedup", "page"))
         staying = _without(staying, small)
     return staying, found
@@ -106,20 +113,23 @@ def _images(context: Context, uses: DataFrame) -> tuple[DataFrame, list[DataFram
     return images, found
 
 
-def _uses(context: Context, pages: DataFrame, staying: DataFrame) -> DataFrame:
+def _uses(context: Context, captures: DataFrame, unique: DataFrame, staying: DataFrame) -> DataFrame:
     """List the pages on which each image stands, in a block or with a caption; pages that are duplicates do not count.
 
     A page that a filter refused counts where its captions are wanted all the same.
     """
-    blocks = surviving_pages(context, "filter").join(staying.select(*PAGE), list(PAGE), "left_semi")
-    gone = pages.join(staying, "page_id", "left_anti").select("page_id")
+    gone = unique.join(staying, "page_id", "left_anti").select("page_id")
     captions = surviving_captions(context).join(gone, "page_id", "left_anti")
-    uses = map_batches(blocks, image_uses, USES).select("image_id", "page_id")
+    uses = _of(map_batches(captures, image_uses, USES), staying).select("image_id", "page_id")
     return uses.union(captions.select("image_id", "page_id")).distinct()
 
 
-def _without(pages: DataFrame, gone: DataFrame) -> DataFrame:
-    return pages.join(gone.select(*PAGE), list(PAGE), "left_anti")
+def _of(rows: DataFrame, pages: DataFrame) -> DataFrame:
+    return rows.join(pages.select(*PAGE), list(PAGE), "left_semi")
+
+
+def _without(rows: DataFrame, pages: DataFrame) -> DataFrame:
+    return rows.join(pages.select(*PAGE), list(PAGE), "left_anti")
 
 
 STEP = Step(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from schemas.reasons import BY_CODE
-from schemas.recipe import Guard
+from schemas.recipe.guard import Guard
 
 ADVICE = (
     "Change the recipe, or raise the rule's bound by --set guard.rules.RULE=FRACTION, and run again; "

@@ -11,7 +11,8 @@ from pipeline.extract.archive import extract_archive, part_name
 from pipeline.extract.gates.gates import Gates
 from pipeline.store import Store
 from schemas.errors import PathError
-from schemas.recipe import Extract, Recipe
+from schemas.recipe import Recipe
+from schemas.recipe.extract import Extract
 
 if TYPE_CHECKING:
     from pyspark import Accumulator

@@ -20,7 +20,8 @@ from pipeline.score.pieces import PIECES, cut
 from pipeline.score.similarity import page_scores, pair_scores
 from pipeline.spark import map_batches, spark_schema
 from pipeline.uses import USES, image_uses
-from schemas.recipe import Clip, Recipe
+from schemas.recipe import Recipe
+from schemas.recipe.score import Clip
 from schemas.tables import SAFETY, SCORES
 
 

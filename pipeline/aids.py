@@ -10,7 +10,7 @@ import pyarrow as pa
 from filters import Aids
 from filters.function_words import ENGLISH
 from schemas.errors import MissingError, PathError
-from schemas.recipe import Lists
+from schemas.recipe.filters import Lists
 
 _DIGIT = re.compile(r"\d")
 

@@ -12,7 +12,7 @@ import imagehash
 import numpy as np
 from PIL import AvifImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin
 
-from schemas.recipe import FORMATS, Decode
+from schemas.recipe.decode import FORMATS, Decode
 
 Image.init()  # else Pillow knows but the commonest of them
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # as many tasks run as there are cores

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.decode import decode, refusal
 from pipeline.guard import Guard, Lost
-from schemas.recipe import Decode
+from schemas.recipe.decode import Decode
 
 MAX_IMAGES = 16  # of one call
 _PATIENCE_SECONDS = 60  # for what forks and ends children on a busy machine

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.recipe import Redact
+from schemas.recipe.assemble import Redact
 from schemas.tables import DOCUMENTS
 
 EMAIL, IP, PHONE = "<email>", "<ip>", "<phone>"

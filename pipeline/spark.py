@@ -38,10 +38,14 @@ def map_batches(frame: DataFrame, function: Callable[[Batches], Batches], schema
 
 
 def read(spark: SparkSession, store: Store, table: Table, files: list[str]) -> DataFrame:
-    """Read a table's Parquet files, as a manifest lists them; no files are an empty table."""
+    """Read a table's Parquet files, as a manifest lists them; no files are an empty table.
+
+    Spark's optimizer knows a limit of 0 to be empty, and leaves joins with it out; of a frame without rows it would
+    assume the worst, and shuffle what is joined.
+    """
     schema = spark_schema(table.schema)
     if not files:
-        return spark.createDataFrame([], schema)
+        return spark.createDataFrame([], schema).limit(0)
     return spark.read.schema(schema).parquet(*(store.url(f) for f in files))
 
 

@@ -1,7 +1,7 @@
 """Reference pages, made from the code that they are about: `python -m jobs.reference docs` writes them.
 
 tables    every table and every member of a sample, from schemas/tables.py and schemas/shards.py
-recipes   every key of a recipe, from schemas/recipe.py, and what each shipped recipe sets
+recipes   every key of a recipe, from schemas/recipe, and what each shipped recipe sets
 commands  every command and its options, from the command line itself
 """
 

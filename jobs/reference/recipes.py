@@ -19,7 +19,7 @@ def recipes() -> str:
     schema = Recipe.model_json_schema()
     parts = [
         "# Recipes",
-        "Made by `make docs` from `schemas/recipe.py` and `jobs/recipes`. A recipe is a YAML file, which may say "
+        "Made by `make docs` from `schemas/recipe` and `jobs/recipes`. A recipe is a YAML file, which may say "
         "`extends: NAME` and hold only what differs; `--set KEY=VALUE` lays one key over it, as "
         "`--set filters.language.min_score=0.7`. Unknown keys and values out of bounds are refused by name.",
         "## Every key",

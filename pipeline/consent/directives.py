@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from selectolax.lexbor import LexborHTMLParser
 
-from schemas.recipe import DIRECTIVES
+from schemas.recipe.values import DIRECTIVES
 
 ALL_ROBOTS = "*"
 MAX_SOURCE_CHARACTERS = 500

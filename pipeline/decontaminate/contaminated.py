@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pipeline.decontaminate.ngrams import Ngrams
 from pipeline.duplicates.paragraphs import text_blocks
 from pipeline.spark import map_batches
-from schemas.recipe import Decontaminate
+from schemas.recipe.decontaminate import Decontaminate
 from schemas.tables import REJECTIONS
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pipeline.decode import decode
 from pipeline.duplicates.lookalikes import TELLING_ONES
 from pipeline.spark import map_batches
 from schemas.errors import PathError
-from schemas.recipe import Decode
+from schemas.recipe.decode import Decode
 
 BLOCK = 256  # images that are compared with all evaluation images at a time
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff")

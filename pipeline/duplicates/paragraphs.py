@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from filters.words import WORD, count
 from pipeline.spark import map_batches
-from schemas.recipe import Paragraphs
+from schemas.recipe.dedup import Paragraphs
 from schemas.tables import PAGES
 
 _PAGE = ("page_id", "warc_file", "warc_offset", "url", "host", "captured_at")
@@ -30,10 +30,15 @@ KEYED = pa.schema(
 Batches = Iterator[pa.RecordBatch]
 
 
-def repeated_paragraphs(pages: DataFrame, config: Paragraphs) -> DataFrame | None:
+def keyed_paragraphs(pages: DataFrame, min_words: int) -> DataFrame:
+    """Return KEYED of pages as jobs.ledger.surviving_pages has them."""
+    return map_batches(pages.select(*_PAGE, "blocks", "positions"), keyed(min_words), KEYED)
+
+
+def repeated_paragraphs(blocks: DataFrame, config: Paragraphs) -> DataFrame | None:
     """Return a row for each text block that goes, and rule; None if none may.
 
-    Args: pages as jobs.ledger.surviving_pages has them, each once.
+    Args: blocks are KEYED of pages that are there once each.
     Columns: those that tell the page, `block`, `rule`, `measure` (how many pages have it), `threshold`, and `detail`:
     the page that keeps it, null where none does. It is the newest, and among equally new ones that of the largest id.
     """
@@ -43,7 +48,7 @@ def repeated_paragraphs(pages: DataFrame, config: Paragraphs) -> DataFrame | Non
     )
     if all(bound is None for *_, bound in bounds):
         return None
-    blocks = map_batches(pages.select(*_PAGE, "blocks", "positions"), keyed(config.min_words), KEYED).persist()
+    blocks = blocks.persist()
     gone = [_beyond(blocks, rule, by, bound, config.keep) for rule, by, bound in bounds if bound is not None]
     return reduce(DataFrame.unionByName, gone)
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from pipeline.duplicates.lookalikes import lookalikes
 from pipeline.duplicates.survivors import split
-from schemas.recipe import Dedup
+from schemas.recipe.dedup import Dedup
 
 _OF_IMAGES = ("image_id", "image_url", "sha256", "phash", "original_width", "original_height")
 # The largest is likeliest what the others were made from. The id depends on the address alone: the same in every run.

@@ -20,7 +20,7 @@ from pipeline.duplicates.minhash import bands, signatures, similarity, sketches,
 from pipeline.duplicates.shingles import shingles
 from pipeline.duplicates.survivors import split
 from pipeline.spark import arrow_schema, map_batches
-from schemas.recipe import NearText
+from schemas.recipe.dedup import NearText
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -34,15 +34,20 @@ SIGNED = (
 _ORDER = ("captured_at desc", "characters desc", "page_id")
 
 
-def surplus_texts(pages: DataFrame, config: NearText) -> DataFrame:
-    """Return the pages that go, each once, with `rule`, `measure`, `threshold` and `detail` instead of `text`.
+def signed_texts(pages: DataFrame, config: NearText) -> DataFrame:
+    """Put SIGNED in the place of `text` (not null), a few hundred bytes each; texts without words are left out."""
+    rest = [column for column in pages.columns if column != "text"]
+    return map_batches(pages, signer(config), pa.schema([*arrow_schema(pages.select(rest)), *SIGNED]))
 
-    Args: pages have distinct `page_id`, `captured_at`, `text` (not null), and whatever else is to come back.
+
+def surplus_texts(signed: DataFrame, config: NearText) -> DataFrame:
+    """Return the pages that go, each once, with `rule`, `measure`, `threshold` and `detail` instead of SIGNED.
+
+    Args: signed have distinct `page_id`, `captured_at`, SIGNED, and whatever else is to come back.
     `measure` is the Jaccard similarity with the page that stays, `detail`, estimated from the signatures.
     """
-    columns = [column for column in pages.columns if column != "text"]
-    schema = pa.schema([*arrow_schema(pages.select(columns)), *SIGNED])
-    signed = map_batches(pages, signer(config), schema).persist()
+    columns = [column for column in signed.columns if column not in {field.name for field in SIGNED}]
+    signed = signed.persist()
     clusters = signed.join(text_clusters(signed), "node", "left").selectExpr(
         "*", "coalesce(component, node) as cluster"
     )

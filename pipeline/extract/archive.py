@@ -24,7 +24,7 @@ from pipeline.read.response import HTML_TYPES
 from pipeline.store import Store
 from pipeline.write import PartWriter
 from schemas.ids import digest, image_id, page_id
-from schemas.recipe import Extract
+from schemas.recipe.extract import Extract
 from schemas.tables import CAPTIONS, PAGES, REJECTIONS, rejection
 
 _HTML_START = re.compile(rb"^\s*(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", re.I | re.S)

@@ -15,7 +15,7 @@ from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
 from pipeline.fetch.place import Place, parse
 from pipeline.read.message import Message, TooLarge, decode_body
-from schemas.recipe import Fetch
+from schemas.recipe.fetch import Fetch
 
 ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8,*/*;q=0.5"
 STEP_BYTES = 1 << 16

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pipeline.fetch.failure import Failure
-from schemas.recipe import Fetch
+from schemas.recipe.fetch import Fetch
 
 Resolve = Callable[..., list[Any]]
 _GIVEN_OUT = ipaddress.IPv6Network("2000::/3")  # RFC 4291, section 2.4; mapped, site-local and others lie outside

@@ -20,7 +20,7 @@ from pipeline.fetch.journal import MOVED
 from pipeline.fetch.permissions import ROBOTS, Permissions
 from pipeline.fetch.place import Place, asked, parse
 from pipeline.fetch.schedule import Address, Host, Schedule
-from schemas.recipe import Fetch
+from schemas.recipe.fetch import Fetch
 
 MAX_SITE_FILE_BYTES = 500 * 1024 + 1  # RFC 9309, section 2.5; the last one tells that there is more
 MAX_SITE_FILE_REDIRECTS = 5  # RFC 9309, section 2.3.1.2

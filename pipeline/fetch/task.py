@@ -22,7 +22,8 @@ from pipeline.fetch.place import NOWHERE, asked, parse
 from pipeline.fetch.results import Results
 from pipeline.fetch.schedule import Address, Host, Schedule
 from pipeline.store import Store
-from schemas.recipe import Fetch, Recipe
+from schemas.recipe import Recipe
+from schemas.recipe.fetch import Fetch
 
 WANTED = pa.schema(
     [

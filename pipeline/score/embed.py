@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.score.device import here, num_decoders
 from pipeline.score.encoder import load
-from schemas.recipe import Clip
+from schemas.recipe.score import Clip
 
 EMBEDDED = pa.schema([pa.field("id", pa.string()), pa.field("embedding", pa.list_(pa.float32()))])
 """embedding is null for an image that cannot be decoded."""

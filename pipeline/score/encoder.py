@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.score.device import CPU
 from schemas.errors import RecipeError
-from schemas.recipe import Clip
+from schemas.recipe.score import Clip
 
 if TYPE_CHECKING:
     import torch

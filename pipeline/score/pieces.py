@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from schemas.ids import text_id
-from schemas.recipe import Clip
+from schemas.recipe.score import Clip
 
 if TYPE_CHECKING:
     import torch

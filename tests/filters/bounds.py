@@ -11,7 +11,8 @@ from filters.function_words import ENGLISH
 from filters.verdict import Filter, Verdict
 from jobs.recipes import load
 from pipeline.aids import read_words
-from schemas.recipe import Recipe, TextBounds
+from schemas.recipe import Recipe
+from schemas.recipe.filters import TextBounds
 
 LISTS = Path(__file__).parent.parent / "cases" / "filters" / "lists"
 WORDS = {f"{name}_words": read_words(str(LISTS / f"{name}.txt")) for name in ("common", "flagged", "spam")}

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.aids import aids, perplexity, read_words
 from schemas.errors import PathError
-from schemas.recipe import Filters, Lists
+from schemas.recipe.filters import Filters, Lists
 
 # Logarithms to base 10: of any other word, the end of a line, a, and 0; and of the end right after a.
 ARPA = """\\data\\

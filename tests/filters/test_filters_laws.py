@@ -12,7 +12,7 @@ from filters.verdict import Filter, Verdict
 from jobs.recipes import load
 from schemas.errors import SchemaError
 from schemas.reasons import CODES, OF_TEXT, REASONS
-from schemas.recipe import TextBounds
+from schemas.recipe.filters import TextBounds
 
 LEVELS = {
     "page": PAGE_FILTERS,

@@ -13,7 +13,7 @@ from jobs.step import CONFIG, Context, Outcome, Step, run_step
 from pipeline.store import Manifest, Store
 from schemas.errors import RecipeError
 from schemas.reasons import BY_CODE
-from schemas.recipe import Guard
+from schemas.recipe.guard import Guard
 
 JUDGED = {"page": 200, "image": 99, "UNSAFE_IMAGE": 1000}
 

@@ -12,7 +12,7 @@ from jobs import dedup
 from jobs.recipes import load
 from jobs.run import run
 from pipeline.store import Store
-from schemas.recipe import Dedup
+from schemas.recipe.dedup import Dedup
 from schemas.tables import CAPTIONS, IMAGES, PAGES
 
 if TYPE_CHECKING:

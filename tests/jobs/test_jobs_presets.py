@@ -21,7 +21,8 @@ from jobs.recipes import load, names
 from pipeline.extract.archive import extract_archive
 from pipeline.filter import judge_pages, judge_rows
 from pipeline.store import Store
-from schemas.recipe import Extract, Recipe
+from schemas.recipe import Recipe
+from schemas.recipe.extract import Extract
 
 OUT_OF_REACH = {("fineweb", "TOO_LONG"): "100,000 words are more than all other pages of the sample web have"}
 CAPTION_RULES = {"min_words": "SHORT_CAPTION", "min_characters": "FEW_CAPTION_CHARACTERS"}

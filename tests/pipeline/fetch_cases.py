@@ -6,7 +6,9 @@ Paths say what comes, see sample/faulty/faults.py. Hosts are named by their role
 from urllib.parse import quote
 
 from pipeline.fetch.opener import LOST_IN_A_ROW, MOVED
-from schemas.recipe import Decode, Fetch, Recipe
+from schemas.recipe import Recipe
+from schemas.recipe.decode import Decode
+from schemas.recipe.fetch import Fetch
 
 ROBOTS_FILE, RESERVATIONS_FILE = "/robots.txt", "/.well-known/tdmrep.json"
 READ_BYTES = 500 * 1024  # of a robots.txt; in this one they end with `Disallow: /`, which is no rule of it

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
 from pipeline.consent.directives import ALL_ROBOTS, MAX_SOURCE_CHARACTERS, in_headers, in_page, may_be_in_page
-from schemas.recipe import DIRECTIVES
+from schemas.recipe.values import DIRECTIVES
 
 
 def cases(name: str) -> list[dict]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from jobs.recipes import load
 from pipeline.decode import decode
-from schemas.recipe import Decode
+from schemas.recipe.decode import Decode
 from schemas.tables import IMAGE_STATUS, IMAGES
 
 CONFIG = load("kosmos1").decode

@@ -18,7 +18,7 @@ from PIL import Image
 from pipeline import decoder as module
 from pipeline.decode import decode
 from pipeline.decoder import Decoder
-from schemas.recipe import Decode
+from schemas.recipe.decode import Decode
 
 MB = 1_000_000
 

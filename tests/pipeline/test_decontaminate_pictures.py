@@ -15,7 +15,8 @@ from pipeline.decontaminate.contaminated import contaminated_images
 from pipeline.decontaminate.pictures import Pictures, read_pictures
 from pipeline.spark import spark_schema
 from schemas.errors import PathError
-from schemas.recipe import Decode, Decontaminate
+from schemas.recipe.decode import Decode
+from schemas.recipe.decontaminate import Decontaminate
 from schemas.tables import IMAGES
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pipeline.decontaminate.items import ItemText, read_items
 from pipeline.decontaminate.ngrams import Ngrams, ngrams
 from pipeline.spark import spark_schema
 from schemas.errors import PathError
-from schemas.recipe import Decontaminate
+from schemas.recipe.decontaminate import Decontaminate
 from schemas.tables import CAPTIONS
 
 if TYPE_CHECKING:

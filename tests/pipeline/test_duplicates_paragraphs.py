@@ -8,10 +8,10 @@ import pytest
 from blocks import PLACED, frame, page, told
 
 from pipeline.duplicates.keys import SAME_IMAGES, SAME_TEXT
-from pipeline.duplicates.paragraphs import keyed, normalised, repeated_paragraphs, text_blocks
+from pipeline.duplicates.paragraphs import keyed, keyed_paragraphs, normalised, repeated_paragraphs, text_blocks
 from pipeline.duplicates.remnants import remnants
 from pipeline.duplicates.survivors import split
-from schemas.recipe import Paragraphs
+from schemas.recipe.dedup import Paragraphs
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -31,7 +31,8 @@ COLUMNS = ("page_id", "block", "rule", "measure", "threshold", "detail")
 
 
 def gone(partitions: int, spark: "SparkSession", **settings: object) -> list[tuple[object, ...]]:
-    found = repeated_paragraphs(frame(WORLD, partitions, spark), Paragraphs.model_validate(settings))
+    config = Paragraphs.model_validate(settings)
+    found = repeated_paragraphs(keyed_paragraphs(frame(WORLD, partitions, spark), config.min_words), config)
     assert found is not None
     return told(found, *COLUMNS)
 
@@ -56,12 +57,13 @@ def test_in_the_whole_run_the_newest_page_keeps_it(partitions: int, spark: "Spar
 def test_both_bounds_tell_their_reasons_and_short_paragraphs_stay(spark: "SparkSession") -> None:
     found = gone(3, spark, max_host_pages=2, max_pages=1, min_words=5)
     assert [entry[:3] for entry in found] == [("3", 0, "REPEATED_PARAGRAPH"), ("4", 1, "REPEATED_PARAGRAPH")]
-    assert repeated_paragraphs(frame(WORLD, 1, spark), Paragraphs()) is None
+    assert repeated_paragraphs(keyed_paragraphs(frame(WORLD, 1, spark), 1), Paragraphs()) is None
 
 
 def test_of_equally_new_pages_the_largest_id_keeps_it(spark: "SparkSession") -> None:
     pages = [page(name, "Said by all.", captured_at="2020") for name in "bca"]
-    found = repeated_paragraphs(frame(pages, 2, spark), Paragraphs(max_pages=1, keep="newest"))
+    blocks = keyed_paragraphs(frame(pages, 2, spark), 1)
+    found = repeated_paragraphs(blocks, Paragraphs(max_pages=1, keep="newest"))
     assert found is not None
     assert told(found, "page_id", "detail") == [("a", "c"), ("b", "c")]
 

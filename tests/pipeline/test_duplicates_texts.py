@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.duplicates.minhash import bands, signatures, similarity, sketches
 from pipeline.duplicates.shingles import BLOCK, shingles
-from pipeline.duplicates.texts import SIGNED, signer, surplus_texts
-from schemas.recipe import NearText
+from pipeline.duplicates.texts import SIGNED, signed_texts, signer, surplus_texts
+from schemas.recipe.dedup import NearText
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -147,7 +147,8 @@ def gone(spark: "SparkSession", partitions: int, **config: float) -> dict[str, "
     frame = spark.createDataFrame(
         random.Random(partitions).sample(PAGES, len(PAGES)), "page_id string, captured_at string, text string"
     )
-    rows = surplus_texts(frame.repartition(partitions), NearText.model_validate(config)).collect()
+    settings = NearText.model_validate(config)
+    rows = surplus_texts(signed_texts(frame.repartition(partitions), settings), settings).collect()
     assert len(rows) == len({row.page_id for row in rows})
     return {row.page_id: row for row in rows}
 

@@ -14,7 +14,7 @@ from pipeline.extract.images.captions import Caption, Unusable, caption_of, clea
 from pipeline.extract.images.stock_phrases import STOCK_PHRASES
 from pipeline.store import Store
 from schemas.reasons import REASONS
-from schemas.recipe import Extract
+from schemas.recipe.extract import Extract
 
 
 def cases(name: str) -> list[dict]:

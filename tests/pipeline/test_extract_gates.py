@@ -12,9 +12,9 @@ from pipeline.extract.gates.gates import Gates, Verdict
 from pipeline.extract.refusal import Refusal
 from pipeline.read import Response
 from pipeline.store import Store
-from schemas import recipe
 from schemas.errors import PathError, RecipeError
 from schemas.ids import image_id
+from schemas.recipe import extract
 
 ENGLISH = "The river froze last night, and this morning the children of the village walked across it to school. "
 RUSSIAN = "Ночью замёрзла река, и утром деревенские дети пошли по льду в школу. "
@@ -26,13 +26,13 @@ def response(body: str, url: str = "http://host.example/a/page.html", **headers:
 
 
 def rule(page: Response, **config: object) -> str | None:
-    refusal = Gates(recipe.Gates.model_validate(config)).refuse(page)
+    refusal = Gates(extract.Gates.model_validate(config)).refuse(page)
     return refusal.rule if refusal else None
 
 
 def test_without_gates_every_page_passes() -> None:
     page = response('<meta name="robots" content="noai">', X_Robots_Tag="noindex, noai, noimageai")
-    assert Gates(recipe.Gates(directives=())).judge(page) == Verdict()
+    assert Gates(extract.Gates(directives=())).judge(page) == Verdict()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_language(body: str, refused: str | None) -> None:
 def test_any_wanted_language_will_do() -> None:
     page = response(f"<p>{RUSSIAN * 20}")
     assert rule(page, languages=["en", "ru"], min_language_score=0.2) is None
-    found = Gates(recipe.Gates(languages=("en",), min_language_score=0.2)).refuse(page)
+    found = Gates(extract.Gates(languages=("en",), min_language_score=0.2)).refuse(page)
     assert found and found.threshold == 0.2 and found.measure is not None and found.measure < 0.2
 
 
@@ -112,7 +112,7 @@ NOAI, NOIMAGEAI = '<meta name="robots" content="noai">', '<meta name="Weft" cont
 )
 @pytest.mark.parametrize("others", [{}, {"min_words": 1}], ids=["no other gates", "other gates"])
 def test_directives(said: str, page: str | None, images: str | None, others: dict) -> None:
-    gates = Gates(recipe.Gates.model_validate(others), "weft")
+    gates = Gates(extract.Gates.model_validate(others), "weft")
     header, element = f"X-Robots-Tag: {said}", f'<meta name="robots" content="{said}">'
     for given, source in ((response("<p>x", X_Robots_Tag=said), header), (response(f"{element}<p>x"), element)):
         found = gates.judge(given)
@@ -123,25 +123,25 @@ def test_directives(said: str, page: str | None, images: str | None, others: dic
 
 def test_a_reservation_refuses_the_page() -> None:
     element = '<meta name="tdm-reservation" content="1">'
-    assert Gates(recipe.Gates()).refuse(response(element)) == Refusal(PAGE, element)
-    assert Gates(recipe.Gates()).refuse(response("", tdm_reservation="1")) == Refusal(PAGE, "tdm-reservation: 1")
+    assert Gates(extract.Gates()).refuse(response(element)) == Refusal(PAGE, element)
+    assert Gates(extract.Gates()).refuse(response("", tdm_reservation="1")) == Refusal(PAGE, "tdm-reservation: 1")
 
 
 def test_what_is_said_to_us_by_name_counts_for_us_alone() -> None:
     page = response(NOIMAGEAI, X_Robots_Tag="weft: noindex")
-    assert Gates(recipe.Gates(), "weft").judge(page).page == Refusal(PAGE, "X-Robots-Tag: weft: noindex")
-    assert Gates(recipe.Gates(), "other").judge(page) == Verdict()
+    assert Gates(extract.Gates(), "weft").judge(page).page == Refusal(PAGE, "X-Robots-Tag: weft: noindex")
+    assert Gates(extract.Gates(), "other").judge(page) == Verdict()
 
 
 def test_only_the_directives_of_the_recipe_count() -> None:
-    gates = Gates(recipe.Gates(directives=("noml", "noimageai")), "weft")
+    gates = Gates(extract.Gates(directives=("noml", "noimageai")), "weft")
     assert gates.judge(response(NOAI + NOIMAGEAI)) == Verdict(images=Refusal(IMAGES, NOIMAGEAI))
     assert gates.judge(response(NOAI)) == Verdict()
 
 
 def test_a_page_in_utf_16_is_heard() -> None:
     page = Response("http://host.example/", "", 0, 200, "text/html", None, [], NOAI.encode("utf-16"))
-    assert Gates(recipe.Gates()).refuse(page) == Refusal(PAGE, NOAI)
+    assert Gates(extract.Gates()).refuse(page) == Refusal(PAGE, NOAI)
 
 
 def test_a_page_that_withholds_its_images_goes_on_as_text(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_page_that_withholds_its_images_goes_on_as_text(tmp_path: Path) -> Non
     store = Store(str(tmp_path / "out"))
     rows = {}
     for agent in ("weft", "other"):
-        commit = extract_archive(str(tmp_path / "a.warc"), store, recipe.Extract(), agent)
+        commit = extract_archive(str(tmp_path / "a.warc"), store, extract.Extract(), agent)
         rows[agent] = {table: pq.read_table(store.at(path)).to_pylist() for table, path in commit["files"].items()}
     withheld, given = rows["weft"], rows["other"]
     texts = [block for block in given["pages"][0]["blocks"] if block["kind"] == "text"]
@@ -201,7 +201,7 @@ def test_blocklist(tmp_path: Path, url: str, refused: bool) -> None:
 
 def test_a_missing_blocklist_is_told(tmp_path: Path) -> None:
     with pytest.raises(PathError, match=r"extract\.gates\.blocklist: cannot read .*/none\.txt"):
-        Gates(recipe.Gates(blocklist=str(tmp_path / "none.txt")))
+        Gates(extract.Gates(blocklist=str(tmp_path / "none.txt")))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pipeline.fetch.client import Client
 from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network, is_public
 from pipeline.fetch.place import asked, parse
-from schemas.recipe import Fetch
+from schemas.recipe.fetch import Fetch
 
 CONTACT = "https://weft.example/bot"
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "172.15.0.1", "172.32.0.1", "2001:4860:4860::8888", "2a00:1450::1"]

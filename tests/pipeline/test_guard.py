@@ -16,7 +16,7 @@ from pipeline.extract.archive import extract_archive
 from pipeline.guard import Guard, Lost
 from pipeline.store import Store
 from sample.archive import write_response
-from schemas.recipe import Extract
+from schemas.recipe.extract import Extract
 
 MAX_SECONDS = 0.5
 MAX_MEMORY = 200_000_000

@@ -18,7 +18,7 @@ from sample import RECIPE, captions
 from sample.clip_scenes import scenes
 from sample.drawing import render
 from schemas.errors import RecipeError
-from schemas.recipe import Clip
+from schemas.recipe.score import Clip
 
 HOME = f"local-dir:{RECIPE.parent / 'clip'}"
 CLIP = Clip(model=HOME)

@@ -7,7 +7,7 @@ import pytest
 from pipeline.score.pieces import Window, cut, sentences
 from sample import RECIPE
 from schemas.ids import text_id
-from schemas.recipe import Clip
+from schemas.recipe.score import Clip
 
 CLIP = f"local-dir:{RECIPE.parent / 'clip'}"
 CONTEXT = 77

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from schemas.errors import MissingError
-from trainer.config import Model, TrainConfig
+from trainer.config import TrainConfig
+from trainer.config.model import Model
 from trainer.data.packing import IGNORED
 from trainer.model.decoder import Decoder
 from trainer.model.kosmos import Kosmos

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from trainer.config import Model
+from trainer.config.model import Model
 from trainer.model.attention import Attention
 from trainer.model.cache import Cache, LayerCache
 from trainer.model.positions import XPos

@@ -12,7 +12,7 @@ from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from schemas.errors import MissingError, RecipeError
-from trainer.config import Vision as VisionConfig
+from trainer.config.model import Vision as VisionConfig
 
 
 class Vision(nn.Module):

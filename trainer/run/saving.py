@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.optim import Optimizer
 
 from schemas.errors import PathError
-from trainer.config import Checkpoint
+from trainer.config.training import Checkpoint
 from trainer.model.kosmos import Kosmos
 from trainer.run.checkpoint import State, folder_of, tensors, write_state
 from trainer.run.processes import Processes

@@ -8,7 +8,8 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.utils.checkpoint import checkpoint
 
 from schemas.errors import RecipeError
-from trainer.config import Compute, TrainConfig
+from trainer.config import TrainConfig
+from trainer.config.training import Compute
 from trainer.model.kosmos import Kosmos
 from trainer.run.processes import Processes
 

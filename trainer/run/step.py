@@ -8,7 +8,8 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from schemas.ids import digest
-from trainer.config import Optimizer, TrainConfig
+from trainer.config import TrainConfig
+from trainer.config.training import Optimizer
 from trainer.data.loader import Loader
 from trainer.model.kosmos import Kosmos
 from trainer.run.processes import Processes

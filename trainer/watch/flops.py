@@ -6,7 +6,8 @@ once. What is computed again (activation checkpointing) and what is padding does
 
 from dataclasses import dataclass
 
-from trainer.config import Model, TrainConfig
+from trainer.config import TrainConfig
+from trainer.config.model import Model
 from trainer.model.kosmos import Kosmos
 from trainer.model.vision import Vision
 from trainer.watch.metrics import StepMetrics

@@ -14,7 +14,7 @@ from pipeline.extract.gates.blocklist import Blocklist
 from pipeline.extract.language import probability
 from pipeline.extract.refusal import Refusal
 from pipeline.read import Response
-from schemas import recipe
+from schemas.recipe import extract
 
 NUM_WINDOWS = 3  # of the text: a page may begin and end in one language, and speak another between
 WINDOW_CHARACTERS = 300
@@ -34,7 +34,7 @@ class Verdict:
 class Gates:
     """The gates that a recipe sets; all off, they cost nothing."""
 
-    def __init__(self, config: recipe.Gates, agent: str = directives.ALL_ROBOTS) -> None:
+    def __init__(self, config: extract.Gates, agent: str = directives.ALL_ROBOTS) -> None:
         """Take the name by which pages may speak to us. Raises: PathError when the blocklist cannot be read."""
         self.config, self.agent = config, agent
         self.blocklist = Blocklist(config.blocklist) if config.blocklist else None
@@ -67,7 +67,7 @@ class Gates:
         return next((Refusal(rule, said[d]) for d in wanted), None)
 
 
-def _judge(tree: LexborHTMLParser, html: str, config: recipe.Gates) -> Refusal | None:
+def _judge(tree: LexborHTMLParser, html: str, config: extract.Gates) -> Refusal | None:
     if config.need_image and not _may_have_image(tree):
         return Refusal("NO_IMAGE", measure=0, threshold=1)
     if not (config.min_words or config.languages):
@@ -96,7 +96,7 @@ def _may_have_image(tree: LexborHTMLParser) -> bool:
     return False
 
 
-def _judge_language(text: str, config: recipe.Gates) -> Refusal | None:
+def _judge_language(text: str, config: extract.Gates) -> Refusal | None:
     """Refuse a page when no window of its text is likely in any wanted language; one without letters is let through."""
     best = -1.0
     step = max((len(text) - WINDOW_CHARACTERS) // (NUM_WINDOWS - 1), WINDOW_CHARACTERS)
