@@ -1,7 +1,8 @@
 """How the work spreads over cores, and grows with its input: `python -m benchmarks.scale`.
 
 extract_efficiency, dedup_efficiency  seconds of the step on one core, over twice those on two: the worse of a local
-                                      master and a standalone cluster. Everything that runs is kept to these cores.
+                                      master and a standalone cluster, whose Worker offers so many cores. All that
+                                      runs, Master and driver too, is kept to these cores.
 growth_16x                            seconds a page of a whole run on 16 times the sample web, over those on it once
 cores_efficiency                      the same as the first two of a loop without memory: what the machine's cores give
 
@@ -92,12 +93,12 @@ def _kept_to(cores: list[int]) -> Iterator[None]:
 def _master(kind: str, number: int, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield a master of so many cores, and the environment of what is submitted to it."""
     place = Path(tempfile.mkdtemp(dir=folder))
-    with standing(place, number) if kind == "cluster" else nullcontext() as cluster:
+    with standing(place, 1, number) if kind == "cluster" else nullcontext() as cluster:
         if cluster is None:
             yield f"local[{number}]", {}
             return
         conf = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
-                "spark.executor.memory": "2g", "spark.sql.shuffle.partitions": str(max(2, number))}  # fmt: skip
+                "spark.executor.memory": f"{2 * number}g", "spark.sql.shuffle.partitions": str(3 * number)}  # fmt: skip
         options = " ".join(f"--conf {key}={value}" for key, value in conf.items())
         yield cluster.url, {**ENVIRONMENT, "PYSPARK_SUBMIT_ARGS": f"{options} pyspark-shell"}
 

@@ -33,8 +33,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def standing(folder: Path, num_workers: int = 2) -> Iterator[Cluster]:
-    """Have a Master and Workers of one core each; they end with the block.
+def standing(folder: Path, num_workers: int = 2, cores: int = 1) -> Iterator[Cluster]:
+    """Have a Master and Workers of so many cores each, 2 GB for each core; they end with the block.
 
     Raises: TimeoutError when they do not find one another, with the end of their log.
     """
@@ -55,7 +55,7 @@ def standing(folder: Path, num_workers: int = 2) -> Iterator[Cluster]:
         try:
             start("master.Master", "-p", str(port), "--webui-port", str(free_port()))
             for number in range(num_workers):
-                start("worker.Worker", "-c", "1", "-m", "2g", "-d", str(folder / f"worker-{number}"),
+                start("worker.Worker", "-c", str(cores), "-m", f"{2 * cores}g", "-d", str(folder / f"worker-{number}"),
                       "--webui-port", str(free_port()), url)  # fmt: skip
             deadline = time.monotonic() + START_SECONDS
             while path.read_text(errors="replace").count("Successfully registered with master") < num_workers:
