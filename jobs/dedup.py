@@ -46,7 +46,7 @@ def work(context: Context) -> Outcome:
     }
     # A pass over all texts, or all captions: not for rules that are off.
     if held.texts or config.paragraphs.max_host_pages is not None or config.paragraphs.max_pages is not None:
-        judged["paragraph"] = num_paragraphs(_of(captures, unique))
+        judged["paragraph"] = num_paragraphs(captures, unique)
     if held.texts:
         judged["caption"] = surviving_captions(context).count()
     images.unpersist()

@@ -62,9 +62,12 @@ def surviving_pages(context: Context, *steps: str) -> DataFrame:
     )
 
 
-def num_paragraphs(pages: DataFrame) -> int:
-    """Count the text blocks of pages."""
-    (row,) = pages.selectExpr("coalesce(sum(size(filter(blocks, b -> b.kind = 'text'))), 0) as paragraphs").collect()
+def num_paragraphs(pages: DataFrame, among: DataFrame | None = None) -> int:
+    """Count the text blocks of pages, or of those that are among others; their counts are joined, not their texts."""
+    counted = pages.selectExpr(*PAGE, "size(filter(blocks, b -> b.kind = 'text')) as paragraphs")
+    if among is not None:
+        counted = counted.join(among.select(*PAGE), list(PAGE), "left_semi")
+    (row,) = counted.selectExpr("coalesce(sum(paragraphs), 0) as paragraphs").collect()
     return int(row["paragraphs"])
 
 

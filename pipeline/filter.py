@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from filters import PAGE_FILTERS, PARAGRAPH_FILTERS, Aids, Filter, with_views
 from filters.verdict import Verdict
 from pipeline.aids import aids
+from pipeline.blocks import field, of_kind
 from schemas.recipe import Recipe
 from schemas.tables import MEASURES, PAGES
 
@@ -71,13 +72,14 @@ def judge_pages(recipe: Recipe) -> Callable[[Batches], Batches]:
     def run(batches: Batches) -> Batches:
         known = aids(recipe.filters.lists)
         for batch in batches:
-            texts, owners, blocks = _paragraphs(batch["blocks"])
+            at, owners, places = of_kind(batch["blocks"], "text")
+            texts = field(batch["blocks"], "text", at)
             rejected: list[Against] = [[] for _ in range(batch.num_rows)]
             judged = judge(pa.record_batch({"text": texts}), PARAGRAPH_FILTERS, recipe, known)
             stays = np.ones(len(texts), np.bool_)
             for index, found in enumerate(held_against(judged, len(texts)) if judged else ()):
                 stays[index] = not found
-                rejected[owners[index]] += [{"level": "paragraph", "block": int(blocks[index]), **a} for a in found]
+                rejected[owners[index]] += [{"level": "paragraph", "block": int(places[index]), **a} for a in found]
             text = _joined(texts.filter(pa.array(stays)), owners[stays], batch.num_rows)
             judged = judge(batch.append_column("text", text), PAGE_FILTERS, recipe, known)
             of_pages = held_against(judged, batch.num_rows)
@@ -105,17 +107,6 @@ def judge_rows(filters: Sequence[Filter], recipe: Recipe) -> Callable[[Batches],
             yield batch.append_column("rejected", pa.array(found, REJECTED))
 
     return run
-
-
-def _paragraphs(pages: pa.ListArray) -> tuple[pa.Array, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return the text blocks of pages, the row of each one's page, and its index among that page's blocks."""
-    blocks = pages.flatten()
-    starts = pages.offsets.to_numpy() - pages.offsets[0].as_py()
-    owners = np.repeat(np.arange(len(pages)), np.diff(starts))
-    is_text = pc.equal(pc.struct_field(blocks, "kind"), "text")
-    chosen = is_text.to_numpy(zero_copy_only=False)
-    indexes = np.arange(len(blocks)) - starts[owners]
-    return pc.struct_field(blocks, "text").filter(is_text), owners[chosen], indexes[chosen]
 
 
 def _joined(texts: pa.Array, owners: np.ndarray[Any, Any], num_pages: int) -> pa.Array:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.blocks import field, of_kind
 from schemas.ids import image_id
 from schemas.tables import PAGES
 
@@ -22,10 +21,8 @@ USES = pa.schema(
 def image_uses(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Turn batches of `pages` into a row of USES for each image block."""
     for batch in batches:
-        blocks, page = batch["blocks"].flatten(), pc.list_parent_indices(batch["blocks"]).to_numpy()
-        of_image = np.flatnonzero(pc.equal(pc.struct_field(blocks, "kind"), "image").to_numpy(False))
-        index = of_image - np.searchsorted(page, page[of_image])  # page numbers grow: a page's first block is found so
-        urls = pc.struct_field(blocks, "image_url").take(pa.array(of_image))
-        pages = batch.select(USES.names[:3]).take(pa.array(page[of_image]))
+        at, page, place = of_kind(batch["blocks"], "image")
+        urls = field(batch["blocks"], "image_url", at)
+        pages = batch.select(USES.names[:3]).take(pa.array(page))
         ids = pa.array(map(image_id, urls.to_pylist()), pa.string())
-        yield pa.RecordBatch.from_arrays([*pages.columns, pa.array(index, pa.int32()), ids, urls], schema=USES)
+        yield pa.RecordBatch.from_arrays([*pages.columns, pa.array(place, pa.int32()), ids, urls], schema=USES)

@@ -1,6 +1,7 @@
 """A standalone Spark cluster on this machine's loopback, from the pyspark that pip installed."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -46,22 +47,28 @@ def standing(folder: Path, num_workers: int = 2, cores: int = 1) -> Iterator[Clu
     daemons: list[subprocess.Popen[bytes]] = []
 
     def start(kind: str, *arguments: str) -> None:
-        command = [str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "-h", "127.0.0.1", *arguments]
+        command = [str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "-h", "127.0.0.1",
+                   "--webui-port", "0", *arguments]  # fmt: skip
         daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True))
 
-    port = free_port()
-    url = f"spark://127.0.0.1:{port}"
+    def said(pattern: str, times: int = 1) -> str:
+        deadline = time.monotonic() + START_SECONDS
+        while len(found := re.findall(pattern, text := path.read_text(errors="replace"))) < times:
+            if time.monotonic() > deadline or any(daemon.poll() is not None for daemon in daemons):
+                raise TimeoutError("\n".join(line for line in text.splitlines() if line[:1].strip())[-4_000:])
+            time.sleep(0.2)
+        return str(found[-1])
+
     with path.open("wb") as log:
         try:
-            start("master.Master", "-p", str(port), "--webui-port", str(free_port()))
+            # The Master says which port it got. A Worker that asks before the Master leads waits ten seconds.
+            start("master.Master", "-p", "0")
+            said("New state: ALIVE")
+            url = said(r"Starting Spark master at (spark://\S+)")
             for number in range(num_workers):
                 start("worker.Worker", "-c", str(cores), "-m", f"{2 * cores}g", "-d", str(folder / f"worker-{number}"),
-                      "--webui-port", str(free_port()), url)  # fmt: skip
-            deadline = time.monotonic() + START_SECONDS
-            while path.read_text(errors="replace").count("Successfully registered with master") < num_workers:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(path.read_text(errors="replace")[-2_000:])
-                time.sleep(0.2)
+                      url)  # fmt: skip
+            said("Successfully registered with master", num_workers)
             yield Cluster(url, path, [daemon.pid for daemon in daemons[1:]])
         finally:
             for daemon in daemons:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from pipeline.blocks import text_blocks
 from pipeline.decontaminate.ngrams import Ngrams
-from pipeline.duplicates.paragraphs import text_blocks
 from pipeline.spark import map_batches
 from schemas.recipe.decontaminate import Decontaminate
 from schemas.tables import REJECTIONS

@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from filters.words import WORD, count
+from pipeline.blocks import text_blocks
 from pipeline.spark import map_batches
 from schemas.recipe.dedup import Paragraphs
 from schemas.tables import PAGES
@@ -69,18 +70,6 @@ def keyed(min_words: int) -> Callable[[Batches], Batches]:
             yield pa.RecordBatch.from_arrays(columns, schema=KEYED)
 
     return run
-
-
-def text_blocks(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array]:
-    """Return the page's row, the position on the page as extracted, and the text of every text block of a batch.
-
-    Shape: b of each, for b text blocks; int64, int32 and string.
-    """
-    blocks = batch["blocks"].flatten()
-    of_text = np.flatnonzero(pc.equal(pc.struct_field(blocks, "kind"), "text").to_numpy(False))
-    page = pc.list_parent_indices(batch["blocks"]).to_numpy()[of_text]
-    position = batch["positions"].flatten().to_numpy()[of_text]
-    return page, position, pc.struct_field(blocks, "text").take(pa.array(of_text))
 
 
 def normalised(texts: pa.Array) -> pa.Array:

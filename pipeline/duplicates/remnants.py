@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from filters.words import WORD, count
-from pipeline.duplicates.paragraphs import text_blocks
+from pipeline.blocks import text_blocks
 from pipeline.spark import map_batches
 from schemas.tables import REJECTIONS
 

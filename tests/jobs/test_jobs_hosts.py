@@ -78,6 +78,7 @@ def farm(small_web: Web, tmp_path: Path) -> Iterator[Farm]:
         of_host = {name: {**environment, "SPARK_LOCAL_IP": address[name]} for name in address}
         master = ["org.apache.spark.deploy.master.Master", "-h", address["master"], "-p", str(MASTER_PORT)]
         hosts.start("master", spark_class + master, tmp_path / "master.log", of_host["master"])
+        wait_for(lambda: "New state: ALIVE" in farm.log, lambda: farm.log)  # a Worker that asks before registers twice
         for name in WORKERS:
             worker = ["org.apache.spark.deploy.worker.Worker", "-h", address[name], "-c", "1", "-m", "2g",
                       "-d", str(tmp_path / name), f"spark://{address['master']}:{MASTER_PORT}"]  # fmt: skip

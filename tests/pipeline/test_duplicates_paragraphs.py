@@ -8,7 +8,7 @@ import pytest
 from blocks import PLACED, frame, page, told
 
 from pipeline.duplicates.keys import SAME_IMAGES, SAME_TEXT
-from pipeline.duplicates.paragraphs import keyed, keyed_paragraphs, normalised, repeated_paragraphs, text_blocks
+from pipeline.duplicates.paragraphs import keyed, keyed_paragraphs, normalised, repeated_paragraphs
 from pipeline.duplicates.remnants import remnants
 from pipeline.duplicates.survivors import split
 from schemas.recipe.dedup import Paragraphs
@@ -80,8 +80,6 @@ def test_keys_are_the_first_bits_of_sha1() -> None:
         [page("p", "http://x/i", "Hello, World", "", positions=[4, 6, 7])],
         PLACED,
     )
-    row_of_page, position, texts = text_blocks(batch)
-    assert (row_of_page.tolist(), position.tolist(), texts.to_pylist()) == ([0, 0], [6, 7], ["Hello, World", ""])
     (found,) = keyed(1)(iter([batch]))
     expected = int.from_bytes(hashlib.sha1(b"hello world").digest()[:8], "big", signed=True)
     assert [(r["block"], r["key"]) for r in found.to_pylist()] == [(6, expected)]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
+from rich.progress import track
 
 from schemas.errors import PathError, SchemaError
 from schemas.ids import digest
@@ -33,7 +35,10 @@ def _read(split: str, folder: Path, drawn: Path) -> list[Example]:
     rows = list(read_table(folder / f"{split}.tsv", _Opinion, "\t", is_quoted=False))
     try:
         drawn.mkdir(parents=True, exist_ok=True)
-        paths = [_drawn(row.sentence.strip(), drawn, where) for where, row in rows]
+        # All of `train` takes minutes, once: whoever waits is told.
+        console = Console(stderr=True)
+        told = track(rows, f"drawing {split}.tsv", console=console, transient=True, disable=not console.is_terminal)
+        paths = [_drawn(row.sentence.strip(), drawn, where) for where, row in told]
     except OSError as error:
         raise PathError(f"{drawn} cannot be written: {error}") from error
     return [

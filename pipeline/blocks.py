@@ -1,0 +1,29 @@
+"""Where the blocks of one kind stand: on which page of a batch, and at which place there."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def of_kind(pages: pa.ListArray, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the index in pages.flatten(), the page's row and the place among its blocks of every block of a kind.
+
+    Shape: lists of blocks of n pages, or a slice of such, in; b of each, int64, out, for b blocks of the kind.
+    """
+    rows = pc.list_parent_indices(pages).to_numpy()
+    at = np.flatnonzero(pc.equal(pc.struct_field(pages.flatten(), "kind"), kind).to_numpy(zero_copy_only=False))
+    return at, rows[at], at - np.searchsorted(rows, rows[at])  # rows grow: a page's first block is found so
+
+
+def field(pages: pa.ListArray, name: str, at: np.ndarray) -> pa.Array:
+    """Return a field of the blocks at some indices of pages.flatten()."""
+    return pc.struct_field(pages.flatten(), name).take(pa.array(at))
+
+
+def text_blocks(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array]:
+    """Return the page's row, the position on the page as extracted, and the text of every text block of a batch.
+
+    Shape: b of each, for b text blocks; int64, int32 and string.
+    """
+    at, page, _ = of_kind(batch["blocks"], "text")
+    return page, batch["positions"].flatten().to_numpy()[at], field(batch["blocks"], "text", at)
