@@ -27,3 +27,9 @@ def text_blocks(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array
     """
     at, page, _ = of_kind(batch["blocks"], "text")
     return page, batch["positions"].flatten().to_numpy()[at], field(batch["blocks"], "text", at)
+
+
+def by_page(values: pa.Array, rows: np.ndarray, num_pages: int) -> pa.ListArray:
+    """Return values of blocks as a list for each page; rows are their pages', in order. A page without has none."""
+    ends = np.searchsorted(rows, np.arange(num_pages + 1))
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values)

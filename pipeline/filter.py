@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from filters import PAGE_FILTERS, PARAGRAPH_FILTERS, Aids, Filter, with_views
 from filters.verdict import Verdict
 from pipeline.aids import aids
-from pipeline.blocks import field, of_kind
+from pipeline.blocks import by_page, field, of_kind
 from schemas.recipe import Recipe
 from schemas.tables import MEASURES, PAGES
 
@@ -80,7 +80,8 @@ def judge_pages(recipe: Recipe) -> Callable[[Batches], Batches]:
             for index, found in enumerate(held_against(judged, len(texts)) if judged else ()):
                 stays[index] = not found
                 rejected[owners[index]] += [{"level": "paragraph", "block": int(places[index]), **a} for a in found]
-            text = _joined(texts.filter(pa.array(stays)), owners[stays], batch.num_rows)
+            left = by_page(texts.filter(pa.array(stays)), owners[stays], batch.num_rows)
+            text = pc.binary_join(left, "\n\n")  # as text_of
             judged = judge(batch.append_column("text", text), PAGE_FILTERS, recipe, known)
             of_pages = held_against(judged, batch.num_rows)
             for all_found, found in zip(rejected, of_pages, strict=True):
@@ -107,9 +108,3 @@ def judge_rows(filters: Sequence[Filter], recipe: Recipe) -> Callable[[Batches],
             yield batch.append_column("rejected", pa.array(found, REJECTED))
 
     return run
-
-
-def _joined(texts: pa.Array, owners: np.ndarray[Any, Any], num_pages: int) -> pa.Array:
-    """Join the texts of each page, a blank line between them: as text_of."""
-    ends = np.searchsorted(owners, np.arange(num_pages + 1))
-    return pc.binary_join(pa.ListArray.from_arrays(pa.array(ends, pa.int32()), texts), "\n\n")
