@@ -22,6 +22,9 @@ MIN_JAVA = 17
 EVENTS = "_events"  # of an output: Spark's own log of every run on it
 MAX_TASK_FAILURES = 4  # spark.task.maxFailures, which does not hold for a local master
 _COLLECTOR = "-XX:+UseParallelGC"  # nobody waits for a batch job's pauses: work done counts (0017)
+# Python does the work: Java's second compiler would take as much time again as it saves. Without it Java has 48 MB for
+# code, which the steps of a run fill, and then it may end: so it gets what Java has for both (0017).
+QUICK_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 _MEMORY = {"driver": "3g", "executor": ""}  # of a local master, ours; of executors, what the cluster's settings say
 _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
 
@@ -58,11 +61,33 @@ def using(master: str | None = None, output: Store | None = None) -> "Iterator[S
     running = active()
     with console.status("starting Spark"):  # seconds, in which nothing else would be seen
         spark = running or start(master, output)
+    ended = False
     try:
         yield spark
+    except Exception as error:
+        ended = _java_ended(error)
+        if ended:
+            raise WeftError(
+                "Java, in which Spark's driver runs, was ended, perhaps for want of memory: leave it more, or take "
+                "fewer cores, as --master 'local[2]'; the same command goes on from here"
+            ) from error
+        raise
     finally:
-        if running is None:
+        if running is None and not ended:
             spark.stop()
+
+
+def _java_ended(error: Exception) -> bool:
+    """Tell whether the Java that pyspark started is gone, given what was raised in Python."""
+    from py4j.protocol import Py4JNetworkError
+    from pyspark import SparkContext
+
+    process = getattr(SparkContext._gateway, "proc", None)
+    is_lost = isinstance(error, (ConnectionError, EOFError, Py4JNetworkError))
+    try:
+        return process is not None and process.wait(5 if is_lost else 0) is not None
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def start(master: str | None = None, output: Store | None = None) -> "SparkSession":
@@ -135,8 +160,7 @@ def _settings(master: str, memory: dict[str, str]) -> dict[str, str]:
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.memory": memory["driver"],
-            # Python does the work; Java's second compiler would take as much time again as it saves.
-            "spark.driver.extraJavaOptions": f"{logging} {_COLLECTOR} {heap} -XX:TieredStopAtLevel=1",
+            "spark.driver.extraJavaOptions": f"{logging} {_COLLECTOR} {heap} {QUICK_COMPILER}",
             "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
             "spark.ui.enabled": "false",
         }

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from runs import started_by
 
+from jobs.session import QUICK_COMPILER
 from sample.cluster import Cluster
 
-QUICK_START = "-XX:TieredStopAtLevel=1"
 CONF = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -14,8 +14,8 @@ CONF = {
     "spark.executor.memory": "1g",
     "spark.executor.cores": "1",
     "spark.sql.shuffle.partitions": "2",
-    "spark.driver.extraJavaOptions": QUICK_START,
-    "spark.executor.extraJavaOptions": QUICK_START,
+    "spark.driver.extraJavaOptions": QUICK_COMPILER,
+    "spark.executor.extraJavaOptions": QUICK_COMPILER,
 }
 SUBMIT_OPTIONS = [part for key, value in CONF.items() for part in ("--conf", f"{key}={value}")]
 

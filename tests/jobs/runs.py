@@ -46,6 +46,13 @@ def started_by(pid: int) -> list[int]:
     return [child for child in found if state(child) not in ("Z", "")]
 
 
+def named(pid: int, name: str) -> bool:
+    """Tell whether a process runs, and runs a program of that name."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/comm").read_text().strip() == name
+    return False
+
+
 def state(pid: int) -> str:
     """Return what a process does: R runs, S sleeps, Z is dead and not buried, '' is gone."""
     with suppress(FileNotFoundError, ProcessLookupError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from clusters import SUBMIT_OPTIONS, executors
-from runs import BIN, TIMEOUT_SECONDS, kill_when, run_arguments, started_by, state, sums, undisturbed, weft
+from runs import BIN, TIMEOUT_SECONDS, kill_when, named, run_arguments, started_by, state, sums, undisturbed, weft
 from webs import Web
 
 from pipeline.lookup import STEPS
@@ -170,13 +170,7 @@ def age(pid: int) -> float:
 
 
 def _java(pid: int) -> list[int]:
-    return [child for child in started_by(pid) if _named(child, "java")]
-
-
-def _named(pid: int, name: str) -> bool:
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/comm").read_text().strip() == name
-    return False
+    return [child for child in started_by(pid) if named(child, "java")]
 
 
 @pytest.mark.slow
