@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,13 +23,6 @@ class Cluster:
     url: str
     log: Path
     workers: list[int]
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens at now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 @contextmanager

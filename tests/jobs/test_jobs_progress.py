@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import time
 import urllib.request
@@ -16,7 +17,6 @@ from webs import Web
 
 from jobs.progress import span, words
 from jobs.stages import Look, Stages
-from sample.cluster import free_port
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -87,11 +87,17 @@ def test_extract_tells_what_has_come_of_the_archives(small_web: Web, spark: "Spa
     )
 
 
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
 @pytest.mark.slow
 def test_the_history_server_shows_a_finished_run(small_web: Web, tmp_path: Path) -> None:
     import pyspark
 
-    output, home, port = tmp_path / "out", Path(pyspark.__file__).parent, free_port()
+    output, home, port = tmp_path / "out", Path(pyspark.__file__).parent, _free_port()
     done = weft("extract", "-r", "everything", "-o", str(output), "--master", "local[1]", small_web.archives[0])
     assert done.returncode == 0, done.stderr
     options = f"-Dspark.history.fs.logDirectory={output}/_events -Dspark.history.ui.port={port}"
