@@ -1,11 +1,12 @@
 """What tests ask of a cluster on this machine."""
 
+import shlex
 from pathlib import Path
 
 from runs import started_by
 
 from jobs.session import QUICK_COMPILER
-from sample.cluster import Cluster
+from sample.cluster import ENVIRONMENT, Cluster
 
 CONF = {
     "spark.driver.host": "127.0.0.1",
@@ -18,6 +19,8 @@ CONF = {
     "spark.executor.extraJavaOptions": QUICK_COMPILER,
 }
 SUBMIT_OPTIONS = [part for key, value in CONF.items() for part in ("--conf", f"{key}={value}")]
+SUBMITTED = {**ENVIRONMENT, "PYSPARK_SUBMIT_ARGS": shlex.join([*SUBMIT_OPTIONS, "pyspark-shell"])}
+"""The environment in which `weft --master` has these options."""
 
 
 def executors(cluster: Cluster) -> list[int]:

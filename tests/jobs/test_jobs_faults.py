@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from clusters import SUBMIT_OPTIONS, executors
+from clusters import SUBMITTED, executors
 from runs import BIN, TIMEOUT_SECONDS, kill_when, named, run_arguments, started_by, state, sums, undisturbed, weft
 from webs import Web
 
 from pipeline.lookup import STEPS
-from sample.cluster import ENVIRONMENT, Cluster
+from sample.cluster import Cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -131,9 +131,7 @@ def test_an_executor_is_lost_in_every_step(
     small_web: Web, reference: dict[str, str], cluster: Cluster, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    submitted = {**ENVIRONMENT, "PYSPARK_SUBMIT_ARGS": " ".join([*SUBMIT_OPTIONS, "pyspark-shell"])}
-
-    with running(output, run_arguments(small_web, output, "--master", cluster.url), **submitted) as run:
+    with running(output, run_arguments(small_web, output, "--master", cluster.url), **SUBMITTED) as run:
         for step in STEPS.values():
             kill_executor(run, step, cluster)
         assert run.end() == 0, run.log()

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from clusters import SUBMIT_OPTIONS, executors
+from clusters import SUBMITTED, executors
 from fetching import answers, fetched, recipe, requests, settings, statuses, want
 from runs import BIN, TIMEOUT_SECONDS, kill_when, started_by, wait_for
 
-from sample.cluster import ENVIRONMENT, Cluster
+from sample.cluster import Cluster
 from sample.faulty import Server, serving
 from schemas.ids import image_id
 
@@ -105,7 +105,7 @@ def test_a_run_is_killed(server: Server, wanted: Wanted, spark: "SparkSession", 
 def test_an_executor_is_killed(server: Server, wanted: Wanted, cluster: Cluster, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [str(BIN / "weft"), *command(server, tmp_path, cluster.url)],
-        env={**os.environ, **ENVIRONMENT, "PYSPARK_SUBMIT_ARGS": " ".join([*SUBMIT_OPTIONS, "pyspark-shell"])},
+        env={**os.environ, **SUBMITTED},
         stdout=subprocess.DEVNULL,
         stderr=(tmp_path / "log").open("wb"),
         start_new_session=True,
