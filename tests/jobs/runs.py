@@ -46,8 +46,12 @@ def started_by(pid: int) -> list[int]:
     return [child for child in found if state(child) not in ("Z", "")]
 
 
-def named(pid: int, name: str) -> bool:
-    """Tell whether a process runs, and runs a program of that name."""
+def java_of(pid: int) -> list[int]:
+    """Return the Java processes that a process has started and that still run."""
+    return [child for child in started_by(pid) if _named(child, "java")]
+
+
+def _named(pid: int, name: str) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/comm").read_text().strip() == name
     return False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from clusters import SUBMITTED, executors
-from runs import BIN, TIMEOUT_SECONDS, kill_when, named, run_arguments, started_by, state, sums, undisturbed, weft
+from runs import BIN, TIMEOUT_SECONDS, java_of, kill_when, run_arguments, started_by, state, sums, undisturbed, weft
 from webs import Web
 
 from pipeline.lookup import STEPS
@@ -121,7 +121,7 @@ def test_a_worker_is_killed_in_every_step(small_web: Web, spark: "SparkSession",
     expected = undisturbed(small_web, tmp_path / "undisturbed", near)
     with running(output, run_arguments(small_web, output, "--master", "local[2]", "--set", near)) as run:
         for step in STEPS.values():
-            kill_in(run, step, lambda: workers(_java(run.process.pid)), KILLED)
+            kill_in(run, step, lambda: workers(java_of(run.process.pid)), KILLED)
         assert run.end() == 0, run.log()
     assert sums(output) == expected
 
@@ -165,10 +165,6 @@ def age(pid: int) -> float:
         started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
         return float(Path("/proc/uptime").read_text().split()[0]) - started
     return 0.0
-
-
-def _java(pid: int) -> list[int]:
-    return [child for child in started_by(pid) if named(child, "java")]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from clusters import SUBMITTED, executors
 from fetching import answers, fetched, recipe, requests, settings, statuses, want
-from runs import BIN, TIMEOUT_SECONDS, kill_when, started_by, wait_for
+from runs import BIN, TIMEOUT_SECONDS, java_of, kill_when, started_by, wait_for
 
 from sample.cluster import Cluster
 from sample.faulty import Server, serving
@@ -78,7 +78,7 @@ def test_a_worker_is_killed(server: Server, wanted: Wanted, spark: "SparkSession
         while not before:
             before.update(answered(tmp_path))
             time.sleep(0.01)
-        java = next(pid for pid in started_by(os.getpid()) if Path(f"/proc/{pid}/comm").read_text() == "java\n")
+        java, *_ = java_of(os.getpid())
         worker = busy_workers(java)[0]
         decoders.extend(started_by(worker))
         decoders.extend(started_by(decoders[0]))

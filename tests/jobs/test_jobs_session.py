@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runs import BIN, TIMEOUT_SECONDS, named, started_by, wait_for
+from runs import BIN, TIMEOUT_SECONDS, java_of, wait_for
 from webs import Web
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def test_java_is_killed(small_web: Web, tmp_path: Path) -> None:
     process = subprocess.Popen([str(BIN / "weft"), *arguments], stderr=subprocess.PIPE, start_new_session=True)
     try:
         wait_for((output / "_config" / "extract.json").exists, process)
-        (java,) = (child for child in started_by(process.pid) if named(child, "java"))
+        (java,) = java_of(process.pid)
         os.kill(java, signal.SIGKILL)
         said = process.communicate(timeout=TIMEOUT_SECONDS)[1].decode()
     finally:

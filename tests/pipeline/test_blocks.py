@@ -49,3 +49,9 @@ def test_every_text_block_is_told_with_its_position(pages: list[list[str]], firs
     page_row, position, texts = text_blocks(batch_of(pages, first))
     told: list[tuple[Any, ...]] = list(zip(page_row.tolist(), position.tolist(), texts.to_pylist(), strict=True))
     assert told == [(number - first, 10 + place, text) for number, place, text in each(pages, first, images=False)]
+
+
+def test_positions_are_those_on_the_page_as_extracted() -> None:
+    rows = [page("p", "http://x/i", "Hello, World", "", positions=[4, 6, 7])]
+    page_row, position, texts = text_blocks(pa.RecordBatch.from_pylist(rows, schema=PLACED))
+    assert (page_row.tolist(), position.tolist(), texts.to_pylist()) == ([0, 0], [6, 7], ["Hello, World", ""])
