@@ -1,9 +1,13 @@
 """What tests share: one sample web, one replay of its images, one Spark session, one finished run."""
 
 import os
-from collections.abc import Iterator
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -15,6 +19,49 @@ if TYPE_CHECKING:
 settings.register_profile("weft", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("weft")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+SLOW_SECONDS = 1800  # of a slow test, where it names no limit of its own; of others, pyproject.toml
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give slow tests longer until they count as hung."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_timeout_set_timer() -> Generator[None, Any, Any]:
+    """Have a test that reaches its limit give up Spark's answer first; see `_leave_spark`."""
+    is_set = yield
+    fail: Any = signal.getsignal(signal.SIGALRM)
+
+    def leave_and_fail(number: int, frame: Any) -> None:
+        _leave_spark()
+        fail(number, frame)
+
+    if callable(fail):
+        signal.signal(signal.SIGALRM, leave_and_fail)
+    return is_set
+
+
+def _leave_spark() -> None:
+    """Cut this thread's connection to Java, and cancel what Java does.
+
+    pyspark's clean-up uses the same connection: it would wait for the answer that the test waited for, and take it for
+    its own. On a connection that is cut py4j opens another.
+    """
+    if "pyspark" not in sys.modules:
+        return
+    from pyspark import SparkContext
+
+    context = SparkContext._active_spark_context
+    if context is None or context._gateway is None:
+        return
+    connection = context._gateway._gateway_client.get_thread_connection()
+    if connection is not None and connection.socket is not None:
+        connection.socket.shutdown(socket.SHUT_RDWR)
+    threading.Thread(target=context.cancelAllJobs, daemon=True).start()  # Java may hang: nobody waits for it
 
 
 @pytest.fixture(scope="session")
