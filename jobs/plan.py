@@ -12,7 +12,7 @@ from jobs.printing import console, say, table
 from pipeline.plan.archives import count_archives
 from pipeline.plan.figure import Figure
 from pipeline.plan.pilot import Pilot
-from pipeline.plan.plan import Plan, plan, unmeasured
+from pipeline.plan.plan import ALL, Plan, plan, unmeasured
 from schemas.overrides import override, validate
 from schemas.recipe import Recipe
 
@@ -63,7 +63,8 @@ def _print(found: Plan, cores: int) -> None:
         shown.add_column("by", overflow="fold")
         for name, figure in figures.items():
             by = ", ".join(str(numbers.setdefault(source, len(numbers) + 1)) for source in figure.sources)
-            shown.add_row(Text(name), _number(figure), figure.known, Text(by, "dim"))
+            is_bound = name == ALL and figure.value is not None and bool(unmeasured(figures))
+            shown.add_row(Text(name), "at least " * is_bound + _number(figure), figure.known, Text(by, "dim"))
         console.print(shown)
     for source, number in numbers.items():
         say(f"  {number:>2}  {source}")
@@ -78,9 +79,14 @@ def _recipe(name: str | None, assignments: Sequence[str], pilot: Pilot | None) -
 
 def _notes(found: Plan, recipe: Recipe, gpus: int, pilot: Pilot | None) -> list[str]:
     notes = []
-    left_out = unmeasured(found)
-    if left_out:
-        notes.append(f"not measured, and in no sum: {', '.join(left_out)}; a pilot measures them (--from OUT)")
+    for section in ("core-hours", "disk", "hours"):
+        left_out = unmeasured(found[section])
+        if left_out:
+            name = _TITLES[section].partition(" on ")[0].lower()
+            notes.append(f"{name}, not measured and in no sum: {', '.join(left_out)}; a pilot measures (--from OUT)")
+    limits = [name for name in unmeasured(found.get("download", {})) if name.startswith("hours")]
+    if limits:
+        notes.append(f"fetch may take longer: {', '.join(limits)} is not measured; a pilot measures it (--from OUT)")
     if gpus and "GPU-hours" in found and found["GPU-hours"]["score"].value is None:
         notes.append(
             "score on GPUs: not measured, so reckoned on cores; a pilot on GPUs measures it (--from, --pilot-gpus)"

@@ -21,11 +21,12 @@ class Archives:
         return self.sized_bytes + round(self.num_unsized * mean_bytes)
 
     def size(self, mean_bytes: Figure) -> Figure:
-        """Return the same as a figure, which is as sure as the sizes are."""
-        size = float(self.num_bytes(mean_bytes.value or 0.0))
+        """Return the same as a figure, which is as sure as the sizes are; without a value where a size is missing."""
         if not self.num_unsized:
-            return Figure(size, "bytes", "counted", ("the files' sizes",))
-        return Figure(size, "bytes", mean_bytes.known, mean_bytes.sources)
+            return Figure(float(self.sized_bytes), "bytes", "counted", ("the files' sizes",))
+        if mean_bytes.value is None:
+            return Figure(None, "bytes", "not measured", mean_bytes.sources)
+        return Figure(float(self.num_bytes(mean_bytes.value)), "bytes", mean_bytes.known, mean_bytes.sources)
 
 
 def count_archives(inputs: Sequence[str]) -> Archives:

@@ -1,17 +1,16 @@
-"""How many things each finished step of a run took and made, as its manifest tells."""
+"""How many things each finished step of a run took and made, by its manifest and its rejections."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from pipeline.lookup import STEPS
-from pipeline.store import Manifest
-from schemas.reasons import BY_CODE
+from pipeline.funnel.taken import taken
+from pipeline.lookup import STEPS, Lookup
 from schemas.tables import CORPORA
 
 
-def counts(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, int]]:
-    """Tell of how many things each step made how many."""
+def counts(run: Lookup) -> Iterator[tuple[str, int]]:
+    """Yield how many things each step made of how many."""
     for step in STEPS.values():
-        manifest = manifests.get(step)
+        manifest = run.manifests.get(step)
         if manifest is None:
             continue
         made, judged = manifest.counts, manifest.judged
@@ -21,7 +20,7 @@ def counts(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, int]]:
             yield "extract.captions", made.get("captions", 0)
         elif step == "filter":
             yield "filter.pages", made.get("pages", 0)
-            lost = sum(n for rule, n in manifest.rejected.items() if BY_CODE[rule].level == "caption")
+            lost = sum(t.things for of_file in taken(run, step, judged) for t in of_file if t.of == "caption")
             yield "filter.captions", judged.get("caption", 0) - lost
         elif step == "fetch":
             yield "fetch.asked", sum(made.values())

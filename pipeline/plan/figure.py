@@ -40,8 +40,13 @@ def product(unit: str, *factors: Figure, scale: float = 1.0) -> Figure:
 
 
 def total(unit: str, terms: Sequence[Figure]) -> Figure:
-    """Return the sum of those figures that have a value."""
-    valued = [term for term in terms if term.value is not None]
-    if not valued:
+    """Return the sum of figures; without a value where one of them has none, or where there are none."""
+    values = [term.value for term in terms if term.value is not None]
+    if not terms or len(values) < len(terms):
         return Figure(None, unit, "not measured", ())
-    return derived(sum(term.value or 0.0 for term in valued), unit, *valued)
+    return derived(sum(values), unit, *terms)
+
+
+def total_known(unit: str, terms: Sequence[Figure]) -> Figure:
+    """Return the sum of those figures that have a value: of what nobody measured it is a lower bound."""
+    return total(unit, [term for term in terms if term.value is not None])

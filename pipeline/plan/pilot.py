@@ -37,7 +37,7 @@ class Pilot:
             raise PathError(f"{directory} holds no finished `weft extract`: nothing can be reckoned from it")
         self.directory = directory
         self.recipe = list(self.run.manifests.values())[-1].recipe  # of its last step
-        self.counts = dict(counts(self.run.manifests))
+        self.counts = dict(counts(self.run))
 
     def rates(self) -> dict[str, Figure]:
         """Return every rate that this run knows."""

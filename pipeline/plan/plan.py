@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from pipeline.plan.archives import Archives
 from pipeline.plan.download import download, longest
-from pipeline.plan.figure import Figure, product, total
+from pipeline.plan.figure import Figure, product, total, total_known
 from pipeline.plan.things import Rates, rate, things
 from pipeline.plan.work import core_hours, gpu_hours, hours
 from schemas.recipe import Recipe
 from schemas.tables import CORPORA
 
+ALL = "all"  # the name of a section's sum of what is known
 Plan = dict[str, dict[str, Figure]]
 """Figures by section and name: input, things, core-hours, GPU-hours, download, disk, hours."""
 
@@ -26,18 +27,18 @@ def plan(archives: Archives, rates: Rates, recipe: Recipe, cores: int, gpus: int
             "bytes": archives.size(rate(rates, "archive.bytes")),
         },
         "things": made,
-        "core-hours": {**cost, "all": total("core-hours", list(cost.values()))},
+        "core-hours": {**cost, ALL: total_known("core-hours", list(cost.values()))},
         "GPU-hours": {"score": on_gpus} if gpus and on_gpus else {},
         "download": asked,
         "disk": _disk(made, rates),
-        "hours": {**took, "all": total("hours", list(took.values()))},
+        "hours": {**took, ALL: total_known("hours", list(took.values()))},
     }
     return {section: figures for section, figures in found.items() if figures}
 
 
-def unmeasured(found: Plan) -> list[str]:
-    """List the steps that a plan's sums of core-hours leave out, because nobody has measured them."""
-    return [step for step, figure in found["core-hours"].items() if figure.value is None]
+def unmeasured(figures: Mapping[str, Figure]) -> list[str]:
+    """List the figures of a section that nobody has measured: its sum leaves them out."""
+    return [name for name, figure in figures.items() if figure.value is None and name != ALL]
 
 
 def _disk(made: Mapping[str, Figure], rates: Rates) -> dict[str, Figure]:
@@ -53,4 +54,4 @@ def _disk(made: Mapping[str, Figure], rates: Rates) -> dict[str, Figure]:
         **{f"shards.{corpus}": made.get(f"assemble.{corpus}") for corpus in CORPORA},
     }
     sizes = {t: product("bytes", n, rate(rates, f"{t}.bytes")) for t, n in rows.items() if n is not None}
-    return {**sizes, "all": total("bytes", list(sizes.values()))}
+    return {**sizes, ALL: total_known("bytes", list(sizes.values()))}

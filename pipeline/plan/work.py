@@ -40,14 +40,14 @@ def _each(things: Figure | None, rates: Rates, name: str) -> Figure | None:
 def _extract(read: Figure, pages: Figure, rates: Rates) -> Figure:
     kept = product("core-hours", pages, rate(rates, "extract.kept_core_seconds"), scale=_HOURS)
     if read.value is None or pages.value is None:
-        return kept
+        return product("core-hours", read, pages)
     refused = derived(read.value - pages.value, "pages", read, pages)
     terms = [kept, product("core-hours", refused, rate(rates, "extract.rejected_core_seconds"), scale=_HOURS)]
     return total("core-hours", terms)
 
 
 def _dedup(made: Mapping[str, Figure], rates: Rates, recipe: Recipe) -> Figure | None:
-    """Take a pilot's whole; else add up the parts that were measured: near texts and look-alikes."""
+    """Take a pilot's whole; else add up what the recipe asks for of near texts and look-alikes."""
     whole = _each(made["filter.pages"], rates, "dedup.core_seconds")
     parts = []
     if recipe.dedup.near_text.enabled:

@@ -56,4 +56,11 @@ def test_without_a_pilot_nothing_is_claimed_that_nobody_measured(tmp_path: Path)
     assert planned["GPU-hours"]["score"] == {"value": None, "unit": "GPU-hours", "known": "not measured", "sources": []}
     assert planned["input"]["bytes"]["known"] == "published"
     assert any("score on GPUs: not measured" in note for note in planned["notes"])
-    assert weft("plan", str(tmp_path / "far.paths"), "--gpus", "8").returncode == 0
+    notes = "\n".join(planned["notes"])
+    assert "core-hours, not measured and in no sum: dedup, assemble, shard" in notes
+    assert "fetch may take longer: hours by the busiest host is not measured" in notes
+    shown = weft("plan", str(tmp_path / "far.paths"), "--gpus", "8")
+    assert shown.returncode == 0
+    assert [line.split()[1:3] for line in shown.stdout.splitlines() if line.split()[:1] == ["all"]] == [
+        ["at", "least"]
+    ] * 3

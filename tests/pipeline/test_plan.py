@@ -2,19 +2,21 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.recipes import load
 from pipeline.plan.archives import Archives, count_archives
-from pipeline.plan.figure import Figure, product, total
+from pipeline.plan.figure import Figure, product, total, total_known
 from pipeline.plan.pilot import Pilot
-from pipeline.plan.plan import plan, unmeasured
+from pipeline.plan.plan import ALL, plan, unmeasured
 from pipeline.store import Manifest, Store
 from pipeline.write import PartWriter
 from schemas.errors import PathError
-from schemas.tables import IMAGES
+from schemas.tables import IMAGES, REJECTIONS, rejection
 
 NUMBERS = {
     "archive.bytes": 1e9,
@@ -81,7 +83,7 @@ def test_every_figure_of_two_archives_on_eight_cores() -> None:
     assert took["extract"] == pytest.approx(5.5)  # two archives are two tasks, six cores wait
     assert took["fetch"] == pytest.approx(2000 * 0.36 / 3600 / 8)  # the longest of the three
     assert took["score"] == pytest.approx(0.25)
-    assert unmeasured(found) == ["dedup"]
+    assert unmeasured(found["core-hours"]) == unmeasured(found["hours"]) == ["dedup"]
 
 
 def test_archives_that_lie_elsewhere_have_the_mean_size() -> None:
@@ -126,7 +128,37 @@ def test_a_product_is_as_sure_as_its_least_sure_factor() -> None:
     sure, guess = Figure(2.0, "", "measured", ("a",)), Figure(3.0, "", "assumed", ("b",))
     assert product("x", sure, guess) == Figure(6.0, "x", "assumed", ("b",))
     assert total("x", [sure, sure]) == Figure(4.0, "x", "measured", ("a",))
-    assert product("x", sure, Figure(None, "", "not measured", ())).value is None
+    unknown = Figure(None, "", "not measured", ())
+    assert product("x", sure, unknown) == total("x", [sure, unknown]) == Figure(None, "x", "not measured", ())
+    assert total_known("x", [sure, unknown]) == Figure(2.0, "x", "measured", ("a",))
+
+
+def test_a_sum_of_half_its_parts_is_not_shown_as_the_whole() -> None:
+    recipe = load("kosmos1", ["dedup.near_text.enabled=true", "dedup.image_distance=4"])
+    near = {"dedup.near_text_core_seconds": RATES["score.core_seconds"]}
+    archives = Archives(1, 10**9, 0)
+    assert plan(archives, {**RATES, **near}, recipe, 1)["core-hours"]["dedup"].value is None  # look-alikes: unknown
+    for half in ("extract.kept_core_seconds", "extract.rejected_core_seconds"):
+        found = plan(archives, {name: rate for name, rate in RATES.items() if name != half}, RECIPE, 1)
+        assert unmeasured(found["core-hours"]) == unmeasured(found["hours"]) == ["extract", "dedup"]
+    found = plan(archives, {name: rate for name, rate in RATES.items() if name != "assemble.text"}, RECIPE, 1)
+    assert unmeasured(found["core-hours"]) == ["dedup", "assemble", "shard"]
+    assert {"documents", "shards.text"} <= set(unmeasured(found["disk"]))
+
+
+@given(known=st.sets(st.sampled_from(sorted(NUMBERS))), unsized=st.integers(0, 3))
+def test_whatever_is_known_a_figure_is_whole_or_has_no_value(known: set[str], unsized: int) -> None:
+    archives = Archives(1 + unsized, 10**9, unsized)
+    half = plan(archives, {name: RATES[name] for name in known}, RECIPE, cores=3)
+    whole = plan(archives, RATES, RECIPE, cores=3)
+    for section, figures in half.items():
+        for name, figure in figures.items():
+            assert (figure.value is None) == (figure.known == "not measured"), (section, name)
+            is_bound = name == ALL or (section, name) == ("hours", "fetch")
+            if figure.value is not None and is_bound:
+                assert figure.value <= whole[section][name].value * (1 + 1e-9), (section, name)
+            elif figure.value is not None:
+                assert figure.value == whole[section][name].value, (section, name)
 
 
 def test_inputs_are_counted_and_local_ones_sized(tmp_path: Path) -> None:
@@ -149,7 +181,13 @@ def pilot(tmp_path: Path) -> Path:
     tables = {"pages": ["pages/p.parquet"], "captions": ["captions/c.parquet"], "rejections": ["rejections/r.parquet"]}
     of_extract = Manifest("extract", recipe, {}, {"archives": archives}, tables, {"pages": 50, "captions": 80},
                           {"WRONG_LANGUAGE": 30}, {}, 10.0, {"page": 80, "caption": 100})  # fmt: skip
-    of_filter = Manifest("filter", recipe, {}, {}, {}, {"pages": 25}, {"SHORT_CAPTION": 60, "EMOJI": 25}, {}, 5.0,
+    # 60 of 80 captions are rejected, 30 of them by two rules.
+    rules = ["SHORT_CAPTION"] * 60 + ["FEW_CAPTION_CHARACTERS"] * 30
+    captions = [rejection("filter", rule, "caption", image_id=f"{n % 60}", detail="x") for n, rule in enumerate(rules)]
+    pages = [rejection("filter", "EMOJI", "page", page_id=f"{n}") for n in range(25)]
+    pq.write_table(pa.Table.from_batches([REJECTIONS.batch(captions + pages)]), store.at("rejections/f.parquet"))
+    of_filter = Manifest("filter", recipe, {}, {}, {"rejections": ["rejections/f.parquet"]}, {"pages": 25},
+                         {"SHORT_CAPTION": 60, "FEW_CAPTION_CHARACTERS": 30, "EMOJI": 25}, {}, 5.0,
                          {"page": 50, "caption": 80})  # fmt: skip
     with PartWriter(store, IMAGES, store.at("images/i.parquet")) as images:
         blank = dict.fromkeys(column.name for column in IMAGES.columns)
@@ -167,6 +205,7 @@ def test_a_pilot_tells_its_own_rates(pilot: Path) -> None:
     rates = Pilot(str(pilot), num_cores=4).rates()
     assert {figure.known for figure in rates.values()} == {"pilot"}
     stored = (pilot / "images" / "i.parquet").stat().st_size
+    rejections = 400 + (pilot / "rejections" / "f.parquet").stat().st_size
     assert {name: figure.value for name, figure in rates.items() if figure.value} == pytest.approx(
         {
             "archive.bytes": 2_000_000,
@@ -174,7 +213,7 @@ def test_a_pilot_tells_its_own_rates(pilot: Path) -> None:
             "extract.kept": 50 / 80,
             "extract.captions": 80 / 50,
             "filter.kept": 25 / 50,
-            "filter.captions_kept": 20 / 80,  # 60 of 80 were rejected; EMOJI is a rule of pages
+            "filter.captions_kept": 20 / 80,
             "fetch.images": 4 / 25,
             "fetch.ok": 3 / 4,
             "fetch.bytes": 250,
@@ -186,7 +225,7 @@ def test_a_pilot_tells_its_own_rates(pilot: Path) -> None:
             "fetch.core_seconds": 2 * 4 / 4,
             "pages.bytes": 100,
             "captions.bytes": 10,
-            "rejections.bytes": 5,
+            "rejections.bytes": rejections / 80,
             "images.bytes": stored / 3,
         }
     )
