@@ -13,6 +13,7 @@ from sample.faulty.site_files import site_file
 from sample.faulty.tally import Tally
 
 BACKLOG = 4096
+TIMEOUT_SECONDS = 60  # to start and to stop, which take milliseconds
 
 
 class Server:
@@ -78,10 +79,10 @@ def serving(
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(server.start(port), loop).result()
+        asyncio.run_coroutine_threadsafe(server.start(port), loop).result(TIMEOUT_SECONDS)
         yield server
     finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(TIMEOUT_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+        thread.join(TIMEOUT_SECONDS)
         loop.close()

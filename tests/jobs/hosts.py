@@ -88,7 +88,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except ProcessLookupError:
             break
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             continue
     process.wait()

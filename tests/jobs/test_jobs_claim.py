@@ -43,7 +43,7 @@ def test_the_second_is_refused_until_the_first_has_ended(tmp_path: Path, end: si
             pass
     finally:
         os.kill(process.pid, end)
-        process.wait(10)
+        process.wait(120)
     assert output.exists() == (end == signal.SIGKILL)
     with claimed(Store(str(output))):
         pass

@@ -87,7 +87,7 @@ def test_a_worker_is_killed(server: Server, wanted: Wanted, spark: "SparkSession
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     fetched(tmp_path, recipe(server, *SLOWLY))
-    killer.join()
+    killer.join(TIMEOUT_SECONDS)
     check(server, tmp_path, wanted, before)
     assert len({host for (host, _), times in requests(server).items() if times > 1}) == 1, "the other task went on"
     assert [pid for pid in decoders if Path(f"/proc/{pid}").exists()] == [], "nothing of the worker is left"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def soon(condition: Callable[[], Any]) -> Any:
     """Return the first true value of a condition."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (value := condition()):
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.05)
@@ -54,7 +54,7 @@ def test_tasks_time_left_and_rows_of_a_step_are_seen(spark: "SparkSession", tmp_
     finally:
         for number in range(4):
             (tmp_path / f"go-{number}").touch()
-        job.join()
+        job.join(TIMEOUT_SECONDS)
     assert soon(lambda: stages.look().rows) == 4
     assert stages.look().tasks == 0
     stages.close()
@@ -110,7 +110,7 @@ def test_the_history_server_shows_a_finished_run(small_web: Web, tmp_path: Path)
 
     def ask(path: str) -> Any:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/applications{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/applications{path}", timeout=120) as answer:
                 return json.load(answer)
         except OSError:
             return None

@@ -197,7 +197,7 @@ def test_tallies_count_what_is_committed(tmp_path: Path) -> None:
 
 
 def test_writers_that_race_for_a_task(tmp_path: Path) -> None:
-    store, barrier = Store(str(tmp_path)), threading.Barrier(4)
+    store, barrier = Store(str(tmp_path)), threading.Barrier(4, timeout=120)
 
     def attempt(first: int) -> None:
         journal = opened(store, max_rows=3)

@@ -151,7 +151,7 @@ def test_it_works_in_a_thread(guard: Guard) -> None:
     found: list[object] = []
     thread = threading.Thread(target=lambda: found.extend(guard(f) for f in (2, count_for_ever, 3)))
     thread.start()
-    thread.join()
+    thread.join(120)
     assert found[0] == 4 and isinstance(found[1], Lost) and found[2] == 6
     assert guard(4) == 8  # the child outlives the thread that forked it
 
@@ -171,7 +171,7 @@ def test_the_child_ends_when_its_parent_is_killed(busy: bool) -> None:
     child = int(os.read(told, 20))
     os.close(told)
     os.waitpid(parent, 0)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while _runs(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -111,7 +111,7 @@ def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def ask(port: int, url: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request(method, url)
         answer = connection.getresponse()
@@ -181,7 +181,7 @@ def test_what_is_not_archived(port: int, url: str) -> None:
 def test_a_client_follows_a_redirect_to_https(port: int) -> None:
     assert ask(port, "http://a.example/moved")[1]["location"] == "http://secure.example/page?q=1"
     opener = build_opener(ProxyHandler({"http": f"http://127.0.0.1:{port}"}))
-    with opener.open("http://a.example/moved", timeout=10) as answer:
+    with opener.open("http://a.example/moved", timeout=120) as answer:
         assert answer.read() == PAGE
 
 
@@ -212,7 +212,7 @@ def test_many_at_once_and_one_after_another_on_a_connection(port: int) -> None:
     with ThreadPoolExecutor(8) as pool:
         bodies = list(pool.map(lambda _: ask(port, "http://a.example/old.png")[2], range(40)))
     assert bodies == [PNG] * 40
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     for method, path, body in (
         ("GET", "gone", b"no longer"),
         ("HEAD", "gone", b""),
@@ -267,5 +267,5 @@ def test_it_says_when_it_is_ready_and_ends_cleanly(tmp_path: Path, stop: signal.
         assert ready.startswith(prefix)
         assert ask(int(ready.removeprefix(prefix)), "http://a.example/gone")[0] == 410
         process.send_signal(stop)
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
         assert process.stderr.read() == ""

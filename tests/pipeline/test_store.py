@@ -20,7 +20,7 @@ def bodies() -> list[bytes]:
 
 
 def test_of_many_threads_one_creates_a_file(tmp_path: Path) -> None:
-    store, barrier = Store(str(tmp_path)), threading.Barrier(NUM_WRITERS)
+    store, barrier = Store(str(tmp_path)), threading.Barrier(NUM_WRITERS, timeout=120)
     for attempt in range(5):
         path = store.at("below", f"{attempt}.bin")
 
@@ -51,7 +51,7 @@ def test_of_many_processes_one_creates_a_file(tmp_path: Path) -> None:
         assert writer.stdin is not None
         writer.stdin.write("go\n")
         writer.stdin.flush()
-    won = [writer.communicate(timeout=30)[0].strip() for writer in writers]
+    won = [writer.communicate(timeout=200)[0].strip() for writer in writers]
     assert sorted(won) == ["False", "False", "False", "True"]
     assert (tmp_path / "a.bin").read_text() == "abcd"[won.index("True")] * 100_000
     assert list(tmp_path.iterdir()) == [tmp_path / "a.bin"]
@@ -59,7 +59,7 @@ def test_of_many_processes_one_creates_a_file(tmp_path: Path) -> None:
 
 def test_threads_may_write_the_same_file(tmp_path: Path) -> None:
     store, path = Store(str(tmp_path)), str(tmp_path / "a.bin")
-    barrier = threading.Barrier(NUM_WRITERS)
+    barrier = threading.Barrier(NUM_WRITERS, timeout=120)
 
     def write(body: bytes) -> bytes:
         barrier.wait()

@@ -101,7 +101,7 @@ def test_a_killed_run_resumes_exactly(data: Path, tiny: Config, whole: Path, tmp
     output = tmp_path / "run"
     process = launch(config, data, output)
     when_written(output, 7, process.kill).join()
-    assert process.wait(60) == -signal.SIGKILL
+    assert process.wait(200) == -signal.SIGKILL
     state = json.loads((output / "step-00000005" / "state.json").read_text())
     stands = {corpus: place["streams"] for corpus, place in state["loader"]["corpora"].items()}
     assert all(any(s["position"] for s in stands[corpus]) for corpus in ("text", "caption", "interleaved"))
@@ -126,7 +126,7 @@ def test_a_run_that_was_killed_while_it_saved_resumes_exactly(
     output = tmp_path / "run"
     process = launch(config, data, output, before=NEVER_WRITTEN)
     when_written(output, 8, process.kill).join()  # training has gone on for two steps
-    assert process.wait(60) == -signal.SIGKILL
+    assert process.wait(200) == -signal.SIGKILL
     assert sorted(p.name for p in output.glob("*step-*")) == [".step-00000006", "step-00000003"]
     assert train(config, data, output).resumed_at == 3
     assert_same_run(whole, output)

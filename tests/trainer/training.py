@@ -46,7 +46,7 @@ def launch(config: TrainConfig, data: Path, output: Path, *torchrun: str, before
 def finished(process: subprocess.Popen[bytes]) -> int:
     """Wait for a run of its own; return its status. One that hangs is killed."""
     try:
-        return process.wait(200)
+        return process.wait(400)
     except subprocess.TimeoutExpired:
         process.terminate()
         process.wait(40)  # torchrun gives its processes 30 s
@@ -57,8 +57,10 @@ def when_written(output: Path, num_lines: int, do: Callable[[], None]) -> thread
     """Do something as soon as a run has logged so many steps."""
 
     def watch() -> None:
-        deadline = time.monotonic() + 120
-        while num_written(output) < num_lines and time.monotonic() < deadline:
+        deadline = time.monotonic() + 400
+        while num_written(output) < num_lines:
+            if time.monotonic() > deadline:
+                return
             time.sleep(0.002)
         do()
 
