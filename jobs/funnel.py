@@ -1,12 +1,12 @@
 """Print the funnel: at a glance, by rule, and by host."""
 
-import json
 from typing import Any, Literal
 
 from rich.text import Text
 
 from jobs.printing import console, say, table
 from pipeline.funnel import by_host, by_rule, funnel
+from schemas.display import to_json
 
 
 def show_funnel(directory: str) -> None:
@@ -32,7 +32,7 @@ def show(directory: str, by: Literal["rule", "host"], limit: int, as_json: bool)
     """
     told: Any = by_rule(directory, limit) if by == "rule" else by_host(directory, limit)
     if as_json:
-        print(json.dumps({"funnel": told}, indent=1, ensure_ascii=False))
+        print(to_json({"funnel": told}, 1))
     elif by == "rule":
         _print_rules(told)
     else:

@@ -10,6 +10,7 @@ from pipeline.extract.content.blocks import Block, Place, Spot
 from pipeline.extract.content.paragraphs import in_order
 from pipeline.extract.images import Image, mark_images
 from pipeline.extract.tree import NotParseable, parse
+from schemas.display import printable
 from schemas.errors import PathError
 
 SHOWN_CHARACTERS = 200  # of a block
@@ -58,4 +59,4 @@ def _image_line(spot: Spot, image: Image, chosen: bool) -> Text:
 
 
 def _line(chosen: bool, what: str, place: Place, said: str) -> Text:
-    return Text(f"{'+' if chosen else '-'} {what} {place.tag:<10} {said}", style="" if chosen else "dim")
+    return Text(printable(f"{'+' if chosen else '-'} {what} {place.tag:<10} {said}"), style="" if chosen else "dim")

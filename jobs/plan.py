@@ -1,6 +1,5 @@
 """Print what a run will cost before it is run."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -13,6 +12,7 @@ from pipeline.plan.archives import count_archives
 from pipeline.plan.figure import Figure
 from pipeline.plan.pilot import Pilot
 from pipeline.plan.plan import ALL, Plan, plan, unmeasured
+from schemas.display import to_json
 from schemas.overrides import override, validate
 from schemas.recipe import Recipe
 
@@ -47,7 +47,7 @@ def show(
     notes = _notes(found, chosen, gpus, pilot)
     if as_json:
         sections = {name: {n: asdict(f) for n, f in figures.items()} for name, figures in found.items()}
-        print(json.dumps({"recipe": chosen.name, "cores": cores, "gpus": gpus, **sections, "notes": notes}, indent=1))
+        print(to_json({"recipe": chosen.name, "cores": cores, "gpus": gpus, **sections, "notes": notes}, 1))
         return
     _print(found, cores)
     for note in notes:

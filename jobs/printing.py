@@ -1,15 +1,29 @@
 """Tables and sentences for people."""
 
+from typing import Any
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-console = Console()
+from schemas.display import message, printable
+
+console = Console(markup=False, emoji=False)
 
 
-def table(title: str, *columns: str, numbers: tuple[str, ...] = (), fold: bool = False) -> Table:
+class PlainTable(Table):
+    """A table whose cells are text: what strangers wrote is neither markup nor control characters."""
+
+    def add_row(self, *cells: str | Text | None, **options: Any) -> None:  # type: ignore[override]
+        """Add a row; of a string, what acts on a terminal is spelled out."""
+        shown = (Text(printable(cell, lines=True)) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*shown, **options)
+
+
+def table(title: str, *columns: str, numbers: tuple[str, ...] = (), fold: bool = False) -> PlainTable:
     """Make a table of columns of words, which are folded on a narrow terminal or cut, and columns of numbers."""
-    made = Table(box=box.SIMPLE, title=title, title_justify="left", pad_edge=False, collapse_padding=True)
+    made = PlainTable(box=box.SIMPLE, title=title, title_justify="left", pad_edge=False, collapse_padding=True)
     for column in columns:
         made.add_column(column, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
     for column in numbers:
@@ -18,5 +32,5 @@ def table(title: str, *columns: str, numbers: tuple[str, ...] = (), fold: bool =
 
 
 def say(line: str) -> None:
-    """Print a sentence, as long as it is."""
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
+    """Print a sentence in one line, as long as it is, without credentials and what acts on a terminal."""
+    console.print(Text(message(line)), soft_wrap=True)

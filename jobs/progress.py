@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from jobs.stages import Look, Stages
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, emoji=False)
 LINE_SECONDS = 10
 
 
@@ -55,7 +56,7 @@ def span(seconds: float) -> str:
 
 def _bar(stages: Stages, name: str, tell: Callable[[], str] | None, done: threading.Event) -> None:
     columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TextColumn("tasks"))
-    of_stage, said = TextColumn("stage {task.fields[stage]}"), TextColumn("{task.fields[words]}")
+    of_stage, said = TextColumn("stage {task.fields[stage]}"), TextColumn("{task.fields[words]}", markup=False)
     with Progress(*columns, of_stage, TimeElapsedColumn(), said, console=console, transient=True) as bar:
         task = bar.add_task(name, total=None, stage=1, words="")
         while not done.wait(0.5):
@@ -71,4 +72,4 @@ def _lines(stages: Stages, name: str, tell: Callable[[], str] | None, done: thre
         look = stages.look()
         tasks = f"stage {look.stage}, {look.done} of {look.tasks} tasks" if look.tasks else ""
         said = filter(None, (tasks, span(time.monotonic() - started), words(look, tell)))
-        console.print(f"{name}: {'; '.join(said)}", highlight=False)
+        console.print(Text(f"{name}: {'; '.join(said)}"))

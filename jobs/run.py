@@ -8,6 +8,8 @@ if not __package__:  # run as a script: the packages stand beside this file's fo
     sys.path[:1] = []
     sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: site-packages may hold another `dataclasses`
 
+from rich.text import Text
+
 from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
 from jobs.contact import check_contact
 from jobs.progress import console, progress
@@ -16,6 +18,7 @@ from jobs.trouble import meant
 from pipeline.claim import claimed
 from pipeline.inputs import expand
 from pipeline.store import Manifest, Store
+from schemas.display import message
 from schemas.errors import PathError, WeftError
 from schemas.recipe import Recipe
 
@@ -121,20 +124,20 @@ def _show(step: Step, context: Context) -> Manifest:
     same = manifest == before
     _tell(manifest, "was there already" if same else f"{manifest.seconds:g} s")
     if not same and "changed" in manifest.notes:
-        console.print(f"{'':>10}  {manifest.notes['changed']}", highlight=False, soft_wrap=True)
+        _line("", Text(message(manifest.notes["changed"])))
     return manifest
 
 
 def _tell(manifest: Manifest, took: str) -> None:
     facts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
     left = sum(manifest.rejected.values())
-    console.print(
-        f"{manifest.step:>10}  {facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({took})",
-        highlight=False,
-        soft_wrap=True,
-    )
+    _line(manifest.step, Text(f"{facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({took})"))
     if "guard" in manifest.notes:
-        console.print(f"{'':>10}  [bold yellow]warning[/]: {manifest.notes['guard']}", highlight=False, soft_wrap=True)
+        _line("", Text.assemble(("warning", "bold yellow"), f": {message(manifest.notes['guard'])}"))
+
+
+def _line(head: str, words: Text) -> None:
+    console.print(Text(f"{head:>10}  ").append_text(words), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from jobs.session import check_java, check_master
 from jobs.sizing import Sizes
 from jobs.submit import Submission, check, compose, defaults, home
 from pipeline.plan.archives import count_archives
+from schemas.display import message, printable
 from schemas.errors import WeftError
 from schemas.recipe import Recipe
+from schemas.secrets import MASK, redact
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,13 @@ def send(request: Request, dry_run: bool) -> int:
     submission = _submission(request, recipe, defaults(spark))
     check(submission)
     for warning in _warnings(request, submission):
-        print(f"weft: {warning}", file=sys.stderr)
+        print(f"weft: {message(warning)}", file=sys.stderr)
     command = compose(submission, spark)
     if dry_run:
-        print(shlex.join(command))
+        shown = redact(shlex.join(command))
+        if shown != shlex.join(command):
+            print(f"weft: credentials are shown as {MASK}: put them in again", file=sys.stderr)
+        print(printable(shown, lines=True))
         return 0
     check_java()
     return subprocess.run(command, env={**os.environ, "SPARK_HOME": str(spark)}, check=False).returncode

@@ -1,6 +1,5 @@
 """Print what the shards hold, under the funnel that led to them."""
 
-import json
 from typing import Any
 
 from rich.filesize import decimal
@@ -9,6 +8,7 @@ from jobs.funnel import print_funnel
 from jobs.printing import console, say, table
 from pipeline.funnel import funnel
 from pipeline.stats import QUANTILES, corpora
+from schemas.display import to_json
 
 SPREADS = {
     "words_a_sample": "words",
@@ -25,7 +25,7 @@ def show(directory: str, as_json: bool) -> None:
     """
     described, steps = corpora(directory), funnel(directory)
     if as_json:
-        print(json.dumps({"corpora": described, "funnel": steps}, indent=1, ensure_ascii=False))
+        print(to_json({"corpora": described, "funnel": steps}, 1))
         return
     if steps:
         print_funnel(steps)

@@ -1,6 +1,5 @@
 """Print what is wrong with a run's output, each thing in a line, and how it is mended."""
 
-import json
 import os
 from dataclasses import asdict
 
@@ -10,6 +9,7 @@ from jobs.printing import say
 from jobs.progress import console
 from pipeline.lookup import STEPS
 from pipeline.verify import Defect, Report, verify
+from schemas.display import to_json
 
 
 def show(directory: str, deep: bool, processes: int | None, as_json: bool) -> bool:
@@ -20,7 +20,7 @@ def show(directory: str, deep: bool, processes: int | None, as_json: bool) -> bo
     report = _watched(directory, deep, processes or os.cpu_count() or 1)
     remedies = _remedies(directory, report.defects)
     if as_json:
-        print(json.dumps({**asdict(report), "remedies": remedies}, indent=1, ensure_ascii=False))
+        print(to_json({**asdict(report), "remedies": remedies}, 1))
         return not report.defects
     for line in (*map(str, report.defects), *(f"note: {note}" for note in report.notes)):
         say(line)

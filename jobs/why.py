@@ -1,6 +1,5 @@
 """Print what became of one page or image, from its capture to the shard that holds it or to its end."""
 
-import json
 import textwrap
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.why import why
+from schemas.display import printable, to_json
 
 WIDTH = 80
 MOST = 5  # pages of an image, or ids of others, that are told to people
@@ -25,7 +25,7 @@ def show(directory: str, name: str, as_json: bool) -> None:
     """
     told = why(directory, name)
     if as_json:
-        print(json.dumps(told, indent=1, ensure_ascii=False))
+        print(to_json(told, 1))
         return
     for page in told["pages"]:
         _page(page)
@@ -166,12 +166,12 @@ def _number(value: float) -> str:
 
 
 def _title(kind: str, name: str) -> None:
-    console.print(Text(f"{kind} {name}", "bold"), soft_wrap=True)
+    console.print(Text(printable(f"{kind} {name}"), "bold"), soft_wrap=True)
 
 
 def _say(head: str, sentence: str, style: str = "") -> None:
     """Print a sentence beside who says it; a word that is longer than the line, as addresses are, is not cut."""
-    lines = textwrap.wrap(sentence, WIDTH - _HEAD, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(printable(sentence), WIDTH - _HEAD, break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines):
         console.print(
             Text(f"{head if number == 0 else '':<{_HEAD}}", "dim").append(line, style or "none"), soft_wrap=True

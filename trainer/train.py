@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from schemas.display import message
 from schemas.errors import WeftError
 from trainer import config as configuration
 from trainer.config import TrainConfig
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.config, given.set, given.start, given.data, given.tokenizer, given.output, given.overwrite
         )
     except WeftError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message(error)}", file=sys.stderr)
         return 2
     report(summary)
     return TERMINATED if summary.terminated else 0
@@ -81,7 +82,8 @@ def report(summary: Summary) -> None:
     if summary.terminated:
         print(f"ended by SIGTERM after step {summary.num_steps}; the same command goes on from there")
     else:
-        print(f"{summary.num_steps} steps; weights in {summary.output}/{MODEL}, checkpoints in {summary.output}")
+        steps, folder = summary.num_steps, message(summary.output)
+        print(f"{steps} steps; weights in {folder}/{MODEL}, checkpoints in {folder}")
 
 
 if __name__ == "__main__":

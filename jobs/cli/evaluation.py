@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import app
+from schemas.display import message
 
 
 @app.command(name="eval")
@@ -79,4 +80,4 @@ def raven(
     from trainer.evaluate.raven.files import write
 
     write(Path(output), seed, number)
-    typer.echo(f"{number} matrices in {output}")
+    typer.echo(message(f"{number} matrices in {output}"))

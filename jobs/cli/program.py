@@ -1,6 +1,7 @@
 """Run the command line, and tell people in one line what went wrong."""
 
 import sys  # noqa: I001  # the help lists commands in the order of these imports
+import traceback
 
 import typer
 
@@ -8,7 +9,9 @@ from jobs.cli import steps, plan, submit  # noqa: F401  # each adds its commands
 from jobs.cli import inspect, report, verify, card  # noqa: F401
 from jobs.cli import recipes, training, evaluation, replay  # noqa: F401
 from jobs.cli.options import app
+from schemas.display import message, printable
 from schemas.errors import WeftError
+from schemas.secrets import redact
 
 
 def main() -> None:
@@ -21,12 +24,13 @@ def main() -> None:
         sys.exit(_say("interrupted; the same command goes on from here", 130))
     except Exception as error:
         if not type(error).__module__.startswith(("py4j", "pyspark")):
-            raise
+            typer.echo(printable(redact(traceback.format_exc()), lines=True), err=True, nl=False)
+            sys.exit(1)
         sys.exit(_say(f"Spark failed: {_cause(str(error))}", 1))
 
 
-def _say(message: str, status: int) -> int:
-    typer.echo(f"weft: {' '.join(message.split())}", err=True)
+def _say(words: str, status: int) -> int:
+    typer.echo(f"weft: {message(' '.join(words.split()))}", err=True)
     return status
 
 

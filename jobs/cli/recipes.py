@@ -30,6 +30,7 @@ def show_recipe(
     import yaml
 
     from jobs.recipes import load
+    from schemas.secrets import redacted
 
-    values = load(name, assignments).model_dump(mode="json")
+    values = redacted(load(name, assignments).model_dump(mode="json"))
     typer.echo(json.dumps(values, indent=1) if as_json else yaml.safe_dump(values, sort_keys=False), nl=as_json)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs.cli.options import Assignments, Data, Overwrite, app
+from schemas.display import message
 
 
 @app.command()
@@ -22,7 +23,7 @@ def tokenizer(
 
     folder = output or beside(data, "tokenizer")
     made = learn(data, folder, vocab_size, overwrite=overwrite)
-    typer.echo(f"{made.vocab_size:,} pieces in {folder}")
+    typer.echo(message(f"{made.vocab_size:,} pieces in {folder}"))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from open_clip.transform import PreprocessCfg
 
+from schemas.display import message
 from schemas.errors import RecipeError
 from trainer.config import TrainConfig
 from trainer.data.ahead import Ahead
@@ -38,7 +39,7 @@ class Told:
     def add(self, name: str, reason: str) -> None:
         if name not in self.reasons:
             self.reasons[name] = reason
-            print(f"skipped: {reason}", file=sys.stderr)
+            print(f"skipped: {message(reason)}", file=sys.stderr)
 
 
 class Loader:

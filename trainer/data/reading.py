@@ -9,6 +9,7 @@ from typing import TypeVar
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from schemas.display import message
 from schemas.errors import PathError, TransientError
 
 ATTEMPTS = 6
@@ -98,6 +99,6 @@ def _attempt(what: str, read: Callable[[], T]) -> T:
         except Exception as error:  # file systems let through whatever their clients raise
             if attempt == ATTEMPTS:
                 raise TransientError(f"{what} could not be read in {ATTEMPTS} attempts: {error!r}") from error
-            print(f"{what}: attempt {attempt} failed ({error!r})", file=sys.stderr)
+            print(message(f"{what}: attempt {attempt} failed ({error!r})"), file=sys.stderr)
             time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
     raise AssertionError("unreachable")

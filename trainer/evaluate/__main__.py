@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from schemas.display import message
 from schemas.errors import WeftError
 from trainer.evaluate.session import Request, numbers, run, tasks_told
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run(Request(given.checkpoint, tuple(given.task), Path(given.data), numbers(given.shots), given.rationale,
                     output, given.tokenizer, given.batch, given.limit, given.seed, given.show_prompts))  # fmt: skip
     except WeftError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch.distributed as dist
 
+from schemas.display import printable
 from schemas.errors import RecipeError
 from schemas.ids import digest
 from schemas.overrides import nearest
@@ -78,7 +79,7 @@ def run(request: Request) -> None:
         reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
         if request.show_prompts is not None:
             if processes.rank == 0:
-                print("\n\n".join(_prompts(request, chosen, output, reader)))
+                print(printable("\n\n".join(_prompts(request, chosen, output, reader)), lines=True))
             return
         with writing(output):  # before anything is asked
             output.mkdir(parents=True, exist_ok=True)

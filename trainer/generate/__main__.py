@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from schemas.display import message
 from schemas.errors import WeftError
 from trainer import saved
 from trainer.generate.run import Request, check, show
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             request = None if given.prompt is None else Request(given.prompt, tuple(given.image))
             show(loaded, request, given.input, given.beam, given.length_penalty, given.max_tokens)
     except WeftError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message(error)}", file=sys.stderr)
         return 2
     return 0
 

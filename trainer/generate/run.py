@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from schemas.display import printable, to_json
 from schemas.errors import PathError, RecipeError
 from trainer.generate.continuation import Continuation
 from trainer.generate.prompt import Prompt, format_prompt
@@ -79,7 +80,7 @@ def tell(parts: Generator[str, None, list[int]]) -> list[int]:
     """Print a continuation as its words come, and a line break behind it; return its tokens."""
     while True:
         try:
-            print(next(parts), end="", flush=True)
+            print(printable(next(parts), lines=True), end="", flush=True)
         except StopIteration as ended:
             print(flush=True)
             return list(ended.value)
@@ -132,4 +133,4 @@ def show(saved: Saved, request: Request | None, file: Path | None, num_beams: in
     for asked, text in zip(requests, generate(saved, requests, most, num_beams, penalty), strict=True):
         images = [str(image) for image in asked.images]
         told = {"prompt": asked.prompt, "images": images, "text": text}
-        print(text if file is None else json.dumps(told, ensure_ascii=False), flush=True)
+        print(printable(text, lines=True) if file is None else to_json(told), flush=True)

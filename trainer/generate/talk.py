@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.display import message
 from schemas.errors import RecipeError, WeftError
 from trainer.generate.continuation import pixels
 from trainer.generate.prompt import PLACEHOLDER
@@ -65,7 +66,7 @@ def talk(saved: Saved, max_tokens: int) -> None:
         try:
             said = Said() if line == "/new" else _turn(saved, said, line, max_tokens)
         except WeftError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {message(error)}", file=sys.stderr)
 
 
 def _turn(saved: Saved, said: Said, words: str, max_tokens: int) -> Said:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch.optim import AdamW
 
+from schemas.display import message
 from schemas.errors import PathError, RecipeError
 from schemas.shards import VALIDATION
 from trainer.config import TrainConfig
@@ -58,10 +59,10 @@ def announce(config: TrainConfig, shards: Shards, loader: Loader, num_parameters
         step = f"{', '.join(f'{n:g} {corpus}' for corpus, n in loader.wanted.items())} sequences a step"
     else:
         step = f"{tokens:,} tokens a step ({', '.join(f'{share:.0%} {c}' for c, share in loader.shares.items())})"
-    print(f"{config.name}: {num_parameters:,} parameters, {step}")
+    print(message(f"{config.name}: {num_parameters:,} parameters, {step}"))
     for corpus in loader.left_out:
         print(f"there is no sample of {corpus}: it is left out" + ", and the others share its tokens" * bool(tokens))
     for lost in shards.lost:
-        print(f"{lost.tar}: {lost.reason}; {lost.num_samples:,} samples are left out")
+        print(message(f"{lost.tar}: {lost.reason}; {lost.num_samples:,} samples are left out"))
     if first:
         print(f"going on after step {first}")

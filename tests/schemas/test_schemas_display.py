@@ -1,0 +1,59 @@
+"""What strangers wrote reaches no terminal as anything but visible text."""
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.display import message, printable, to_json
+
+BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+HOSTILE = st.text(
+    st.one_of(
+        st.sampled_from("\x1b\x07\x7f\x9b\x85\r\n\t\u2028\udc80" + BIDI), st.characters(exclude_categories=("Cs",))
+    )
+)
+
+
+def acts(text: str) -> list[str]:
+    """Return the characters of a text that a terminal would act on, or could not encode."""
+    return [c for c in text if unicodedata.category(c) in ("Cc", "Cs") or c in BIDI]
+
+
+@given(HOSTILE)
+def test_a_line_holds_nothing_that_acts(text: str) -> None:
+    assert acts(printable(text)) == [] and not set(printable(text)) & {"\u2028", "\u2029"}
+    printable(text).encode()
+
+
+@given(HOSTILE)
+def test_lines_keep_their_breaks_alone(text: str) -> None:
+    assert set(acts(printable(text, lines=True))) <= {"\n", "\t"}
+
+
+@given(st.recursive(HOSTILE, lambda inner: st.dictionaries(HOSTILE, inner, max_size=3), max_leaves=5))
+def test_json_holds_the_same_value(value: object) -> None:
+    text = to_json(value)
+    assert acts(text) == [] and json.loads(text) == value
+    text.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b]0;title\x07", "\\x1b[31mred\\x1b]0;title\\x07"),
+        ("a\r\nb\tc", "a b c"),
+        ("\x9b2J", "\\x9b2J"),
+        ("safe\u202egpj.exe", "safe\\u202egpj.exe"),
+        ("\udcff.warc", "\\udcff.warc"),
+        ("می\u200cخواهم 👩\u200d👩", "می\u200cخواهم 👩\u200d👩"),
+    ],
+)
+def test_spelling(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_a_message_is_one_line_without_credentials() -> None:
+    assert message(OSError("no\x1b[2J\nhttp://u:p@h/ ")) == "no\\x1b[2J http://***@h/ "
