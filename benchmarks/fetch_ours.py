@@ -14,7 +14,7 @@ from jobs.fetch import gather
 from jobs.rounds import ask, wanted_folder
 from jobs.session import start
 from jobs.step import Context
-from pipeline.fetch.task import host_of
+from pipeline.fetch.url import host
 from pipeline.store import Store
 from schemas.ids import image_id
 from schemas.recipe import Recipe
@@ -37,7 +37,7 @@ def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: 
         "retries": 2,
     }
     store = Store(str(folder / "out"))
-    wanted = [{"image_id": image_id(url), "image_url": url, "url": url, "host": host_of(url)} for url in addresses]
+    wanted = [{"image_id": image_id(url), "image_url": url, "url": url, "host": host(url)} for url in addresses]
     listed = folder / "out" / wanted_folder("bench")
     listed.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(wanted), listed / "wanted.parquet")

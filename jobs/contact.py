@@ -1,8 +1,8 @@
 """Nobody's server is asked for images by an unknown: a recipe says whom its owner may turn to."""
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from pipeline.fetch.url import host, parse_listed
 from schemas.errors import RecipeError
 from schemas.recipe import Recipe
 from schemas.recipe.fetch import Fetch
@@ -23,8 +23,8 @@ def check_contact(recipe: Recipe) -> None:
 
 
 def _is_loopback(proxy: str) -> bool:
-    host = urlsplit(proxy).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    name = host(proxy)
+    return name in ("localhost", "::1") or name.startswith("127.")
 
 
 def _no_contact(why: str) -> RecipeError:
@@ -40,6 +40,7 @@ def check_hosts(listed: "DataFrame", config: Fetch) -> None:
         return
     from pyspark.sql import functions as F
 
-    stranger = listed.where(~F.col("host").isin("", *(host.lower() for host in config.allow_hosts))).first()
+    named = {parse_listed(name).host for name in config.allow_hosts}
+    stranger = listed.where(~F.col("host").isin("", *named)).first()
     if stranger:
         raise _no_contact(f"{stranger['host']} is asked for images")

@@ -12,7 +12,8 @@ from pyspark.sql.types import IntegerType, StringType
 
 from jobs.step import Context
 from pipeline.fetch.journal import ANSWERS, MOVED
-from pipeline.fetch.task import ASKED, WANTED, Places, fence_of, fetch, host_of
+from pipeline.fetch.task import ASKED, WANTED, Places, fence_of, fetch
+from pipeline.fetch.url import host
 from pipeline.spark import map_batches, spark_schema
 from pipeline.store import Store
 
@@ -20,7 +21,7 @@ UNDER_WAY = "images/_fetch"  # what a fetch has listed and had answered, until i
 ANSWERED = f"{UNDER_WAY}/answers"
 MAX_TASK_IMAGES = 200_000  # what a task's list may hold in memory
 MAX_PLACED_HOSTS = 10_000  # whose sizes are looked at
-HOST_OF = F.udf(host_of, StringType(), useArrow=False)
+HOST_OF = F.udf(host, StringType(), useArrow=False)
 
 
 def wanted_folder(batch: str) -> str:
@@ -57,9 +58,9 @@ def _spread(pending: DataFrame, num_tasks: int) -> DataFrame:
     largest = pending.groupBy("host").count().orderBy(F.desc("count"), "host").limit(MAX_PLACED_HOSTS).collect()
     loads = [(0, task) for task in range(num_tasks)]
     tasks: dict[str, int] = {}
-    for host, count in largest:
-        load, tasks[host] = loads[0]
-        heapq.heapreplace(loads, (load + count, tasks[host]))
+    for name, count in largest:
+        load, tasks[name] = loads[0]
+        heapq.heapreplace(loads, (load + count, tasks[name]))
     rest = F.pmod(F.hash("host"), F.lit(num_tasks))  # so many that chance spreads them well
     task = F.udf(tasks.get, IntegerType(), useArrow=False)("host")
     return pending.repartitionById(num_tasks, F.coalesce(task, rest))

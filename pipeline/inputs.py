@@ -5,7 +5,6 @@ import gzip
 import io
 import zlib
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 import fsspec
 
@@ -58,7 +57,7 @@ def _match_local(name: str) -> list[str]:
 
 
 def _match_remote(name: str) -> list[str]:
-    is_http = urlsplit(name).scheme in ("http", "https")
+    is_http = name.lower().startswith(("http://", "https://"))
     try:
         file_system, path = fsspec.url_to_fs(name)
         if not ("*" in name if is_http else glob.has_magic(name)):  # "?" in a web address begins a query

@@ -1,7 +1,7 @@
 """Values of a recipe and names of archives as anybody may read them: no path, no password in an address."""
 
+import re
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 _LOCAL_DIR = "local-dir:"
 
@@ -11,11 +11,9 @@ def public_name(name: str) -> str:
     if name.startswith("file:"):
         return _base(name)
     if "://" in name:
-        try:
-            parts = urlsplit(name)
-        except ValueError:
-            return _base(name)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        scheme, _, rest = re.split(r"[?#]", name, maxsplit=1)[0].partition("://")
+        authority, slash, path = rest.partition("/")
+        return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
     return _base(name)
 
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from pipeline.commits import COMMITS
 from pipeline.consent.directives import ALL_ROBOTS
@@ -18,6 +17,7 @@ from pipeline.extract.language import identify
 from pipeline.extract.page import Engine, Page, extract_page
 from pipeline.extract.refusal import Refusal
 from pipeline.extract.tree import NotParseable
+from pipeline.fetch.url import host
 from pipeline.guard import Guard, Lost
 from pipeline.read import Response, Unreadable, read_archive
 from pipeline.read.response import HTML_TYPES
@@ -145,7 +145,7 @@ def _read(gates: Gates, engine: Engine, response: Response) -> Refusal | tuple[P
         page = extract_page(response.body, response.charset, response.url, engine)
     except NotParseable as error:
         return Refusal("NOT_PARSEABLE", str(error))
-    return page, (urlsplit(response.url).hostname or "").lower(), *identify(page.text), verdict.images
+    return page, host(response.url), *identify(page.text), verdict.images
 
 
 def _captions(page: Page, identity: str, offset: int) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.place import Place, parse
+from pipeline.fetch.url import Place, parse
 from pipeline.read.message import Message, TooLarge, decode_body
 from schemas.recipe.fetch import Fetch
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pipeline.fetch.failure import Failure
+from pipeline.fetch.url import parse_listed
 from schemas.recipe.fetch import Fetch
 
 Resolve = Callable[..., list[Any]]
@@ -21,7 +22,7 @@ class Network:
     """
 
     def __init__(self, config: Fetch, resolve: Resolve = socket.getaddrinfo) -> None:
-        self.allowed = frozenset(host.lower() for host in config.allow_hosts)
+        self.allowed = frozenset(parse_listed(name).host for name in config.allow_hosts)
         self.is_named = config.contact is not None
         self.seconds = config.connect_seconds
         self.resolve = resolve

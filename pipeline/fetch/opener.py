@@ -18,8 +18,8 @@ from pipeline.fetch.client import Client, Reply
 from pipeline.fetch.failure import Failure, class_of
 from pipeline.fetch.journal import MOVED
 from pipeline.fetch.permissions import ROBOTS, Permissions
-from pipeline.fetch.place import Place, asked, parse
 from pipeline.fetch.schedule import Address, Host, Schedule
+from pipeline.fetch.url import Place, asked, parse
 from schemas.recipe.fetch import Fetch
 
 MAX_SITE_FILE_BYTES = 500 * 1024 + 1  # RFC 9309, section 2.5; the last one tells that there is more

@@ -8,7 +8,7 @@ from pipeline.consent.reservation import Reservations
 from pipeline.consent.robots import Robots
 from pipeline.consent.sites import SiteFile, SiteFiles
 from pipeline.fetch.failure import Failure, class_of
-from pipeline.fetch.place import Place, parse
+from pipeline.fetch.url import Place, parse
 from schemas.recipe.fetch import Fetch
 
 ROBOTS, RESERVATIONS = "/robots.txt", "/.well-known/tdmrep.json"

@@ -9,7 +9,7 @@ from itertools import count
 from threading import Condition
 
 from pipeline.fetch.failure import Failure
-from pipeline.fetch.place import Place
+from pipeline.fetch.url import Place
 
 FIRST_CONNECTIONS = 2
 

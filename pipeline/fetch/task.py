@@ -18,9 +18,9 @@ from pipeline.fetch.journal import MOVED, Journal
 from pipeline.fetch.network import Network
 from pipeline.fetch.opener import Opener
 from pipeline.fetch.permissions import Permissions
-from pipeline.fetch.place import NOWHERE, asked, parse
 from pipeline.fetch.results import Results
 from pipeline.fetch.schedule import Address, Host, Schedule
+from pipeline.fetch.url import NOWHERE, asked, parse
 from pipeline.store import Store
 from schemas.recipe import Recipe
 from schemas.recipe.fetch import Fetch
@@ -97,11 +97,3 @@ def _schedule(wanted: list[dict[str, Any]], config: Fetch) -> Schedule:
     for name, addresses in of_host.items():
         schedule.add(Host(name, interval=config.host_interval_seconds), addresses)
     return schedule
-
-
-def host_of(url: str) -> str:
-    """Return the host that an address is asked of, '' when it is of none."""
-    try:
-        return parse(url).host
-    except Failure:
-        return ""

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.fetch.url import host
 from pipeline.lookup import Lookup
 from schemas.reasons import BY_CODE
 from schemas.tables import REJECTIONS
@@ -19,7 +20,6 @@ from schemas.tables import REJECTIONS
 _THING = ("page_id", "image_id", "warc_file", "warc_offset", "block")
 _COLUMNS = [*_THING, "rule", "url", "measure", "threshold", "detail"]
 Numbers = np.ndarray[Any, Any]
-_HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>\[[^\]]*\]|[^/:?#]*)"
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def ledger(run: Lookup, step: str) -> Iterator[pa.Table]:
             yield table
 
 
-def hosts_of(urls: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the host of each address, in lower case; '' where there is none."""
-    return pc.fill_null(pc.utf8_lower(pc.struct_field(pc.extract_regex(urls, _HOST), "host")), "")
+def hosts_of(urls: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the host of each address; '' where there is none."""
+    return pa.array([host(url or "") for url in urls.to_pylist()], pa.string())
 
 
 def _count(table: pa.Table, judged: Mapping[str, int]) -> list[Taken]:
@@ -90,6 +90,6 @@ def _things(table: pa.Table, of: Numbers) -> tuple[Numbers, Numbers, list[str]]:
     joined = pc.binary_join_element_wise(
         pa.array(of, pa.string()), *parts, "\x1f", null_handling="replace", null_replacement=""
     )
-    hosts = hosts_of(table["url"]).combine_chunks().dictionary_encode()
+    hosts = hosts_of(table["url"]).dictionary_encode()
     numbers = joined.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     return numbers, hosts.indices.to_numpy(), hosts.dictionary.to_pylist()

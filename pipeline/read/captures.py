@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes
 
+from pipeline.fetch.failure import Failure
+from pipeline.fetch.url import PORTS, parse
 from pipeline.read.archive import scan
 from pipeline.read.dates import to_utc
 from pipeline.read.message import Message, TooLarge, decode_body, parse_message
@@ -72,14 +74,11 @@ def _date(record: Record, header: str) -> str:
 def address_key(url: str) -> str | None:
     """Return what addresses of one thing share: no scheme, no default port, no fragment; None outside the web."""
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
+        place = parse(url)
+    except Failure:
         return None
-    if parts.scheme not in ("http", "https") or not host:
-        return None
-    location = host if port in (None, 80, 443) else f"{host}:{port}"
-    return f"{location}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
+    location = place.host if place.port in PORTS.values() else f"{place.host}:{place.port}"
+    return location + place.target
 
 
 def _requote(key: str) -> str:

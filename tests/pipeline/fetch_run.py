@@ -20,7 +20,8 @@ from fetch_cases import ADDRESSES, CASES, HOSTS, LOST, NUM_HOSTS, RECIPE, RESERV
 from pipeline.fetch import task
 from pipeline.fetch.network import Network
 from pipeline.fetch.opener import MOVED
-from pipeline.fetch.task import WANTED, Places, fence_of, fetch, host_of
+from pipeline.fetch.task import WANTED, Places, fence_of, fetch
+from pipeline.fetch.url import host
 from pipeline.store import Store
 from sample.faulty import Server, serving
 from sample.faulty.faults import answer
@@ -153,7 +154,7 @@ def _fetched(server: Server, odd_port: int, connected: set[str], store: Store) -
 
 
 def _batch(wanted: list[tuple[str, str, int]]) -> pa.RecordBatch:
-    rows = [{"image_id": u, "image_url": u, "url": at, "host": host_of(at), "num_redirects": n} for u, at, n in wanted]
+    rows = [{"image_id": u, "image_url": u, "url": at, "host": host(at), "num_redirects": n} for u, at, n in wanted]
     return pa.RecordBatch.from_pylist(rows, schema=WANTED)
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pipeline.fetch import journal as module
 from pipeline.fetch.journal import Journal, Tally
 from pipeline.fetch.opener import Answer
-from pipeline.fetch.place import NOWHERE
 from pipeline.fetch.results import Results
 from pipeline.fetch.schedule import Address
 from pipeline.fetch.task import fence_of
+from pipeline.fetch.url import NOWHERE
 from pipeline.store import Store
 from pipeline.write import PartWriter
 from schemas.errors import TransientError

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipeline.fetch.client import Client
 from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network, is_public
-from pipeline.fetch.place import asked, parse
+from pipeline.fetch.url import asked, parse
 from schemas.recipe.fetch import Fetch
 
 CONTACT = "https://weft.example/bot"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.fetch.failure import Failure
-from pipeline.fetch.place import Place, parse
 from pipeline.fetch.schedule import FIRST_CONNECTIONS, Address, Host, Schedule
+from pipeline.fetch.url import Place, parse
 
 NO = Failure("robots", "forbidden")
 

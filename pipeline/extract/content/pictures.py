@@ -9,7 +9,6 @@ Letters: N images, F features.
 import re
 from collections import Counter
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from pipeline.extract.content.features import Array, spans
 from pipeline.extract.content.markup import FAMILIES, TAG_NUMBER
 from pipeline.extract.content.weights import weights
 from pipeline.extract.images import Image
+from pipeline.fetch.url import parse
 
 MIN_PROBABILITY = 0.4  # where precision and recall are about even on pages that were not trained on
 MIN_BEST_PROBABILITY = 0.5  # of a page's likeliest image; below it the page has none
@@ -115,7 +115,7 @@ def picture_features(
 
 def _of_image(image: Image) -> list[bool]:
     sides = [side for side in (image.width, image.height) if side]
-    name = urlsplit(image.url).path.rsplit("/", 1)[-1].lower()
+    name = parse(image.url).path.rsplit("/", 1)[-1].lower()
     return [
         bool(image.caption),
         bool(image.alt),

@@ -5,12 +5,11 @@ Sites hide the real address in lazy attributes, srcset and <picture>, and put a 
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
-from ada_url import URL, check_url
 from lxml.html import HtmlElement
 
 from pipeline.extract.images.srcset import best, candidates
+from pipeline.fetch.url import is_valid, parse, resolve
 
 MAX_URL_CHARACTERS = 2_000
 _READABLE = {f"image/{name}" for name in ("avif", "bmp", "gif", "jpeg", "jpg", "pjpeg", "png", "tiff", "webp")}
@@ -41,15 +40,8 @@ def absolute(address: str, base: str) -> str | None:
     """
     if len(address) > MAX_URL_CHARACTERS:
         return None
-    try:
-        url = URL(address, base=base or None)
-        url.hash = url.username = url.password = ""
-        resolved = url.href
-    except ValueError:
-        return None
-    if url.protocol not in ("http:", "https:") or len(resolved) > MAX_URL_CHARACTERS or resolved == base:
-        return None
-    return resolved
+    resolved = resolve(address, base)
+    return None if resolved is None or len(resolved) > MAX_URL_CHARACTERS or resolved == base else resolved
 
 
 def base_address(tree: HtmlElement, page_url: str) -> str:
@@ -58,7 +50,7 @@ def base_address(tree: HtmlElement, page_url: str) -> str:
     Empty when not even the page's address is one.
     """
     href = next((e.get("href") for e in tree.iter("base") if e.get("href")), "")
-    page_url = page_url if check_url(page_url) else ""
+    page_url = page_url if is_valid(page_url) else ""
     return absolute(href, page_url) or page_url
 
 
@@ -111,7 +103,7 @@ def _sources(element: HtmlElement) -> list[HtmlElement]:
 
 
 def _stands_in(url: str) -> bool:
-    name = urlsplit(url).path.rsplit("/", 1)[-1].lower()
+    name = parse(url).path.rsplit("/", 1)[-1].lower()
     stem, dot, extension = name.rpartition(".")
     words = set(re.split(r"[-_.~]|%20|(?<![0-9x])[0-9]+(?![0-9x])", stem))
     sure = words & (_STAND_INS if dot + extension in _DRAWN else _SURE_STAND_INS)

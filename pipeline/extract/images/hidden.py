@@ -2,7 +2,7 @@
 
 import math
 import re
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import lxml.html
 from lxml.etree import LxmlError
@@ -10,6 +10,7 @@ from lxml.html import HtmlElement
 
 from pipeline.extract.images.addresses import addresses, named_in_data
 from pipeline.extract.images.declared import IMAGES, is_pixel
+from pipeline.fetch.url import parse
 
 _EXTENSIONS = re.compile(r"(?:\.(?:avif|gif|jpe?g|png|webp))+$")
 _SIZE_IN_NAME = re.compile(r"-([0-9]+)x[0-9]+$|[-_]([0-9]{2,5})[wx]$|@[0-9.]+x$|-scaled$")
@@ -89,7 +90,7 @@ def _identity(url: str | None) -> tuple[str, ...] | None:
     """What two addresses of one picture share: the file's name and query, but for sizes and formats."""
     if url is None:
         return None
-    parts = urlsplit(url)
+    parts = parse(url)
     name = _EXTENSIONS.sub("", unquote(parts.path).rsplit("/", 1)[-1].lower())
     stem = _SIZE_IN_NAME.sub("", name)
     query = (f"{k}={v}" for k, v in parse_qsl(parts.query) if not _SIZE_IN_QUERY.fullmatch(k.lower()))
@@ -98,7 +99,7 @@ def _identity(url: str | None) -> tuple[str, ...] | None:
 
 def _stated_width(url: str) -> float:
     """Return the width that an address asks for; one that asks for none gives the original."""
-    parts = urlsplit(url)
+    parts = parse(url)
     in_name = _SIZE_IN_NAME.search(_EXTENSIONS.sub("", parts.path.lower()))
     stated = [in_name[1] or in_name[2]] if in_name else []
     stated += [v for k, v in parse_qsl(parts.query) if k.lower() in ("w", "wid", "width", "imwidth", "resize", "fit")]
