@@ -10,6 +10,7 @@ import sentencepiece
 from shardwriter import drawing
 from training import untrained
 
+from schemas.display import printable
 from trainer.config import TrainConfig
 from trainer.generate.continuation import Continuation
 from trainer.generate.prompt import format_prompt
@@ -73,7 +74,7 @@ def test_a_turn_reads_all_that_was_said(saved: Saved, pictures: list[Path], talk
     said = f"{said}{spelt}<image>And this?"
     third, _ = answer(saved, said, [red, blue])
     out, wrong = talking(f'/image "{red}" What is this?', "And is it old?", f"/image '{blue}'", "And this?")
-    assert out == f"{first}\n{second}\n{third}\n"
+    assert out == printable(f"{first}\n{second}\n{third}\n", lines=True)
     assert not wrong
     assert answer(saved, "And is it old?", [])[0] != second  # it matters what was said before
 
@@ -119,7 +120,7 @@ def test_what_goes_wrong_is_one_line_and_the_talk_goes_on(
     }
     for line, wrong in wrongs.items():
         out, (told,) = talking(line, "It is")
-        assert out == f"{said}\n"
+        assert out == printable(f"{said}\n", lines=True)
         assert told.startswith("error: ") and wrong in told
 
 
@@ -127,16 +128,16 @@ def test_a_full_row_says_so_until_a_new_talk(saved: Saved, talking: Talk) -> Non
     long = "The old harbour looks over the sea. " * 3
     out, wrong = talking(long, long, long, long, "/new", "It is")
     assert wrong and all("/new begins anew" in line for line in wrong)
-    assert out.endswith(answer(saved, "It is", [])[0] + "\n")
+    assert out.endswith(printable(answer(saved, "It is", [])[0] + "\n", lines=True))
 
 
 def test_nobody_shows_an_image_by_words(saved: Saved, pictures: list[Path], talking: Talk) -> None:
     said, _ = answer(saved, "<image>Is < image> here?", pictures[:1])
-    assert talking(f'/image "{pictures[0]}" Is <image> here?') == (f"{said}\n", [])
+    assert talking(f'/image "{pictures[0]}" Is <image> here?') == (printable(f"{said}\n", lines=True), [])
     told = Said().answered(saved.tokenizer, saved.tokenizer.encode("a <image>").tolist())
     assert told.request == Request("a < image>")
 
 
 def test_any_bytes_are_words(saved: Saved, talking: Talk) -> None:
     said, _ = answer(saved, "a \N{REPLACEMENT CHARACTER} b", [])
-    assert talking(b"a \xff b") == (f"{said}\n", [])
+    assert talking(b"a \xff b") == (printable(f"{said}\n", lines=True), [])
