@@ -18,12 +18,22 @@ from schemas.tables import DOCUMENTS
 EMAIL, IP, PHONE = "<email>", "<ip>", "<phone>"
 
 _EMAIL = re.compile(
-    r"(?<![\w.+%-])[\w+%-]+(?:\.[\w+%-]+)*@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w@-])", re.UNICODE
+    r"(?<![\w.+%-])[\w+%-]+(?:\.[\w+%-]+)*@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?:xn--[a-z\d-]{2,59}|[^\W\d_]{2,24})"
+    r"(?![\w@-])",
+    re.IGNORECASE,
+)
+# As people write them against harvesters: ann [at] host (dot) example
+_AT, _DOT = r" ?[\[({] ?(?:at|@) ?[\])}] ?", r"(?: ?[\[({] ?(?:dot|\.) ?[\])}] ?|\.)"
+_HAS_AT = re.compile(_AT, re.IGNORECASE)
+_SPELLED_EMAIL = re.compile(
+    rf"(?<![\w.+%-])[\w.+%-]{{1,64}}{_AT}[^\W_][\w-]{{0,62}}(?:{_DOT}[^\W_][\w-]{{0,62}}){{1,8}}", re.IGNORECASE
 )
 _IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
 _IPV6 = r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|" + _IPV4 + r")?"
 # Neither part of a longer number or name, nor after a word that makes it a version or a section.
-_IP = re.compile(rf"(?<![\w.:-])(?:{_IPV6}|{_IPV4})(?![\w:-]|\.\d)")
+# A port may follow.
+_IP = re.compile(rf"(?<![\w.:-])(?:{_IPV6}(?![\w:-]|\.\d)|{_IPV4}(?!\w|-|\.\d|:(?!\d{{1,5}}\b)\w|:\d+:))")
+_GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # all that IANA gives out for the public internet (RFC 4291, 2.4)
 _VERSION = re.compile(r"(?:\b(?:v|ver|version|release|build|firmware|section|chapter)\.?\s*|§\s*)$", re.IGNORECASE)
 
 _SEPARATOR = r"[ \u00a0.\-/‐‑–]"
@@ -60,20 +70,31 @@ def redactor(config: Redact) -> Callable[[str], str] | None:
 
 
 def _emails(text: str) -> str:
-    return _EMAIL.sub(EMAIL, text) if "@" in text else text
+    if "@" in text:
+        text = _EMAIL.sub(EMAIL, text)
+    return _SPELLED_EMAIL.sub(EMAIL, text) if _HAS_AT.search(text) else text
 
 
 def _addresses(text: str) -> str:
     """Replace addresses of the public internet; private and loopback ones are nobody's."""
 
     def replace(found: re.Match[str]) -> str:
-        try:
-            public = ipaddress.ip_address(found[0]).is_global
-        except ValueError:
-            return found[0]
-        return found[0] if not public or _VERSION.search(text[max(found.start() - 20, 0) : found.start()]) else IP
+        version = _VERSION.search(text[max(found.start() - 20, 0) : found.start()])
+        return found[0] if version or not _is_public(found[0]) else IP
 
     return _IP.sub(replace, text)
+
+
+def _is_public(written: str) -> bool:
+    try:
+        address = ipaddress.ip_address(written)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        if "." in written:  # an IPv4 address in IPv6 form
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF).is_global
+        return address in _GLOBAL_IPV6 and address.is_global  # a::b and C0::FF are names
+    return address.is_global
 
 
 def _phones(text: str) -> str:

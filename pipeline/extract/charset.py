@@ -1,4 +1,4 @@
-"""Bytes of HTML to text, by the standard's order: byte order mark, HTTP header, meta element, detection."""
+"""Bytes of HTML to text: byte order mark, valid UTF-8, HTTP header, meta element, detection."""
 
 import codecs
 import re
@@ -22,6 +22,8 @@ _SUPERSETS = {
     "iso8859-1": "cp1252", "iso8859-11": "cp874", "shift_jis": "cp932", "shift_jis_2004": "cp932",
     "euc_jis_2004": "euc_jp", "tis-620": "cp874",
 }  # fmt: skip
+_TWO_BYTE = ("big5hkscs", "cp932", "cp949", "euc_jp", "gb18030")  # a few characters of theirs may be valid UTF-8
+MIN_SURE_CHARACTERS = 5
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
 _DECLARED = re.compile(
     rb"""<meta\s[^>]*?charset\s*=\s*["']?\s*([^\s"'/>;]+)|\A\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"']+)["']""", re.I
@@ -35,23 +37,20 @@ def decode_html(body: bytes, charset: str | None) -> str:
 
     Args: charset is the one that the HTTP header names, or None; an unknown name is passed over.
     Never raises: bytes that do not fit become U+FFFD.
-    Source: HTML Living Standard, section 13.2.3.2 "Determining the character encoding".
+    Source: HTML Living Standard, section 13.2.3.2 "Determining the character encoding"; but valid UTF-8 goes before
+    what a header or meta element says, see docs/decisions/0020-text-as-readers-see-it.md.
     """
     for mark, encoding in _MARKS:
         if body.startswith(mark):
             return body[len(mark) :].decode(encoding, "replace")
     named = _known(charset) or _declared(body)
-    if named and named != "utf-8":
-        return body.decode(named, "replace")
     # ISO-2022 and UTF-16 may look like UTF-8: the one has escapes, the other zeros
-    if named or not (b"\x1b" in body or b"\x00" in body):
-        try:
-            return body.decode()
-        except UnicodeDecodeError:
-            text = body.decode("utf-8", "replace")
-            if named and _is_mostly_valid(text):
-                return text
-    return body.decode(_detect(body), "replace")
+    if named != "utf-8" and (b"\x1b" in body or b"\x00" in body):
+        return body.decode(named or _detect(body), "replace")
+    text = body.decode("utf-8", "replace")
+    if _is_utf8(text, named):
+        return text
+    return body.decode(_detect(body) if named in (None, "utf-8") else named, "replace")
 
 
 def _known(name: str | None) -> str | None:
@@ -66,9 +65,22 @@ def _declared(body: bytes) -> str | None:
     return "utf-8" if name and name.startswith("utf-16") else name  # in UTF-16 the element could not be read
 
 
-def _is_mostly_valid(text: str) -> bool:
-    """Tell a page in UTF-8 with some broken characters from one that says UTF-8 and is something else."""
-    return text.count("\ufffd") <= (len(text) - len(text.encode("ascii", "ignore"))) / 2
+def _is_utf8(text: str, named: str | None) -> bool:
+    """Tell whether a page is in UTF-8, from what its bytes decode to, and from the encoding that it names.
+
+    No other encoding's text is valid UTF-8 by chance, unless it is very short: so the bytes go before a name that
+    contradicts them (for a browser the name goes first). Some broken characters cost themselves alone.
+    """
+    may_be = named in (None, "utf-8")
+    if text.isascii() or (may_be and "\ufffd" not in text):
+        return may_be
+    num_broken = text.count("\ufffd")
+    num_valid = len(text) - len(text.encode("ascii", "ignore")) - num_broken
+    if named == "utf-8":
+        return num_broken <= num_valid
+    if named in _TWO_BYTE:
+        return num_broken == 0 and num_valid >= MIN_SURE_CHARACTERS
+    return num_broken <= num_valid / 2
 
 
 def _detect(body: bytes) -> str:

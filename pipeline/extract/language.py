@@ -3,9 +3,11 @@
 from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from typing import Any
 
 MAX_CHARACTERS = 10_000  # more text does not change the verdict, and costs time
+MIN_CAPITAL_WORDS = 2  # in a row: then they are not names, but text set in capitals
 
 
 @cache
@@ -42,5 +44,23 @@ def probability(text: str, languages: Collection[str]) -> float | None:
 
 def _line(text: str) -> str | None:
     """Return what the model is asked about, one line; None without letters."""
-    line = " ".join(text[:MAX_CHARACTERS].split())
+    words = text[:MAX_CHARACTERS].split()
+    if sum(map(str.isupper, words)) >= MIN_CAPITAL_WORDS:
+        words = _without_capitals(words)
+    line = " ".join(words)
     return line if any(c.isalpha() for c in line) else None
+
+
+def _without_capitals(words: list[str]) -> list[str]:
+    """Lower-case runs of words in capitals; words without case, as numbers, do not end a run.
+
+    The model learnt from text in usual case and takes English in capitals for Japanese. A single word in capitals is
+    a name or an abbreviation, and stays.
+    """
+    lowered: list[str] = []
+    for is_run, group in groupby(words, lambda word: word.isupper() or word.lower() == word.upper()):
+        run = list(group)
+        if is_run and sum(map(str.isupper, run)) >= MIN_CAPITAL_WORDS:
+            run = [word.replace("İ", "i").lower() for word in run]  # Python lowers İ to i and a combining dot
+        lowered += run
+    return lowered

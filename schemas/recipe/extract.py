@@ -1,18 +1,20 @@
 """What is read of an archive, and what refuses a page before its text is looked for."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from schemas.overrides import Section
+from schemas.recipe.languages import LanguageCode
 from schemas.recipe.values import DIRECTIVES, Directive, Fraction
 
 
 class Gates(Section):
     """What refuses a page before it is extracted; a gate judges the whole page, so its bounds are low."""
 
-    languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...] = Field(
-        (), description="ISO 639 codes; a page that is likely in none of them goes; empty keeps every language"
+    languages: tuple[LanguageCode, ...] = Field(
+        (),
+        description="ISO 639 codes of the identification model; a page that is likely in none of them goes; empty keeps every language",
     )
     min_language_score: Fraction = Field(0.0, description="lowest probability of some wanted language")
     min_words: int = Field(0, ge=0, description="fewest words, menus included, of a page without images")

@@ -5,11 +5,14 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from schemas.overrides import Section
+from schemas.recipe.languages import LanguageCode
 from schemas.recipe.values import Fraction
 
 
 class Language(Section):
-    keep: tuple[str, ...] = Field((), description="ISO 639 codes that stay; empty keeps every language")
+    keep: tuple[LanguageCode, ...] = Field(
+        (), description="ISO 639 codes of the identification model that stay; empty keeps every language"
+    )
     min_score: Fraction = Field(0.0, description="lowest probability of the page's language")
 
 

@@ -17,6 +17,12 @@ GREETING = "<p>Привет, мир</p>"
         (b" " * 3000 + "<meta charset=cp866><p>Привет, мир</p>".encode("cp866"), None),
         ("<meta charset=utf-16><p>Привет, мир</p>".encode(), None),
         ("<meta charset=windows-1251><p>Привет, мир</p>".encode(), "utf-8"),
+        ("<meta charset=windows-1251><p>Привет, мир</p>".encode(), None),
+        ("<meta charset=gbk><p>Привет, мир</p>".encode(), None),
+        ("<meta charset=utf-8><p>Привет, мир</p>".encode(), "iso-8859-1"),
+        ("<p>Привет, мир</p>".encode(), "koi8-r"),
+        ("<p>Привет, мир</p>".encode() + b"\x93\xff", "iso-8859-1"),
+        ("<p>Привет, мир</p>".encode() + "ш".encode()[:1], None),
         ("<meta charset=windows-1251><p>Привет, мир</p>".encode("utf-8-sig"), "koi8-r"),
         ("<p>Привет, мир</p>".encode("utf-16-le"), "utf-16le"),
         ("\ufeff<p>Привет, мир</p>".encode("utf-16-be"), None),
@@ -26,7 +32,9 @@ GREETING = "<p>Привет, мир</p>"
         ("<p>Привет, мир</p>".encode() + b"\xff", "utf-8"),
     ],
     ids=["meta", "meta http-equiv", "xml", "not in a comment", "late meta", "meta cannot mean utf-16",
-         "the header goes before meta", "the mark goes before all", "utf-16", "utf-16 by its mark",
+         "the header goes before meta", "utf-8 under another meta", "utf-8 under a meta of two bytes",
+         "utf-8 under a header of latin-1", "utf-8 under another header", "broken utf-8 under another header",
+         "utf-8 unsaid and cut off", "the mark goes before all", "utf-16", "utf-16 by its mark",
          "utf-32 by its mark", "an unknown name is passed over", "utf-8 unsaid", "one broken character"],
 )  # fmt: skip
 def test_what_a_page_says_of_its_charset(body: bytes, charset: str | None) -> None:
@@ -46,6 +54,25 @@ def test_what_a_page_says_of_its_charset(body: bytes, charset: str | None) -> No
 def test_names_mean_what_browsers_read_by_them(name: str, encoding: str, text: str) -> None:
     body = text.replace("〜", "～").encode(encoding)
     assert decode_html(body, name) == text.replace("〜", "～")
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "name"),
+    [
+        ("联通", "gb18030", "gbk"),  # the best known text whose GBK bytes are valid UTF-8
+        ("Café «Étoile», naïve façade", "cp1252", "iso-8859-1"),
+        ("Привет, «мир»", "cp1251", "windows-1251"),
+        ("no letter above 127", "cp1251", "windows-1251"),
+        ("Le café du port s’appelle « L’Étoile » — on y mange très bien", "cp1252", "utf-8"),
+    ],
+)
+def test_bytes_that_are_not_utf_8_are_read_by_their_name(text: str, encoding: str, name: str) -> None:
+    assert decode_html(f"<p>{text}</p>".encode(encoding), name) == f"<p>{text}</p>"
+
+
+def test_broken_characters_cost_themselves_alone() -> None:
+    body = "Le café du port s’appelle « L’Étoile » — on y mange".encode() + b"\xff\xfe\x93" + b" ici"
+    assert decode_html(body, None) == "Le café du port s’appelle « L’Étoile » — on y mange\ufffd\ufffd\ufffd ici"
 
 
 SENTENCES = {

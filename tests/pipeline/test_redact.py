@@ -21,6 +21,11 @@ assert ALL is not None
         ("mailto:a_b@c-d.co.uk.", "mailto:<email>."),
         ("from 8.8.8.8.", "from <ip>."),
         ("at 2001:4860:4860::8888, port 53", "at <ip>, port 53"),
+        ("at 2a00:1450::1 and 3FFE::1", "at <ip> and <ip>"),
+        ("::ffff:8.8.8.8", "<ip>"),
+        ("8.8.8.8:53, [2001:4860:4860::8888]:443; 8.8.4.4: a resolver", "<ip>:53, [<ip>]:443; <ip>: a resolver"),
+        ("user@xn--r8jz45g.xn--zckzah", "<email>"),
+        ("ann.lee [at] host [dot] example or bo (AT) mail.host.example", "<email> or <email>"),
         ("Call +1 (212) 555-0187 now", "Call <phone> now"),
         ("+44 20 7946 0958", "<phone>"),
         ("+49-30-901820 or 0033 1 23 45 67 89", "<phone> or <phone>"),
@@ -49,6 +54,9 @@ def test_goes(text: str, expected: str) -> None:
         "1234567890, 4111 1111 1111 1111, 2125550187, DE89 3704 0044 0532 0130 00",
         "tweet @someone, a@b, user@localhost, 3 @ 4.50, @media",
         "19°C (2021) 1990-1995, 100-200-3000, 123-456-7890-1",
+        "a::b, C0::FF, Foto::Ann, Ab::Cd, dead::beef, face::1, std::ab, 12::30, 1::, 1:2:3:4:5:6:7:8",
+        "::ffff:10.0.0.1, 2001:db8::1, 8.8.8.8:a, 8.8.8.8:10:20",
+        "look (at) this and [at] that, (dot) 5 (at) 6",
         "C++ 11 12 13, +5 -3 +2, +100 %, std::vector, a::b::c",
         "The year (1987) 20 000 people",
     ],
@@ -62,7 +70,9 @@ def test_what_was_redacted_stays_as_it_is(text: str) -> None:
     assert ALL(ALL(text)) == ALL(text)
 
 
-@pytest.mark.parametrize("piece", ["1 ", "a-", "a.", ":", "+1 ", "(212) ", "1.1.1.1 ", "1:", "tel ", "tel. 1"])
+@pytest.mark.parametrize(
+    "piece", ["1 ", "a-", "a.", ":", "+1 ", "(212) ", "1.1.1.1 ", "1:", "tel ", "tel. 1", "a[at]", "a[at]b[dot]"]
+)
 def test_long_texts_take_no_long_time(piece: str) -> None:
     started = time.process_time()
     ALL("tel" + piece * 20_000)

