@@ -62,7 +62,12 @@ def run(
     store.check_writable()
     try:
         with claimed(store):
-            return _claimed_run(steps, recipe, store, archives, overwrite, master, retry)
+            store.remove_drafts()
+            try:
+                return _claimed_run(steps, recipe, store, archives, overwrite, master, retry)
+            except BaseException:
+                store.remove_drafts()
+                raise
     except WeftError:
         raise
     except Exception as error:

@@ -3,10 +3,12 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ _COLLECTOR = "-XX:+UseParallelGC"  # nobody waits for a batch job's pauses: work
 # Python does the work: Java's second compiler would take as much time again as it saves. Without it Java has 48 MB for
 # code, which the steps of a run fill, and then it may end: so it gets what Java has for both (0017).
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+_STOP_SECONDS = 10  # for Spark to stop, and then for Java to end, when the process is to end
 _MEMORY = {"driver": "3g", "executor": ""}  # of a local master, ours; of executors, what the cluster's settings say
 _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
 
@@ -59,22 +62,55 @@ def active() -> "SparkSession | None":
 def using(master: str | None = None, output: Store | None = None) -> "Iterator[SparkSession]":
     """Yield the session of a caller who started one, or else one that ends with the block. Args: as of `start`."""
     running = active()
-    with console.status("starting Spark"):  # seconds, in which nothing else would be seen
-        spark = running or start(master, output)
-    ended = False
     try:
+        with console.status("starting Spark"):  # seconds, in which nothing else would be seen
+            spark = running or start(master, output)
         yield spark
     except Exception as error:
-        ended = _java_ended(error)
-        if ended:
+        if _java_ended(error):
             raise WeftError(
                 "Java, in which Spark's driver runs, was ended, perhaps for want of memory: leave it more, or take "
                 "fewer cores, as --master 'local[2]'; the same command goes on from here"
             ) from error
-        raise
-    finally:
-        if running is None and not ended:
+        if running is None:
             spark.stop()
+        raise
+    except KeyboardInterrupt:
+        if running is None:
+            _shut_down()
+        else:
+            running.sparkContext.cancelAllJobs()  # as pyspark does itself, where its handler can
+        raise
+    if running is None:
+        spark.stop()
+
+
+def _shut_down() -> None:
+    """Stop Spark and end its Java, with every worker, in the middle of whatever they do."""
+    from pyspark import SparkContext
+
+    context, gateway = SparkContext._active_spark_context, SparkContext._gateway
+
+    def stop() -> None:
+        with suppress(Exception):  # Java may have been asked to end too
+            if context is not None:
+                context.setLogLevel("OFF")  # of what is cut off
+                context.stop()
+
+    stopping = threading.Thread(target=stop, daemon=True)
+    stopping.start()
+    stopping.join(_STOP_SECONDS)
+    process: subprocess.Popen[bytes] | None = getattr(gateway, "proc", None)
+    if process is None:  # of spark-submit, which waits for this process and then ends by itself
+        return
+    assert process.stdin
+    with suppress(OSError):
+        process.stdin.close()  # at which Java ends, and then its Python workers
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _java_ended(error: Exception) -> bool:
@@ -101,6 +137,7 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
     check_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
 
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM: its settings are to be seen first
@@ -114,7 +151,13 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
         output.fs.makedirs(output.at(EVENTS), exist_ok=True)
         for key, value in {"enabled": "true", "dir": output.url(EVENTS), "compress": "true"}.items():
             conf.setIfMissing(f"spark.eventLog.{key}", value)
+    if SparkContext._gateway is None:  # in a session of its own, Java outlives a terminal's Ctrl-C: we end it in order
+        SparkContext._ensure_initialized(gateway=launch_gateway(conf, {"start_new_session": True}))  # type: ignore[no-untyped-call]
+    on_interrupt = signal.getsignal(signal.SIGINT)
     session: SparkSession = SparkSession.builder.config(conf=conf).getOrCreate()
+    if threading.current_thread() is threading.main_thread():
+        # pyspark's own handler cancels by the connection that the main thread waits at, which cannot be done
+        signal.signal(signal.SIGINT, on_interrupt)
     return session
 
 

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from pipeline.store import Store
 from schemas.errors import PathError
+from schemas.signals import Interrupted, interruptible
 
 CLAIM = "_claim"
 BEAT_SECONDS = 20.0
@@ -141,12 +142,12 @@ def _numbered(store: Store, number: int) -> str:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Have SIGTERM unwind the stack, where nobody else handles it; only the main thread can ask for that."""
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
+    """Have SIGTERM unwind the stack, and end the process with its status, where nobody else handles it."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return
+    try:
+        with interruptible([signal.SIGTERM]):
+            yield
+    except Interrupted as interrupted:
+        sys.exit(interrupted.status)

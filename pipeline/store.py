@@ -17,6 +17,7 @@ import fsspec
 from schemas.errors import IntegrityError, PathError
 from schemas.ids import digest
 
+DRAFT = "_draft-"  # how the name of a file begins that is not whole yet; the underscore hides it likewise
 MANIFEST = "_manifest.json"  # the leading underscore hides it from Spark and pyarrow
 
 
@@ -116,7 +117,7 @@ class Store:
         """Write a file beside the path, and remove it in the end; threads may draft the same file."""
         folder, name = path.rsplit("/", 1)
         self.fs.makedirs(folder, exist_ok=True)
-        draft = f"{folder}/_draft-{uuid.uuid4().hex}-{name}"
+        draft = f"{folder}/{DRAFT}{uuid.uuid4().hex}-{name}"
         try:
             with open(draft, "wb") as f:  # noqa: PTH123
                 f.write(data)
@@ -154,6 +155,18 @@ class Store:
         """Remove a file or folder below the root, if it is there."""
         if self.fs.exists(self.at(*parts)):
             self.fs.rm(self.at(*parts), recursive=True)
+
+    def remove_drafts(self) -> None:
+        """Remove what was being written when its writer was ended; the run lock must be held, and no task may run."""
+        if not self.fs.exists(self.path):
+            return
+        for folder, folders, files in self.fs.walk(self.path):
+            drafts = [name for name in files if name.startswith(DRAFT)]
+            # what Spark writes lies in such a folder until its job is done
+            unfinished = [name for name in folders if name == "_temporary"]
+            for name in (*drafts, *unfinished):
+                with suppress(FileNotFoundError):
+                    self.fs.rm(f"{folder}/{name}", recursive=True)
 
     def parts(self, folder: str) -> list[str]:
         """List the Parquet files below a folder, relative to the root, sorted; hidden ones are no parts."""

@@ -7,7 +7,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.store import Store
+from pipeline.store import DRAFT, Store
 from schemas.tables import Table
 
 ROWS_PER_GROUP = 500
@@ -19,7 +19,7 @@ class PartWriter:
     def __init__(self, store: Store, table: Table, path: str) -> None:
         self.store, self.table, self.path = store, table, path
         folder, name = path.rsplit("/", 1)
-        self.draft = f"{folder}/_draft-{uuid.uuid4().hex}-{name}"
+        self.draft = f"{folder}/{DRAFT}{uuid.uuid4().hex}-{name}"
         self.rows: list[dict[str, Any]] = []
         self.num_rows = 0
 

@@ -12,16 +12,18 @@ from jobs.cli.options import app
 from schemas.display import message, printable
 from schemas.errors import WeftError
 from schemas.secrets import redact
+from schemas.signals import Interrupted, interruptible
 
 
 def main() -> None:
-    """Run the command line; an error meant for people is one line, and exit status 2."""
+    """Run the command line. An error meant for people is one line, with status 2; SIGINT and SIGTERM, 130 and 143."""
     try:
-        app()
+        with interruptible():
+            app()
     except WeftError as error:
         sys.exit(_say(str(error), 2))
-    except KeyboardInterrupt:
-        sys.exit(_say("interrupted; the same command goes on from here", 130))
+    except Interrupted as interrupted:
+        sys.exit(_say(str(interrupted), interrupted.status))
     except Exception as error:
         if not type(error).__module__.startswith(("py4j", "pyspark")):
             typer.echo(printable(redact(traceback.format_exc()), lines=True), err=True, nl=False)

@@ -1,11 +1,13 @@
 """The commands that make a corpus: all steps in one, and each by itself."""
 
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
 
 from jobs.cli.options import Assignments, Inputs, Master, Output, Overwrite, RecipeName, SameRecipe, app
 from schemas.recipe import Recipe
+from schemas.signals import continuing
 
 
 @app.command("run")
@@ -27,7 +29,8 @@ def run_all(
     from jobs.recipes import load
     from jobs.run import STEPS, run
 
-    run(STEPS, load(recipe, assignments), output, inputs, overwrite, master)
+    with _continuing(overwrite):
+        run(STEPS, load(recipe, assignments), output, inputs, overwrite, master)
     show_funnel(output)
 
 
@@ -62,7 +65,8 @@ def extract(
     from jobs.recipes import load
     from jobs.run import run
 
-    run((STEP,), load(recipe, assignments), output, inputs, overwrite, master)
+    with _continuing(overwrite):
+        run((STEP,), load(recipe, assignments), output, inputs, overwrite, master)
 
 
 def _step_command(name: str, doc: str) -> None:
@@ -76,7 +80,8 @@ def _step_command(name: str, doc: str) -> None:
         from jobs.run import STEPS, run
 
         step = next(s for s in STEPS if s.name == name)
-        run((step,), _recipe_of(output, recipe, assignments), output, (), overwrite, master)
+        with _continuing(overwrite):
+            run((step,), _recipe_of(output, recipe, assignments), output, (), overwrite, master)
 
     command.__doc__ = doc
     app.command(name)(command)
@@ -105,13 +110,19 @@ def fetch(
     from jobs.run import run
 
     classes = parse_classes(retry) if retry is not None else ()
-    run((STEP,), _recipe_of(output, recipe, assignments), output, (), overwrite, master, classes)
+    with _continuing(overwrite):
+        run((STEP,), _recipe_of(output, recipe, assignments), output, (), overwrite, master, classes)
 
 
 _step_command("dedup", "Drop equal captures, addresses, texts and images; one of each stays.")
 _step_command("score", "Score images against their texts by CLIP.")
 _step_command("assemble", "Make the documents of the interleaved, caption and text corpora.")
 _step_command("shard", "Write the documents as WebDataset tars with indexes and checksums.")
+
+
+def _continuing(overwrite: bool) -> AbstractContextManager[None]:
+    """Say, when a signal ends the block, how the run goes on."""
+    return continuing("the same command without --overwrite goes on from here") if overwrite else continuing()
 
 
 def _recipe_of(output: str, name: str | None, assignments: list[str] | None) -> Recipe:

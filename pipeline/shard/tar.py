@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.shard.sample import Sample
-from pipeline.store import Store
+from pipeline.store import DRAFT, Store
 from schemas.shards import INDEX, TRAIN, ShardEntry
 
 _RECORD_BYTES = 10_240  # tar files end on a multiple of this (POSIX 1003.1, ustar interchange format)
@@ -32,7 +32,7 @@ class ShardWriter:
         folder = store.at("shards", within)
         store.fs.makedirs(folder, exist_ok=True)
         self.path = f"{store.at('shards')}/{self.name}.tar"
-        self.draft = f"{folder}/_draft-{corpus}-{number:05d}.tar"
+        self.draft = f"{folder}/{DRAFT}{corpus}-{number:05d}.tar"
         self.file: BinaryIO = store.fs.open(self.draft, "wb")
         self.sha256 = hashlib.sha256()
         self.num_bytes = 0

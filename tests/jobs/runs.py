@@ -5,16 +5,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from webs import Web
+
+from pipeline.lookup import STEPS
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent
 TIMEOUT_SECONDS = 600
+FOLDERS = {step: folder for folder, step in STEPS.items()}
 
 
 def weft(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +51,11 @@ def started_by(pid: int) -> list[int]:
     return [child for child in found if state(child) not in ("Z", "")]
 
 
+def tree_of(pid: int) -> list[int]:
+    """Return every process below a process that still runs."""
+    return [found for child in started_by(pid) for found in (child, *tree_of(child))]
+
+
 def java_of(pid: int) -> list[int]:
     """Return the Java processes that a process has started and that still run."""
     return [child for child in started_by(pid) if _named(child, "java")]
@@ -62,6 +72,15 @@ def state(pid: int) -> str:
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return ""
+
+
+def kill_tree(process: subprocess.Popen[Any]) -> None:
+    """SIGKILL a process and all that it has started: Java has a session of its own, workers a process group."""
+    if process.poll() is None:
+        for pid in (process.pid, *tree_of(process.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -81,8 +100,65 @@ def kill_when(condition: Callable[[], bool], *arguments: str) -> None:
     try:
         wait_for(condition, process)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill_tree(process)
+
+
+class Run:
+    """A run in a process of its own, and what it says on the way."""
+
+    def __init__(self, output: Path, arguments: list[str], **environment: str) -> None:
+        self.output = output
+        self.process = subprocess.Popen(
+            [str(BIN / "weft"), *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run in the background
+        )
+        self.said: list[str] = []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        self.said.extend(self.process.stderr)
+
+    def works_on(self, step: str) -> bool:
+        """Tell whether a step has begun and is not over."""
+        begun = (self.output / "_config" / f"{step}.json").exists()
+        return begun and not (self.output / FOLDERS[step] / "_manifest.json").exists()
+
+    def count(self, words: str) -> int:
+        return sum(words in line for line in list(self.said))
+
+    def log(self) -> str:
+        return "".join(self.said)[-3_000:]
+
+    def end(self) -> int:
+        """Return the exit status."""
+        status = self.process.wait(TIMEOUT_SECONDS)
+        self.reader.join(10)
+        return status
+
+
+@contextmanager
+def running(output: Path, arguments: list[str], **environment: str) -> Iterator[Run]:
+    run = Run(output, arguments, **environment)
+    try:
+        yield run
+    finally:
+        kill_tree(run.process)
+        run.reader.join(10)
+        assert run.process.stderr
+        run.process.stderr.close()
+
+
+def workers(java: list[int]) -> list[int]:
+    """Return the Python workers of Spark's processes."""
+    daemons = [pid for parent in java for pid in started_by(parent)]
+    return [pid for daemon in daemons for pid in started_by(daemon)]
 
 
 def sums(output: Path) -> dict[str, str]:

@@ -4,16 +4,28 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from clusters import SUBMITTED, executors
-from runs import BIN, TIMEOUT_SECONDS, java_of, kill_when, run_arguments, started_by, state, sums, undisturbed, weft
+from runs import (
+    FOLDERS,
+    TIMEOUT_SECONDS,
+    Run,
+    java_of,
+    kill_when,
+    run_arguments,
+    running,
+    state,
+    sums,
+    undisturbed,
+    weft,
+    workers,
+)
 from webs import Web
 
 from pipeline.lookup import STEPS
@@ -22,70 +34,10 @@ from sample.cluster import Cluster
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-FOLDERS = {step: folder for folder, step in STEPS.items()}
 KILLED = "Exception in task"  # what Spark says of a task whose Python worker died
 LOST = "Lost executor"
 REGISTERED_SECONDS = 10  # by then an executor has told the driver of itself
 START_SECONDS = 0.1  # of a worker: one that is killed before it has its task is not missed
-
-
-class Run:
-    """A run in a process of its own, and what it says on the way."""
-
-    def __init__(self, output: Path, arguments: list[str], **environment: str) -> None:
-        self.output = output
-        self.process = subprocess.Popen(
-            [str(BIN / "weft"), *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
-        self.said: list[str] = []
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr
-        self.said.extend(self.process.stderr)
-
-    def works_on(self, step: str) -> bool:
-        """Tell whether a step has begun and is not over."""
-        begun = (self.output / "_config" / f"{step}.json").exists()
-        return begun and not (self.output / FOLDERS[step] / "_manifest.json").exists()
-
-    def count(self, words: str) -> int:
-        return sum(words in line for line in list(self.said))
-
-    def log(self) -> str:
-        return "".join(self.said)[-3_000:]
-
-    def end(self) -> int:
-        """Return the exit status."""
-        status = self.process.wait(TIMEOUT_SECONDS)
-        self.reader.join(10)
-        return status
-
-
-@contextmanager
-def running(output: Path, arguments: list[str], **environment: str) -> Iterator[Run]:
-    run = Run(output, arguments, **environment)
-    try:
-        yield run
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(run.process.pid, signal.SIGKILL)
-        run.process.wait()
-        run.reader.join(10)
-        assert run.process.stderr
-        run.process.stderr.close()
-
-
-def workers(java: list[int]) -> list[int]:
-    """Return the Python workers of Spark's processes."""
-    daemons = [pid for parent in java for pid in started_by(parent)]
-    return [pid for daemon in daemons for pid in started_by(daemon)]
 
 
 def wait_for_step(run: Run, step: str) -> None:

@@ -89,3 +89,16 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatc
         with pytest.raises(OSError, match="no space"):
             write(store.at("a.bin"), b"a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_drafts_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = ["pages/a.parquet", "pages/_commits/a.json", "shards/caption/caption-00000.tar", "draft-x", "_manifest.json"]
+    drafts = ["pages/_draft-1-a.parquet", "shards/caption/_draft-caption-00001.tar", "_draft-2-b.json",
+              "documents/_temporary/0/part.parquet"]  # fmt: skip
+    for name in (*kept, *drafts):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    Store(str(tmp_path)).remove_drafts()
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == set(kept)
+    assert not (tmp_path / "documents" / "_temporary").exists()
+    Store(str(tmp_path / "nothing")).remove_drafts()
