@@ -10,8 +10,10 @@ from typing import Any, cast
 
 import imagehash
 import numpy as np
-from PIL import AvifImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin
+from PIL import AvifImagePlugin, ExifTags, Image, ImageFile, JpegImagePlugin
 
+from pipeline.colour import to_srgb
+from pipeline.media_types import is_avif, kind_of
 from schemas.recipe.decode import FORMATS, Decode
 
 Image.init()  # else Pillow knows but the commonest of them
@@ -19,9 +21,18 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # as many tasks run as there are cores
 
 _MAX_SIDE_PIXELS = 2**31 - 1  # what the columns of sizes hold
 _PHASH_PIXELS = 64  # enough for imagehash to make 32 of them by its own, better filter
-_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
-_ELEMENT = re.compile(rb"<(?:\w+:)?([a-z]\w*)", re.I)  # neither a declaration (<!) nor an instruction (<?)
-_OF_PAGES = {b"html", b"head", b"body", b"title", b"meta", b"link", b"script", b"style", b"div", b"p", b"center", b"h1"}
+_END_OF_IMAGE = b"\xff\xd9"
+_MAX_LOST_FRACTION = 0.02  # of the pixels of a JPEG that lacks its end
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.S)  # neither a stuffed or filling byte nor a restart
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_NOISE_BYTES = 1_024
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_START_OF_SCAN = 0xDA
+_UPRIGHT = {  # EXIF 2.32, tag 0x0112: the turn that undoes each orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 class Refused(Exception):
@@ -43,8 +54,9 @@ def decode(data: bytes, config: Decode) -> dict[str, Any]:
     """Decode an image; return its columns of `images` from `status` to `bytes`.
 
     The header is read first, and bounds are checked before any pixel is allocated. Animated images are taken by
-    their first frame, orientation is applied, transparency lies over white, the longer side is at most
-    config.max_side_pixels (area filter, never enlarged). What cannot be decoded gets a status.
+    their first frame, ICC profiles are converted to sRGB, orientation is applied (to original_width and
+    original_height too), transparency lies over white, the longer side is at most config.max_side_pixels (area filter,
+    never enlarged). A JPEG that lacks no more than its last bytes is taken. What cannot be decoded gets a status.
 
     Raises: MemoryError, for pipeline.decoder to say which bound was met.
     """
@@ -57,7 +69,12 @@ def decode(data: bytes, config: Decode) -> dict[str, Any]:
             image = _open(data, config)
             row["original_width"], row["original_height"] = image.size
             _check_shape(*image.size, config)
-            picture = _picture(image, config.max_side_pixels)
+            profile, measured = image.info.get("icc_profile"), image.mode in ("I", "F")
+            picture = _shrunk_or_ended(data, image, config.max_side_pixels)
+            orientation = _orientation(picture)
+            if orientation >= 5:
+                row["original_width"], row["original_height"] = row["original_height"], row["original_width"]
+            picture = _finished(picture, None if measured else profile, orientation)
         row["phash"] = _phash(picture)
         colours = picture.getcolors(maxcolors=1)  # None when there are more
         if config.drop_single_colour and colours is not None:
@@ -89,10 +106,12 @@ def _open(data: bytes, config: Decode) -> ImageFile.ImageFile:
         raise Refused("too_large", f"{len(data)} bytes, more than {config.max_bytes}")
     for kind in FORMATS:
         opener, accepts = Image.OPEN[kind.upper()]
-        if accepts and accepts(data[:16]):
+        if accepts and accepts(data[:16]) and (kind != "avif" or is_avif(data[:1_000])):
             break
     else:
-        raise Refused("not_an_image", _not_an_image(data[:10_000]))
+        kind_of_file = kind_of(data[:10_000])
+        error = f"{kind_of_file}: not decoded" if kind_of_file else "the bytes are of no image format that is read"
+        raise Refused("not_an_image", error)
     if len(data) < config.min_bytes:
         raise Refused("too_few_bytes", f"{len(data)} bytes, fewer than {config.min_bytes}")
     if kind not in config.formats:
@@ -105,17 +124,6 @@ def _open(data: bytes, config: Decode) -> ImageFile.ImageFile:
     return image
 
 
-def _not_an_image(head: bytes) -> str:
-    text = _COMMENT.sub(b"", head.replace(b"\0", b"")).lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n")  # UTF-16 too
-    element = _ELEMENT.search(text) if text.startswith(b"<") else None
-    name = element[1].lower() if element else b""
-    if name == b"svg":
-        return "an SVG drawing: drawings are not decoded"
-    if name in _OF_PAGES:
-        return "a web page"
-    return "the bytes are of no image format that is read"
-
-
 def _check_shape(width: int, height: int, config: Decode) -> None:
     if min(width, height) < config.min_side_pixels:
         raise Refused("too_small", f"{width} x {height}, a side below {config.min_side_pixels} pixels")
@@ -126,22 +134,99 @@ def _check_shape(width: int, height: int, config: Decode) -> None:
         raise Refused("aspect", f"{width} x {height}, longer to shorter side above {config.max_aspect}")
 
 
-def _picture(image: ImageFile.ImageFile, max_side: int) -> Image.Image:
-    """Decode, shrink, lay over white and turn upright: the first two first, so that the rest has few pixels to do."""
+def _shrunk(image: ImageFile.ImageFile, max_side: int) -> Image.Image:
+    """Decode and shrink: first of all, so that the rest has few pixels to do."""
     picture = _of_8_bits(image)
     # Of a JPEG that is not loaded yet, this has libjpeg decode its blocks of 8 x 8 to 4 x 4, 2 x 2 or 1, as long as two
     # pixels or more are left for each of ours, in either direction: so the area filter still has the last word, and
     # most of the work is spared. The blocks' lowest frequencies, which libjpeg keeps, are nearly the means of areas.
     picture.thumbnail((max_side, max_side), Image.Resampling.BOX)
     picture.load()
+    return picture
+
+
+def _shrunk_or_ended(data: bytes, image: ImageFile.ImageFile, max_side: int) -> Image.Image:
+    """Decode and shrink; a JPEG that lacks its end, with an end of ours unless more is lost than a browser hides."""
+    size = image.size
+    try:
+        return _shrunk(image, max_side)
+    except OSError:
+        if not isinstance(image, _Jpeg) or not _has_every_scan(data):
+            raise
+        whole = data.rstrip(b"\xff")  # half of a marker
+        ends = (b"", *(_noise(whole, seed) for seed in (b"0", b"1", b"2")))
+        ended, *others = (_shrunk(_Jpeg(io.BytesIO(whole + end + _END_OF_IMAGE), ""), max_side) for end in ends)
+        if _lost_fraction(ended, others, 16 * ended.height / size[1]) > _MAX_LOST_FRACTION:
+            raise
+        return ended
+
+
+def _noise(data: bytes, seed: bytes) -> bytes:
+    """Return what no encoder would write next: only pixels that the data lacks depend on it."""
+    body = hashlib.shake_256(seed).digest(_NOISE_BYTES * 16).replace(b"\xff", b"\x5a")
+    restarts = _RESTART.findall(data)
+    following = restarts[-1][1] - 0xD0 + 1 if restarts else 0
+    parts = (body[at : at + _NOISE_BYTES] for at in range(0, len(body), _NOISE_BYTES))
+    return b"".join(part + bytes([0xFF, 0xD0 + (following + n) % 8]) for n, part in enumerate(parts))
+
+
+def _lost_fraction(picture: Image.Image, others: list[Image.Image], band_pixels: float) -> float:
+    """Return the part of a picture's pixels from the first one on by which others differ, in order of blocks.
+
+    Args: band_pixels is the height of a row of blocks.
+    """
+    pixels = np.asarray(picture)
+    differs = np.any([np.asarray(other) != pixels for other in others], axis=0)
+    differs = differs.reshape(*differs.shape[:2], -1).any(axis=-1)
+    rows = np.flatnonzero(differs.any(axis=1))
+    if not len(rows):
+        return 0.0
+    below = int(rows[0] + band_pixels) + 2  # smoothing of colours reaches one row up
+    differs[below:] = True
+    return float(differs.mean())
+
+
+def _has_every_scan(data: bytes) -> bool:
+    """Tell whether a JPEG has begun every scan that its picture needs, to the last bit of each coefficient.
+
+    ITU-T T.81, B.2.2 and B.2.3: a scan gives some components coefficients from Ss to Se, down to the bit Al.
+    """
+    components: set[int] = set()
+    had: set[tuple[int, int]] = set()
+    at = 2
+    while found := _MARKER.search(data, at):
+        marker, start = data[found.end() - 1], found.end()
+        at = start + int.from_bytes(data[start : start + 2], "big")
+        segment = data[start + 2 : at]
+        if marker in _START_OF_FRAME:
+            components.update(segment[6::3])
+        elif marker == _START_OF_SCAN and len(segment) >= 4 and len(segment) == 4 + 2 * segment[0]:
+            first, last, bits = segment[-3:]
+            if bits & 0xF == 0:
+                had.update((component, k) for component in segment[1:-3:2] for k in range(first, min(last, 63) + 1))
+    return bool(components) and len(had) == 64 * len(components)
+
+
+def _finished(picture: Image.Image, profile: bytes | None, orientation: int) -> Image.Image:
+    """Convert to sRGB, lay over white and turn upright; mode RGB."""
+    picture = to_srgb(picture, profile)
     if picture.mode in ("LA", "RGBA"):
         white = Image.new("RGB", picture.size, "white")
         white.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
-        white.info = picture.info
         picture = white
-    with suppress(Exception):  # broken EXIF loses the orientation, not the picture
-        ImageOps.exif_transpose(picture, in_place=True)
+    if orientation in _UPRIGHT:
+        picture = picture.transpose(_UPRIGHT[orientation])
     return picture.convert("RGB")
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return the orientation that EXIF gives, 1 to 8; broken EXIF loses the orientation, not the picture."""
+    for name in ("xmp", "XML:com.adobe.xmp"):  # browsers heed no other metadata, Pillow does
+        picture.info.pop(name, None)
+    with suppress(Exception):
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(orientation) if orientation in _UPRIGHT else 1
+    return 1
 
 
 def _phash(picture: Image.Image) -> str:
@@ -152,7 +237,7 @@ def _phash(picture: Image.Image) -> str:
 
 
 def _of_8_bits(image: Image.Image) -> Image.Image:
-    """Return an image in mode L, RGB, LA or RGBA."""
+    """Return an image in mode L, RGB, LA, RGBA or CMYK."""
     if image.mode in ("I", "F"):  # no white is declared: the darkest becomes black, and the lightest white
         low, high = cast(tuple[float, float], image.getextrema())
         if not isfinite(high - low):
@@ -169,4 +254,4 @@ def _of_8_bits(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         mode = "LA" if image.mode in ("LA", "La") else "RGBA"
         return image if image.mode == mode else image.convert(mode)
-    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("L" if image.mode == "1" else "RGB")

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.overrides import Section
 
-Format = Literal["jpeg", "png", "gif", "webp", "avif", "bmp", "tiff"]
+Format = Literal["jpeg", "png", "gif", "webp", "avif", "bmp", "tiff", "ico"]
 # No format that runs programs, reads other files, or is a document rather than a picture.
 FORMATS: tuple[Format, ...] = get_args(Format)
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from jobs.recipes import load
+from pipeline import colour
 from pipeline.decode import decode
 from schemas.recipe.decode import Decode
 from schemas.tables import IMAGE_STATUS, IMAGES
@@ -49,6 +50,12 @@ def test_formats(kind: str) -> None:
     assert row["sha256"] == hashlib.sha256(data).hexdigest()
     assert (row["original_width"], row["original_height"]) == image.size == (200, 100)
     assert row["num_bytes"] == len(row["bytes"])
+
+
+def test_of_an_icon_the_largest_image_is_taken() -> None:
+    row = decode(encoded(LEFT_RED.resize((128, 128)), "ICO", sizes=[(16, 16), (64, 64), (128, 128)]), Decode())
+    assert near(stored(row), 20, 64, (255, 0, 0)) and near(stored(row), 108, 64, (0, 0, 255))
+    assert (row["original_width"], row["original_height"]) == stored(row).size == (128, 128)
 
 
 GREEN_OVER_NOTHING = LEFT_RED.convert("RGBA")
@@ -152,10 +159,23 @@ def test_orientation_is_applied(orientation: int, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(QUARTERS.transpose(turn) if turn is not None else QUARTERS, kind, exif=exif)
-    image = stored(decode(data, Decode()))
-    assert image.size == (120, 80)
+    row = decode(data, Decode())
+    image = stored(row)
+    assert image.size == (120, 80) == (row["original_width"], row["original_height"])
     assert near(image, 15, 10, RED) and near(image, 105, 10, BLUE)
     assert near(image, 15, 70, LIME) and near(image, 105, 70, WHITE)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_no_orientation_but_that_of_exif_counts(kind: str) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    options: dict[str, object] = {"xmp": xmp}
+    if kind == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        options = {"pnginfo": text}
+    row = decode(encoded(QUARTERS, kind, **options), Decode())
+    assert stored(row).size == (120, 80) == (row["original_width"], row["original_height"])
 
 
 BROKEN_EXIF = (
@@ -171,6 +191,144 @@ BROKEN_EXIF = (
 @pytest.mark.parametrize("exif", BROKEN_EXIF)
 def test_broken_exif_does_not_lose_the_picture(exif: bytes, kind: str) -> None:
     assert near(stored(decode(encoded(LEFT_RED, kind, exif=exif), Decode())), 20, 50, RED)
+
+
+def profile(space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC profile of version 2 (ICC.1:2001-04, section 6)."""
+    d50 = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    head = struct.pack(">I4sI4s4s4s12x4s28x12s48x", 0, b"", 0x0210_0000, b"mntr", space, connection, b"acsp", d50)
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, value in tags.items():
+        table += struct.pack(">4sII", name, len(head) + 4 + 12 * len(tags) + len(body), len(value))
+        body += value + bytes(-len(value) % 4)
+    whole = head + table + body
+    return struct.pack(">I", len(whole)) + whole[4:]
+
+
+def fixed(*values: float) -> bytes:
+    return struct.pack(f">{len(values)}i", *(round(v * 65_536) for v in values))
+
+
+def curve(gamma: float) -> bytes:
+    return b"curv" + struct.pack(">IIHxx", 0, 1, round(gamma * 256))
+
+
+# sRGB's primaries, adapted to D50 (IEC 61966-2-1), and its curve (ICC.1:2010, section 10.16, function 3)
+_PRIMARIES = {
+    b"r": fixed(0.43607, 0.22249, 0.01392),
+    b"g": fixed(0.38515, 0.71687, 0.09708),
+    b"b": fixed(0.14307, 0.06061, 0.7141),
+}
+_SRGB_CURVE = b"para" + struct.pack(">IHH", 0, 3, 0) + fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+
+
+def rgb_profile(order: bytes = b"rgb", tone: bytes = _SRGB_CURVE) -> bytes:
+    """A profile by which the channels mean sRGB's primaries in a given order."""
+    columns = {
+        bytes([to]) + b"XYZ": b"XYZ \0\0\0\0" + _PRIMARIES[bytes([of])] for to, of in zip(b"rgb", order, strict=True)
+    }
+    return profile(b"RGB ", b"XYZ ", columns | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), tone))
+
+
+def ink_profile() -> bytes:
+    """A profile of four inks by which no ink is black, and any cyan ink is white (lut8Type, section 6.5.7)."""
+    ramp = bytes(range(256))
+    lab = b"".join(bytes([255 if corner >= 8 else 0, 128, 128]) for corner in range(16))  # cyan varies least rapidly
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1) + ramp * 4 + lab + ramp * 3
+    return profile(b"CMYK", b"Lab ", {b"A2B0": table})
+
+
+SWAPPED = rgb_profile(b"grb")  # red is green, and green red
+LINEAR = rgb_profile(tone=curve(1))  # 128 of 255 is half of the light: 188 in sRGB
+GREY_LINEAR = profile(b"GRAY", b"XYZ ", {b"kTRC": curve(1), b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249)})
+HALF = Image.new("RGB", (200, 100), (128, 128, 128))
+HALF.paste(0, (0, 0, 100, 100))
+NO_INK = Image.new("CMYK", (200, 100), (0, 0, 0, 0))
+NO_INK.paste((255, 0, 0, 0), (0, 0, 100, 100))
+RED_OVER_NOTHING = LEFT_RED.convert("RGBA")
+RED_OVER_NOTHING.putalpha(0)
+RED_OVER_NOTHING.paste((255, 0, 0, 255), (0, 0, 100, 100))
+BRIGHT = (188, 188, 188)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_colours_are_those_of_the_profile(kind: str) -> None:
+    image = stored(decode(encoded(LEFT_RED, kind, icc_profile=SWAPPED), Decode()))
+    assert near(image, 20, 50, LIME) and near(image, 180, 50, BLUE)
+    image = stored(decode(encoded(HALF, kind, icc_profile=LINEAR), Decode()))
+    assert abs(image.getpixel((180, 50))[0] - 188) <= 3  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("data", "left", "right"),
+    [
+        (encoded(INDEXED, icc_profile=SWAPPED), RED, LIME),
+        (encoded(RED_OVER_NOTHING, icc_profile=SWAPPED), LIME, WHITE),
+        (encoded(RED_OVER_NOTHING, "WEBP", icc_profile=SWAPPED), LIME, WHITE),
+        (encoded(HALF.convert("L"), icc_profile=GREY_LINEAR), BLACK, BRIGHT),
+        (encoded(HALF.convert("L"), "JPEG", icc_profile=GREY_LINEAR), BLACK, BRIGHT),
+        (encoded(HALF.convert("LA"), icc_profile=GREY_LINEAR), BLACK, BRIGHT),
+        (
+            encoded(Image.fromarray(np.asarray(HALF.convert("L"), np.uint16) * 257), icc_profile=GREY_LINEAR),
+            BLACK,
+            BRIGHT,
+        ),
+        (encoded(NO_INK, "JPEG", icc_profile=ink_profile()), WHITE, BLACK),
+        (encoded(NO_INK, "TIFF", icc_profile=ink_profile()), WHITE, BLACK),
+        # a profile of another colour space than the pixels' says nothing
+        (encoded(HALF.convert("L"), icc_profile=SWAPPED), BLACK, (128, 128, 128)),
+        (encoded(LEFT_RED, icc_profile=GREY_LINEAR), RED, BLUE),
+        (encoded(LEFT_RED.convert("CMYK"), "JPEG", icc_profile=SWAPPED), RED, BLUE),
+        (encoded(LEFT_RED, "JPEG", icc_profile=ink_profile()), RED, BLUE),
+    ],
+)
+def test_profiles_of_every_mode(data: bytes, left: tuple[int, int, int], right: tuple[int, int, int]) -> None:
+    image = stored(decode(data, Decode()))
+    assert near(image, 20, 50, left) and near(image, 180, 50, right)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    "broken", [b"nonsense", SWAPPED[:200], SWAPPED[:128] + b"\xff" * 400, bytes(128) + SWAPPED[128:], b"\0" * 500]
+)
+def test_a_broken_profile_does_not_lose_the_picture(broken: bytes, kind: str) -> None:
+    image = stored(decode(encoded(LEFT_RED, kind, icc_profile=broken), Decode()))
+    assert near(image, 20, 50, RED) and near(image, 180, 50, BLUE)
+
+
+def test_a_profile_of_srgb_changes_no_byte() -> None:
+    plain, tagged = (decode(encoded(QUARTERS, icc_profile=p), Decode()) for p in (None, rgb_profile()))
+    assert plain["bytes"] == tagged["bytes"]
+
+
+def test_few_transforms_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(colour, "_MAX_CACHED", 2)
+    profiles = [rgb_profile(tone=curve(gamma)) for gamma in (1, 1.2, 1.4)]
+    first = [decode(encoded(HALF, icc_profile=p), Decode())["bytes"] for p in profiles]
+    assert [decode(encoded(HALF, icc_profile=p), Decode())["bytes"] for p in profiles] == first
+    assert len(set(first)) == 3 and len(colour._transforms) <= 2
+
+
+NOISY = Image.fromarray(np.random.default_rng(2).integers(0, 256, (60, 80, 3), np.uint8)).resize((640, 480))
+WAYS = [{}, {"progressive": True}, {"restart_marker_blocks": 4}, {"subsampling": 0}, {"restart_marker_rows": 1}]
+
+
+@pytest.mark.parametrize("options", WAYS, ids=lambda o: "".join(o) or "plain")
+def test_a_jpeg_may_lack_its_last_bytes(options: dict[str, object]) -> None:
+    data = encoded(NOISY, "JPEG", **options)
+    whole = np.asarray(stored(decode(data, Decode())), int)
+    for num_lost in (1, 2, 3, 8, 16):
+        cut = np.asarray(stored(decode(data[:-num_lost], Decode())), int)
+        assert (cut != whole).any(axis=-1).mean() < 0.03, num_lost
+
+
+@pytest.mark.parametrize("options", WAYS, ids=lambda o: "".join(o) or "plain")
+def test_a_jpeg_may_not_lack_more(options: dict[str, object]) -> None:
+    data = encoded(NOISY, "JPEG", **options)
+    ends = {len(data) * percent // 100 for percent in range(10, 95, 5)}
+    ends |= {data.find(marker, len(data) // 3) for marker in (b"\xff\xda", b"\xff\xd3", b"\xff\xd0")} - {-1}
+    ends |= {end + 2 for end in ends}
+    assert {decode(data[:end], Decode())["status"] for end in ends} == {"undecodable"}
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])
@@ -247,21 +405,47 @@ SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 COMMENTED = f"<?xml version='1.0'?>\n<!-- <html> -->\n<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'svg11.dtd'>{SVG}"
 
 
+BEHIND = "a {} image behind {} not part of it, which no browser shows: not decoded"
+
+
+def ftyp(*brands: bytes) -> bytes:
+    """The first box of a file of the ISO base media file format (ISO/IEC 14496-12, section 4.3), and another."""
+    major, *compatible = brands
+    body = b"ftyp" + major + bytes(4) + b"".join(compatible)
+    return struct.pack(">I", len(body) + 4) + body + struct.pack(">I", 8) + b"free"
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [
-        (SVG.encode(), "an SVG drawing: drawings are not decoded"),
-        (COMMENTED.encode(), "an SVG drawing: drawings are not decoded"),
-        (COMMENTED.encode("utf-8-sig"), "an SVG drawing: drawings are not decoded"),
-        (COMMENTED.encode("utf-16"), "an SVG drawing: drawings are not decoded"),
-        (b"<svg:svg xmlns:svg='http://www.w3.org/2000/svg'/>", "an SVG drawing: drawings are not decoded"),
-        (b"<!DOCTYPE html><title>404</title><svg/>", "a web page"),
-        (b"\n<!-- a note --><HTML><body>no image</body></HTML>", "a web page"),
-        (b"<script>location='/'</script>", "a web page"),
-        (b"<rss version='2.0'/>", "the bytes are of no image format that is read"),
-        (b"see <svg>", "the bytes are of no image format that is read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "the bytes are of no image format that is read"),
-        (b"", "the bytes are of no image format that is read"),
+        (SVG.encode(), "an SVG drawing: not decoded"),
+        (COMMENTED.encode(), "an SVG drawing: not decoded"),
+        (COMMENTED.encode("utf-8-sig"), "an SVG drawing: not decoded"),
+        (COMMENTED.encode("utf-16"), "an SVG drawing: not decoded"),
+        (b"<svg:svg xmlns:svg='http://www.w3.org/2000/svg'/>", "an SVG drawing: not decoded"),
+        (b"<!DOCTYPE html><title>404</title><svg/>", "a web page: not decoded"),
+        (b"\n<!-- a note --><HTML><body>no image</body></HTML>", "a web page: not decoded"),
+        (b"<script>location='/'</script>", "a web page: not decoded"),
+        (b"<!DOCTYPE html>", "a web page: not decoded"),
+        (b"<rss version='2.0'/>", "an XML document: not decoded"),
+        (b"see <svg>", "plain text: not decoded"),
+        (b'{"error": "not found"}', "a JSON document: not decoded"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript document: not decoded"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document: not decoded"),
+        (b"\r\n%PDF-1.4\n", "a PDF document: not decoded"),
+        (ftyp(b"heic", b"mif1", b"heic"), "a HEIC image: not decoded"),
+        (ftyp(b"mif1", b"mif1", b"heic"), "a HEIC image: not decoded"),
+        (ftyp(b"isom", b"iso2", b"avc1", b"mp41"), "an MP4 video: not decoded"),
+        (ftyp(b"qt  "), "a QuickTime video: not decoded"),
+        (b"\xff\x0a\xfa\x7f", "a JPEG XL image: not decoded"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image: not decoded"),
+        (b"\x1aE\xdf\xa3\x01\0", "a Matroska or WebM video: not decoded"),
+        (b"RIFF\x10\0\0\0AVI LIST", "an AVI video: not decoded"),
+        (b"\x1f\x8b\x08\0", "gzip data: not decoded"),
+        (b"\n" + encoded(LEFT_RED, "JPEG"), BEHIND.format("JPEG", "1 byte that is")),
+        (b"\xef\xbb\xbf" + encoded(LEFT_RED, "PNG"), BEHIND.format("PNG", "3 bytes that are")),
+        (b"\0\1\2\3", "the bytes are of no image format that is read"),
+        (b"", "an empty file: not decoded"),
     ],
 )
 def test_what_is_no_image_says_what_it_is(data: bytes, error: str) -> None:
