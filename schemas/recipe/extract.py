@@ -14,7 +14,8 @@ class Gates(Section):
 
     languages: tuple[LanguageCode, ...] = Field(
         (),
-        description="ISO 639 codes of the identification model; a page that is likely in none of them goes; empty keeps every language",
+        description="ISO 639 codes of the identification model; a page that is likely in none of them goes; empty "
+        "keeps every language",
     )
     min_language_score: Fraction = Field(0.0, description="lowest probability of some wanted language")
     min_words: int = Field(0, ge=0, description="fewest words, menus included, of a page without images")
