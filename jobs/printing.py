@@ -1,5 +1,6 @@
 """Tables and sentences for people."""
 
+import os
 from typing import Any
 
 from rich import box
@@ -9,7 +10,36 @@ from rich.text import Text
 
 from schemas.display import message, printable
 
-console = Console(markup=False, emoji=False)
+_WIDE = 10_000  # characters: no line is longer
+
+
+class _Unwrapped(Console):
+    """A console that neither wraps nor cuts a line in a file or a pipe, unless COLUMNS says how wide that is."""
+
+    def __init__(self, is_error: bool = False) -> None:
+        super().__init__(stderr=is_error, markup=False, emoji=False)
+        if not self.is_terminal and "COLUMNS" not in os.environ:
+            self.width = _WIDE
+
+
+class _Output(_Unwrapped):
+    """Standard output. Where its reader leaves, the command has nobody to work for."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the command end."""
+        raise BrokenPipeError
+
+
+class _Progress(_Unwrapped):
+    """Standard error. Where its reader leaves, the work goes on unseen."""
+
+    def on_broken_pipe(self) -> None:
+        """Print no more."""
+        self.quiet = True
+
+
+console = _Output()
+progress_console = _Progress(is_error=True)
 
 
 class PlainTable(Table):

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from jobs.printing import progress_console
 from jobs.stages import Look, Stages
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-console = Console(stderr=True, markup=False, emoji=False)
+console = progress_console
 LINE_SECONDS = 10
 
 
@@ -41,9 +41,12 @@ def words(look: Look, tell: Callable[[], str] | None) -> str:
     """Say of a moment how long it will take, what failed, and what has come of the step so far."""
     left, failed = look.seconds_left, look.failed
     told = tell() if tell else f"{look.rows:,} rows written" if look.rows else ""
-    return "; ".join(
-        filter(None, (f"about {span(left)} left" if left else "", f"{failed:,} failed, repeated" * bool(failed), told))
+    parts = (
+        f"about {span(left)} left of these tasks" if left else "",
+        f"{failed:,} failed, repeated" * bool(failed),
+        told,
     )
+    return "; ".join(filter(None, parts))
 
 
 def span(seconds: float) -> str:
@@ -72,4 +75,4 @@ def _lines(stages: Stages, name: str, tell: Callable[[], str] | None, done: thre
         look = stages.look()
         tasks = f"stage {look.stage}, {look.done} of {look.tasks} tasks" if look.tasks else ""
         said = filter(None, (tasks, span(time.monotonic() - started), words(look, tell)))
-        console.print(Text(f"{name}: {'; '.join(said)}"))
+        console.print(Text(f"{name}: {'; '.join(said)}"), soft_wrap=True)

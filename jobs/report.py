@@ -12,16 +12,16 @@ from pipeline.store import Store
 from schemas.errors import PathError
 
 
-def report(directory: str, to: str | None, num_samples: int, master: str | None) -> str:
+def report(directory: str, output: str | None, num_samples: int, master: str | None) -> str:
     """Write the report of a run, or of its finished steps, or of a shards folder, and say where it is; return that.
 
-    Args: to is a file, and by default NAME in the directory; num_samples is at most so many of each corpus.
+    Args: output is a file, and by default NAME in the directory; num_samples is at most so many of each corpus.
     Raises: PathError when nothing of a run is there, or the file cannot be written; MissingError without Java.
     """
     session.check_master(master)
     session.check_java()
     sources = Sources(directory)
-    store, name = _target(to) if to is not None else (sources.store, NAME)
+    store, name = _target(output) if output is not None else (sources.store, NAME)
     _check_writable(store, name)
     with session.using(master) as spark, progress(spark, "report"):
         page = render(gather(spark, sources, num_samples)).encode("utf-8", "replace")
@@ -30,18 +30,18 @@ def report(directory: str, to: str | None, num_samples: int, master: str | None)
     return store.at(name)
 
 
-def _target(to: str) -> tuple[Store, str]:
+def _target(output: str) -> tuple[Store, str]:
     """Return the folder of a file and its name in it."""
-    folder, slash, name = to.rpartition("/")
+    folder, slash, name = output.rpartition("/")
     if not name:
-        raise PathError(f"--to {to} is a folder: name the file too, as {to}{NAME}")
+        raise PathError(f"--output {output} is a folder: name the file too, as {output}{NAME}")
     return Store(folder + slash if folder in ("", "file://") else folder) if slash else Store("."), name
 
 
 def _check_writable(store: Store, name: str) -> None:
     if store.fs.isdir(store.at(name)):
-        raise PathError(f"{store.at(name)} is a folder: --to names the file to be written, as --to report.html")
+        raise PathError(f"{store.at(name)} is a folder: --output names the file to write, as --output report.html")
     try:
         store.check_writable()
     except (PathError, NotImplementedError) as error:
-        raise PathError(f"cannot write {store.root}/{name}: {error}; --to FILE names another place") from error
+        raise PathError(f"cannot write {store.root}/{name}: {error}; --output FILE names another place") from error

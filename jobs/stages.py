@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+LATELY_SECONDS = 10
+
+
 @dataclass(frozen=True)
 class Look:
     """What is to be seen at one moment.
@@ -16,7 +19,8 @@ class Look:
     done, tasks:      of the stages that run now: tasks that are done, and all
     failed:           tasks that failed and are repeated
     rows:             written so far, by all stages of the step
-    seconds_left:     until these tasks are done, by the pace so far; None before the first is done
+    seconds_left:     until these tasks are done, by the pace so far; None while none of a running stage's are done, or
+                      none was lately: who waits for a task that hangs is promised nothing
     """
 
     stage: int
@@ -27,6 +31,24 @@ class Look:
     seconds_left: float | None
 
 
+@dataclass
+class Pace:
+    """How fast the tasks of one stage finish. Times are of the monotonic clock, in seconds."""
+
+    begun: float
+    num_done: int = 0
+    finished: float = 0.0  # when a task was last seen to have finished
+
+    def left(self, now: float, num_done: int, num_tasks: int) -> float | None:
+        """Return the seconds until all tasks are done; None where none finished in the last LATELY_SECONDS."""
+        if num_done != self.num_done:
+            self.num_done, self.finished = num_done, now
+        if not num_done or now - self.finished > LATELY_SECONDS:
+            return None
+        seconds_each = (self.finished - self.begun) / num_done
+        return max(0.0, seconds_each * (num_tasks - num_done) - (now - self.finished))
+
+
 class Stages:
     """The stages of one step: of every job that Spark runs for it, wherever its tasks are."""
 
@@ -35,7 +57,7 @@ class Stages:
         self.context = spark.sparkContext
         self.group = f"weft {step} {time.monotonic_ns()}"  # a step may run again in one session
         self.context.setJobGroup(self.group, f"weft {step}")
-        self.begun: dict[int, float] = {}
+        self.paces: dict[int, Pace] = {}
         self.rows: dict[int, int] = {}
         self.ended: set[int] = set()
 
@@ -53,15 +75,15 @@ class Stages:
             if job.status != "RUNNING":
                 self.ended.update(job.stageIds)
         done = tasks = failed = 0
-        left: list[float] = []
+        left: list[float | None] = []
         for stage in set(tracker.getActiveStageIds()) & self.rows.keys():
             info = tracker.getStageInfo(stage)
             if info:
-                seconds = now - self.begun.setdefault(stage, now)
                 done, tasks, failed = done + info.numCompletedTasks, tasks + info.numTasks, failed + info.numFailedTasks
-                if info.numCompletedTasks:
-                    left.append(seconds / info.numCompletedTasks * (info.numTasks - info.numCompletedTasks))
-        return Look(len(self.begun), done, tasks, failed, sum(self.rows.values()), max(left, default=None))
+                left.append(self.paces.setdefault(stage, Pace(now)).left(now, info.numCompletedTasks, info.numTasks))
+        known = [seconds for seconds in left if seconds is not None]
+        seconds_left = max(known) if known and len(known) == len(left) else None
+        return Look(len(self.paces), done, tasks, failed, sum(self.rows.values()), seconds_left)
 
     def _written(self, stage: int) -> int:
         """Return the rows that a stage has written; executors tell with their heartbeats, every 10 seconds."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.options import app
+from jobs.cli.options import To, app, renamed
 
 
 @app.command()
@@ -15,10 +15,13 @@ def card(
         str | None,
         typer.Option("--license", metavar="ID", help="Its licence, as cc-by-4.0; default: other, since none is known."),
     ] = None,
-    to: Annotated[
+    output: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Where the two files go; default: beside the shards. They name shards there."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Where the two files go; default: beside the shards they describe."
+        ),
     ] = None,
+    to: To = None,
 ) -> None:
     """Write a dataset card (README.md) and Croissant metadata (croissant.json) beside the shards.
 
@@ -30,4 +33,4 @@ def card(
 
     if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", licence):
         raise typer.BadParameter("a licence is named by its id on the hub, as cc-by-4.0 or odc-by")
-    show(directory, name, licence, to)
+    show(directory, name, licence, output or renamed("--to", "--output", to))

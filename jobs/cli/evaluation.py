@@ -62,7 +62,10 @@ def evaluate(
 
 @app.command()
 def tasks() -> None:
-    """List the tasks of `weft eval`, and the files that each reads."""
+    """List the tasks of `weft eval`, and the files that each reads.
+
+    Example: `weft tasks`
+    """
     from trainer.evaluate.session import tasks_told
 
     typer.echo(tasks_told())
@@ -74,7 +77,10 @@ def raven(
     number: Annotated[int, typer.Option(help="Matrices; the paper's test has 50.", min=1)] = 50,
     seed: Annotated[int, typer.Option(help="The same seed draws the same set, everywhere.", min=0)] = 0,
 ) -> None:
-    """Draw a set of Raven's matrices, each with one right answer of six, for `weft eval --task raven`."""
+    """Draw a set of Raven's matrices, each with one right answer of six, for `weft eval --task raven`.
+
+    Example: `weft raven --output BENCHMARKS/raven`
+    """
     from pathlib import Path
 
     from trainer.evaluate.raven.files import write

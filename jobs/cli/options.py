@@ -1,5 +1,6 @@
 """The application, and the options that several commands have alike."""
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -9,9 +10,35 @@ app = typer.Typer(
     help="Web archives in, trainer-ready multimodal shards out, and a decoder that learns to see from them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},  # of every command
     rich_markup_mode="markdown",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"weft {version('weft')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _weft(
+    is_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def renamed(old: str, new: str, value: str | None) -> str | None:
+    """Return what was given by an option's former name; it works for one more release, and a line says so."""
+    if value is not None:
+        typer.echo(f"weft: {old} is now {new}; the next release knows {new} alone", err=True)
+    return value
+
+
+To = Annotated[str | None, typer.Option("--to", hidden=True)]
+"""The former name of --output, where it was another."""
 
 Inputs = Annotated[
     list[str],

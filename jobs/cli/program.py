@@ -1,9 +1,14 @@
 """Run the command line, and tell people in one line what went wrong."""
 
-import sys  # noqa: I001  # the help lists commands in the order of these imports
+import os  # noqa: I001  # the help lists commands in the order of these imports
+import select
+import signal
+import sys
 import traceback
+from contextlib import suppress
 
 import typer
+from typer.exceptions import TyperException
 
 from jobs.cli import steps, plan, submit  # noqa: F401  # each adds its commands
 from jobs.cli import inspect, report, verify, card  # noqa: F401
@@ -15,25 +20,69 @@ from schemas.secrets import redact
 from schemas.signals import Interrupted, interruptible
 
 
+CLOSED_PIPE = 128 + signal.SIGPIPE  # as shells say of a program that wrote to a pipe that nobody reads
+
+
 def main() -> None:
-    """Run the command line. An error meant for people is one line, with status 2; SIGINT and SIGTERM, 130 and 143."""
+    """Run the command line. An error meant for people is one line, with status 2; SIGINT and SIGTERM, 130 and 143.
+
+    Where the reader of standard output leaves, as `head` does, the command ends with CLOSED_PIPE and says nothing.
+    """
+    stdout = os.dup(1)  # rich points a closed one to nowhere
+    try:
+        status = _run()
+    except (BrokenPipeError, SystemExit):
+        if not _has_no_reader(stdout):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still holds, which it writes at the end
+        status = CLOSED_PIPE
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run the command line; return the exit status. Raises: BrokenPipeError, and SystemExit as libraries do."""
     try:
         with interruptible():
-            app()
+            status = app(standalone_mode=False)
+            if status == 128 + signal.SIGINT:  # what typer makes of KeyboardInterrupt
+                raise KeyboardInterrupt
+        sys.stdout.flush()
     except WeftError as error:
-        sys.exit(_say(str(error), 2))
+        return _say(str(error), 2)
+    except TyperException as error:
+        return _say(_usage(error), 2)
     except Interrupted as interrupted:
-        sys.exit(_say(str(interrupted), interrupted.status))
+        return _say(str(interrupted), interrupted.status)
+    except KeyboardInterrupt:  # of a program that the command started, as spark-submit
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        raise
     except Exception as error:
-        if not type(error).__module__.startswith(("py4j", "pyspark")):
-            typer.echo(printable(redact(traceback.format_exc()), lines=True), err=True, nl=False)
-            sys.exit(1)
-        sys.exit(_say(f"Spark failed: {_cause(str(error))}", 1))
+        if type(error).__module__.startswith(("py4j", "pyspark")):
+            return _say(f"Spark failed: {_cause(str(error))}", 1)
+        typer.echo(printable(redact(traceback.format_exc()), lines=True), err=True, nl=False)
+        return 1
+    return int(status or 0)
+
+
+def _has_no_reader(descriptor: int) -> bool:
+    """Tell whether a descriptor is the end of a pipe whose other end is closed."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _say(words: str, status: int) -> int:
-    typer.echo(f"weft: {message(' '.join(words.split()))}", err=True)
+    with suppress(BrokenPipeError):
+        typer.echo(f"weft: {message(' '.join(words.split()))}", err=True)
     return status
+
+
+def _usage(error: TyperException) -> str:
+    """Say what is wrong with the arguments, and where the right ones are explained."""
+    context = getattr(error, "ctx", None)
+    words = error.format_message().strip().rstrip(".")
+    return f"{words}; `{context.command_path if context else 'weft'} --help` explains" if words else "say which command"
 
 
 def _cause(trace: str) -> str:

@@ -13,7 +13,10 @@ app.add_typer(recipes, name="recipe")
 
 @recipes.command("list")
 def list_recipes() -> None:
-    """List the recipes that ship with Weft."""
+    """List the recipes that ship with Weft.
+
+    Example: `weft recipe list`
+    """
     from jobs.recipes import load, names
 
     for name in names():
@@ -26,7 +29,10 @@ def show_recipe(
     assignments: Assignments = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Print a recipe, resolved: every key with its value."""
+    """Print a recipe, resolved: every key with its value.
+
+    Example: `weft recipe show kosmos1 --set filters.language.min_score=0.7`
+    """
     import yaml
 
     from jobs.recipes import load

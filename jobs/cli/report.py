@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.options import Master, app
+from jobs.cli.options import Master, To, app, renamed
 
 
 @app.command()
@@ -15,11 +15,14 @@ def report(
             metavar="DIR", help="Output of a run, finished or not, or a shards folder alone; a path or an address."
         ),
     ],
-    to: Annotated[str | None, typer.Option(metavar="FILE", help="The file to write; default: DIR/report.html.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write; default: DIR/report.html.")
+    ] = None,
     samples: Annotated[
         int, typer.Option(metavar="N", help="Samples to look at, of each corpus at most: each adds up to 30 kB.", min=0)
     ] = 100,
     master: Master = None,
+    to: To = None,
 ) -> None:
     """Write one HTML file about a run, to open in a browser or hand on: it needs nothing beside it.
 
@@ -27,8 +30,8 @@ def report(
     languages, hosts, licences, directives; the largest clusters of duplicates; and samples of each corpus to browse.
     The same run gives the same file, and a large run one that is about as large.
 
-    Example: `weft report OUT --to report.html --samples 50`
+    Example: `weft report OUT --output report.html --samples 50`
     """
     from jobs.report import report as write
 
-    write(directory, to, samples, master)
+    write(directory, output or renamed("--to", "--output", to), samples, master)

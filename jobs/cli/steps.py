@@ -53,6 +53,8 @@ def extract(
     Only archives that are new or unfinished are read.
 
     To see how one page is judged, without an archive: `weft extract page.html --url https://host/page.html`
+
+    Example: `weft extract --recipe kosmos1 --output OUT crawl/*.warc.gz`
     """
     if url is not None:
         from jobs.page import show
@@ -69,7 +71,7 @@ def extract(
         run((STEP,), load(recipe, assignments), output, inputs, overwrite, master)
 
 
-def _step_command(name: str, doc: str) -> None:
+def _step_command(name: str, doc: str, options: str = "") -> None:
     def command(
         output: Output,
         recipe: SameRecipe = None,
@@ -83,11 +85,15 @@ def _step_command(name: str, doc: str) -> None:
         with _continuing(overwrite):
             run((step,), _recipe_of(output, recipe, assignments), output, (), overwrite, master)
 
-    command.__doc__ = doc
+    command.__doc__ = f"{doc}\n\n    Example: `{' '.join(f'weft {name} --output OUT {options}'.split())}`"
     app.command(name)(command)
 
 
-_step_command("filter", "Judge pages and captions by language and rules; every measure is kept.")
+_step_command(
+    "filter",
+    "Judge pages and captions by language and rules; every measure is kept.",
+    "--set filters.text.min_words=20",
+)
 
 
 @app.command()
@@ -105,6 +111,8 @@ def fetch(
     """Download every wanted image once with img2dataset, as its site allows, and decode it.
 
     What was answered is not asked again; --retry names the failures that are, and `weft stats` shows which there are.
+
+    Example: `weft fetch --output OUT --retry timeout,http_5xx`
     """
     from jobs.fetch import STEP, parse_classes
     from jobs.run import run
@@ -115,7 +123,7 @@ def fetch(
 
 
 _step_command("dedup", "Drop equal captures, addresses, texts and images; one of each stays.")
-_step_command("score", "Score images against their texts by CLIP.")
+_step_command("score", "Score images against their texts by CLIP.", "--master 'local[2]'")
 _step_command("assemble", "Make the documents of the interleaved, caption and text corpora.")
 _step_command("shard", "Write the documents as WebDataset tars with indexes and checksums.")
 

@@ -17,7 +17,10 @@ def tokenizer(
     vocab_size: Annotated[int, typer.Option(help="Pieces at most; a small corpus yields fewer.", min=300)] = 64_007,
     overwrite: Overwrite = False,
 ) -> None:
-    """Train a SentencePiece tokenizer on the text of the shards."""
+    """Train a SentencePiece tokenizer on the text of the shards.
+
+    Example: `weft tokenizer --data OUT --vocab-size 32000`
+    """
     from trainer.data.shards import beside
     from trainer.pieces import learn
 
@@ -57,6 +60,8 @@ def train(
     `weft train --config instruct --from OUT --data OUT --set data.instructions=[FILE.jsonl]`
 
     On several machines start `trainer.train` by torchrun yourself: `python -m trainer.train --help`.
+
+    Example: `weft train --config kosmos1_1b6 --data OUT --processes 8`
     """
     from trainer.train import TERMINATED, configured, report, start
 

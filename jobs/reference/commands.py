@@ -17,7 +17,11 @@ def commands() -> str:
     parts = [
         "# Commands",
         "Made by `make docs` from the command line itself; `weft COMMAND --help` says the same. A mistake is one line "
-        "and exit status 2: see [faq.md](faq.md). `weft verify` ends with 1 where it finds defects.",
+        "and exit status 2: see [faq.md](faq.md). `weft verify` ends with 1 where it finds defects. A command whose "
+        "output nobody reads any more, as in `weft stats OUT | head -1`, ends with 141; one that loses the reader of "
+        "its progress goes on.",
+        "`-h` explains every command, `weft --version` prints the version, and `weft --install-completion` has the "
+        "shell complete commands and options.",
         *(_command(name, command) for name, command in walk()),
     ]
     return "\n\n".join(parts) + "\n"
@@ -41,9 +45,10 @@ def walk() -> Iterator[tuple[str, Any]]:
 
 def _command(name: str, command: Any) -> str:
     about = re.sub(r"(?<!\n)\n(?!\n)", " ", command.help or "")
-    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    shown = [p for p in command.params if not getattr(p, "hidden", False)]
+    arguments = [p for p in shown if p.param_type_name == "argument"]
     usage = " ".join([name, *(_shown(p) for p in arguments), "[OPTIONS]"])
-    rows = [[_names(p), _help(p.help or ""), _default(p)] for p in command.params]
+    rows = [[_names(p), _help(p.help or ""), _default(p)] for p in shown]
     parts = [f"## {code(name)}", f"```text\n{usage}\n```", _EXAMPLE.sub("", about).strip()]
     if rows:
         parts.append(table(("argument or option", "what it does", "default"), rows))

@@ -152,7 +152,7 @@ def test_values_of_a_recipe() -> None:
 
 def test_the_same_run_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        done = weft("card", str(finished.output), "--to", str(tmp_path / folder), "--name", "My corpus",
+        done = weft("card", str(finished.output), "--output", str(tmp_path / folder), "--name", "My corpus",
                     "--license", "odc-by")  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.split() == [str(tmp_path / folder / f) for f in ("README.md", "croissant.json")]

@@ -1,13 +1,19 @@
 """The command line told wrong things: one clear line, exit status 2, nothing half-written."""
 
 import json
+import os
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from runs import weft
+from commands import Command, parse
+from runs import BIN, TIMEOUT_SECONDS, weft
 from webs import Finished
+
+from jobs.reference.commands import walk
 
 ARCHIVE = "WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
 CONTACT = ("--set", "fetch.contact=mailto:crawl@weft.example")
@@ -118,15 +124,78 @@ def test_one_page_is_shown_as_it_is_judged(tmp_path: Path) -> None:
     says(["extract", "a.html", "b.html", "--url", "http://host.example/"], "one page")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--foo"], "No such option: --foo; `weft run --help` explains"),
+        (["stats"], "Missing argument 'DIR'; `weft stats --help` explains"),
+        (["nothing"], "No such command 'nothing'"),
+        (["plan", "--cores", "0", "x"], "greater than or equal to 1"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], words: str) -> None:
+    says(arguments, words)
+
+
+def test_every_command_explains_itself_with_an_example() -> None:
+    for name, command in walk():
+        (example,) = re.findall("Example: `([^`]+)`", command.help)
+        assert f"{example} ".startswith(f"{name} "), example
+        parse(Command("help", 0, example, whole=True))
+        outputs = [p.opts for p in command.params if not getattr(p, "hidden", False) and "output" in p.name]
+        assert outputs in ([], [["--output", "-o"]]), name
+
+
 def test_help_teaches() -> None:
-    for command in ("run", "extract", "fetch", "filter", "dedup", "score", "assemble", "shard", "stats", "why",
-                    "replay", "tokenizer", "train", "generate"):  # fmt: skip
-        done = weft(command, "--help", COLUMNS="120", TERM="dumb")
-        assert done.returncode == 0
-        assert "Usage: weft " + command in done.stdout
+    done = weft("recipe", "show", "-h", COLUMNS="120", TERM="dumb")
+    assert done.returncode == 0
+    assert "Usage: weft recipe show" in done.stdout and "Example: weft recipe show" in done.stdout
+    assert weft("--version").stdout == f"weft {version('weft')}\n"
+    completed = weft(_WEFT_COMPLETE="complete_bash", COMP_WORDS="weft ver", COMP_CWORD="1")
+    assert completed.stdout.split() == ["verify"]
     listed = {line.split()[0] for line in weft("recipe", "list").stdout.splitlines() if line[:1].strip()}
     assert listed == {"datacomp", "everything", "fineweb", "kosmos1", "laion", "mmc4", "obelics"}
     assert "min_score: 0.8" in weft("recipe", "show", "kosmos1").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["recipe", "show", "kosmos1"], ["recipe", "show", "kosmos1", "--json"], ["plan", "a.warc"], ["run", "-h"]],
+)
+def test_a_closed_pipe_ends_a_command_quietly(archive: str, tmp_path: Path, arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)  # before anything is written, as `head` that has seen enough
+    done = subprocess.run([BIN / "weft", *arguments], stdout=writer, stderr=subprocess.PIPE, cwd=tmp_path,
+                          timeout=TIMEOUT_SECONDS, check=False)  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_closed_pipe_of_messages_ends_nothing(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([BIN / "weft", "stats", tmp_path], stdout=subprocess.PIPE, stderr=writer,
+                          timeout=TIMEOUT_SECONDS, check=False)  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_a_former_name_of_output_works_and_says_so(tmp_path: Path) -> None:
+    done = weft("card", str(tmp_path), "--to", str(tmp_path))
+    assert done.returncode == 2
+    notice, error = done.stderr.splitlines()
+    assert notice == "weft: --to is now --output; the next release knows --output alone"
+    assert "shards.json" in error
+
+
+def test_nothing_is_cut_or_wrapped_where_nobody_has_a_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / ("a-long-name-" * 15)
+    folder.mkdir()
+    (folder / "far.paths").write_text("https://host.example/b.warc\n")
+    lines = weft("plan", str(folder / "far.paths"), "--from", str(folder)).stderr.splitlines()
+    assert len(lines) == 1 and str(folder) in lines[0]
+    shown = weft("plan", str(folder / "far.paths")).stdout
+    assert "fetch may take longer: hours by the busiest host is not measured; a pilot measures it (--from OUT)" in shown
 
 
 def test_stats_and_their_json(finished: Finished) -> None:

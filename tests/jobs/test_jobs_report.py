@@ -236,7 +236,7 @@ def test_hostile_words_are_data(spark: SparkSession, tmp_path: Path) -> None:
 
 def test_the_command_writes_one_file(finished: Finished, tmp_path: Path) -> None:
     path = tmp_path / "new" / "it.html"
-    done = weft("report", str(finished.output), "--samples", "2", "--to", str(path), "--master", "local[1]")
+    done = weft("report", str(finished.output), "--samples", "2", "--output", str(path), "--master", "local[1]")
     assert done.returncode == 0, done.stderr
     assert str(path) in done.stdout.replace("\n", "")
     page = path.read_text("utf-8")
@@ -251,8 +251,8 @@ def test_the_command_writes_one_file(finished: Finished, tmp_path: Path) -> None
     [
         ((".",), "no finished step"),
         (("nowhere",), "no finished step"),
-        (("OUT", "--to", "folder/"), "is a folder"),
-        (("OUT", "--to", "."), "is a folder"),
+        (("OUT", "--output", "folder/"), "is a folder"),
+        (("OUT", "--output", "."), "is a folder"),
         (("OUT", "--master", "here"), "--master here"),
         (("OUT", "--samples", "-1"), "--samples"),
     ],
