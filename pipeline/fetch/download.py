@@ -3,24 +3,21 @@
 import contextlib
 import io
 import os
-import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipeline.fetch.opener import Opener
 from pipeline.fetch.results import Results
+from pipeline.imports import stand_ins
 from schemas.errors import TransientError
 
 if TYPE_CHECKING:
     from img2dataset.downloader import Downloader
-
-# Libraries below img2dataset ask the network for newer versions of themselves, or want an account, unless told not to.
-QUIET = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "WANDB_SILENT": "true"}
 
 
 def download(opener: Opener, num_addresses: int, results: Results) -> None:
@@ -47,24 +44,11 @@ def download(opener: Opener, num_addresses: int, results: Results) -> None:
         raise TransientError(f"img2dataset gave up: {said.getvalue()[-1_000:]}")
 
 
-@contextlib.contextmanager
-def _absent(name: str) -> Iterator[None]:
-    """Have a package count as not installed. webdataset, which img2dataset's tar writer wants, takes torch if it can:
-    500 MB and seconds of every worker, for a writer that is not used here.
-    """
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
 def _downloader(opener: Opener, num_addresses: int, results: Results, folder: str) -> "Downloader":
-    os.environ.update(QUIET)
-    with _absent("torch"):
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks the network for a newer version of itself
+    # img2dataset imports wandb, which leaves two folders behind, and webdataset, which takes torch if it can: 500 MB
+    # and seconds of every worker, for a logger and a writer that are not used here.
+    with stand_ins(torch=None, wandb=ModuleType("wandb")):
         from img2dataset.downloader import Downloader
 
     class Writer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from pipeline.imports import import_open_clip
 from pipeline.score.device import CPU
 from schemas.errors import RecipeError
 from schemas.recipe.score import Clip
@@ -105,7 +106,7 @@ def load(config: Clip, device: str = CPU) -> Encoder:
 
     Raises: RecipeError when open_clip does not know the model or cannot find its weights.
     """
-    import open_clip
+    open_clip = import_open_clip()
     import torch
     from torchvision.transforms import Compose
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from pipeline.imports import import_open_clip
 from schemas.ids import text_id
 from schemas.recipe.score import Clip
 
@@ -89,8 +90,7 @@ def cut(config: Clip) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Record
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import open_clip
-
+        open_clip = import_open_clip()
         window: Window | None = None
         for batch in batches:
             window = window or Window(open_clip.get_tokenizer(config.model))

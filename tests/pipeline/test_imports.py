@@ -1,0 +1,37 @@
+"""What a worker imports leaves nothing behind, though the worker ends without Python's own end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+OF_FETCH = """
+from pipeline.fetch.download import _downloader
+from types import SimpleNamespace
+_downloader(SimpleNamespace(config=SimpleNamespace(threads=1)), 1, None, ".")
+import img2dataset.logger
+assert not hasattr(img2dataset.logger.wandb, "init")
+"""
+OF_SCORE = """
+from pipeline.imports import import_open_clip
+assert import_open_clip().list_models()
+"""
+
+
+@pytest.mark.parametrize("program", [OF_FETCH, OF_SCORE], ids=["fetch", "score"])
+def test_nothing_is_left_behind(program: str, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("temporary", "home", "here")]
+    for folder in folders:
+        folder.mkdir()
+    temporary, home, here = map(str, folders)
+    ending = "import os, sys; sys.stdout.flush(); assert sys.modules.get('wandb', 0) == 0; os._exit(0)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{ending}"],
+        env={**os.environ, "TMPDIR": temporary, "HOME": home, "PYTHONPATH": str(ROOT)},
+        cwd=here, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [path for folder in folders for path in folder.rglob("*")] == []
