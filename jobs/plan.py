@@ -15,6 +15,7 @@ from pipeline.plan.plan import ALL, Plan, plan, unmeasured
 from schemas.display import to_json
 from schemas.overrides import override, validate
 from schemas.recipe import Recipe
+from schemas.secrets import redacted
 
 _TITLES = {
     "input": "Input",
@@ -95,7 +96,7 @@ def _notes(found: Plan, recipe: Recipe, gpus: int, pilot: Pilot | None) -> list[
         notes.append(f"what a recipe takes differs from web to web: the yields are not those of {recipe.name}")
     else:
         notes.append(f"seconds of the pilot count for {pilot.num_cores:,} cores (--pilot-cores)")
-        if pilot.recipe != recipe.model_dump(mode="json"):
+        if redacted(pilot.recipe) != redacted(recipe.model_dump(mode="json")):
             notes.append("the pilot ran by another recipe, and its yields stand")
         notes.append("duplicates grow with the input: fewer pages and images stay than the pilot's share says")
     return notes

@@ -1,6 +1,7 @@
 """Run every step, from archives to shards. This file is also what spark-submit takes; see docs/cluster.md."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pipeline.store import Manifest, Store
 from schemas.display import message
 from schemas.errors import PathError, WeftError
 from schemas.recipe import Recipe
+from schemas.secrets import redact_address
 
 STEPS: tuple[Step, ...] = (
     extract.STEP,
@@ -57,6 +59,9 @@ def run(
     store = Store(output)
     if extract.STEP not in steps and not store.fs.exists(store.path):
         raise PathError(f"{output} does not exist: it must be the output of `weft extract` or `weft run`")
+    _check_names(archives)
+    for step in steps:
+        step.check_credentials(recipe)
     if fetch.STEP in steps:
         check_contact(recipe)
     store.check_writable()
@@ -75,6 +80,13 @@ def run(
         if told is None:
             raise
         raise told from error
+
+
+def _check_names(archives: Sequence[str]) -> None:
+    """Raise PathError when two archives differ in their credentials alone: an output knows them by one name."""
+    for name, count in Counter(map(redact_address, archives)).items():
+        if count > 1:
+            raise PathError(f"{count} inputs are {name}, with other credentials: name it once, or copy them")
 
 
 def _claimed_run(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from jobs.progress import console
 from pipeline.store import Store
 from schemas.errors import MissingError, WeftError
+from schemas.secrets import ADDRESS_USER, SPARK_PROPERTIES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -187,6 +188,8 @@ def _settings(master: str, memory: dict[str, str]) -> dict[str, str]:
         "spark.app.name": "weft",
         "spark.log.level": "ERROR",
         "spark.sql.session.timeZone": "UTC",
+        "spark.redaction.regex": SPARK_PROPERTIES,  # in its event log and its pages
+        "spark.redaction.string.regex": ADDRESS_USER,  # in the paths of its plans
         "spark.ui.showConsoleProgress": "false",  # jobs/progress.py draws a better one
         # Rows that carry images are large; small Arrow batches bound the memory of a Python worker.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "256",

@@ -12,6 +12,7 @@ from pipeline import spark as sparkling
 from pipeline.store import Manifest, Store
 from schemas.errors import PathError, RecipeError
 from schemas.recipe import Recipe
+from schemas.secrets import masked_keys, redact_address, redacted
 from schemas.tables import Table
 
 if TYPE_CHECKING:
@@ -89,8 +90,19 @@ class Step:
     watch: Callable[[Context], Callable[[], str]] | None = None
 
     def config(self, recipe: Recipe) -> dict[str, Any]:
-        """Return what must be equal for an output to count as made by this recipe."""
-        return {"seed": recipe.seed, **recipe.part(*self.sections)}
+        """Return what must be equal for an output to count as made by this recipe; credentials are masked."""
+        values: dict[str, Any] = redacted({"seed": recipe.seed, **recipe.part(*self.sections)})
+        return values
+
+    def check_credentials(self, recipe: Recipe) -> None:
+        """Raise RecipeError when the recipe was read back from an output, which keeps no credentials, and needs some.
+
+        Credentials say who may open a thing, not which: a recipe that differs in them alone makes the same output.
+        """
+        values = recipe.model_dump(include={*self.sections, self.name})
+        if keys := masked_keys(values):
+            again = " ".join(f"--set {key}=..." for key in keys)
+            raise RecipeError(f"an output keeps no credentials, and {self.name} needs those of its recipe: {again}")
 
     def _or_alone(self) -> str:
         return f"; `weft {self.name}`, run alone, takes the new recipe" if self.retunes else ""
@@ -103,7 +115,7 @@ class Step:
             made_with = store.read_json(store.at(CONFIG, f"{self.name}.json"))
         except FileNotFoundError:
             return
-        differing = list(_differences(made_with, self.config(recipe)))
+        differing = list(_differences(redacted(made_with), self.config(recipe)))
         if differing:
             raise RecipeError(
                 f"{store.root}/{self.folder} was made with {'; '.join(differing)}. "
@@ -125,9 +137,10 @@ def standing(
             raise PathError(f"{store.root}/{folder} is not there yet: run the steps before `weft {step.name}` first")
         inputs[folder] = before.digest
     if step.grows and archives:
-        inputs["archives"] = "\n".join(archives)
+        inputs["archives"] = "\n".join(map(redact_address, archives))
     found = store.manifest(step.folder)
-    return inputs, found if found and (found.inputs, found.config) == (inputs, step.config(recipe)) else None
+    same = found is not None and (found.inputs, redacted(found.config)) == (inputs, step.config(recipe))
+    return inputs, found if same else None
 
 
 def run_step(step: Step, context: Context) -> Manifest:
@@ -151,14 +164,14 @@ def run_step(step: Step, context: Context) -> Manifest:
         raise RecipeError(f"{step.name} stops: {'; '.join(dropped)}. {ADVICE}")
     manifest = Manifest(
         step=step.name,
-        recipe=recipe.model_dump(mode="json"),
+        recipe=redacted(recipe.model_dump(mode="json")),
         config=step.config(recipe),
         inputs=inputs,
         seconds=round(time.monotonic() - started, 1),
         files=outcome.files,
         counts=outcome.counts,
         rejected=outcome.rejected,
-        notes=_noted(outcome.notes, dropped),
+        notes=redacted(_noted(outcome.notes, dropped)),
         judged=outcome.judged,
     )
     store.commit(step.folder, manifest)

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from pipeline.store import Store
 from schemas.errors import PathError
+from schemas.secrets import redact
 from schemas.signals import Interrupted, interruptible
 
 CLAIM = "_claim"
@@ -44,7 +45,7 @@ def _holder() -> dict[str, Any]:
         "id": uuid.uuid4().hex,
         "host": socket.gethostname(),
         "process": os.getpid(),
-        "command": " ".join(sys.argv)[:300],
+        "command": redact(" ".join(sys.argv))[:300],
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "beat": time.time(),
     }
@@ -56,7 +57,6 @@ def _refuse(store: Store, data: bytes) -> NoReturn:
         told = "process {process} on {host}, since {since}: {command}".format_map(holder)
     except (ValueError, KeyError, AttributeError):  # it has just begun, and not yet said who it is
         told = "another process"
-    told = "".join(c if c.isprintable() else " " for c in told)
     raise PathError(f"{store.root} is being written by {told}. Wait for it, or end it, or take another --output")
 
 

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from schemas.secrets import redact
+
 _LOCAL_DIR = "local-dir:"
 
 
@@ -33,7 +35,7 @@ def _public_string(value: str) -> str:
         return _LOCAL_DIR + _base(value)
     is_address = "://" in value and " " not in value
     is_path = value.startswith(("/", "./", "../", "~", "file:"))
-    return public_name(value) if is_address or is_path else value
+    return public_name(value) if is_address or is_path else redact(value)
 
 
 def _base(path: str) -> str:

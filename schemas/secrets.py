@@ -23,6 +23,8 @@ SPARK_PROPERTIES = (
     r"(?i)secret|passw(or)?d|token|access[._-]?key|api[._-]?key|private[._-]?key|credential|://[^/\s:]*:[^/\s]*@"
 )
 """For spark.redaction.regex: names and values of properties that Spark hides, whole."""
+ADDRESS_USER = r"(?<=://)[^/\s:]*:[^/\s]*@"
+"""For spark.redaction.string.regex: what Spark hides of the words of a plan."""
 
 _USER = re.compile(r"\b([a-z][a-z0-9+.-]{0,30}://)([^/?#\s]*)@", re.IGNORECASE)
 _CONTAINERS = ("abfs://", "abfss://", "wasb://", "wasbs://")  # of Azure: what comes before @ is a place, not a person
@@ -67,6 +69,10 @@ def redacted(value: Any) -> Any:
     return redact(value) if isinstance(value, str) else value
 
 
-def holds_mask(address: str | None) -> bool:
-    """Tell whether an address was redacted, and so opens nothing any more."""
-    return address is not None and MASK in redact_address(address)
+def masked_keys(value: Any, key: str = "") -> list[str]:
+    """List the keys of nested values, as `fetch.proxy`, whose credentials were masked: they open nothing any more."""
+    if isinstance(value, dict):
+        return [found for name, item in value.items() for found in masked_keys(item, f"{key}.{name}" if key else name)]
+    if isinstance(value, list | tuple):
+        return [key] if any(masked_keys(item, key) for item in value) else []
+    return [key] if isinstance(value, str) and (f"{MASK}@" in value or f"={MASK}" in value) else []

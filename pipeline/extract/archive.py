@@ -25,13 +25,15 @@ from pipeline.store import Store
 from pipeline.write import PartWriter
 from schemas.ids import digest, image_id, page_id
 from schemas.recipe.extract import Extract
+from schemas.secrets import redact_address
 from schemas.tables import CAPTIONS, PAGES, REJECTIONS, rejection
 
 _HTML_START = re.compile(rb"^\s*(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", re.I | re.S)
 
 
 def part_name(archive: str) -> str:
-    """Name an archive's part: its base name for people, a hash of its whole address against confusion."""
+    """Name an archive's part: its base name for people, a hash of its address without credentials against confusion."""
+    archive = redact_address(archive)
     base = re.sub(r"[^A-Za-z0-9.-]", "_", archive.rsplit("/", 1)[-1])[:100]
     return f"{base}-{digest(archive)[:12]}"
 
@@ -43,7 +45,7 @@ def extract_archive(archive: str, store: Store, config: Extract, agent: str = AL
     from the start.
     Raises: PathError when the archive, or the blocklist, cannot be opened.
     """
-    name = part_name(archive)
+    name, known_as = part_name(archive), redact_address(archive)
     files = {"pages": f"pages/{name}.parquet", "captions": f"captions/{name}.parquet",
              "rejections": f"rejections/extract/{name}.parquet"}  # fmt: skip
     rejected: Counter[str] = Counter()
@@ -57,7 +59,7 @@ def extract_archive(archive: str, store: Store, config: Extract, agent: str = AL
 
         def reject(row: dict[str, Any]) -> None:
             rejected[str(row["rule"])] += 1
-            rejections.add({**row, "warc_file": archive})
+            rejections.add({**row, "warc_file": known_as})
 
         for item in read_archive(archive, wanted=may_be_html, max_body_bytes=config.max_page_bytes):
             row = _unreadable(item) if isinstance(item, Unreadable) else _page(item, guard, captions, reject)
@@ -66,9 +68,9 @@ def extract_archive(archive: str, store: Store, config: Extract, agent: str = AL
             if "rule" in row:
                 reject(row)
             else:
-                pages.add({**row, "warc_file": archive})
+                pages.add({**row, "warc_file": known_as})
         counts = {"archives": 1, "pages": pages.num_rows, "captions": captions.num_rows}
-    commit = {"archive": archive, "files": files, "counts": counts, "rejected": dict(rejected)}
+    commit = {"archive": known_as, "files": files, "counts": counts, "rejected": dict(rejected)}
     store.write_json(store.at("pages", COMMITS, f"{name}.json"), commit)
     return commit
 

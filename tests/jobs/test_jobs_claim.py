@@ -93,3 +93,11 @@ def test_who_was_taken_over_stops(monkeypatch: pytest.MonkeyPatch) -> None:
         store.write_json(store.at(claim.CLAIM, "000002.json"), claim._holder())
         for _ in range(100):  # the interrupt comes between two steps of Python
             time.sleep(0.05)
+
+
+def test_the_lock_holds_no_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["weft", "run", "--set", "fetch.proxy=http://user:s3cret@h:1", "\x1b[2J"])
+    with claimed(Store(str(tmp_path / "out"))):
+        assert "s3cret" not in (tmp_path / "out" / f"{claim.CLAIM}.json").read_text()
+        with pytest.raises(PathError, match=r"http://\*\*\*@h:1"), claimed(Store(str(tmp_path / "out"))):
+            pass

@@ -26,6 +26,7 @@ from torch.optim import Optimizer
 
 from schemas.errors import RecipeError
 from schemas.overrides import validate
+from schemas.secrets import redacted
 from trainer.config import TrainConfig
 from trainer.model.kosmos import Kosmos
 from trainer.run.processes import Processes
@@ -63,7 +64,7 @@ def newest(output: Path, processes: Processes) -> State | None:
 
 def write_state(folder: Path, state: State) -> None:
     """Write what `newest` reads."""
-    (folder / STATE).write_text(json.dumps(asdict(state)), encoding="utf-8")
+    (folder / STATE).write_text(json.dumps({**asdict(state), "config": redacted(state.config)}), encoding="utf-8")
 
 
 def check_config(output: Path, saved: State, config: TrainConfig) -> None:
@@ -72,7 +73,7 @@ def check_config(output: Path, saved: State, config: TrainConfig) -> None:
     What changes neither the batches nor what is learnt from them may differ.
     """
     known = validate(TrainConfig, saved.config, f"the configuration of {output}")  # of an older release, completed
-    there, here = _flat(known.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+    there, here = (_flat(redacted(c.model_dump(mode="json"))) for c in (known, config))
     differ = [k for k in sorted(there.keys() | here.keys()) if there.get(k) != here.get(k)]
     differ = [k for k in differ if not k.startswith(_MAY_CHANGE)]
     if differ:

@@ -9,6 +9,7 @@ import yaml
 from safetensors.torch import save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from schemas.secrets import redacted
 from trainer import tokenizer
 from trainer.config import TrainConfig
 from trainer.model.kosmos import Kosmos
@@ -31,7 +32,7 @@ def export(folder: Path, model: Kosmos, config: TrainConfig, tokenizer_folder: s
         {name: w.contiguous() for name, w in weights.items() if isinstance(w, torch.Tensor)},
         partial / "model.safetensors",
     )
-    (partial / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    (partial / "config.yaml").write_text(yaml.safe_dump(redacted(config.model_dump(mode="json")), sort_keys=False))
     tokenizer.copy(tokenizer_folder, os.fspath(partial / "tokenizer"))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

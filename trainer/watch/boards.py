@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import MissingError
+from schemas.secrets import redacted
 from trainer.config import TrainConfig
 from trainer.watch.metrics import StepMetrics
 
@@ -41,7 +42,10 @@ class WeightsAndBiases:
         except ImportError as error:
             raise MissingError("watch.wandb needs the package: pip install wandb") from error
         self._run: Any = wandb.init(
-            project=config.watch.wandb, name=config.name, dir=str(output), config=config.model_dump(mode="json")
+            project=config.watch.wandb,
+            name=config.name,
+            dir=str(output),
+            config=redacted(config.model_dump(mode="json")),
         )
 
     def add(self, metrics: StepMetrics) -> None:
