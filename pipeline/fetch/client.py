@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import re
 import socket
 import ssl
 import time
@@ -20,7 +21,11 @@ from schemas.recipe.fetch import Fetch
 ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8,*/*;q=0.5"
 STEP_BYTES = 1 << 16
 LARGE_BYTES = 1 << 20
+MAX_HEAD_BYTES = 1 << 20  # of all heads of an answer, interim ones included
+MAX_VALUE_CHARACTERS = 1 << 16  # of a header; what stands behind does not count
 _GONE = (ConnectionResetError, BrokenPipeError)  # RemoteDisconnected among them
+_FRAMING = ("content-length", "transfer-encoding", "connection")  # headers that say where a body ends
+_INTERIM = re.compile(rb"HTTP/1\.\d\s+1(?!01)\d\d\b")  # all but 101, which ends HTTP (RFC 9110, section 15.2)
 
 Key = tuple[str, str, int]  # scheme, host and port that a socket leads to
 
@@ -34,9 +39,9 @@ class Line:
         self.num_read = 0  # bytes of the answer under way
         self.close = link.close
 
-    def restart(self, seconds: float) -> None:
-        """Begin the time of a request."""
-        self.deadline, self.num_read = time.monotonic() + seconds, 0
+    def restart(self, deadline: float) -> None:
+        """Begin a request, which may last until a time of the monotonic clock."""
+        self.deadline, self.num_read = deadline, 0
 
     def wait(self) -> None:
         """Have the next operation end in time."""
@@ -78,8 +83,54 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
+class _Response(http.client.HTTPResponse):
+    """A response whose head is read here: http.client refuses more than 100 headers, lines above 64 KiB and interim
+    responses other than 100, and takes some bytes of UTF-8 for ends of lines. It gets the headers that frame the body.
+    """
+
+    fields: list[tuple[str, str]]  # all headers; each byte of a value is a character
+    fp: Any
+
+    def begin(self) -> None:
+        left = MAX_HEAD_BYTES
+        while True:
+            start, self.fields, num_bytes = _read_head(self.fp, left)
+            left -= num_bytes
+            if not _INTERIM.match(start):
+                break
+        framing = "".join(f"{name}: {value}\r\n" for name, value in self.fields if name.lower() in _FRAMING)
+        rest, self.fp = self.fp, io.BytesIO(start + framing.encode("latin-1") + b"\r\n" if start else b"")
+        super().begin()
+        self.fp = rest
+
+
+def _read_head(file: io.BufferedIOBase, max_bytes: int) -> tuple[bytes, list[tuple[str, str]], int]:
+    """Read a head; return its first line, b"" when nothing comes, its headers, and how many bytes it took.
+
+    A line without a colon is passed over; one that begins with white space goes on with the header before it (RFC 9112,
+    section 5.2). Raises: HTTPException when the head is longer than max_bytes.
+    """
+    start, num_bytes = b"", 0
+    fields: list[tuple[str, list[bytes]]] = []
+    while True:
+        line = file.readline(max_bytes - num_bytes + 1)
+        num_bytes += len(line)
+        if num_bytes > max_bytes:
+            raise http.client.HTTPException(f"more than {MAX_HEAD_BYTES} bytes of headers")
+        if not start:
+            start = line
+        elif line[:1] in (b" ", b"\t") and fields:
+            fields[-1][1].append(line.strip())
+        elif colon := line.find(b":") + 1:
+            fields.append((line[: colon - 1].strip().decode("latin-1"), [line[colon:].strip()]))
+        if not line.strip(b"\r\n"):
+            break
+    return start, [(n, b" ".join(v).decode("latin-1")[:MAX_VALUE_CHARACTERS]) for n, v in fields], num_bytes
+
+
 class _Connection(http.client.HTTPConnection):
     auto_open = 0  # else it would connect by itself, to whatever the name means by then
+    response_class = _Response
 
     def __init__(self, host: str, port: int, line: Line) -> None:
         super().__init__(host, port)
@@ -90,14 +141,22 @@ class _Connection(http.client.HTTPConnection):
 class Reply:
     """An answer whose headers have come; the body comes when it is asked for."""
 
-    def __init__(self, response: http.client.HTTPResponse, line: Line) -> None:
+    def __init__(self, response: _Response, line: Line) -> None:
         self.response, self.line = response, line
         self.status = response.status
-        self.headers = response.getheaders()
+        self.headers = response.fields
 
     def header(self, name: str) -> str | None:
-        """Return a header's value, or None."""
-        return self.response.getheader(name)
+        """Return the value of the first header of a name, or None; each byte of it is a character."""
+        return next((value for given, value in self.headers if given.lower() == name.lower()), None)
+
+    def location(self, base: str) -> Place | None:
+        """Return where a redirect leads; None when it does not say. Bytes beyond ASCII are percent-encoded as they are.
+
+        Raises: Failure 'refused_address' for what is no address of the web.
+        """
+        value = self.header("Location")
+        return parse("".join(c if c.isascii() else f"%{ord(c):02X}" for c in value), base) if value else None
 
     def body(self, max_bytes: int, cut: bool = False, when_large: Callable[[], None] | None = None) -> bytes:
         """Read the body and undo its content coding.
@@ -190,12 +249,15 @@ class Client:
         next_hop = self.proxy or place
         return next_hop.scheme, next_hop.host, next_hop.port
 
-    def _send(self, place: Place, key: Key) -> tuple[_Connection, http.client.HTTPResponse]:
+    def _send(self, place: Place, key: Key) -> tuple[_Connection, _Response]:
         """Send on a kept socket, or a new one; a kept one that its server has closed meanwhile does not count."""
+        deadline = time.monotonic() + self.config.total_seconds
+        if self.proxy:
+            self.network.check_name(place.host, place.port)
         connection = self._kept(key)
         if connection is not None:
             try:
-                return connection, self._exchange(connection, place)
+                return connection, self._exchange(connection, place, deadline)
             except _GONE:
                 connection.close()
                 if connection.line.num_read:
@@ -203,29 +265,30 @@ class Client:
             except BaseException:
                 connection.close()
                 raise
-        connection = self._open(key)
+        connection = self._open(key, deadline)
         try:
-            return connection, self._exchange(connection, place)
+            return connection, self._exchange(connection, place, deadline)
         except BaseException:
             connection.close()
             raise
 
-    def _open(self, key: Key) -> _Connection:
+    def _open(self, key: Key, deadline: float) -> _Connection:
         scheme, host, port = key
         if self.proxy:  # named by the recipe, so it may lie anywhere
             link = socket.create_connection((host, port), self.config.connect_seconds)
         else:
-            link = self.network.connect(host, port)
+            link = self.network.connect(host, port, deadline)
         if scheme == "https":
             try:
+                link.settimeout(max(0.001, min(self.config.connect_seconds, deadline - time.monotonic())))
                 link = self.tls.wrap_socket(link, server_hostname=host)
             except BaseException:
                 link.close()
                 raise
         return _Connection(host, port, Line(link, self.config.read_seconds))
 
-    def _exchange(self, connection: _Connection, place: Place) -> http.client.HTTPResponse:
-        connection.line.restart(self.config.total_seconds)
+    def _exchange(self, connection: _Connection, place: Place, deadline: float) -> _Response:
+        connection.line.restart(deadline)
         connection.putrequest(
             "GET", place.url if self.proxy else place.target, skip_host=True, skip_accept_encoding=True
         )
@@ -234,7 +297,9 @@ class Client:
         connection.putheader("Accept", ACCEPT)
         connection.putheader("Accept-Encoding", "identity")
         connection.endheaders()
-        return connection.getresponse()
+        response = connection.getresponse()
+        assert isinstance(response, _Response)
+        return response
 
     def _kept(self, key: Key) -> _Connection | None:
         with self.lock:

@@ -1,18 +1,78 @@
 """Sockets to the public internet and to hosts that the recipe names, and to nothing else."""
 
 import ipaddress
+import math
 import socket
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.fetch.failure import Failure
 from pipeline.fetch.url import parse_listed
 from schemas.recipe.fetch import Fetch
 
+Number = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[..., list[Any]]
-_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")  # RFC 4291, section 2.4; mapped, site-local and others lie outside
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 _LOW_PORTS = (80, 443)  # others below 1024 are no web server's: a page could have us speak to mail or shells
+
+# Networks whose addresses are not of the public internet, whatever release of Python judges: the IANA special-purpose
+# address registries of IPv4 and IPv6 (RFC 6890, as of 2026-11) where "globally reachable" is not "true", multicast, and
+# what clouds serve to their own machines.
+_SPECIAL_4 = tuple(
+    map(
+        ipaddress.IPv4Network,
+        (
+            "0.0.0.0/8",  # this network
+            "10.0.0.0/8",  # private
+            "100.64.0.0/10",  # shared by carriers; 100.100.100.200 is a cloud's metadata
+            "127.0.0.0/8",  # loopback
+            "168.63.129.16/32",  # a cloud's services for its machines
+            "169.254.0.0/16",  # link-local; 169.254.169.254 is clouds' metadata
+            "172.16.0.0/12",  # private
+            "192.0.0.0/24",  # IETF protocol assignments; 192.0.0.192 is a cloud's metadata
+            "192.0.2.0/24",  # documentation
+            "192.88.99.0/24",  # 6to4 relays, deprecated (RFC 7526)
+            "192.168.0.0/16",  # private
+            "198.18.0.0/15",  # benchmarks
+            "198.51.100.0/24",  # documentation
+            "203.0.113.0/24",  # documentation
+            "224.0.0.0/4",  # multicast
+            "240.0.0.0/4",  # reserved, and broadcast
+        ),
+    )
+)
+_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")  # RFC 4291, section 2.4; ULA, link-local and others lie outside
+_SPECIAL_6 = tuple(
+    map(
+        ipaddress.IPv6Network,
+        (
+            "2001::/23",  # IETF protocol assignments: ORCHID, benchmarks, AMT
+            "2001:db8::/32",  # documentation
+            "3fff::/20",  # documentation (RFC 9637)
+        ),
+    )
+)
+# Networks whose addresses carry IPv4 addresses, and by how many bits to the right: these decide.
+_CARRIERS = (
+    (ipaddress.IPv6Network("::/96"), (0,)),  # IPv4-compatible (RFC 4291, section 2.5.5.1); also :: and ::1
+    (ipaddress.IPv6Network("::ffff:0:0/96"), (0,)),  # IPv4-mapped (RFC 4291, section 2.5.5.2)
+    (ipaddress.IPv6Network("64:ff9b::/96"), (0,)),  # NAT64 (RFC 6052); 64:ff9b:1::/48 (RFC 8215) is somebody's own
+    (ipaddress.IPv6Network("2002::/16"), (80,)),  # 6to4 (RFC 3056)
+    (
+        ipaddress.IPv6Network("2001::/32"),
+        (64, 0),
+    ),  # Teredo (RFC 4380): the server, and the client with its bits flipped
+)
+_TEREDO = ipaddress.IPv6Network("2001::/32")
+
+# Names that lead nowhere in the public DNS, but may where a proxy stands: RFC 6761, 6762, 8375 and 9476, ICANN's
+# .internal, customs of home and company networks, and clusters' own; and public names that exist to lead to any number.
+_PRIVATE_NAMES = (
+    "localhost", "local", "internal", "intranet", "private", "corp", "home", "lan", "localdomain", "home.arpa",
+    "in-addr.arpa", "ip6.arpa", "svc", "consul", "alt", "onion",
+    "localtest.me", "lvh.me", "nip.io", "sslip.io", "xip.io", "metadata.tencentyun.com", "metadata.packet.net",
+    "metadata.platformequinix.com",
+)  # fmt: skip
 
 
 class Network:
@@ -27,8 +87,8 @@ class Network:
         self.seconds = config.connect_seconds
         self.resolve = resolve
 
-    def connect(self, host: str, port: int) -> socket.socket:
-        """Return a connected socket.
+    def connect(self, host: str, port: int, deadline: float = math.inf) -> socket.socket:
+        """Return a connected socket. All addresses of the host are tried in turn, until a time of the monotonic clock.
 
         Raises: Failure 'refused_address' for what is off limits, 'dns' for a name that does not resolve, 'timeout' or
         'unreachable' when no address of the host takes the connection.
@@ -36,9 +96,13 @@ class Network:
         addresses = self._addresses(host, port)
         error: OSError = OSError("no address")
         for family, address in addresses:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                error = TimeoutError()
+                break
             link = socket.socket(family, socket.SOCK_STREAM)
             try:
-                link.settimeout(self.seconds)
+                link.settimeout(min(self.seconds, left))
                 link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 link.connect(address)
                 return link
@@ -46,13 +110,31 @@ class Network:
                 link.close()
                 error = failed
         if isinstance(error, TimeoutError):
-            raise Failure("timeout", f"no connection to {host} in {self.seconds:g} s", passes=True, is_lost=True)
+            raise Failure("timeout", f"no connection to {host} in time", passes=True, is_lost=True)
         raise Failure("unreachable", f"no connection to {host}: {error.strerror or error}", is_lost=True)
 
-    def _addresses(self, host: str, port: int) -> list[tuple[int, Any]]:
-        is_allowed = host in self.allowed
-        if port < 1024 and port not in _LOW_PORTS and not is_allowed:
+    def check_name(self, host: str, port: int) -> None:
+        """Check what can be checked of a host that a proxy resolves. Raises: Failure 'refused_address'.
+
+        Whether any other name leads to a private network, the proxy alone can know and refuse.
+        """
+        if host in self.allowed:
+            return
+        self._check_port(host, port)
+        try:
+            number = ipaddress.ip_address(host)
+        except ValueError:
+            if "." not in host or any(f".{host}".endswith(f".{name}") for name in _PRIVATE_NAMES):
+                raise Failure("refused_address", f"{host} is no name of the public internet") from None
+            return
+        _check(host, [number])
+
+    def _check_port(self, host: str, port: int) -> None:
+        if port < 1024 and port not in _LOW_PORTS and host not in self.allowed:
             raise Failure("refused_address", f"port {port} is no web server's")
+
+    def _addresses(self, host: str, port: int) -> list[tuple[int, Any]]:
+        self._check_port(host, port)
         try:
             found = self.resolve(host, port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
@@ -61,33 +143,27 @@ class Network:
         except (OSError, UnicodeError, ValueError) as error:  # a label too long, a NUL
             raise Failure("dns", f"{host}: {error}", is_lost=True) from error
         numbers = [ipaddress.ip_address(address[0].partition("%")[0]) for *_, address in found]
-        if not is_allowed:
+        if host not in self.allowed:
             _check(host, numbers)
         if not self.is_named and not all(number.is_loopback for number in numbers):
             raise Failure("refused_address", f"{host}: fetch.contact is not set, so only loopback is asked")
         return [(family, address) for family, *_, address in found]
 
 
-def _check(host: str, numbers: Iterable[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> None:
+def _check(host: str, numbers: list[Number]) -> None:
     """Refuse a host when any of its addresses is off limits: a name with one private address is not to be trusted."""
     for number in numbers:
         if not is_public(number):
             raise Failure("refused_address", f"{host} leads to {number}, which is not of the public internet")
 
 
-def is_public(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Tell whether an address is of the public internet, also one that carries another within it.
-
-    Source: the IANA special-purpose registries, by ipaddress.is_global; RFC 3056 (6to4), RFC 4380 (Teredo), RFC 6052
-    (NAT64).
-    """
-    if not number.is_global or number.is_multicast:
-        return False
+def is_public(number: Number) -> bool:
+    """Tell whether an address is of the public internet; one that carries IPv4 addresses is if all of these are."""
     if isinstance(number, ipaddress.IPv4Address):
-        return True
-    if number not in _GIVEN_OUT and number not in _NAT64:
-        return False
-    carried = [number.sixtofour, *(number.teredo or ())]
-    if number in _NAT64:
-        carried.append(ipaddress.IPv4Address(int(number) & 0xFFFFFFFF))
-    return all(inner is None or is_public(inner) for inner in carried)
+        return not any(number in network for network in _SPECIAL_4)
+    for network, shifts in _CARRIERS:
+        if number in network:
+            flipped = 0xFFFFFFFF if network == _TEREDO else 0
+            carried = [(int(number) >> shift & 0xFFFFFFFF) ^ (flipped if shift == 0 else 0) for shift in shifts]
+            return all(is_public(ipaddress.IPv4Address(inner)) for inner in carried)
+    return number in _GIVEN_OUT and not any(number in network for network in _SPECIAL_6)

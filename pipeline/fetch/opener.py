@@ -162,12 +162,12 @@ class Opener:
         place = parse(url)
         for _ in range(MAX_SITE_FILE_REDIRECTS + 1):
             with self.client.get(place) as reply:
-                location = reply.header("Location")
-                if reply.status not in _REDIRECTS or not location:
+                location = reply.location(place.url) if reply.status in _REDIRECTS else None
+                if location is None:
                     if reply.status in _BUSY:
                         raise _refusal_of(reply)
                     return reply.status, reply.body(MAX_SITE_FILE_BYTES, cut=True) if reply.status == 200 else b""
-            place = parse(location, place.url)
+            place = location
             time.sleep(host.interval)
         return 404, b""  # unavailable, as RFC 9309 has it
 
@@ -206,14 +206,13 @@ class Opener:
 
     def _redirect(self, host: Host, address: Address, reply: Reply) -> Again | tuple[Answer, bytes]:
         self.schedule.answered(host)  # whatever becomes of the image
-        location = reply.header("Location")
-        if not location:
+        place = reply.location(address.place.url)
+        if place is None:
             raise Failure("unreachable", f"HTTP {reply.status} that does not say where to")
         address.num_redirects += 1
         if address.num_redirects > self.config.max_redirects:
             raise Failure("unreachable", f"more than {self.config.max_redirects} redirects")
         address.left.append(address.place.url)
-        place = parse(location, address.place.url)
         place = parse(asked(place.url, self.client.proxy is not None))
         if place.url in address.left:
             raise Failure("unreachable", f"redirected in a circle, to {place.url[:200]}")

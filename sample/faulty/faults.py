@@ -1,7 +1,9 @@
 """What the faulty server answers: the first part of a path names the behaviour, the last the picture.
 
 /ok/7.jpg is sound, /busy/2/1/7.jpg says 429 with `Retry-After: 1` twice and then is, and so on through BEHAVIOURS. In
-/to/STATUS/ADDRESS and /tagged/VALUE/7.jpg a part is percent-encoded. An unknown behaviour is a 404.
+/to/STATUS/ADDRESS and /tagged/VALUE/7.jpg a part is percent-encoded, and is sent as those bytes. /hinted/2/7.jpg sends
+two interim responses first, /headers/300/7.jpg so many headers, /long/70000/7.jpg one of so many bytes. An unknown
+behaviour is a 404.
 """
 
 import email.utils
@@ -84,6 +86,11 @@ def _loop(asked: Asked) -> Answer:
     return _moved(f"/loop/{asked.name}" if asked.values else f"/loop/back/{asked.name}")
 
 
+def _hinted(asked: Asked) -> Answer:
+    hints = head(103, "Link: </style.css>; rel=preload", "Content-Length: 5") * int(asked.values[0])
+    return Answer(head(100) + hints + _sound(asked.number).start)
+
+
 def _drip(asked: Asked) -> Answer:
     start, end, body = _sound(asked.number).start.partition(b"\r\n\r\n")
     return Answer(start + end, drip(asked.seconds, body))
@@ -154,11 +161,14 @@ BEHAVIOURS: dict[str, Callable[[Asked], Answer]] = {
     "untyped": lambda asked: _sound(asked.number, media_type=""),
     "page": lambda asked: Answer(response(200, ERROR_PAGE)),
     "noai": lambda asked: _sound(asked.number, "X-Robots-Tag: noai"),
-    "tagged": lambda asked: _sound(asked.number, f"X-Robots-Tag: {unquote(asked.values[0])}"),
+    "tagged": lambda asked: _sound(asked.number, f"X-Robots-Tag: {unquote(asked.values[0], 'latin-1')}"),
     "reserved": lambda asked: _sound(asked.number, "tdm-reservation: 1"),
     "chain": _chain,
     "loop": _loop,
-    "to": lambda asked: _moved(unquote(asked.name), int(asked.values[0])),
+    "to": lambda asked: _moved(unquote(asked.name, "latin-1"), int(asked.values[0])),
+    "hinted": _hinted,
+    "headers": lambda asked: _sound(asked.number, *(f"X-{n}: {n}" for n in range(int(asked.values[0])))),
+    "long": lambda asked: _sound(asked.number, f"X-Long: {'x' * int(asked.values[0])}"),
     "cut": _broken(End.CLOSE),
     "reset": _broken(End.RESET),
     "garbage": lambda asked: Answer(bytes(range(256)) * 4, end=End.CLOSE),

@@ -70,6 +70,7 @@ CASES = [
     ("sound", "/tagged/weft%3A%20noai/1.jpg", "directive", 1),
     ("sound", "/tagged/otherbot%3A%20noindex,%20weft%3A%20noimageai/1.jpg", "directive", 1),
     ("sound", "/tagged/max-snippet%3A%205,%20nofollow/1.jpg", "ok", 1),
+    *[("sound", f"/{kind}/1.jpg", "ok", 1) for kind in ("hinted/1", "headers/300", "long/200000")],
     ("sound", "/noai/1.jpg", "directive", 1),
     ("sound", "/reserved/1.jpg", "directive", 1),
     ("sound", "/missing/1.jpg", "http_4xx", 1),
