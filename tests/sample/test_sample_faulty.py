@@ -258,6 +258,19 @@ def test_as_a_process() -> None:
         assert process.wait(TIMEOUT_SECONDS) == 0
 
 
+def test_heads_are_odd(server: Server) -> None:
+    for path, odd in (
+        ("/hinted/3/1.jpg", b"103 Early Hints"),
+        ("/headers/300/1.jpg", b"\r\nX-"),
+        ("/long/70000/1.jpg", b"x" * 70_000),
+    ):
+        with opened(server, path) as client:
+            answer = b""
+            while not answer.endswith(picture(1)[1]):
+                answer += client.recv(1 << 16)
+        assert answer.count(odd) == {"/hinted": 3, "/headers": 300, "/long": 1}[path[: path.index("/", 1)]]
+
+
 def test_every_behaviour_is_tested() -> None:
     text = Path(__file__).read_text("utf-8")
     assert {kind for kind in BEHAVIOURS if f'"{kind}' not in text and f"/{kind}/" not in text} == set()
