@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from pipeline.extract.images import Image
-from pipeline.extract.images.stock_phrases import STOCK_PHRASES
+from pipeline.extract.images.stock_phrases import MACHINE_MADE, STOCK_PHRASES
 
 MAX_CHARACTERS = 2_000  # of an attribute that is looked at; what is longer describes no image
 _ENTITY = re.compile(r"&(?:#x?[0-9a-f]+|[a-z][a-z0-9]*);", re.I)  # with its semicolon: "AT&T" holds none
@@ -32,6 +32,7 @@ _AROUND = tuple(
         r"\s*[(\[]\d{1,2}(?:\s*(?:of|/)\s*\d{1,3})?[)\]]$",
         rf"^\d{{1,3}}{_OF}\d{{1,3}}(?:\s*[:|–—]\s*|\s+-\s+|$)",  # bare, only before a sign: 1/2 cup of sugar
         rf"(?:\s*[|–—]|\s-)\s*\d{{1,3}}{_OF}\d{{1,3}}$",
+        rf"^(?:product|gallery|thumbnail)\s+{_KIND}\s*#?\d{{1,4}}\s+(?:of|for)\s+",
         rf"(?<=\S){_EXTENSION}$",
     )
 )
@@ -49,10 +50,13 @@ _FILE_NAMES = tuple(
         r"\d[\d_.x-]{5,}[a-z]?",
         r"(?=(?:\D*\d){4})[a-z0-9]{16,}",
         r"[\w-]+[-_]\d{2,4}x\d{2,4}",  # the size of a thumbnail
+        r"(?:whatsapp|telegram|signal|viber)[-_ ](?:image|video|photo|picture)[-_ \d.:]*(?:at[-_ \d.:]*)?(?:[ap]m)?",
     )
 )
 
-_ADDRESS = re.compile(r"(?:https?:|www\.)\S+", re.I)
+_ADDRESS = re.compile(r"(?:https?:|www\.|data:|blob:|file:|//)\S+", re.I)
+_ATTRIBUTE = re.compile(r"alt\s*=\s*([\"'])([^\"']+)\1", re.I)
+_ONE_SIGN = re.compile(r"(\S)\1*")
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,11 @@ def clean(written: str) -> Caption | Unusable:
     while text != before:
         if _names_file(text):
             return Unusable("FILE_NAME_CAPTION", written)
+        if _is_machine_made(text):
+            return Unusable("BOILERPLATE_CAPTION", written)
         before = text
+        if attribute := _ATTRIBUTE.fullmatch(text):
+            text = attribute[2]
         for around in _AROUND:
             text = around.sub("", text)
         text = _plain(text)
@@ -101,6 +109,14 @@ def _names_file(text: str) -> bool:
     return not _ADDRESS.fullmatch(text) and any(name.fullmatch(text) for name in _FILE_NAMES)
 
 
+def _is_machine_made(text: str) -> bool:
+    return bool(MACHINE_MADE.search(text.replace("\u2019", "'")))
+
+
 def _says_nothing(text: str) -> bool:
     words = re.sub(r"[\W\d_]+", " ", text).strip().lower()
+    if len(set(words.split())) == 1:
+        words = words.split()[0]  # undefined undefined
+    if len(words) > 1 and _ONE_SIGN.fullmatch(words):
+        return True
     return not words or re.sub(r"^(?:an?|the) ", "", words) in STOCK_PHRASES or bool(_ADDRESS.fullmatch(text))
