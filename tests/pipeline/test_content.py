@@ -165,3 +165,23 @@ def test_text_is_the_same_whatever_images_there_are(shown: list[bool]) -> None:
             fewer = re.sub(rf"<img src={number}\.jpg[^>]*>", "", fewer)
     assert extract_page(fewer.encode(), "utf-8", PAGE).text == whole.text
     assert words.format(5) in whole.text
+
+
+@pytest.mark.parametrize(
+    ("button", "is_content"),
+    [
+        ("<button class=zoom><img src=quay.jpg alt='Boats at the quay' width=800 height=533></button>", True),
+        ("<figure><button><img src=quay.jpg></button><figcaption>Boats at the quay</figcaption></figure>", True),
+        ("<button><img src=a.png alt=Close width=16 height=16></button>", False),
+        ("<button><img src=a.png alt=Search></button>", False),
+        ("<button><img src=a.png></button>", False),
+        ("<button><img src=share-arrow.png alt='Share this page'></button>", False),
+    ],
+)
+def test_a_button_may_hold_a_picture_that_it_enlarges(button: str, is_content: bool) -> None:
+    words = "<p>The harbour was rebuilt after the storm, when the old quay was carried away in a single night.</p>"
+    html = (
+        f"<html><body><main><article><h1>The harbour</h1>{words * 3}{button}{words * 3}</article></main></body></html>"
+    )
+    page = extract_page(html.encode(), "utf-8", "http://host.example/")
+    assert [b["kind"] for b in page.blocks].count("image") == is_content

@@ -48,7 +48,7 @@ def judge(tree: HtmlElement, images: list[Image]) -> Judged:
     chosen_N = choose_text(p_N, words_N) & ~is_caption_N
     chosen_spots: list[Spot] = []
     if spots:
-        chosen_spots = choose_pictures(spots, picture_features(spots, images, blocks, p_N, words_N, chosen_N))
+        chosen_spots = choose_pictures(spots, images, picture_features(spots, images, blocks, p_N, words_N, chosen_N))
     return Judged(blocks, p_N, chosen_N, spots, chosen_spots)
 
 

@@ -18,6 +18,7 @@ from pipeline.extract.content.features import Array, spans
 from pipeline.extract.content.markup import FAMILIES, TAG_NUMBER
 from pipeline.extract.content.weights import weights
 from pipeline.extract.images import Image
+from pipeline.extract.images.captions import Caption, clean
 from pipeline.fetch.url import parse
 
 MIN_PROBABILITY = 0.4  # where precision and recall are about even on pages that were not trained on
@@ -34,17 +35,34 @@ _NEAR = (
 )  # fmt: skip
 _AROUND = ("related", "side", "head", "navigation", "comment", "foot", "overlay", "form", "hidden")
 _INSIDE = ("figure", "li", "p", "article", "aside", "nav", "header", "footer", "form", "button")
-_NEVER = sum(1 << TAG_NUMBER[tag] for tag in ("nav", "footer", "button"))  # whatever the weights think
+_NEVER = sum(1 << TAG_NUMBER[tag] for tag in ("nav", "footer"))  # whatever the weights think
+_BUTTON = 1 << TAG_NUMBER["button"]
 _SMALL_PIXELS, _TINY_PIXELS, _BIG_PIXELS = 100, 50, 300
 
 
-def choose_pictures(spots: list[Spot], x_NF: Array) -> list[Spot]:
+def choose_pictures(spots: list[Spot], images: list[Image], x_NF: Array) -> list[Spot]:
     """Return the spots whose images belong to the main content, in reading order.
 
     Args: x_NF is what `picture_features` says of the spots.
     """
     likely_N = likely(x_NF, weights())
-    return [s for s, is_likely in zip(spots, likely_N, strict=True) if is_likely and not s.place.tags & _NEVER]
+    return [
+        spot
+        for spot, is_likely in zip(spots, likely_N, strict=True)
+        if is_likely
+        and not spot.place.tags & _NEVER
+        and not (spot.place.tags & _BUTTON and _is_icon(images[spot.image]))
+    ]
+
+
+def _is_icon(image: Image) -> bool:
+    """Tell whether an image on a button is a sign of what it does, rather than a picture that a click enlarges."""
+    sides = [side for side in (image.width, image.height) if side]
+    name = parse(image.url).path.rsplit("/", 1)[-1].lower()
+    if (sides and min(sides) <= _SMALL_PIXELS) or name.endswith((".svg", ".gif")) or _CHROME.search(name):
+        return True
+    is_described = bool(image.caption) or isinstance(clean(image.alt), Caption)
+    return _CHROME.search(image.alt) is not None or not (is_described or (sides and max(sides) >= _BIG_PIXELS))
 
 
 def likely(x_NF: Array, w: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:

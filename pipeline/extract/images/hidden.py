@@ -1,4 +1,4 @@
-"""Images that a tree hides until a script runs: in <noscript>, and in the attributes of a <figure>."""
+"""Images that are no <img> yet: in <noscript>, in attributes of a <figure>, in <object>, <video> or a style."""
 
 import math
 import re
@@ -8,10 +8,11 @@ import lxml.html
 from lxml.etree import LxmlError
 from lxml.html import HtmlElement
 
-from pipeline.extract.images.addresses import addresses, named_in_data
+from pipeline.extract.images.addresses import addresses, is_image, is_lazy, named_in_data
 from pipeline.extract.images.declared import IMAGES, is_pixel
 from pipeline.fetch.url import parse
 
+_BACKGROUND = re.compile(r"background(?:-image)?\s*:[^;{}]{0,80}?\burl\(\s*([\"']?)([^\"'()\s]+)\1\s*\)", re.I)
 _EXTENSIONS = re.compile(r"(?:\.(?:avif|gif|jpe?g|png|webp))+$")
 _SIZE_IN_NAME = re.compile(r"-([0-9]+)x[0-9]+$|[-_]([0-9]{2,5})[wx]$|@[0-9.]+x$|-scaled$")
 _SIZE_IN_QUERY = re.compile(r"w|h|q|wid|hei|im_?width|im_?height|width|height|quality|quality_?\w+|size|resize|fit|crop"
@@ -28,6 +29,10 @@ def reveal(tree: HtmlElement, base: str) -> None:
             _merge(hidden[0], twin, base)
         if next(noscript.iter("img"), None) is not None:
             noscript.drop_tag()
+    for element in list(tree.iter("object", "embed", "video")):
+        _image_of_embedded(element)
+    for element in list(tree.iterfind(".//*[@role='img']")):
+        _image_of_style(element)
     for figure in tree.iter("figure"):
         if next(figure.iter(*IMAGES, "video", "iframe"), None) is None:
             _image_of_figure(figure)
@@ -79,7 +84,7 @@ def _merge(hidden: HtmlElement, twin: HtmlElement, base: str) -> None:
         if not twin.get(name) and hidden.get(name):
             twin.set(name, hidden.get(name))
     for name in list(twin.attrib):
-        if name.startswith("data-") or name in ("src", "srcset"):
+        if is_lazy(name) or name in ("src", "srcset"):
             del twin.attrib[name]
     if found:
         twin.set("data-src", max(found, key=_stated_width))  # goes before the <source>s of a <picture>
@@ -105,6 +110,35 @@ def _stated_width(url: str) -> float:
     stated += [v for k, v in parse_qsl(parts.query) if k.lower() in ("w", "wid", "width", "imwidth", "resize", "fit")]
     widths = [int(found[0]) for value in stated if (found := re.match("[0-9]{1,6}", value or ""))]
     return min(widths, default=math.inf)
+
+
+def _image_of_embedded(element: HtmlElement) -> None:
+    """Put an image in the place of an <object> or <embed> that shows one, and before a <video> that has a poster.
+
+    A browser shows the poster until somebody plays the video.
+    """
+    address = element.get({"object": "data", "embed": "src", "video": "poster"}[element.tag]) or ""
+    if element.tag != "video" and not is_image(address, element.get("type")):
+        return
+    if not address.strip() or element.getparent() is None:
+        return
+    image = lxml.html.Element("img", src=address)
+    for name in ("title", "width", "height"):
+        if element.get(name):
+            image.set(name, element.get(name))
+    image.set("alt", element.get("aria-label") or "")
+    element.addprevious(image)
+    if element.tag != "video":
+        element.drop_tree()
+
+
+def _image_of_style(element: HtmlElement) -> None:
+    """Put an image into an element that says it is one (role="img") and has it as its background."""
+    found = _BACKGROUND.search(element.get("style") or "")
+    if found and next(element.iter(*IMAGES, "svg"), None) is None:
+        image = lxml.html.Element("img", src=found[2], alt=element.get("aria-label") or "")
+        element.insert(0, image)
+        image.tail, element.text = element.text, None
 
 
 def _image_of_figure(figure: HtmlElement) -> None:
