@@ -9,7 +9,7 @@ from jobs.step import Context, Outcome, Step
 from pipeline.assemble import ASSEMBLED, PAGES_WITH_IMAGES, assemble_pages
 from pipeline.pairs import ALT_TEXT
 from pipeline.redact import redact_documents, redactor
-from pipeline.spark import count_by, map_batches
+from pipeline.spark import count_by, map_batches, read_files
 from pipeline.uses import USES, image_uses
 from schemas.tables import DOCUMENTS, LOOKALIKES, SAFETY, SCORES
 
@@ -52,7 +52,7 @@ def work(context: Context) -> Outcome:
     }
     assembled.unpersist()
     usable.unpersist()
-    counts = count_by(context.spark.read.parquet(*(context.store.url(f) for f in written)), "corpus")
+    counts = count_by(read_files(context.spark, context.store, written), "corpus")
     return Outcome({"documents": written, "rejections": files}, counts, rejected, judged=judged)
 
 

@@ -12,7 +12,7 @@ from jobs.ledger import entries, surviving_captions, surviving_pages, without_re
 from jobs.rounds import ANSWERED, HOST_OF, UNDER_WAY, answers, ask, num_rows, wanted_folder
 from jobs.step import Context, Outcome, Step
 from pipeline.fetch.journal import MOVED, Tally
-from pipeline.spark import count_by, map_batches, spark_schema
+from pipeline.spark import count_by, map_batches, read_files, spark_schema
 from pipeline.store import Manifest
 from pipeline.uses import USES, image_uses
 from schemas.errors import RecipeError
@@ -41,7 +41,7 @@ def work(context: Context) -> Outcome:
     if before and not num_rows(store, wanted) and not store.parts(ANSWERED):
         # the same output, so that no later step runs again
         return Outcome(before.files, before.counts, before.rejected, before.notes, [UNDER_WAY], before.judged)
-    check_hosts(context.spark.read.parquet(store.url(wanted)), context.recipe.fetch)
+    check_hosts(read_files(context.spark, store, [wanted]), context.recipe.fetch)
     ask(context, batch)
     return gather(context, before, batch)
 
@@ -94,7 +94,7 @@ def gather(context: Context, before: Manifest | None, batch: str) -> Outcome:
     known, old_rejections = (before.files["images"], before.files["rejections"]) if before else ([], [])
     stale = [file for file in known if FAILED in file]
     if stale:
-        old = context.spark.read.schema(spark_schema(IMAGES.schema)).parquet(*(store.url(f) for f in stale))
+        old = read_files(context.spark, store, stale, spark_schema(IMAGES.schema))
         failed = failed.unionByName(old.join(had, "image_id", "left_anti"), allowMissingColumns=True)
     parts = sorted(row["part"] for row in had.where("part is not null").select("part").distinct().collect())
     for orphan in set(store.parts("images")).difference(known, parts):
@@ -132,7 +132,7 @@ def watch(context: Context) -> Callable[[], str]:
 
 def _account(context: Context, files: list[str], folder: str) -> tuple[dict[str, int], list[str], dict[str, int]]:
     """Count images by status, and write a rejection for each that failed."""
-    images = context.spark.read.schema(spark_schema(IMAGES.schema)).parquet(*(context.store.url(f) for f in files))
+    images = read_files(context.spark, context.store, files, spark_schema(IMAGES.schema))
     failed = images.where("status != 'ok'")
     rules = F.create_map(*(F.lit(x) for s in IMAGE_STATUS if s != "ok" for x in (s, for_status(s))))
     ledger = entries(

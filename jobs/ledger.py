@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.step import Context
-from pipeline.spark import count_by
+from pipeline.spark import count_by, read_files
 from schemas.tables import CAPTIONS, IMAGES, PAGES, REJECTIONS
 
 PAGE = ("page_id", "warc_file", "warc_offset")  # one archived capture
@@ -37,7 +37,7 @@ def record(
 ) -> tuple[list[str], dict[str, int]]:
     """Write a step's rejections, in a folder of their own if need be; return the files, and how many each rule took."""
     files = context.write(reduce(DataFrame.unionByName, frames), REJECTIONS, f"rejections/{step}{below}")
-    written = context.spark.read.parquet(*(context.store.url(f) for f in files))
+    written = read_files(context.spark, context.store, files)
     return files, count_by(written, "rule")
 
 

@@ -14,7 +14,7 @@ from jobs.step import Context
 from pipeline.fetch.journal import ANSWERS, MOVED
 from pipeline.fetch.task import ASKED, WANTED, Places, fence_of, fetch
 from pipeline.fetch.url import host
-from pipeline.spark import map_batches, spark_schema
+from pipeline.spark import map_batches, read_files, spark_schema
 from pipeline.store import Store
 
 UNDER_WAY = "images/_fetch"  # what a fetch has listed and had answered, until it is over
@@ -40,7 +40,7 @@ def ask(context: Context, batch: str) -> None:
             pending = _pending(context, wanted)
             num_pending = pending.count()
         else:
-            pending = spark.read.parquet(store.url(wanted)).withColumn("num_redirects", F.lit(0))
+            pending = read_files(spark, store, [wanted]).withColumn("num_redirects", F.lit(0))
             num_pending = num_rows(store, wanted)
         # every host at once where memory allows: its own limit then bounds the time of the whole
         slots = spark.sparkContext.defaultParallelism
@@ -88,12 +88,12 @@ def answers(context: Context) -> DataFrame:
     schema, parts = spark_schema(ANSWERS), context.store.parts(ANSWERED)
     if not parts:
         return context.spark.createDataFrame([], schema)
-    return context.spark.read.schema(schema).parquet(*(context.store.url(part) for part in parts))
+    return read_files(context.spark, context.store, parts, schema)
 
 
 def _pending(context: Context, wanted: str) -> DataFrame:
     """Read what is still to be asked for: what has no answer at its first address, and what last was led on."""
-    listed = context.spark.read.parquet(context.store.url(wanted))
+    listed = read_files(context.spark, context.store, [wanted])
     had = answers(context)
     first = listed.join(had, "image_id", "left_anti").withColumn("num_redirects", F.lit(0))
     # an image's last answer is that which came after most redirects, and a final one after the one that led to it

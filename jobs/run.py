@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 if not __package__:  # run as a script: the packages stand beside this file's folder, unless they are installed
-    sys.path[:1] = []
+    sys.path[: not sys.flags.safe_path] = []
     sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: site-packages may hold another `dataclasses`
 
 from rich.text import Text

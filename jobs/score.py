@@ -18,7 +18,7 @@ from pipeline.score.encoder import load
 from pipeline.score.keep import FOLDER, PARTS, VECTORS, keep
 from pipeline.score.pieces import PIECES, cut
 from pipeline.score.similarity import page_scores, pair_scores
-from pipeline.spark import map_batches, spark_schema
+from pipeline.spark import map_batches, read_files, spark_schema
 from pipeline.uses import USES, image_uses
 from schemas.recipe import Recipe
 from schemas.recipe.score import Clip
@@ -54,7 +54,7 @@ def work(context: Context) -> Outcome:
         notes["safety"] = str(clip.safety)
     if clip.keep_embeddings:
         files[FOLDER] = _kept(context, images, sentences)
-    written = context.spark.read.parquet(*(context.store.url(f) for f in files["scores"]))
+    written = read_files(context.spark, context.store, files["scores"])
     counts = {
         "scores": written.count(),
         "images": used.count(),

@@ -150,7 +150,7 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
         conf.setIfMissing(key, value)
     if output and output.local:
         output.fs.makedirs(output.at(EVENTS), exist_ok=True)
-        for key, value in {"enabled": "true", "dir": output.url(EVENTS), "compress": "true"}.items():
+        for key, value in {"enabled": "true", "dir": Path(output.at(EVENTS)).as_uri(), "compress": "true"}.items():
             conf.setIfMissing(f"spark.eventLog.{key}", value)
     if SparkContext._gateway is None:  # in a session of its own, Java outlives a terminal's Ctrl-C: we end it in order
         SparkContext._ensure_initialized(gateway=launch_gateway(conf, {"start_new_session": True}))  # type: ignore[no-untyped-call]
@@ -195,6 +195,8 @@ def _settings(master: str, memory: dict[str, str]) -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
         # Python's work on a row is long: tasks of a quarter of Spark's size leave no core idle at a stage's end.
         "spark.sql.files.maxPartitionBytes": "32m",
+        # A worker is started as a module, for which Python would look in the working directory first.
+        "spark.executorEnv.PYTHONSAFEPATH": "1",
         # Torch and BLAS would start as many threads in each worker as the machine has cores.
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executor.extraJavaOptions": f"{_COLLECTOR} {_whole_heap(memory['executor'])}",

@@ -111,9 +111,9 @@ def compose(submission: Submission, spark: Path) -> list[str]:
     """Return the command: spark-submit, its options, the script and the run's arguments."""
     options = ["--master", submission.master, "--deploy-mode", submission.mode]
     if submission.environment is not None:
-        options += ["--archives", f"{_absolute(submission.environment)}#{ENVIRONMENT}"]
+        options += ["--archives", f"{_address(submission.environment)}#{ENVIRONMENT}"]
     if submission.shipped:
-        options += ["--files", ",".join(submission.shipped)]
+        options += ["--files", ",".join(map(_address, submission.shipped))]
     ours = {**_pythons(submission), **submission.sizes.settings(submission.kind)}
     settings = {**{k: v for k, v in ours.items() if k not in submission.settled}, **submission.conf}
     options += [part for key, value in sorted(settings.items()) for part in ("--conf", f"{key}={value}")]
@@ -127,5 +127,10 @@ def _pythons(submission: Submission) -> dict[str, str]:
     return {EXECUTOR_PYTHON: executors, DRIVER_PYTHON: sys.executable if submission.mode == "client" else executors}
 
 
-def _absolute(path: str) -> str:
-    return path if "://" in path else str(Path(path).absolute())
+def _address(path: str) -> str:
+    """Return a path or an address as Spark's lists of files take it: parts by comma, a fragment behind #."""
+    if "://" in path:
+        return path
+    absolute = Path(path).absolute()
+    address = absolute.as_uri().replace(",", "%2C")
+    return str(absolute) if address == f"file://{absolute}" else address

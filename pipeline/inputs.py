@@ -49,7 +49,9 @@ def _match_local(name: str) -> list[str]:
         return [str(path)]
     if not glob.has_magic(name):
         raise PathError(f"{name}: no such file")
-    paths = glob.iglob(str(path), recursive=True)  # noqa: PTH207, of a trailing "**" Path.glob gives the folders alone
+    folder = next(parent for parent in path.parents if parent.is_dir())  # its name is no pattern, whatever it holds
+    pattern = f"{glob.escape(str(folder))}/{path.relative_to(folder)}"
+    paths = glob.iglob(pattern, recursive=True)  # noqa: PTH207, of a trailing "**" Path.glob gives the folders alone
     matches = [match for match in paths if Path(match).is_file()]
     if not matches:
         raise PathError(f"{name}: no file matches")

@@ -1,7 +1,8 @@
 """The one place that knows how pure Arrow functions run on Spark."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 from pyspark import Accumulator, AccumulatorParam
@@ -46,7 +47,16 @@ def read(spark: SparkSession, store: Store, table: Table, files: list[str]) -> D
     schema = spark_schema(table.schema)
     if not files:
         return spark.createDataFrame([], schema).limit(0)
-    return spark.read.schema(schema).parquet(*(store.url(f) for f in files))
+    return read_files(spark, store, files, schema)
+
+
+def read_files(spark: SparkSession, store: Store, files: Sequence[str], schema: StructType | None = None) -> DataFrame:
+    """Read Parquet files or folders of a store; schema is theirs unless it is given.
+
+    Spark takes an address for a pattern (org.apache.hadoop.fs.GlobPattern), so its special characters are escaped.
+    """
+    reader = spark.read if schema is None else spark.read.schema(schema)
+    return reader.parquet(*(re.sub(r"([\[\]{}*?\\])", r"\\\1", store.url(file)) for file in files))
 
 
 def write(frame: DataFrame, store: Store, table: Table, folder: str) -> list[str]:

@@ -47,7 +47,7 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
             section = section.setdefault(key, {})
             if not isinstance(section, dict):
                 raise RecipeError(f"--set {assignment}: {key} is a value, it has no keys of its own")
-        section[last] = _number(_yaml(text, f"--set {assignment}"), text)
+        section[last] = _value(text, f"--set {assignment}")
     return result
 
 
@@ -84,13 +84,19 @@ def _yaml(text: str, source: str) -> Any:
         raise RecipeError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
 
 
-def _number(value: Any, text: str) -> Any:
-    """Read a bare 1e-3 as people mean it: YAML 1.1 wants a point before the exponent, and takes it for a string."""
-    bare = value == text.strip() and text.strip()[:1] in "+-.0123456789"
-    try:
-        return float(value) if bare and value else value
-    except ValueError:
+def _value(text: str, source: str) -> Any:
+    """Read a value as people mean it.
+
+    YAML 1.1 wants a point before the exponent of 1e-3, and takes it for a string; and it takes for a comment what
+    follows " #", as in the name of a file.
+    """
+    value, bare = _yaml(text, source), text.strip()
+    if not isinstance(value, str) or bare[:1] in tuple("\"'|>&!"):
         return value
+    try:
+        return float(bare) if bare[:1] in tuple("+-.0123456789") else bare
+    except ValueError:
+        return bare
 
 
 def _line(model: type[BaseModel], error: Any) -> str:

@@ -28,6 +28,7 @@ def main() -> None:
 
     Where the reader of standard output leaves, as `head` does, the command ends with CLOSED_PIPE and says nothing.
     """
+    os.environ["PYTHONSAFEPATH"] = "1"  # nothing that is started from here imports what lies in the working directory
     stdout = os.dup(1)  # rich points a closed one to nowhere
     try:
         status = _run()

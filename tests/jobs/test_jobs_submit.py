@@ -73,6 +73,22 @@ def test_a_standalone_cluster(archives: list[str], environment: str, spark_home:
     )
 
 
+def test_files_of_any_name_are_sent(
+    archives: list[str], tmp_path: Path, spark_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HADOOP_CONF_DIR", "/etc/hadoop/conf")
+    folder = tmp_path / "a b%20,#ü"
+    folder.mkdir()
+    environment, recipe = folder / "environment.tar.gz", folder / "own.yaml"
+    environment.write_bytes(b"")
+    recipe.write_text("extends: kosmos1\nname: own\n")
+    address = f"file://{tmp_path}/a%20b%2520%2C%23%C3%BC"  # RFC 3986, section 2.1; Spark separates files by comma
+    options = ("--master", "yarn", "--deploy-mode", "cluster", "--environment", str(environment))
+    said = line(*options, "--recipe", str(recipe), archives[0])
+    assert f"--archives '{address}/environment.tar.gz#environment' --files {address}/own.yaml" in said
+    assert " --recipe own.yaml " in said
+
+
 def test_yarn_without_clip(archives: list[str], spark_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HADOOP_CONF_DIR", "/etc/hadoop/conf")
     options = ("--master", "yarn", "--deploy-mode", "cluster", "--environment", "s3a://b/e.tar.gz", "--overwrite")

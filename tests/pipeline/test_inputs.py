@@ -37,6 +37,16 @@ def test_local_names(folder: Path, inputs: list[str], expected: list[str]) -> No
     assert expand(inputs) == [str(folder / name) for name in expected]
 
 
+@pytest.mark.parametrize("name", ["a b%20#ü[1]", "{x,y}", "[!a]", "q?"])
+def test_a_glob_is_looked_for_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    for path in (tmp_path / name / "a.warc", tmp_path / name / "deep" / "b.warc"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert expand([f"{tmp_path}/{name}/**/[ab].warc"]) == [
+        f"{tmp_path}/{name}/a.warc", f"{tmp_path}/{name}/deep/b.warc",
+    ]  # fmt: skip
+
+
 def test_a_file_url_is_a_path(folder: Path) -> None:
     assert expand([f"file://{folder}/a.warc.gz"]) == [str(folder / "a.warc.gz")]
 

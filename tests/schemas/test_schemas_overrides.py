@@ -29,6 +29,9 @@ class Outer(Section):
         ("en", "en"),
         ("[en, de]", ["en", "de"]),
         ("a=b", "a=b"),
+        ("/a b%20/#ü[1] #2", "/a b%20/#ü[1] #2"),
+        ("'a b' # c", "a b"),
+        ("[a#b, 'c #d']", ["a#b", "c #d"]),
     ],
 )
 def test_a_value_is_read_as_people_mean_it(text: str, value: object) -> None:

@@ -36,7 +36,12 @@ class Workers:
         for _ in range(num):
             ours, theirs = Pipe()
             command = [sys.executable, "-m", "trainer.data.workers", str(theirs.fileno())]
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
+            environment = {
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), *sys.path])),
+                "PYTHONSAFEPATH": "1",  # nothing of the working directory is imported
+                "OMP_NUM_THREADS": "1",
+            }
             with theirs:
                 process = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment
