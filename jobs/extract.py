@@ -1,7 +1,7 @@
 """Extract: archives to `pages` and `captions`, one committed part for each archive."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.drops import of_level
@@ -9,6 +9,7 @@ from jobs.step import Context, Outcome, Step
 from pipeline.commits import read_commits
 from pipeline.extract.archive import extract_archive, part_name
 from pipeline.extract.gates.gates import Gates
+from pipeline.inputs import find_replaced
 from pipeline.store import Store
 from schemas.errors import PathError
 from schemas.recipe import Recipe
@@ -16,6 +17,10 @@ from schemas.recipe.extract import Extract
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
+
+
+_EMPTY = {"NO_RESPONSE": "no response in it", "NOT_AN_ARCHIVE": "no archive"}  # by the rule that says so
+_NAMED = 5  # archives, of those that a line is about
 
 
 def work(context: Context) -> Outcome:
@@ -46,7 +51,35 @@ def work(context: Context) -> Outcome:
         "page": counts["pages"] + of_level(rejected, "page"),
         "caption": counts["captions"] + of_level(rejected, "caption"),
     }
-    return Outcome(files, dict(sorted(counts.items())), dict(sorted(rejected.items())), judged=judged)
+    return Outcome(files, dict(sorted(counts.items())), dict(sorted(rejected.items())), _notes(done), judged=judged)
+
+
+def _notes(done: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Name the archives in which there is nothing to extract from."""
+    empty = [(commit["archive"], rule) for _, commit in sorted(done.items()) for rule in _EMPTY
+             if commit["rejected"].get(rule)]  # fmt: skip
+    if not empty:
+        return {}
+    named = ", ".join(f"{archive} ({_EMPTY[rule]})" for archive, rule in empty[:_NAMED])
+    more = f" and {len(empty) - _NAMED:,} more" if len(empty) > _NAMED else ""
+    return {"archives": f"{len(empty):,} of {len(done):,} archives hold no page: {named}{more}"}
+
+
+def find_replaced_archives(store: Store, archives: Sequence[str]) -> str | None:
+    """Say which archives were replaced under their names after they were read, and what to do; None when none was."""
+    commits = {commit["archive"]: commit for commit in read_commits(store).values()}
+    sources = {name: commits[name].get("source", {}) for name in archives if name in commits}
+    replaced = find_replaced(sources)
+    if not replaced:
+        return None
+    more = f" and {len(replaced) - _NAMED:,} more" if len(replaced) > _NAMED else ""
+    return (
+        f"{len(replaced):,} of {len(sources):,} archives were replaced after they were read (size, ETag or time of "
+        f"modification differ): {', '.join(replaced[:_NAMED])}{more}. {store.root} holds the pages of the old files. "
+        f"Give the new files new names to read them alone, and keep the old pages; or `weft extract` the same archives "
+        f"with --overwrite: it removes all pages, reads all {len(sources):,} archives again, and the steps after it "
+        "run again"
+    )
 
 
 def _attempt(archive: str, store: Store, config: Extract, agent: str, tally: "Accumulator[Counter[str]]") -> str | None:
@@ -54,6 +87,10 @@ def _attempt(archive: str, store: Store, config: Extract, agent: str, tally: "Ac
         commit = extract_archive(archive, store, config, agent)
     except PathError as error:  # the driver says it in one line, when the other archives are done
         return str(error)
+    except OSError:
+        raise  # the machine's fault, which another try may mend
+    except Exception as error:
+        return f"{archive}: {type(error).__name__}: {error}"
     tally.add(Counter(commit["counts"]) + Counter(rejected=sum(commit["rejected"].values())))
     return None
 
@@ -85,4 +122,5 @@ STEP = _Extract(
     resumes=True,
     watch=watch,
     needs=lambda recipe: Gates(recipe.extract.gates),
+    warn=find_replaced_archives,
 )

@@ -102,6 +102,8 @@ def _claimed_run(
     if not overwrite:
         for step in steps:
             step.check(store, recipe, alone)
+            if step.warn and (warning := step.warn(store, archives)):
+                _warn(warning)
         there = None if retry else _all_there(steps, store, recipe, archives)
         if there:
             for manifest in there.values():
@@ -149,8 +151,13 @@ def _tell(manifest: Manifest, took: str) -> None:
     facts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
     left = sum(manifest.rejected.values())
     _line(manifest.step, Text(f"{facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({took})"))
-    if "guard" in manifest.notes:
-        _line("", Text.assemble(("warning", "bold yellow"), f": {message(manifest.notes['guard'])}"))
+    for note in ("archives", "guard"):
+        if note in manifest.notes:
+            _warn(manifest.notes[note])
+
+
+def _warn(words: str) -> None:
+    _line("", Text.assemble(("warning", "bold yellow"), f": {message(words)}"))
 
 
 def _line(head: str, words: Text) -> None:

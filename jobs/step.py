@@ -76,6 +76,7 @@ class Step:
     grows:    whether new inputs are added to what is there, rather than making it anew
     needs:    raises when something that the recipe names cannot be had: asked before anything is written
     watch:    gives a function that tells in words how far the work is, where Spark's tasks say too little
+    warn:     returns a warning about an output that is there already and these inputs, or None
     """
 
     name: str
@@ -88,6 +89,7 @@ class Step:
     resumes: bool = False
     needs: Callable[[Recipe], object] | None = None
     watch: Callable[[Context], Callable[[], str]] | None = None
+    warn: Callable[[Store, Sequence[str]], str | None] | None = None
 
     def config(self, recipe: Recipe) -> dict[str, Any]:
         """Return what must be equal for an output to count as made by this recipe; credentials are masked."""

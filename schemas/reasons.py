@@ -87,7 +87,11 @@ REASONS = (
     Reason("NOT_AN_ARCHIVE", "record", "a file that is neither WARC, ARC nor WACZ"),
     Reason("TRUNCATED_RECORD", "record", "a record that ends before its declared length"),
     Reason("BAD_HTTP", "record", "a response whose HTTP headers or body encoding cannot be decoded"),
+    Reason("NOT_HTML", "record", "a response that is no HTML page, by its type or else by its bytes"),
+    Reason("NO_ADDRESS", "record", "a response without an address (WARC-Target-URI)"),
+    Reason("NO_RESPONSE", "record", "an archive without any response: WET, WAT, or revisits alone"),
     # extract: pages
+    Reason("BINARY_BODY", "page", "a body that is declared HTML, and is no text once its codings are undone"),
     Reason("TOO_LARGE", "page", "an HTML body above extract.max_page_bytes"),
     Reason("NOT_PARSEABLE", "page", "an HTML body from which no tree could be built"),
     Reason("EXTRACTION_FAILED", "page", "a page on which extraction raised, or its process died"),

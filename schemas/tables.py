@@ -223,9 +223,9 @@ REJECTIONS = Table(
         Column(
             "level",
             pa.string(),
-            "what was dropped: 'record' (a stretch of an archive), 'page' (the page, from every corpus), 'document' "
-            "(the interleaved form of a page; its text may go on), 'paragraph' (a text block of a page, which stays "
-            "without it), 'image' or 'caption' (a pair)",
+            "what was dropped: 'record' (a stretch of an archive, or a response that is no page), 'page' (the page, "
+            "from every corpus), 'document' (the interleaved form of a page; its text may go on), 'paragraph' (a text "
+            "block of a page, which stays without it), 'image' or 'caption' (a pair)",
         ),
         Column("page_id", pa.string(), "the page, where one is meant", nullable=True),
         Column("image_id", pa.string(), "the image, where one is meant", nullable=True),

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -19,16 +19,18 @@ from pipeline.extract.refusal import Refusal
 from pipeline.extract.tree import NotParseable
 from pipeline.fetch.url import host
 from pipeline.guard import Guard, Lost
+from pipeline.inputs import identify_source
 from pipeline.read import Response, Unreadable, read_archive
-from pipeline.read.response import HTML_TYPES
+from pipeline.read.mime import HTML_TYPES
 from pipeline.store import Store
 from pipeline.write import PartWriter
 from schemas.ids import digest, image_id, page_id
+from schemas.reasons import BY_CODE
 from schemas.recipe.extract import Extract
 from schemas.secrets import redact_address
 from schemas.tables import CAPTIONS, PAGES, REJECTIONS, rejection
 
-_HTML_START = re.compile(rb"^\s*(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", re.I | re.S)
+Row = dict[str, Any]
 
 
 def part_name(archive: str) -> str:
@@ -48,83 +50,95 @@ def extract_archive(archive: str, store: Store, config: Extract, agent: str = AL
     name, known_as = part_name(archive), redact_address(archive)
     files = {"pages": f"pages/{name}.parquet", "captions": f"captions/{name}.parquet",
              "rejections": f"rejections/extract/{name}.parquet"}  # fmt: skip
+    source = identify_source(archive)  # before the first byte is read: what replaces it from then on is another file
     rejected: Counter[str] = Counter()
     with ExitStack() as stack:
-        pages, captions, rejections = (
-            stack.enter_context(PartWriter(store, table, store.at(files[table.name])))
+        writers = {
+            table.name: stack.enter_context(PartWriter(store, table, store.at(files[table.name])))
             for table in (PAGES, CAPTIONS, REJECTIONS)
-        )
+        }
         read = partial(_read, Gates(config.gates, agent), config.engine)
         guard = stack.enter_context(Guard(read, config.max_seconds, config.max_memory_bytes))
-
-        def reject(row: dict[str, Any]) -> None:
-            rejected[str(row["rule"])] += 1
-            rejections.add({**row, "warc_file": known_as})
-
         for item in read_archive(archive, wanted=may_be_html, max_body_bytes=config.max_page_bytes):
-            row = _unreadable(item) if isinstance(item, Unreadable) else _page(item, guard, captions, reject)
-            if row is None:
-                continue
-            if "rule" in row:
-                reject(row)
-            else:
-                pages.add({**row, "warc_file": known_as})
-        counts = {"archives": 1, "pages": pages.num_rows, "captions": captions.num_rows}
-    commit = {"archive": known_as, "files": files, "counts": counts, "rejected": dict(rejected)}
+            rows = [_unreadable(item)] if isinstance(item, Unreadable) else _rows_of(item, guard)
+            for table, row in rows:
+                writers[table].add({**row, "warc_file": known_as} if table != "captions" else row)
+                if table == "rejections":
+                    rejected[str(row["rule"])] += 1
+        counts = {"archives": 1, "pages": writers["pages"].num_rows, "captions": writers["captions"].num_rows}
+    commit = {"archive": known_as, "source": source, "files": files, "counts": counts, "rejected": dict(rejected)}
     store.write_json(store.at("pages", COMMITS, f"{name}.json"), commit)
     return commit
 
 
-def may_be_html(status: int, content_type: str | None, url: str) -> bool:
-    """Tell from the headers alone whether a response may be a page; untyped ones are judged by their bytes."""
-    return content_type in HTML_TYPES or not content_type
+def may_be_html(status: int, content_type: str, url: str) -> bool:
+    """Want every page, whatever its status: one that is no answer 200 leaves a row of its own."""
+    return content_type in HTML_TYPES
 
 
-def _unreadable(item: Unreadable) -> dict[str, Any]:
-    level = "page" if item.rule == "TOO_LARGE" else "record"
-    return rejection("extract", item.rule, level, url=item.url, warc_offset=item.offset, detail=item.detail,
-                     measure=item.length)  # fmt: skip
+def _unreadable(item: Unreadable) -> tuple[str, Row]:
+    return "rejections", rejection("extract", item.rule, BY_CODE[item.rule].level, url=item.url,
+                                   warc_offset=item.offset, detail=item.detail, measure=item.length)  # fmt: skip
 
 
-def _page(
-    response: Response, guard: Guard, captions: PartWriter, reject: Callable[[dict[str, Any]], None]
-) -> dict[str, Any] | None:
-    """Return a row of `pages`, or of `rejections`, or None when the response is no page at all."""
-    if response.content_type not in HTML_TYPES and not _HTML_START.match(response.body[:2_000]):
-        return None
+def _rows_of(response: Response, guard: Guard) -> list[tuple[str, Row]]:
+    """Return the rows that a response gives, each with the name of its table.
+
+    What raises while they are made, or fits no table, costs this page alone: all its rows, for one that says why.
+    """
     identity = page_id(response.url, response.captured_at, response.body)
+    try:
+        rows = list(_page(response, identity, guard))
+        for table in (PAGES, CAPTIONS, REJECTIONS):
+            table.batch([{**row, **({"warc_file": ""} if table is not CAPTIONS else {})}
+                         for name, row in rows if name == table.name])  # fmt: skip
+    except (OSError, MemoryError):
+        raise  # the machine's fault, not the page's
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}"[:500].encode(errors="backslashreplace").decode()
+        return [("rejections", rejection("extract", "EXTRACTION_FAILED", "page", page_id=identity, url=response.url,
+                                         warc_offset=response.offset, detail=detail))]  # fmt: skip
+    return rows
 
-    def rejected(rule: str, **known: object) -> dict[str, Any]:
-        return rejection("extract", rule, "page", page_id=identity, url=response.url, warc_offset=response.offset,
-                         **known)  # fmt: skip
+
+def _page(response: Response, identity: str, guard: Guard) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of a page, each with the name of its table."""
+
+    def rejected(rule: str, level: str = "page", **known: object) -> tuple[str, Row]:
+        known = {"page_id": identity, "url": response.url, "warc_offset": response.offset, **known}
+        return "rejections", rejection("extract", rule, level, **known)
 
     if response.status != 200:
-        return rejected("HTTP_STATUS", measure=response.status, threshold=200)
+        yield rejected("HTTP_STATUS", measure=response.status, threshold=200)
+        return
     found = guard(response)
     if isinstance(found, Lost):
         found = _refusal(found, guard.max_seconds)
     if isinstance(found, Refusal):
-        return rejected(**asdict(found))
+        yield rejected(**asdict(found))
+        return
     page, host, language, score, forbidden = found
     if forbidden:
         page, addresses = without_images(page)
         for url in addresses:
-            reject(rejection("extract", forbidden.rule, "image", page_id=identity, image_id=image_id(url), url=url,
-                             warc_offset=response.offset, detail=forbidden.detail))  # fmt: skip
+            yield rejected(forbidden.rule, "image", image_id=image_id(url), url=url, detail=forbidden.detail)
     for row in _captions(page, identity, response.offset):
-        (reject if "rule" in row else captions.add)(row)
-    return {
-        "page_id": identity,
-        "url": response.url,
-        "host": host,
-        "warc_offset": response.offset,
-        "captured_at": response.captured_at,
-        "language": language,
-        "language_score": score,
-        "title": page.title,
-        "licence": page.licence,
-        "blocks": page.blocks,
-    }
+        yield "rejections" if "rule" in row else "captions", row
+    yield (
+        "pages",
+        {
+            "page_id": identity,
+            "url": response.url,
+            "host": host,
+            "warc_offset": response.offset,
+            "captured_at": response.captured_at,
+            "language": language,
+            "language_score": score,
+            "title": page.title,
+            "licence": page.licence,
+            "blocks": page.blocks,
+        },
+    )
 
 
 def _refusal(lost: Lost, max_seconds: float) -> Refusal:

@@ -29,13 +29,13 @@ def scan(path: str, hold_bytes: int, start: int = 0) -> Iterator[Record | Gap]:
                 return
             except zipfile.BadZipFile:
                 source = source.until(None)  # without its directory: what stands in it is found by its own marks
-        yield from read_records(Window(partial(read_pieces, source), start), hold_bytes)
+        yield from _read(source, start, hold_bytes)
 
 
 def _scan_part(part: Part, hold_bytes: int, start: int) -> Iterator[Record | Gap]:
     if part.entry is None:
         if start < part.end:
-            yield from _read(part.source, max(start, part.begin), hold_bytes)
+            yield from _read(part.source, max(start, part.begin), hold_bytes, part.begin)
     elif start <= part.entry:
         for item in _read(part.source, part.begin, hold_bytes):
             if isinstance(item, Record):
@@ -46,5 +46,5 @@ def _scan_part(part: Part, hold_bytes: int, start: int) -> Iterator[Record | Gap
             yield Gap(part.entry, part.end - part.source.position, "an entry of the zip does not decompress")
 
 
-def _read(source: Source, start: int, hold_bytes: int) -> Iterator[Record | Gap]:
-    return read_records(Window(partial(read_pieces, source), start), hold_bytes)
+def _read(source: Source, start: int, hold_bytes: int, begin: int = 0) -> Iterator[Record | Gap]:
+    return read_records(Window(partial(read_pieces, source, begin=begin), start), hold_bytes)

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import brotli
 from fastwarc.stream_io import ZstdReader
 
+from pipeline.read.mime import UNKNOWN_TYPES, MimeType, extract_mime_type, sniff_html
 from pipeline.read.records import HEAD_END, Record, parse_headers
 
-STATUS_LINE = re.compile(r"(?:HTTP/\d(?:\.\d)?|ICY)\s+(\d{3})(?!\d)", re.IGNORECASE)
-CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
-HTML_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body|title|meta)\b", re.IGNORECASE)
+BLANK = re.compile(rb"[\r\n\t \0]*")
+STATUS_LINE = re.compile(rb"(?:HTTP/\d{1,2}(?:\.\d{1,2})?|ICY)[ \t]+(\d{3})(?!\d)[^\n]*", re.IGNORECASE)
 CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]{0,4096})?\r?\n")
 MAX_CODINGS = 4
 STEP_BYTES = 16 << 10
+
+Headers = list[tuple[str, str]]
 
 
 class TooLarge(Exception):
@@ -28,39 +30,68 @@ class Message:
     """An HTTP response as it was captured, or a resource, which counts as one with status 200."""
 
     status: int
-    headers: list[tuple[str, str]]
-    content_type: str  # lower case, without parameters; "" where nothing tells
+    headers: Headers
+    content_type: str  # lower case, without parameters; "" where nothing but the body can tell
     charset: str | None
     body: bytes  # still encoded
     is_http: bool
 
+    def values(self, name: str) -> list[str]:
+        """Return the values of a header, given in lower case, in their order."""
+        return [value for header, value in self.headers if header.lower() == name]
+
 
 def parse_message(record: Record) -> Message | None:
-    """Take a record's block apart. None when it should begin with a HTTP status line and does not."""
+    """Take a record's block apart. None when it should begin with an HTTP status line and does not.
+
+    A block without a status line that is HTML is an answer of HTTP/0.9.
+    Source: RFC 9110, section 15.2 (interim responses); RFC 1945, section 6 (Simple-Response).
+    """
     block = record.block
     declared = record.headers.get("content-type", "")
-    end = HEAD_END.search(block)
-    line, headers = (
-        parse_headers(block[: end.end() if end else len(block)]) if block[:8].lstrip()[:1].isalpha() else ("", [])
-    )
-    status = STATUS_LINE.match(line)
-    if status is None:
-        if record.kind == "response" and declared.startswith("application/http"):
-            return None
-        return Message(200, [("Content-Type", declared)], *_content_type(declared, record, block), block, False)
-    body = block[end.end() :] if end else b""
-    content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
-    return Message(int(status[1]), headers, *_content_type(content_type, record, body), body, True)
+    found = _final_response(block)
+    if found:
+        status, headers, begin = found
+        mime = _type_of([value for name, value in headers if name.lower() == "content-type"], record)
+        return Message(status, headers, *mime, block[begin:], True)
+    if record.kind == "response" and declared.lower().startswith("application/http"):
+        return Message(200, [], "", None, block, False) if sniff_html(block) else None
+    return Message(200, [("Content-Type", declared)], *_type_of([declared], record), block, False)
 
 
-def _content_type(declared: str, record: Record, body: bytes) -> tuple[str, str | None]:
-    content_type = declared.partition(";")[0].strip().lower()
-    if not content_type:
-        content_type = record.headers.get("warc-identified-payload-type", "").partition(";")[0].strip().lower()
-    if not content_type and HTML_START.match(body):
-        content_type = "text/html"
-    charset = CHARSET.search(declared)
-    return content_type, charset[1].lower() if charset else None
+def _final_response(block: bytes) -> tuple[int, Headers, int] | None:
+    """Return status and headers of the final response in a block, and where its body begins.
+
+    Interim responses before it, and a proxy's answer to CONNECT, which has no content, are passed over.
+    """
+    line = STATUS_LINE.match(block, _skip_blank(block, 0))
+    while line:
+        end = HEAD_END.search(block, line.end())
+        head_end = end.end() if end else len(block)
+        status, headers = int(line[1]), parse_headers(block[line.start() : head_end])[1]
+        following = STATUS_LINE.match(block, _skip_blank(block, head_end))
+        may_precede = status < 200 or (status < 300 and all(name.lower() != "content-type" for name, _ in headers))
+        if following is None or not may_precede:
+            return status, headers, head_end
+        line = following
+    return None
+
+
+def _skip_blank(block: bytes, at: int) -> int:
+    blank = BLANK.match(block, at)
+    return blank.end() if blank else at
+
+
+def _type_of(declared: list[str], record: Record) -> MimeType:
+    """Return the declared type, or the identified one where none is known; "" where the body has to tell."""
+    mime = extract_mime_type(declared)
+    if mime is None or mime.essence in UNKNOWN_TYPES:
+        charset = mime.charset if mime else None
+        mime = extract_mime_type([record.headers.get("warc-identified-payload-type", "")])
+        if mime is None or mime.essence in (*UNKNOWN_TYPES, "application/octet-stream"):
+            return MimeType("", charset)
+        return MimeType(mime.essence, charset or mime.charset)
+    return mime
 
 
 def decode_body(message: Message, max_bytes: int) -> tuple[bytes, str]:
@@ -68,24 +99,42 @@ def decode_body(message: Message, max_bytes: int) -> tuple[bytes, str]:
 
     A coding that was declared but never applied is ignored. A body that breaks off keeps what comes before the break.
     Memory stays within a few times `max_bytes`. Raises: TooLarge when the decoded body exceeds it.
-    Source: RFC 9112, section 7; RFC 9110, section 8.4.
+    Source: RFC 9112, sections 6.1 and 7; RFC 9110, section 8.4.
     """
     body = message.body
     faults = []
-    if "chunked" in _codings(message, "transfer-encoding"):
-        body, fault = _join_chunks(body)
-        faults.append(fault)
-    for coding in reversed(_codings(message, "content-encoding")[:MAX_CODINGS]):
-        body, fault = _decode(body, coding, max_bytes)
+    transfer = _codings(message, "transfer-encoding")
+    if transfer.count("chunked") > 1:  # applied once, however often it is declared
+        transfer = [coding for coding in transfer if coding != "chunked"] + ["chunked"]
+    for coding in reversed((_codings(message, "content-encoding") + transfer)[-MAX_CODINGS:]):
+        body, fault = _join_chunks(body) if coding == "chunked" else _decode(body, coding, max_bytes)
         faults.append(fault)
     if len(body) > max_bytes:
         raise TooLarge
     return body, "; ".join(filter(None, faults))
 
 
+def decode_undeclared(body: bytes, max_bytes: int) -> tuple[bytes, str]:
+    """Undo codings that a body has and its headers do not declare, told by their magic numbers.
+
+    Returns and raises as decode_body does.
+    """
+    faults = []
+    for _ in range(MAX_CODINGS):
+        coding = next((coding for coding, magic in MAGIC.items() if body.startswith(magic)), None)
+        if coding is None:
+            break
+        body, fault = _decode(body, coding, max_bytes)
+        faults.append(fault)
+        if fault:
+            break
+    return body, "; ".join(filter(None, faults))
+
+
 def _codings(message: Message, header: str) -> list[str]:
-    values = (value for name, value in message.headers if name.lower() == header)
-    return [coding.strip().lower() for value in values for coding in value.split(",") if message.is_http]
+    values = (value.split(",") for value in message.values(header)) if message.is_http else ()
+    codings = (coding.strip(" \t\"'").lower() for value in values for coding in value)
+    return [coding for coding in codings if coding == "chunked" or coding in DECODERS]
 
 
 def _join_chunks(body: bytes) -> tuple[bytes, str]:
@@ -107,35 +156,76 @@ def _join_chunks(body: bytes) -> tuple[bytes, str]:
 
 
 def _decode(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, str]:
-    steps = DECODERS.get(coding)
-    if steps is None or not body:
+    if not body:
         return body, ""
+    decoded, fault = _run(DECODERS[coding], body, max_bytes)
+    if not fault:
+        return decoded, ""
+    if not (coding in MAGIC and body.startswith(MAGIC[coding])):
+        other = _coding_of(body)
+        if other and other != coding:  # declared as one coding, and made by another
+            found, fault_of_other = _run(DECODERS[other], body, max_bytes)
+            if found:
+                return found, f"{other}: {fault_of_other}" if fault_of_other else ""
+        if body.lstrip()[:1] == b"<" or (not decoded and coding in MAGIC):  # declared, and never applied
+            return body, ""
+    return decoded, f"{coding}: {fault}"
+
+
+def _coding_of(body: bytes) -> str | None:
+    """Tell the coding of a body by its first bytes."""
+    found = next((coding for coding, magic in MAGIC.items() if body.startswith(magic)), None)
+    return found or ("deflate" if _begins_zlib(body) else None)
+
+
+def _begins_zlib(body: bytes) -> bool:
+    """Source: RFC 1950, section 2.2."""
+    return body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0
+
+
+def _run(steps: Callable[[bytes], Iterator[bytes]], body: bytes, max_bytes: int) -> tuple[bytes, str]:
     decoded = bytearray()
-    fault = ""
     try:
         for step in steps(body):
             decoded += step
             if len(decoded) > max_bytes:
                 raise TooLarge
     except (zlib.error, brotli.error, OSError, EOFError) as error:
-        if body.lstrip()[:1] == b"<" or (not decoded and coding in MAGIC and not body.startswith(MAGIC[coding])):
-            return body, ""
-        fault = f"{coding}: {error}"
-    return bytes(decoded), fault
+        return bytes(decoded), str(error)
+    return bytes(decoded), ""
+
+
+def _gunzip(body: bytes) -> Iterator[bytes]:
+    """Source: RFC 1952, section 2.2: a file is a series of members. What follows the last is passed over."""
+    rest = memoryview(body)
+    while True:
+        inflater = zlib.decompressobj(wbits=31)
+        at = 0
+        while not inflater.eof and at < len(rest):
+            yield from _inflate_step(inflater, rest[at : at + STEP_BYTES])
+            at += STEP_BYTES
+        if not inflater.eof:
+            yield inflater.flush()
+            raise EOFError("the body is cut off")
+        rest = rest[min(at, len(rest)) - len(inflater.unused_data) :]
+        if bytes(rest[:3]) != MAGIC["gzip"]:
+            return
 
 
 def _inflate(body: bytes) -> Iterator[bytes]:
-    is_raw = body[0] & 0x0F != 8 or int.from_bytes(body[:2]) % 31 != 0  # RFC 1950, section 2.2
-    inflater = zlib.decompressobj(wbits=47 if body.startswith(MAGIC["gzip"]) or not is_raw else -15)
+    """Source: RFC 1950; many servers send raw deflate (RFC 1951) by this name."""
+    inflater = zlib.decompressobj(wbits=15 if _begins_zlib(body) else -15)
     for at in range(0, len(body), STEP_BYTES):
-        data = body[at : at + STEP_BYTES]
-        while data and not inflater.eof:
-            yield inflater.decompress(data, STEP_BYTES)
-            data = inflater.unconsumed_tail
-    while rest := inflater.decompress(b"", STEP_BYTES):
-        yield rest
+        yield from _inflate_step(inflater, body[at : at + STEP_BYTES])
     if not inflater.eof:
+        yield inflater.flush()
         raise EOFError("the body is cut off")
+
+
+def _inflate_step(inflater: "zlib._Decompress", data: bytes | memoryview) -> Iterator[bytes]:
+    while data and not inflater.eof:
+        yield inflater.decompress(data, STEP_BYTES)
+        data = inflater.unconsumed_tail
 
 
 def _unbrotli(body: bytes) -> Iterator[bytes]:
@@ -155,10 +245,10 @@ def _unzstd(body: bytes) -> Iterator[bytes]:
         yield data
 
 
-MAGIC = {"gzip": b"\x1f\x8b", "x-gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+MAGIC = {"gzip": b"\x1f\x8b\x08", "x-gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
 DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {
-    "gzip": _inflate,
-    "x-gzip": _inflate,
+    "gzip": _gunzip,
+    "x-gzip": _gunzip,
     "deflate": _inflate,
     "br": _unbrotli,
     "zstd": _unzstd,

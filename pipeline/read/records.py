@@ -4,21 +4,20 @@ What FastWARC's iterator would not survive or not report is settled here: where 
 length is wrong, where the next one begins after damage, and which bytes belong to none.
 """
 
-import io
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from fastwarc.warc import HeaderMap
 
 from pipeline.read.stream import PADDING, RECORD_START
 from pipeline.read.window import Place, Window
 
 MAX_HEAD_BYTES = 64 << 10
 MAX_LINE_BYTES = 9 << 10
-MAX_PADDING_BYTES = 16
 WARC_LINE = re.compile(rb"WARC/\d\.\d{1,2}[ \r]*\n")
+PADDING_RUN = re.compile(rb"[\r\n\0]*")
 HEAD_END = re.compile(rb"\n\r*\n")
+HEAD_END_BYTES = 16
 IP_ADDRESS = re.compile(rb"\d{1,3}(\.\d{1,3}){3}|[\dA-Fa-f]*:[\dA-Fa-f:.]+")
 
 
@@ -55,9 +54,11 @@ class Record:
 
 def read_records(window: Window, hold_bytes: int) -> Iterator[Record | Gap]:
     """Yield the records and the gaps between them, in order; nothing that the bytes hold raises or ends it early."""
+    if window.fill(len(BOM_UTF8)) and window.held.startswith(BOM_UTF8):
+        window.drop(len(BOM_UTF8))
     while True:
         while window.fill(1) and window.held[0] in PADDING:
-            window.drop(len(window.held) - len(window.held.lstrip(PADDING)))
+            window.drop(_skip_padding(window, 0))
         place = window.place
         if window.held:
             headers = _take_head(window)
@@ -79,7 +80,7 @@ def _take_head(window: Window) -> dict[str, str] | None:
     """Take the headers of the record that begins here; None, with nothing taken, when none does."""
     window.fill(MAX_HEAD_BYTES)
     if WARC_LINE.match(window.held):
-        end = HEAD_END.search(window.held, 0, MAX_HEAD_BYTES)
+        end = window.search(HEAD_END, MAX_HEAD_BYTES, HEAD_END_BYTES)
         if end is None:
             return None
         head = parse_headers(window.copy(end.end()))[1]
@@ -112,11 +113,27 @@ def _parse_arc_line(line: bytes) -> dict[str, str] | None:
 
 
 def parse_headers(head: bytes) -> tuple[str, list[tuple[str, str]]]:
-    """Return the first line and the headers, whatever ends their lines."""
-    lines = [line.rstrip() for line in head.split(b"\n")]
-    parsed = HeaderMap("utf-8")
-    parsed.parse(io.BytesIO(b"\r\n".join(line for line in lines if line) + b"\r\n\r\n"))
-    return parsed.status_line or "", list(parsed.items())
+    """Return the first line and the headers, whatever ends their lines, however many and however long they are.
+
+    A folded line goes on the one before it; a line without a colon is passed over.
+    """
+    lines = [line for line in map(_text, head.split(b"\n")) if line]
+    headers: list[tuple[str, list[str]]] = []
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        if line[0] in " \t" and headers:
+            headers[-1][1].append(line.strip())
+        elif colon:
+            headers.append((name.strip(), [value.strip()]))
+    return lines[0] if lines else "", [(name, " ".join(values)) for name, values in headers]
+
+
+def _text(line: bytes) -> str:
+    """Decode a line of a head: UTF-8 where it is that, or else ISO-8859-1, which every line is."""
+    try:
+        return line.rstrip().decode()
+    except UnicodeDecodeError:
+        return line.rstrip().decode("latin-1")
 
 
 def _length(head: dict[str, str]) -> int | None:
@@ -129,11 +146,15 @@ def _begins_record(window: Window, at: int) -> bool:
     return bool(WARC_LINE.match(window.held, at)) or _parse_arc_line(bytes(window.held[at:line_end])) is not None
 
 
+def _skip_padding(window: Window, at: int) -> int:
+    run = PADDING_RUN.match(window.held, at)
+    return run.end() if run else at
+
+
 def _ends_record(window: Window, at: int) -> bool:
     """Tell whether a record may end here: after padding another one begins, or a gzip member or the stretch ends."""
-    padding = bytes(window.held[at : at + MAX_PADDING_BYTES])
-    end = at + len(padding) - len(padding.lstrip(PADDING))
-    return end == len(window.held) or _begins_record(window, end) or any(at <= m <= end for m in window.members())
+    end = _skip_padding(window, at)
+    return end == len(window.held) or _begins_record(window, end) or any(at <= m for m in window.members(end))
 
 
 def _take_block(window: Window, length: int | None, hold_bytes: int) -> tuple[bytes, int, str]:
@@ -152,8 +173,8 @@ def _take_block(window: Window, length: int | None, hold_bytes: int) -> tuple[by
     num_held = window.fill(length + MAX_HEAD_BYTES)
     end: int | None = _next_member_record(window, length)
     if end is None and (num_held < length or not _ends_record(window, length)):
-        begun = _find_record(window, 0)
-        end = begun if begun is not None and begun < length else num_held if num_held < length else None
+        begun = _find_record(window, 0, length)
+        end = begun if begun is not None else num_held if num_held < length else None
     block = window.copy(length if end is None else end)
     window.drop(len(block))
     if end is None:
@@ -163,7 +184,7 @@ def _take_block(window: Window, length: int | None, hold_bytes: int) -> tuple[by
 
 def _next_member_record(window: Window, end: int) -> int | None:
     """Return where, before `end`, a compressed member begins with a record: there the one before it has ended."""
-    return next((at for at in window.members() if at < end and _begins_record(window, at)), None)
+    return next((at for at in window.members(end - 1) if _begins_record(window, at)), None)
 
 
 def _skip_block(window: Window, length: int) -> tuple[int, bool]:
@@ -189,11 +210,16 @@ def _take_until_record(window: Window, hold_bytes: int) -> tuple[bytes, int]:
     return block.rstrip(b"\r\n"), _skip_to_record(window, 0)
 
 
-def _find_record(window: Window, at: int) -> int | None:
-    """Return where in what is held the next record begins, at or behind `at`: on a line, or a member, of its own."""
-    found = RECORD_START.search(window.held, at)
-    end = found.start() if found else len(window.held)
-    return next((m for m in window.members() if at <= m < end and _begins_record(window, m)), end if found else None)
+def _find_record(window: Window, at: int, before: int | None = None) -> int | None:
+    """Return where the next record begins in what is held, at or behind `at`: on a line, or a member, of its own.
+
+    What begins at `before` or behind it is not looked for: a short record must not cost a look at all that is held.
+    """
+    end = len(window.held) if before is None else min(before, len(window.held))
+    found = RECORD_START.search(window.held, at, end + MAX_LINE_BYTES)
+    begun = found.start() if found and found.start() < end else None
+    of_members = window.members((end if begun is None else begun) - 1)
+    return next((m for m in of_members if at <= m and _begins_record(window, m)), begun)
 
 
 def _skip_to_record(window: Window, at: int) -> int:

@@ -1,15 +1,21 @@
-"""The responses in an archive that are wanted, decoded; and a row for all that could not be read."""
+"""The responses in an archive that are wanted, decoded; and a row for every other response and all that is unreadable.
 
+No response is passed over in silence: each comes out, or leaves a row that says why not.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.read.archive import scan
 from pipeline.read.dates import to_utc
-from pipeline.read.message import Message, TooLarge, decode_body, parse_message
+from pipeline.read.message import Message, TooLarge, decode_body, decode_undeclared, parse_message
+from pipeline.read.mime import HTML_TYPES, XHTML, XML_TYPES, is_binary, sniff_html
 from pipeline.read.records import MAX_HEAD_BYTES, Gap, Record
+from schemas.errors import WeftError
 
 Wanted = Callable[[int, str, str], bool]
-HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+RESPONSES = ("response", "resource")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +55,42 @@ def read_archive(
     """Yield the responses of an archive in its order, and a row for every stretch that could not be read.
 
     Reads WARC, ARC and WACZ, plain or compressed, from a local path or an fsspec URL. `response` records come out, and
-    `resource` records as responses with status 200; other kinds are passed over. `wanted` is asked, with the status,
-    the content type and the address, before a body is decoded. A body above `max_body_bytes` gives a row alone.
-    A response with a fault comes out as far as it goes, and a row says so.
+    `resource` records as responses with status 200; other kinds are passed over. `wanted` gets the status, the content
+    type ("" where neither headers nor bytes tell) and the address. A body above `max_body_bytes` gives a row alone, and
+    so does what is not wanted and no HTML. A response with a fault comes out as far as it goes, and a row says so.
     Raises: PathError when the file cannot be opened or read; nothing that it holds raises.
     """
-    is_archive = False
+    kinds: Counter[str] = Counter()
     passed: Gap | None = None
-    for item in scan(path, max_body_bytes + MAX_HEAD_BYTES):
-        if isinstance(item, Gap) and is_archive:
+    for item in _scan(path, max_body_bytes + MAX_HEAD_BYTES):
+        if isinstance(item, Gap) and kinds:
             yield _unreadable(item)
         elif isinstance(item, Gap):  # not yet told from a file that is no archive at all
             passed = Gap(passed.offset, item.offset + item.length - passed.offset, passed.detail) if passed else item
         else:
-            if passed and not is_archive:
+            if passed and not kinds:
                 yield _unreadable(passed)
-            is_archive = True
+            kinds[item.kind] += 1
             yield from _read_record(item, wanted, max_body_bytes)
-    if not is_archive:
+    if not kinds:
         detail = "no record of WARC, ARC or WACZ in it" if passed else "nothing in it"
         yield Unreadable(0, None, "NOT_AN_ARCHIVE", detail)
+    elif not any(kinds[kind] for kind in RESPONSES):
+        found = ", ".join(f"{num} {kind or 'of no type'}" for kind, num in kinds.most_common(8))
+        yield Unreadable(0, None, "NO_RESPONSE", f"no response among its records: {found}"[:500])
+
+
+def _scan(path: str, hold_bytes: int) -> Iterator[Record | Gap]:
+    """Scan an archive; what raises on its bytes ends it there, with a gap that says so."""
+    end = 0
+    try:
+        for item in scan(path, hold_bytes):
+            end = item.place.offset if isinstance(item, Record) else item.offset + item.length
+            yield item
+    except (WeftError, MemoryError):
+        raise  # the machine's fault, not the archive's
+    except Exception as error:
+        yield Gap(end, 0, f"reading stops behind here: {type(error).__name__}: {error}"[:500])
 
 
 def _unreadable(gap: Gap) -> Unreadable:
@@ -77,37 +99,78 @@ def _unreadable(gap: Gap) -> Unreadable:
 
 def _read_record(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterator[Response | Unreadable]:
     offset, url = record.place.offset, record.url
-    if record.kind in ("response", "resource"):
-        message = parse_message(record)
-        if message is None:
-            yield Unreadable(offset, None, "BAD_HTTP", "no HTTP status line", url)
-        elif wanted(message.status, message.content_type, url):
-            yield from _decode(record, message, max_body_bytes)
-    elif record.kind == "continuation":
-        yield Unreadable(offset, None, "UNREADABLE", "a segment of a record; segments are not joined", url)
+    try:
+        if record.kind in RESPONSES:
+            yield from _read_response(record, wanted, max_body_bytes)
+        elif record.kind == "continuation":
+            yield Unreadable(offset, None, "UNREADABLE", "a segment of a record; segments are not joined", url)
+        elif not record.kind:
+            yield Unreadable(offset, None, "UNREADABLE", "a record without WARC-Type", url)
+    except MemoryError:
+        raise
+    except Exception as error:  # one record costs itself, never the archive
+        yield Unreadable(offset, None, "UNREADABLE", f"{type(error).__name__}: {error}"[:500], url)
     if record.gap:
         yield Unreadable(record.gap.offset, record.gap.length, "TRUNCATED_RECORD", record.gap.detail, url)
 
 
-def _decode(record: Record, message: Message, max_body_bytes: int) -> Iterator[Response | Unreadable]:
+def _read_response(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterator[Response | Unreadable]:
     offset, url = record.place.offset, record.url
+
+    def row(rule: str, detail: str) -> Unreadable:
+        return Unreadable(offset, None, rule, detail, url)
+
+    if not url:
+        yield row("NO_ADDRESS", "a response without WARC-Target-URI")
+        return
+    message = parse_message(record)
+    if message is None:
+        yield row("BAD_HTTP", "no HTTP status line")
+        return
+    content_type = message.content_type
+    is_known = bool(content_type) and content_type not in XML_TYPES
+    if is_known and not wanted(message.status, content_type, url):
+        if content_type not in HTML_TYPES:
+            yield row("NOT_HTML", content_type[:200])
+        return
     try:
         if len(record.block) < record.num_bytes and not record.gap:
             raise TooLarge
-        body, fault = decode_body(message, max_body_bytes)
+        body, fault = _decode(message, max_body_bytes)
     except TooLarge:
-        yield Unreadable(offset, None, "TOO_LARGE", f"a body of more than {max_body_bytes} bytes", url)
+        if content_type in XML_TYPES:
+            yield row("NOT_HTML", f"{content_type}, and more than {max_body_bytes} bytes")
+        else:
+            yield row("TOO_LARGE", f"a body of more than {max_body_bytes} bytes")
+        return
+    content_type = _type_by_bytes(message, body)
+    if not is_known and not wanted(message.status, content_type, url):
+        if content_type not in HTML_TYPES:
+            yield row("NOT_HTML", content_type or "no type that is known, and the bytes do not begin a page")
+        return
+    if content_type in HTML_TYPES and is_binary(body):
+        yield row("BINARY_BODY", f"{content_type}, but the body is no text{f'; {fault}' if fault else ''}")
         return
     if body or not (fault or record.gap):
-        yield Response(
-            url,
-            to_utc(record.headers.get("warc-date", "")),
-            offset,
-            message.status,
-            message.content_type,
-            message.charset,
-            message.headers,
-            body,
-        )
+        captured_at = to_utc(record.headers.get("warc-date", ""))
+        yield Response(url, captured_at, offset, message.status, content_type, message.charset, message.headers, body)
+        if (cut := record.headers.get("warc-truncated")) and not (fault or record.gap):
+            yield row("TRUNCATED_RECORD", f"WARC-Truncated: {cut[:100]}: the crawler kept a part of the response")
     if fault and not record.gap:  # of a record that is cut short, its own row tells
-        yield Unreadable(offset, None, "BAD_HTTP", fault, url)
+        yield row("BAD_HTTP", fault)
+
+
+def _decode(message: Message, max_bytes: int) -> tuple[bytes, str]:
+    body, fault = decode_body(message, max_bytes)
+    if fault or message.content_type not in ("", *HTML_TYPES):
+        return body, fault
+    return decode_undeclared(body, max_bytes)
+
+
+def _type_by_bytes(message: Message, body: bytes) -> str:
+    """Return the declared type, or what the bytes show where none is; a page of XHTML sent as XML is XHTML."""
+    if message.content_type in XML_TYPES:
+        return XHTML if sniff_html(body) == XHTML else message.content_type
+    options = message.values("x-content-type-options")
+    may_sniff = not options or options[0].partition(",")[0].strip().lower() != "nosniff"
+    return message.content_type or (sniff_html(body) if may_sniff else "")

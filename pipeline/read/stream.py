@@ -5,9 +5,11 @@ off, and do not tell where a member ends. Gzip, in which nearly every archive co
 member here; LZ4 and Zstandard go through FastWARC and are taken up again at their next frame.
 """
 
+import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastwarc.stream_io import Lz4Reader, ZstdReader
@@ -16,7 +18,14 @@ from pipeline.read.source import BLOCK_BYTES, Source
 
 OpenReader = Callable[[Any], Any]
 GZIP = b"\x1f\x8b\x08"
-FRAMED: dict[bytes, OpenReader] = {b"\x04\x22\x4d\x18": Lz4Reader, b"\x28\xb5\x2f\xfd": ZstdReader}
+LZ4 = b"\x04\x22\x4d\x18"
+ZSTD = b"\x28\xb5\x2f\xfd"
+SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # of both: RFC 8878, section 3.1.2; LZ4 frame format, 1.6
+DICTIONARY = b"\x5d\x2a\x4d\x18"
+RAW_DICTIONARY = b"\x37\xa4\x30\xec"
+MAX_DICTIONARY_BYTES = 8 << 20
+MAX_STEP_BITS = 12
+MAX_SKIPPABLE = 1000  # frames before the first with data
 PADDING = b"\r\n\0"
 PROBE_BYTES = 2 << 10
 FRAME_READ_BYTES = 4 << 10
@@ -24,7 +33,8 @@ FRAME_READ_BYTES = 4 << 10
 # The first line of a record: WARC's version and a header after it; ARC's address, IP address, date, type and length.
 RECORD_START = re.compile(
     rb"^(?:WARC/\d\.\d{1,2}[ \r]*\n[A-Za-z-]{1,64}[ \t]*:"
-    rb"|[a-z]{2,16}:\S{1,8000} \d{1,3}(?:\.\d{1,3}){3} \S{1,20} \S{0,200} \S{1,20}\r?\n)",
+    rb"|[a-z]{2,16}:\S{1,8000} (?:\d{1,3}(?:\.\d{1,3}){3}|[\dA-Fa-f]{0,4}:[\dA-Fa-f:.]{1,45})"
+    rb" \S{1,20} \S{0,200} \S{1,20}\r?\n)",
     re.MULTILINE,
 )
 
@@ -43,18 +53,58 @@ class Damage(NamedTuple):
 Pieces = Iterator[Piece | Damage]
 
 
-def read_pieces(source: Source, start: int) -> Pieces:
-    """Decompress a file from an offset on, in whatever form its bytes, not its name, show it to be."""
+def read_pieces(source: Source, start: int, begin: int = 0) -> Pieces:
+    """Decompress a file from an offset on, in whatever form its bytes, not its name, show it to be.
+
+    `begin` is where the archive itself begins in the file: a dictionary of Zstandard is looked for there.
+    Source: "Zstandard Compression for WARC Files 1.0" of the IIPC.
+    """
+    for magic, open_reader in ((LZ4, Lz4Reader), (ZSTD, ZstdReader)):
+        if _begins_frames(source, start, magic):
+            dictionary = _read_dictionary(source, begin) if magic == ZSTD else None
+            opener = partial(ZstdReader, dictionary=dictionary) if dictionary else open_reader
+            if _is_framed(source, start, magic, opener):
+                return _read_frames(source, start, magic, opener)
     source.seek(start)
     probe = source.read(PROBE_BYTES)
-    for magic, open_reader in FRAMED.items():
-        if probe.startswith(magic) and _is_framed(source, start, magic, open_reader):
-            return _read_frames(source, start, magic, open_reader)
     if probe.startswith(GZIP) and _inflate_start(probe):
         return _read_gzip(source, start)
     if not RECORD_START.match(probe.lstrip(PADDING)) and _next_member(source, start)[1]:
         return _read_gzip(source, start)  # an archive whose beginning is damaged
     return _read_plain(source, start)
+
+
+def _begins_frames(source: Source, start: int, magic: bytes) -> bool:
+    """Tell whether a frame of a kind begins at an offset, skippable ones before it passed over."""
+    source.seek(start)
+    for _ in range(MAX_SKIPPABLE):
+        head = source.read(8)
+        if head.startswith(magic) or len(head) < 8 or not SKIPPABLE.match(head):
+            return head.startswith(magic)
+        source.seek(source.position + int.from_bytes(head[4:], "little"))
+    return False
+
+
+def _read_dictionary(source: Source, begin: int) -> bytes | None:
+    """Return the dictionary in the skippable frame at the beginning of an archive, plain or compressed; None if none.
+
+    Source: the same, "Dictionary frame format", and for the greatest size "Window and dictionary limits".
+    """
+    source.seek(begin)
+    head = source.read(8)
+    size = int.from_bytes(head[4:], "little")
+    if not head.startswith(DICTIONARY) or not 4 <= size <= MAX_DICTIONARY_BYTES:
+        return None
+    data = bytearray()
+    while len(data) < size and (part := source.read(size - len(data))):
+        data += part
+    dictionary = bytes(data)
+    if dictionary.startswith(ZSTD):
+        try:
+            dictionary = ZstdReader(io.BytesIO(dictionary)).read(MAX_DICTIONARY_BYTES + 1)
+        except OSError:
+            return None
+    return dictionary if dictionary.startswith(RAW_DICTIONARY) and len(dictionary) <= MAX_DICTIONARY_BYTES else None
 
 
 def _read_plain(source: Source, start: int) -> Pieces:
@@ -66,6 +116,7 @@ def _read_plain(source: Source, start: int) -> Pieces:
 def _read_gzip(source: Source, start: int) -> Pieces:
     source.seek(start)
     data = source.read(BLOCK_BYTES)
+    num_faults = 0  # in a row
     while True:
         while data and not (data := data.lstrip(PADDING)):
             data = source.read(BLOCK_BYTES)
@@ -85,10 +136,13 @@ def _read_gzip(source: Source, start: int) -> Pieces:
             data = inflater.unconsumed_tail
             if not data and not inflater.eof and not (data := source.read(BLOCK_BYTES)) and not inflated:
                 fault = "the file ends within a gzip member"
+        num_faults = num_faults + 1 if fault else 0
         if fault:
             # The bytes after a cut pass for a part of the cut member for a while: look a little before the error.
             data_begin = source.position - len(data)
-            end, _ = _next_member(source, max(member + 1, data_begin - BLOCK_BYTES))
+            # Many that begin one within another may all fail at one place: ever fewer of them are tried.
+            step = 1 << min(num_faults - 1, MAX_STEP_BITS)
+            end, _ = _next_member(source, max(member + step, data_begin - BLOCK_BYTES))
             for inflated in _salvage(before, data[: max(0, end - data_begin)]):
                 yield Piece(member, inflated)
             yield Damage(member, end, fault)

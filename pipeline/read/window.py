@@ -1,6 +1,7 @@
 """A sliding window over an archive's decompressed bytes, which knows where in the file each of them came from."""
 
 import itertools
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -33,6 +34,7 @@ class Window:
         self._dropped = 0
         self._members: deque[tuple[int, int]] = deque([(0, start)])  # (dropped + index in held, offset in the file)
         self._num_rewinds = 0
+        self._no_match_before = 0  # how far `search` has looked in vain, counted as _dropped
 
     @property
     def place(self) -> Place:
@@ -64,6 +66,17 @@ class Window:
         with memoryview(self.held) as view:
             return bytes(view[:size])
 
+    def search(self, pattern: re.Pattern[bytes], size: int, overlap: int) -> re.Match[bytes] | None:
+        """Search the first `size` held bytes for a pattern, always the same one.
+
+        What it was not found in is not searched again, but for an `overlap`, in which a match may have begun.
+        """
+        begin = max(0, self._no_match_before - self._dropped - overlap)
+        match = pattern.search(self.held, begin, size)
+        if match is None:
+            self._no_match_before = self._dropped + min(size, len(self.held))
+        return match
+
     def drop(self, size: int) -> None:
         """Go on by `size` bytes, which must be held."""
         del self.held[:size]
@@ -80,9 +93,10 @@ class Window:
             passed += step
         return passed
 
-    def members(self) -> Iterator[int]:
-        """Yield where in `held` further compressed members begin."""
-        return (at - self._dropped for at, _ in itertools.islice(self._members, 1, None))
+    def members(self, last: int) -> Iterator[int]:
+        """Yield where in `held` further compressed members begin, up to a last place."""
+        ends = (at - self._dropped for at, _ in itertools.islice(self._members, 1, None))
+        return itertools.takewhile(lambda at: at <= last, ends)
 
     def resume(self) -> Damage | None:
         """Go on behind the damage at which the window stopped, and return it."""
@@ -96,7 +110,7 @@ class Window:
         self._num_rewinds += 1
         self.held.clear()
         self.damage = None
-        self._dropped = 0
+        self._dropped = self._no_match_before = 0
         self._members = deque([(0, place.member)])
         self._pieces = self._read_pieces(place.member)
         return self.skip(place.inner) == place.inner

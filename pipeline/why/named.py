@@ -76,13 +76,17 @@ def _by_id(run: Lookup, name: str) -> Named:
 
 def _by_address(run: Lookup, urls: list[str]) -> Named:
     here, identities = among("url", urls), {image_id(url): url for url in urls}
-    rejected = run.find(REJECTIONS, here & ds.field("image_id").is_null() & ds.field("warc_file").is_valid(), *_PLACE)
-    captures = _places(run.find(PAGES, here, *_PLACE) + rejected)
+    of_place = here & ds.field("image_id").is_null() & ds.field("warc_file").is_valid()
+    rejected = run.find(REJECTIONS, of_place, *_PLACE, "rule")
+    pages = [row for row in rejected if row["rule"] != "NOT_HTML"]
+    captures = _places(run.find(PAGES, here, *_PLACE) + pages)
     known = among("image_id", list(identities))
     found = {r["image_id"] for table in (IMAGES, CAPTIONS, REJECTIONS) for r in run.find(table, known, "image_id")}
     if not found and not captures:  # it may be in the text of a page that was rejected, and never asked for
         shown = [url for url in urls if run.holding(PAGES, "image_url", [url], "page_id")]
         found = {image_id(url) for url in shown}
+    if not found and not captures:  # an archived response that is no page: an image's own is no news of the image
+        captures = _places(rejected)
     return Named(captures, {identity: identities[identity] for identity in sorted(found)})
 
 
