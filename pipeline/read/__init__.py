@@ -7,6 +7,7 @@ records    WARC and ARC records in them; what belongs to none is a Gap
 wacz       the archives within a zip
 archive    all of these put together: scan
 message    the HTTP message in a record, its body decoded
+mime       what a response is, by its headers or its bytes
 dates      times of capture in one form
 response   what the pipeline asks for: read_archive
 captures   what replay asks for: the newest capture of an address

@@ -76,13 +76,22 @@ def read_pieces(source: Source, start: int, begin: int = 0) -> Pieces:
 
 def _begins_frames(source: Source, start: int, magic: bytes) -> bool:
     """Tell whether a frame of a kind begins at an offset, skippable ones before it passed over."""
-    source.seek(start)
+    at = start
     for _ in range(MAX_SKIPPABLE):
-        head = source.read(8)
-        if head.startswith(magic) or len(head) < 8 or not SKIPPABLE.match(head):
-            return head.startswith(magic)
-        source.seek(source.position + int.from_bytes(head[4:], "little"))
+        source.seek(at)
+        if source.read(len(magic)) == magic:
+            return True
+        if not (at := _skippable_end(source, at)):
+            return False
     return False
+
+
+def _skippable_end(source: Source, position: int) -> int:
+    """Return where the skippable frame at an offset ends; 0 where none begins."""
+    source.seek(position)
+    head = source.read(8)
+    is_skippable = len(head) == 8 and SKIPPABLE.match(head)
+    return position + 8 + int.from_bytes(head[4:], "little") if is_skippable else 0
 
 
 def _read_dictionary(source: Source, begin: int) -> bytes | None:
@@ -204,6 +213,11 @@ def _read_frames(source: Source, start: int, magic: bytes, open_reader: OpenRead
         except OSError as error:
             if step == 1:
                 frame = max(reader.frame_start_position() or 0, start)
+                if end := _skippable_end(source, frame):  # FastWARC passes over those of Zstandard alone
+                    start, passed, step = end, 0, FRAME_READ_BYTES
+                    source.seek(start)
+                    reader = open_reader(source)
+                    continue
                 num_failures = num_failures + 1 if passed == 0 else 0
                 # one after another they are no frames: look ever farther on, or a file of mere marks would take days
                 end, is_frame = _next_magic(source, frame + (1 << min(num_failures, 20)), magic)

@@ -1,12 +1,16 @@
 """What names of inputs mean: archives, globs, listings; and the one line for each that means nothing."""
 
 import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from pipeline.inputs import expand
+from pipeline.inputs import expand, find_replaced, identify_source, is_replaced
 from schemas.errors import PathError
 
 
@@ -130,3 +134,64 @@ def test_bad_listings(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "warc.paths.gz").write_bytes(data)
     with pytest.raises(PathError, match=message):
         expand([str(tmp_path / "warc.paths.gz")])
+
+
+@contextmanager
+def serving(headers: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Serve one archive with some headers; yield its address, and what was requested."""
+    requested: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            requested.append(self.command)
+            self.send_response(200)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        do_GET = do_HEAD
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/a.warc.gz", requested
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+DAY, NEXT_DAY = "Fri, 01 Mar 2024 10:00:00 GMT", "Sat, 02 Mar 2024 10:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "replaced"),
+    [
+        ({"Content-Length": "9", "ETag": '"a"'}, {"Content-Length": "9", "ETag": '"b"'}, True),
+        ({"Content-Length": "9", "ETag": '"a"'}, {"Content-Length": "8", "ETag": '"a"'}, True),
+        ({"Content-Length": "9", "Last-Modified": DAY}, {"Content-Length": "9", "Last-Modified": NEXT_DAY}, True),
+        ({"Content-Length": "9", "ETag": '"a"', "Last-Modified": DAY},
+         {"Content-Length": "9", "ETag": '"a"', "Last-Modified": NEXT_DAY}, False),
+        ({"Content-Length": "9", "ETag": '"a"'}, {"Content-Length": "9", "Last-Modified": DAY}, False),
+    ],
+)  # fmt: skip
+def test_a_web_archive_that_was_replaced(before: dict[str, str], now: dict[str, str], replaced: bool) -> None:
+    headers = dict(before)
+    with serving(headers) as (address, requested):
+        source = identify_source(address)
+        assert source["num_bytes"] == 9 and requested == ["HEAD"]
+        assert find_replaced({address: source}) == []
+        headers.clear()
+        headers.update(now)
+        assert find_replaced({address: source}) == [address] * replaced
+        assert requested == ["HEAD"] * 3, "one request each"
+
+
+def test_what_is_unknown_is_not_replaced(tmp_path: Path) -> None:
+    assert identify_source(str(tmp_path / "absent.warc")) == {}
+    assert identify_source("http://127.0.0.1:1/a.warc.gz") == {}
+    assert not is_replaced({"num_bytes": 9}, {})
+    assert not is_replaced({}, {"num_bytes": 9})

@@ -1,8 +1,11 @@
 """Every form of archive, and every fault of one: what comes out, and which row tells of what does not."""
 
+import base64
 import gzip
 import io
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -339,3 +342,187 @@ def test_a_first_member_that_inflates_a_thousandfold_is_read(tmp_path: Path) -> 
     body = b"<div>" * 100_000
     first = warc(0, b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body)
     assert read(tmp_path, gzip.compress(first) + gzip.compress(warc(1))) == ([body, page(1)], [])
+
+
+DICTIONARY = base64.b85decode(  # 256 bytes that Zstandard made of words and headers
+    "H>5D^K%4*o9T3n83X%^0|NsC0pHbQS|GU`l2;dS`Rq<7j{U1{R09bIKS{u0m000CaK@K-eHHpN>;`kJUKnQ>^00000zytsQ0002I00000008"
+    "8AD3A{U0LTCU00000000000096100aO400;m80B?12AaitYa%~`HWpZ+PAZTH7VsCYFAZ=lCYh`pGW^8YDav)}GZ*_7YbaG*7ZXjlLav*47a$"
+    ";|Fay&0^K0GgIbZu-tS3y!kFEK7LAXh<BLoHN!aAi6ma%FRHZ*FsCAUYs)Wq5QiXmo9CAUtSvZEQX~a6V{Za$;|Fav*GJXJ~YDAZ=lC"
+)
+SKIPPABLE = b"\x50\x2a\x4d\x18\x05\0\0\0\x28\xb5\x2f\xfd\0"  # which holds the mark of a frame with data
+
+
+def with_dictionary(is_compressed: bool) -> tuple[bytes, list[bytes]]:
+    """Return the dictionary's frame, and a frame for each record."""
+    file = io.BytesIO()
+    writer = ZstdWriter(file, dictionary=DICTIONARY, compress_dictionary_frame=is_compressed)
+    ends = []
+    for record in RECORDS:
+        writer.write(record)
+        writer.finish()
+        writer.flush()
+        ends.append(file.tell())
+    data = file.getvalue()
+    size = 8 + int.from_bytes(data[4:8], "little")
+    begins = [size, *ends[:-1]]
+    return data[:size], [data[begin:end] for begin, end in zip(begins, ends, strict=True)]
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_zstandard_with_a_dictionary(tmp_path: Path, is_compressed: bool) -> None:
+    """Source: "Zstandard Compression for WARC Files 1.0" of the IIPC, section "Dictionaries"."""
+    head, frames = with_dictionary(is_compressed)
+    assert head.startswith(b"\x5d\x2a\x4d\x18")
+    assert read(tmp_path, head + b"".join(frames)) == (PAGES, [])
+    assert read(tmp_path, head + SKIPPABLE.join(frames) + SKIPPABLE) == (PAGES, [])
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_damage_in_zstandard_with_a_dictionary(tmp_path: Path, is_compressed: bool) -> None:
+    head, frames = with_dictionary(is_compressed)
+    damaged = frames[1][:40] + bytes(9) + frames[1][49:]
+    bodies, rows = read(tmp_path, head + frames[0] + damaged + SKIPPABLE + frames[2] + frames[3])
+    assert (bodies[0], bodies[-2:]) == (PAGES[0], PAGES[2:])
+    assert rows and all(row.offset >= len(head) for row in rows)
+    bodies, rows = read(tmp_path, head + frames[0] + frames[1][:50] + frames[2] + frames[3])
+    assert (bodies[0], bodies[-2:]) == (PAGES[0], PAGES[2:])
+    assert [row.rule for row in rows] == ["UNREADABLE"]
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_a_dictionary_in_a_wacz(tmp_path: Path, is_compressed: bool) -> None:
+    head, frames = with_dictionary(is_compressed)
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        data = wacz({"archive/a.warc": RECORDS[0], "archive/b.warc.zst": head + b"".join(frames)}, compression)
+        assert read(tmp_path, data) == ([PAGES[0], *PAGES], [])
+
+
+@pytest.mark.parametrize("head", [SKIPPABLE, SKIPPABLE * 20, b"\x5f\x2a\x4d\x18\0\0\0\0"])
+@pytest.mark.parametrize("writer", [Lz4Writer, ZstdWriter])
+def test_skippable_frames_are_passed_over(tmp_path: Path, writer: type, head: bytes) -> None:
+    data = compressed(writer)
+    second = data.find(data[:4], 4)
+    assert read(tmp_path, head + data[:second] + head + data[second:] + head) == (PAGES, [])
+
+
+def test_a_dictionary_that_is_none(tmp_path: Path) -> None:
+    head, frames = with_dictionary(False)
+    for wrong in (b"\x5d\x2a\x4d\x18\x08\0\0\0garbage!", b"\x5d\x2a\x4d\x18\xff\xff\xff\xff", head[:60]):
+        bodies, rows = read(tmp_path, wrong + b"".join(frames))
+        assert bodies == [] and rows
+
+
+def test_a_byte_order_mark_before_the_first_record(tmp_path: Path) -> None:
+    for pack in (lambda data: data, gzip.compress):
+        assert read(tmp_path, pack(b"\xef\xbb\xbf" + b"".join(RECORDS))) == (PAGES, [])
+
+
+def test_responses_that_are_no_page_leave_a_row(tmp_path: Path) -> None:
+    others = [
+        warc(0, b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n\x89PNG"),
+        warc(0, b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"),
+        warc(0, b"not HTTP"),
+        warc(0, b"var a;", WARC_Type="resource", Content_Type="text/javascript"),
+        warc(0, b"192.0.2.1", Content_Type="text/dns"),
+        warc(0, WARC_Target_URI=""),
+        warc(0, WARC_Target_URI="<>"),
+        warc(0, WARC_Type=""),
+    ]
+    for pack in (lambda record: record, gzip.compress):
+        data = [pack(record) for record in (*others, RECORDS[3])]
+        bodies, rows = read(tmp_path, b"".join(data))
+        assert bodies == [PAGES[3]]
+        places = [sum(map(len, data[:number])) for number in range(len(others))]
+        expected = [
+            "NOT_HTML",
+            "NOT_HTML",
+            "BAD_HTTP",
+            "NOT_HTML",
+            "NOT_HTML",
+            "NO_ADDRESS",
+            "NO_ADDRESS",
+            "UNREADABLE",
+        ]
+        assert [(row.rule, row.offset) for row in rows] == list(zip(expected, places, strict=True))
+        assert all(row.detail for row in rows)
+
+
+def test_archives_without_a_response(tmp_path: Path) -> None:
+    records = [
+        warc(0, b"software: x\r\n", WARC_Type="warcinfo", Content_Type="application/warc-fields"),
+        warc(1, b"text", WARC_Type="conversion", Content_Type="text/plain"),
+        warc(2, b"text", WARC_Type="conversion", Content_Type="text/plain"),
+        warc(2, WARC_Type="revisit"),
+    ]
+    bodies, (row,) = read(tmp_path, b"".join(map(gzip.compress, records)))
+    assert bodies == [] and rules([row]) == [("NO_RESPONSE", 0, None)]
+    assert row.detail == "no response among its records: 2 conversion, 1 warcinfo, 1 revisit"
+
+
+def test_a_response_that_its_crawler_cut_has_a_row(tmp_path: Path) -> None:
+    """Source: WARC/1.1, section 5.13 "WARC-Truncated"."""
+    bodies, rows = read(tmp_path, warc(1, WARC_Truncated="length") + RECORDS[2])
+    assert bodies == PAGES[1:3]
+    assert rules(rows) == [("TRUNCATED_RECORD", 0, None)] and "length" in rows[0].detail
+
+
+def test_a_record_whose_reading_raises_costs_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wanted(status: int, content_type: str, url: str) -> bool:
+        if url.endswith("/1"):
+            raise RecursionError("too deep")
+        return True
+
+    bodies, rows = read(tmp_path, b"".join(MEMBERS), wanted=wanted)
+    assert bodies == [PAGES[0], *PAGES[2:]]
+    assert rules(rows) == [("UNREADABLE", len(MEMBERS[0]), None)]
+    assert (rows[0].detail, rows[0].url) == ("RecursionError: too deep", "http://site.example/1")
+
+
+def test_a_record_with_more_than_64_kib_of_its_own_headers(tmp_path: Path) -> None:
+    large = warc(1, WARC_Other="x" * 70_000)
+    for pack in (lambda record: record, gzip.compress):
+        bodies, rows = read(tmp_path, b"".join(map(pack, (RECORDS[0], large, RECORDS[2]))))
+        assert bodies == [PAGES[0], PAGES[2]]
+        assert [(row.rule, row.offset) for row in rows] == [("UNREADABLE", len(pack(RECORDS[0])))]
+
+
+LONG = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.example/\r\nContent-Length: 9900000\r\n\r\n"
+
+
+def chained(num: int) -> bytes:
+    """Return gzip members whose names hold one another, up to one that inflates a thousandfold and fails its check."""
+    record = gzip.compress(LONG + b"x" * 400_000)
+    return b"\x1f\x8b\x08\x08aaaa\x02\x03" * num + b"name\0" + record[10:-8] + b"badcheck"
+
+
+@pytest.mark.parametrize(
+    ("hostile", "size"),
+    [
+        pytest.param(lambda n: LONG + (b"a: ::1 2 3 4 3\nabc" + b"\n" * 40) * n, 250, id="ARC of IPv6, padding"),
+        pytest.param(lambda n: LONG + b"http://a.example/ ::1 2 text/html 3\nabc" * n, 250, id="ARC of IPv6"),
+        pytest.param(lambda n: LONG + (RECORDS[0] + b"\n" * 1_000) * n, 200, id="padding"),
+        pytest.param(lambda n: LONG * n, 500, id="lengths beyond the file"),
+        pytest.param(lambda n: gzip.compress(LONG) * n, 400, id="members, lengths beyond the file"),
+        pytest.param(lambda n: gzip.compress(LONG) + gzip.compress(b"x") * n, 1_500, id="members in one record"),
+        pytest.param(lambda n: b"WARC/1.0\nA:b\n" * n, 2_000, id="heads without an end"),
+        pytest.param(lambda n: b"\x1f\x8b\x08\x08aaaa\x02\x03" * n, 4_000, id="names without an end"),
+        pytest.param(chained, 100, id="names in names"),
+        pytest.param(lambda n: warc(0, b"HTTP/1.1 100 A\n\n" * n), 10_000, id="interim responses"),
+        pytest.param(lambda n: warc(0, b"HTTP/1.1 200 A\nA: b\n" + b" c\n" * n), 20_000, id="folded lines"),
+        pytest.param(lambda n: warc(0, b"HTTP/1.1 200 A\nContent-Type: " + b'a/b;c="' * n), 10_000, id="types"),
+        pytest.param(lambda n: warc(0, b"HTTP/1.1 200 A\n\n<?xml a?>" + b"<!-- -->" * n), 10_000, id="comments"),
+        pytest.param(lambda n: b"\x50\x2a\x4d\x18\0\0\0\0" * n, 20_000, id="skippable frames"),
+        pytest.param(lambda n: b"\x28\xb5\x2f\xfd\x04\x00" * n, 10_000, id="frames that are none"),
+    ],
+)
+def test_reading_grows_with_the_size_alone(tmp_path: Path, hostile: Callable[[int], bytes], size: int) -> None:
+    """Eight times the size costs eight times the CPU time where reading is linear, 64 times where it is quadratic."""
+
+    def seconds(num: int) -> float:
+        (tmp_path / "archive").write_bytes(hostile(num))
+        begun = time.process_time()
+        list(read_archive(str(tmp_path / "archive"), lambda *_: True))
+        return time.process_time() - begun
+
+    least = min(seconds(size) for _ in range(2))
+    assert seconds(8 * size) < 24 * max(least, 0.02)

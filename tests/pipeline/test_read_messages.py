@@ -54,6 +54,34 @@ def raw_deflate(body: bytes) -> bytes:
         pytest.param(HTML, (), id="as it is"),
         pytest.param(gzip.compress(HTML), ("Content-Encoding: gzip",), id="gzip"),
         pytest.param(gzip.compress(HTML), ("content-encoding: X-GZIP",), id="x-gzip"),
+        pytest.param(gzip.compress(HTML), ("Transfer-Encoding: gzip",), id="gzip as a transfer coding"),
+        pytest.param(
+            chunked(gzip.compress(HTML), 50), ("Transfer-Encoding: gzip, chunked",), id="gzip and chunks, for the way"
+        ),
+        pytest.param(
+            chunked(gzip.compress(HTML), 50),
+            ("Transfer-Encoding: gzip", "Transfer-Encoding: chunked"),
+            id="transfer codings in two headers",
+        ),
+        pytest.param(chunked(HTML), ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), id="chunked twice"),
+        pytest.param(gzip.compress(HTML), ('Content-Encoding: "gzip"',), id="a coding in quotes"),
+        pytest.param(gzip.compress(HTML), ("Content-Encoding: 'GZIP' ",), id="a coding in single quotes"),
+        pytest.param(gzip.compress(HTML), ("Content-Encoding: aws-chunked,gzip",), id="beside a coding that is none"),
+        pytest.param(gzip.compress(gzip.compress(HTML)), ("Content-Encoding: gzip, gzip",), id="gzip twice"),
+        pytest.param(
+            gzip.compress(HTML[:900]) + gzip.compress(HTML[900:]), ("Content-Encoding: gzip",), id="two gzip members"
+        ),
+        pytest.param(
+            b"".join(gzip.compress(HTML[at : at + 1]) for at in range(len(HTML))),
+            ("Content-Encoding: gzip",),
+            id="a gzip member for each byte",
+        ),
+        pytest.param(gzip.compress(HTML), ("Content-Encoding: br",), id="gzip, declared brotli"),
+        pytest.param(gzip.compress(HTML), ("Content-Encoding: deflate",), id="gzip, declared deflate"),
+        pytest.param(zlib.compress(HTML), ("Content-Encoding: gzip",), id="deflate, declared gzip"),
+        pytest.param(zstd(HTML), ("Content-Encoding: gzip",), id="zstd, declared gzip"),
+        pytest.param(gzip.compress(HTML), (), id="gzip, declared nowhere"),
+        pytest.param(gzip.compress(HTML), ("Content-Type: text/html",), id="gzip of HTML, declared nowhere"),
         pytest.param(gzip.compress(HTML) + b"tail", ("Content-Encoding: gzip",), id="gzip with a tail"),
         pytest.param(zlib.compress(HTML), ("Content-Encoding: deflate",), id="deflate"),
         pytest.param(raw_deflate(HTML), ("Content-Encoding: deflate",), id="raw deflate"),
@@ -165,6 +193,76 @@ def test_header_lines_however_they_end(tmp_path: Path, newline: bytes) -> None:
     assert isinstance(response, Response)
     assert (response.content_type, response.body) == ("text/html", b"<p>body")
     assert ("X-Long", "one two") in response.headers
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>\r\n\r\nHTTP/1.1 200 OK\nContent-Type: text/html\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n",
+        b"HTTP/1.0 200 Connection established\r\nVia: a\r\n\r\nHTTP/2 200\r\ncontent-type: text/html\r\n\r\n",
+        b"HTTP/1.1 100 A\r\nContent-Type: a/b\r\n\r\n\r\nHTTP/3 200\r\n:status: 200\r\ncontent-type: text/html\r\n\r\n",
+        b"\r\n\r\nHTTP/1.1 200\r\nContent-Type: text/html\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\xff\xfe: x\r\n: empty\r\nContent-Type: text/html\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nCookie: " + b"a" * 70_000 + b"\r\nContent-Type: text/html\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 2_000 + b"Content-Type: text/html\r\n\r\n",
+        b"\r\n\r\n",
+        b"",
+    ],
+)  # fmt: skip
+def test_the_final_response_counts(tmp_path: Path, head: bytes) -> None:
+    """Source: RFC 9110, section 15.2; RFC 1945, section 6, for the last two."""
+    (response,) = read(tmp_path, head + HTML, Content_Type="application/http; msgtype=response")
+    assert isinstance(response, Response)
+    assert (response.status, response.content_type, response.body.strip()) == (200, "text/html", HTML)
+
+
+def test_a_page_that_shows_a_status_line_keeps_it(tmp_path: Path) -> None:
+    shown = b"HTTP/1.1 404 Not Found\r\n\r\n"
+    (response,) = read(tmp_path, reply(shown + HTML, "Content-Type: text/html"))
+    assert isinstance(response, Response)
+    assert (response.status, response.body) == (200, shown + HTML)
+
+
+def test_interim_responses_alone(tmp_path: Path) -> None:
+    (response,) = read(tmp_path, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n")
+    assert isinstance(response, Response) and response.status == 103
+
+
+@pytest.mark.parametrize("body", [bytes(range(256)) * 9, b"\x1f\x8b\x08\0" + b"\x05\x02\x1f" * 90, bytes(500)])
+@pytest.mark.parametrize("coding", ["X: y", "Content-Encoding: br", "Content-Encoding: gzip"])
+def test_a_body_that_is_still_binary_is_refused(tmp_path: Path, body: bytes, coding: str) -> None:
+    (row,) = read(tmp_path, reply(body, "Content-Type: text/html", coding))
+    assert isinstance(row, Unreadable)
+    assert row.rule in ("BINARY_BODY", "BAD_HTTP") and row.detail and row.url
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields", "body", "content_type"),
+    [
+        (["Content-Type: unknown/unknown"], {"WARC_Identified_Payload_Type": "text/html"}, b"<section>", "text/html"),
+        ([], {"WARC_Identified_Payload_Type": "text/html"}, b"words", "text/html"),
+        (["Content-Type: html"], {"WARC_Identified_Payload_Type": "text/plain"}, b"<html>", "text/plain"),
+        (["Content-Type: image/png"], {"WARC_Identified_Payload_Type": "text/html"}, b"<html>", "image/png"),
+        ([], {"WARC_Identified_Payload_Type": "application/octet-stream"}, b"<html>", "text/html"),
+        (["Content-Type: */*", "X-Content-Type-Options: nosniff"], {}, b"<html>", ""),
+        (["Content-Type: text/html", "X-Content-Type-Options: nosniff"], {}, b"<p>", "text/html"),
+        (["Content-Type: text/xml"], {}, b'<?xml version="1.0"?><html xmlns="a">', "application/xhtml+xml"),
+        (["Content-Type: application/xml"], {}, b'<?xml version="1.0"?><rss>', "application/xml"),
+        (["Content-Type: text/plain"], {}, b"<html>", "text/plain"),
+    ],
+)
+def test_types_by_headers_payload_and_bytes(
+    tmp_path: Path, headers: list[str], fields: dict[str, str], body: bytes, content_type: str
+) -> None:
+    (response,) = read(tmp_path, reply(body, *headers), **fields)
+    assert isinstance(response, Response) and response.content_type == content_type
+
+
+def test_bytes_are_looked_at_once_their_codings_are_undone(tmp_path: Path) -> None:
+    (response,) = read(tmp_path, reply(gzip.compress(HTML), "Content-Encoding: gzip", "Content-Type: */*"))
+    assert isinstance(response, Response) and (response.content_type, response.body) == ("text/html", HTML)
 
 
 @pytest.mark.parametrize(
