@@ -107,7 +107,7 @@ def test_steps_count_what_they_judge(finished: Finished) -> None:
         ("extract", "pages"), ("filter", "measures"), ("fetch", "images"), ("dedup", "rejections/dedup"),
         ("assemble", "documents"))}  # fmt: skip
     pages, captions, images = (finished.rows(name) for name in ("pages", "captions", "images"))
-    extracted = [r for r in finished.rejections if r["step"] == "extract"]
+    extracted = [r for r in finished.rejections if r["step"] == "extract" and r["level"] == "page"]
     assert judged["extract"] == {"page": len(pages) + len(extracted), "caption": len(captions)}
     assert judged["filter"] == {"page": len(pages), "caption": len(captions)}
     assert judged["fetch"] == {"image": len(images)}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from webs import Finished
 
+from sample.web import PAGE_LESS
 from schemas.ids import fraction, image_id
 from schemas.reasons import for_status
 
@@ -102,14 +103,16 @@ def test_every_page_was_extracted_and_nothing_else(finished: Finished, expected:
     assert pages.keys() == {capture(t) for t in expected.pages}
     gone = [(t["url"], t["fate"]) for t in finished.web.truth("truth.jsonl") if t["fate"] == "HTTP_STATUS"]
     gone += [(t["url"], gate(t)) for t in expected.gated]
+    gone += [(url, "NOT_HTML") for url, *_ in PAGE_LESS for _ in finished.web.archives]
     rejected = [r for r in finished.rejections if r["step"] == "extract"]
     assert Counter((r["url"], r["rule"]) for r in rejected) == Counter(gone)
-    assert {r["level"] for r in rejected} == {"page"}
+    assert {(r["level"], r["rule"] == "NOT_HTML") for r in rejected} == {("page", False), ("record", True)}
 
 
 def test_a_page_that_a_gate_takes_has_that_rule_alone(finished: Finished, expected: Expected) -> None:
     took = [(t["url"], t["warc_file"].rsplit("/", 1)[-1], gate(t)) for t in expected.gated]
-    places = {place(r) for r in finished.rejections if r["step"] == "extract" and r["rule"] != "HTTP_STATUS"}
+    other = ("HTTP_STATUS", "NOT_HTML")
+    places = {place(r) for r in finished.rejections if r["step"] == "extract" and r["rule"] not in other}
     rows = [r for r in finished.rejections if place(r) in places]
     assert Counter((r["url"], r["warc_file"].rsplit("/", 1)[-1], r["rule"]) for r in rows) == Counter(took)
     assert {rule for _, _, rule in took} == {"WRONG_LANGUAGE", "TOO_SHORT"}
@@ -224,5 +227,5 @@ def test_no_rejection_is_unaccounted_for(finished: Finished) -> None:
     seen = {r["rule"] for r in finished.rejections}
     checked = PAGE_RULES | {for_status(s) for s in ("http_4xx", "http_5xx", "directive", "not_an_image", "undecodable",
                                                     "too_small", "single_colour")}  # fmt: skip
-    assert seen == checked | {"HTTP_STATUS", "SHORT_CAPTION", "LOW_CAPTION_SCORE", "DUPLICATE_IMAGE", "REPEATED_IMAGE",
-                              "TOO_MANY_IMAGES", "NOT_INTERSPERSED", "SINGLE_IMAGE"}  # fmt: skip
+    assert seen == checked | {"HTTP_STATUS", "NOT_HTML", "SHORT_CAPTION", "LOW_CAPTION_SCORE", "DUPLICATE_IMAGE",
+                              "REPEATED_IMAGE", "TOO_MANY_IMAGES", "NOT_INTERSPERSED", "SINGLE_IMAGE"}  # fmt: skip
