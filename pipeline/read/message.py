@@ -165,7 +165,7 @@ def _decode(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, str]:
         other = _coding_of(body)
         if other and other != coding:  # declared as one coding, and made by another
             found, fault_of_other = _run(DECODERS[other], body, max_bytes)
-            if found:
+            if found and (other in MAGIC or not fault_of_other):
                 return found, f"{other}: {fault_of_other}" if fault_of_other else ""
         if body.lstrip()[:1] == b"<" or (not decoded and coding in MAGIC):  # declared, and never applied
             return body, ""

@@ -12,6 +12,7 @@ from pipeline.read.dates import to_utc
 from pipeline.read.message import Message, TooLarge, decode_body, decode_undeclared, parse_message
 from pipeline.read.mime import HTML_TYPES, XHTML, XML_TYPES, is_binary, sniff_html
 from pipeline.read.records import MAX_HEAD_BYTES, Gap, Record
+from pipeline.read.stream import is_panic
 from schemas.errors import WeftError
 
 Wanted = Callable[[int, str, str], bool]
@@ -87,10 +88,15 @@ def _scan(path: str, hold_bytes: int) -> Iterator[Record | Gap]:
         for item in scan(path, hold_bytes):
             end = item.place.offset if isinstance(item, Record) else item.offset + item.length
             yield item
-    except (WeftError, MemoryError):
-        raise  # the machine's fault, not the archive's
-    except Exception as error:
+    except BaseException as error:
+        if not _comes_of_bytes(error):
+            raise
         yield Gap(end, 0, f"reading stops behind here: {type(error).__name__}: {error}"[:500])
+
+
+def _comes_of_bytes(error: BaseException) -> bool:
+    """Tell whether an archive's bytes raised this, and not the machine or a person."""
+    return is_panic(error) or (isinstance(error, Exception) and not isinstance(error, (WeftError, MemoryError)))
 
 
 def _unreadable(gap: Gap) -> Unreadable:
@@ -106,9 +112,9 @@ def _read_record(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterato
             yield Unreadable(offset, None, "UNREADABLE", "a segment of a record; segments are not joined", url)
         elif not record.kind:
             yield Unreadable(offset, None, "UNREADABLE", "a record without WARC-Type", url)
-    except MemoryError:
-        raise
-    except Exception as error:  # one record costs itself, never the archive
+    except BaseException as error:  # one record costs itself, never the archive
+        if not _comes_of_bytes(error):
+            raise
         yield Unreadable(offset, None, "UNREADABLE", f"{type(error).__name__}: {error}"[:500], url)
     if record.gap:
         yield Unreadable(record.gap.offset, record.gap.length, "TRUNCATED_RECORD", record.gap.detail, url)

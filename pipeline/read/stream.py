@@ -108,12 +108,22 @@ def _read_dictionary(source: Source, begin: int) -> bytes | None:
     while len(data) < size and (part := source.read(size - len(data))):
         data += part
     dictionary = bytes(data)
-    if dictionary.startswith(ZSTD):
-        try:
+    try:
+        if dictionary.startswith(ZSTD):
             dictionary = ZstdReader(io.BytesIO(dictionary)).read(MAX_DICTIONARY_BYTES + 1)
-        except OSError:
+        if not dictionary.startswith(RAW_DICTIONARY) or len(dictionary) > MAX_DICTIONARY_BYTES:
             return None
-    return dictionary if dictionary.startswith(RAW_DICTIONARY) and len(dictionary) <= MAX_DICTIONARY_BYTES else None
+        ZstdReader(io.BytesIO(), dictionary=dictionary)
+    except BaseException as error:
+        if not (isinstance(error, OSError) or is_panic(error)):
+            raise
+        return None
+    return dictionary
+
+
+def is_panic(error: BaseException) -> bool:
+    """Tell whether FastWARC's Rust panicked, as it does over a damaged dictionary; a panic is no Exception."""
+    return type(error).__name__ == "PanicException"
 
 
 def _read_plain(source: Source, start: int) -> Pieces:

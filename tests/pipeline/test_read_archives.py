@@ -407,7 +407,12 @@ def test_skippable_frames_are_passed_over(tmp_path: Path, writer: type, head: by
 
 def test_a_dictionary_that_is_none(tmp_path: Path) -> None:
     head, frames = with_dictionary(False)
-    for wrong in (b"\x5d\x2a\x4d\x18\x08\0\0\0garbage!", b"\x5d\x2a\x4d\x18\xff\xff\xff\xff", head[:60]):
+    garbage = (b"garbage!", b"\x37\xa4\x30\xec\1\2\3\4", b"\x28\xb5\x2f\xfd\1\2\3\4")
+    for wrong in (b"\x5d\x2a\x4d\x18\x08\0\0\0" + data for data in garbage):
+        bodies, rows = read(tmp_path, wrong + b"".join(frames))
+        assert bodies == [] and rows
+        assert read(tmp_path, wrong + compressed(ZstdWriter)) == (PAGES, []), "frames that need none are read"
+    for wrong in (b"\x5d\x2a\x4d\x18\xff\xff\xff\xff", head[:60]):
         bodies, rows = read(tmp_path, wrong + b"".join(frames))
         assert bodies == [] and rows
 
