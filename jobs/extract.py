@@ -14,7 +14,6 @@ from pipeline.store import Store
 from schemas.errors import PathError
 from schemas.recipe import Recipe
 from schemas.recipe.extract import Extract
-from schemas.secrets import redact
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -61,15 +60,15 @@ def _notes(done: dict[str, dict[str, Any]]) -> dict[str, str]:
              if commit["rejected"].get(rule)]  # fmt: skip
     if not empty:
         return {}
-    named = ", ".join(f"{redact(archive)} ({_EMPTY[rule]})" for archive, rule in empty[:_NAMED])
+    named = ", ".join(f"{archive} ({_EMPTY[rule]})" for archive, rule in empty[:_NAMED])
     more = f" and {len(empty) - _NAMED:,} more" if len(empty) > _NAMED else ""
     return {"archives": f"{len(empty):,} of {len(done):,} archives hold no page: {named}{more}"}
 
 
 def find_replaced_archives(store: Store, archives: Sequence[str]) -> str | None:
     """Say which archives were replaced under their names after they were read, and what to do; None when none was."""
-    commits = {commit["archive"]: commit for commit in read_commits(store).values()}
-    sources = {name: commits[name]["source"] for name in archives if commits.get(name, {}).get("source")}
+    commits = read_commits(store)
+    sources = {name: known for name in archives if (known := commits.get(part_name(name), {}).get("source"))}
     replaced = find_replaced(sources)
     if not replaced:
         return None
