@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from schemas.display import percent
 from schemas.reasons import BY_CODE
 from schemas.recipe.guard import Guard
 
@@ -22,9 +23,9 @@ def excessive(judged: Mapping[str, int], rejected: Mapping[str, int], guard: Gua
         if bound is not None and total >= guard.min_judged and dropped > bound * total:
             found.append((dropped / total, rule, dropped, total, bound))
     return [
-        f"{rule} drops {part:.1%} of what was judged ({dropped:,} of {total:,} {BY_CODE[rule].level}s), more than "
-        f"{'guard.rules.' + rule if rule in guard.rules else 'guard.max_dropped_fraction'}={bound:g}"
-        for part, rule, dropped, total, bound in sorted(found, reverse=True)
+        f"{rule} drops {percent(dropped, total)} of what was judged ({dropped:,} of {total:,} {BY_CODE[rule].level}s), "
+        f"more than {'guard.rules.' + rule if rule in guard.rules else 'guard.max_dropped_fraction'}={bound:g}"
+        for _, rule, dropped, total, bound in sorted(found, reverse=True)
     ]
 
 

@@ -15,6 +15,7 @@ from pipeline.fetch.journal import MOVED, Tally
 from pipeline.spark import count_by, map_batches, read_files, spark_schema
 from pipeline.store import Manifest
 from pipeline.uses import USES, image_uses
+from schemas.display import percent
 from schemas.errors import RecipeError
 from schemas.ids import digest
 from schemas.overrides import nearest
@@ -102,7 +103,7 @@ def gather(context: Context, before: Manifest | None, batch: str) -> Outcome:
     files = [file for file in known if FAILED not in file] + parts
     files += context.write(failed, IMAGES, f"images/batch={FAILED}{batch}")
     statuses, rejections, rejected = _account(context, files, f"rejections/fetch/batch={batch}")
-    notes = {"came": f"{statuses.get('ok', 0) / max(sum(statuses.values()), 1):.1%} of what was asked for"}
+    notes = {"came": f"{percent(statuses.get('ok', 0), sum(statuses.values())) or 'none'} of what was asked for"}
     leftovers, judged = [UNDER_WAY, *stale, *old_rejections], {"image": sum(statuses.values())}
     return Outcome({"images": files, "rejections": rejections}, statuses, rejected, notes, leftovers, judged)
 
@@ -124,7 +125,7 @@ def watch(context: Context) -> Callable[[], str]:
             return f"{total:,} images wanted" if total else ""
         done = counts.total()
         speed = (done - before) / (time.monotonic() - started)
-        shares = ", ".join(f"{name} {n / done:.0%}" for name, n in counts.most_common(5))
+        shares = ", ".join(f"{name} {percent(n, done)}" for name, n in counts.most_common(5))
         return f"{done:,} of {total:,} images, {speed:,.0f}/s; {shares}"
 
     return tell

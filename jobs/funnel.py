@@ -6,12 +6,22 @@ from rich.text import Text
 
 from jobs.printing import console, say, table
 from pipeline.funnel import by_host, by_rule, funnel
-from schemas.display import to_json
+from pipeline.funnel.warnings import NOTES, Warned, find_warnings
+from schemas.display import message, percent, to_json
 
 
 def show_funnel(directory: str) -> None:
-    """Print the funnel of a run at a glance: each step, what stayed, and how many rejections every rule made."""
+    """Print the funnel of a run at a glance: each step, what stayed, how many rejections every rule made; warnings."""
     print_funnel(funnel(directory))
+    print_warnings(find_warnings(directory))
+
+
+def print_warnings(warnings: list[Warned]) -> None:
+    """Print each warning in a line, with what to do."""
+    for warned in warnings:
+        named = f" ({warned.names})" if warned.names else ""
+        words = message(f": {warned.step}: {warned.text}{named}; {warned.remedy}")
+        console.print(Text.assemble(("warning", "bold yellow"), words), soft_wrap=True)
 
 
 def print_funnel(steps: list[dict[str, Any]]) -> None:
@@ -22,7 +32,8 @@ def print_funnel(steps: list[dict[str, Any]]) -> None:
     console.print(shown)
     for step in steps:
         for key, value in step["notes"].items():
-            say(f"  {step['step']}, {key}: {value}")
+            if key not in NOTES:
+                say(f"  {step['step']}, {key}: {value}")
 
 
 def show(directory: str, by: Literal["rule", "host"], limit: int, as_json: bool) -> None:
@@ -78,7 +89,7 @@ def _lines(counts: dict[str, int]) -> str:
 
 
 def _share(part: int, whole: int | None) -> str:
-    return f"{part / whole:.1%}" if whole else ""
+    return percent(part, whole or 0)
 
 
 def _count(n: int | None) -> str:

@@ -47,7 +47,10 @@ def work(context: Context) -> Outcome:
         _of_captions(captions, pieces, images, sentences)
     )
     files = {"scores": context.write(scores, SCORES, "scores")}
-    notes = {"model": f"{clip.model}, {clip.pretrained}", "safety": "off, no weights by the recipe's clip.safety"}
+    notes = {
+        "model": ", ".join(filter(None, (clip.model, clip.pretrained))),
+        "safety": "off, no weights by the recipe's clip.safety",
+    }
     if head:
         judged = map_batches(images.selectExpr("id as image_id", "embedding"), safety.judge(head), SAFETY.schema)
         files["safety"] = context.write(judged, SAFETY, SAFETY.name)

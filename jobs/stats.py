@@ -1,12 +1,14 @@
 """Print what the shards hold, under the funnel that led to them."""
 
+from dataclasses import asdict
 from typing import Any
 
 from rich.filesize import decimal
 
-from jobs.funnel import print_funnel
+from jobs.funnel import print_funnel, print_warnings
 from jobs.printing import console, say, table
 from pipeline.funnel import funnel
+from pipeline.funnel.warnings import find_warnings
 from pipeline.stats import QUANTILES, corpora
 from schemas.display import to_json
 
@@ -19,14 +21,17 @@ SPREADS = {
 
 
 def show(directory: str, as_json: bool) -> None:
-    """Print what the shards of a run hold, and its funnel; as tables or as one JSON object.
+    """Print a run's warnings, what its shards hold, and its funnel; as tables or as one JSON object.
 
     Raises: PathError when there are no shards.
     """
     described, steps = corpora(directory), funnel(directory)
+    warnings = find_warnings(directory)
     if as_json:
-        print(to_json({"corpora": described, "funnel": steps}, 1))
+        listed = [asdict(warned) for warned in warnings]
+        print(to_json({"warnings": listed, "corpora": described, "funnel": steps}, 1))
         return
+    print_warnings(warnings)
     if steps:
         print_funnel(steps)
     _print_sizes(described)

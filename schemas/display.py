@@ -4,6 +4,7 @@ What would act on a terminal is shown as Python spells it (`\\x1b`, `\\u202e`), 
 """
 
 import json
+import math
 import re
 from typing import Any
 
@@ -24,6 +25,21 @@ def printable(text: str, lines: bool = False) -> str:
 def message(text: object) -> str:
     """Return an error or a warning as it may be printed: in one line, without credentials."""
     return printable(redact(str(text)))
+
+
+def percent(part: float, whole: float) -> str:
+    """Return a part as people read it: 9.3 %, 42 %, 99.9 %; '' of nothing.
+
+    100 % is all and 0 % is none: of what is nearly so the rounding goes the other way.
+    """
+    if not whole:
+        return ""
+    value = 100 * part / whole
+    if 0 < value < 0.1:
+        return "< 0.1 %"
+    if value > 99 and part < whole:
+        return f"{min(math.floor(10 * value) / 10, 99.9):.1f} %"
+    return f"{value:.1f} %" if 0 < value < 9.95 else f"{value:.0f} %"
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from pipeline.card.facts import Facts
 from pipeline.markdown import code, plain
+from schemas.display import percent
 from schemas.recipe import Recipe
 
 
@@ -81,7 +82,7 @@ def limits(facts: Facts) -> str:
                                     or recipe.score.max_caption_fraction is not None)
         else "No score decides whether a caption says what its image shows.",
         *([] if near else ["Equal texts and images were looked for as far as the recipe says; near duplicates stay."]),
-        f"{len(facts.hosts):,} hosts; the largest holds {top / max(facts.num_samples, 1):.1%} of all samples.",
+        f"{len(facts.hosts):,} hosts; the largest holds {percent(top, facts.num_samples) or 'none'} of all samples.",
     ]  # fmt: skip
     return "\n".join(f"- {line}" for line in found)
 

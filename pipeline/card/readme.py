@@ -9,6 +9,7 @@ from pipeline.card.facts import SPLITS, Facts
 from pipeline.card.front import front_matter, tar_pattern
 from pipeline.card.handling import consent, evaluation_sets, limits, personal_data, removal
 from pipeline.markdown import block, code, plain, table
+from schemas.display import percent
 from schemas.reasons import BY_CODE
 from schemas.shards import LISTING, TRAIN, VERSION
 
@@ -100,7 +101,7 @@ def _funnel(facts: Facts) -> str:
         ("step", "rule", "what it takes", "bound", "took", "of what came in"),
         (
             [row["step"], code(rule["rule"]), plain(BY_CODE[rule["rule"]].meaning), _bound(rule["threshold"]),
-             f"{rule['dropped']:,}", f"{rule['fraction']:.2%}" if rule["fraction"] is not None else ""]
+             f"{rule['dropped']:,}", percent(rule["dropped"], row["in"] or 0)]
             for row in facts.funnel
             for rule in row["rules"]
         ),

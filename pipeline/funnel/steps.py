@@ -14,6 +14,7 @@ from schemas.reasons import BY_CODE
 from schemas.tables import LEVELS
 
 DIGITS = 3  # of a measure, so that there are few different ones: a median needs them all
+UNORDERED = ("HTTP_STATUS",)  # what these rules measure has no order: of it there is neither a bound nor a median
 _IN_DOCUMENTS = ("assemble", "image")  # judged once for each place where a document has it
 
 
@@ -92,16 +93,22 @@ def _name(step: str, of: str) -> str:
 
 
 def _measures(run: Lookup, step: str) -> dict[str, dict[str, float | None]]:
-    """Return the median of what each rule measured of what it dropped, and its bound; null where there is none."""
+    """Return the median of what each rule measured of what it dropped, and its bound; None where there is none."""
     values: dict[str, Counter[float]] = defaultdict(Counter)
-    bounds: dict[str, float | None] = {}
+    bounds: dict[str, set[float | None]] = defaultdict(set)
     for table in ledger(run, step):
         for rule in pc.unique(table["rule"]).to_pylist():
             mine = table.filter(pc.equal(table["rule"], rule))
-            found, counts = np.unique(_rounded(mine["measure"].drop_null().to_numpy()), return_counts=True)
-            values[rule].update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
-            bounds[rule] = pc.max(mine["threshold"]).as_py()
-    return {rule: {"median": _median(values[rule]), "threshold": _as_written(bounds[rule])} for rule in bounds}
+            bounds[rule].update(pc.unique(mine["threshold"]).to_pylist())
+            if rule not in UNORDERED:
+                found, counts = np.unique(_rounded(mine["measure"].drop_null().to_numpy()), return_counts=True)
+                values[rule].update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+    return {rule: {"median": _median(values[rule]), "threshold": _bound(rule, bounds[rule])} for rule in bounds}
+
+
+def _bound(rule: str, bounds: set[float | None]) -> float | None:
+    """Return the bound of a rule; None where it has none, or one for each thing, or one that is no quantity."""
+    return None if rule in UNORDERED or len(bounds) > 1 else _as_written(*bounds)
 
 
 def _as_written(bound: float | None) -> float | None:

@@ -41,7 +41,7 @@ def test_bounds(rejected: dict[str, int], guard: dict[str, Any], rules: list[str
 
 def test_the_sentence_says_everything() -> None:
     assert excessive({"page": 200}, {"EMOJI": 50}, Guard(rules={"EMOJI": 0.2})) == [
-        "EMOJI drops 25.0% of what was judged (50 of 200 pages), more than guard.rules.EMOJI=0.2"
+        "EMOJI drops 25 % of what was judged (50 of 200 pages), more than guard.rules.EMOJI=0.2"
     ]
     (said,) = excessive({"page": 200}, {"EMOJI": 200}, Guard())
     assert said.endswith("more than guard.max_dropped_fraction=0.95")
@@ -67,7 +67,7 @@ FAILS = ("guard.action=fail", "guard.max_dropped_fraction=0.8")
 
 def test_a_run_that_fails_leaves_no_step_and_may_change_its_recipe(tmp_path: Path) -> None:
     dropper = Dropper(Store(str(tmp_path)))
-    with pytest.raises(RecipeError, match=r"filter stops: EMOJI drops 90.0%.*guard.rules.RULE=FRACTION"):
+    with pytest.raises(RecipeError, match=r"filter stops: EMOJI drops 90 %.*guard.rules.RULE=FRACTION"):
         dropper.run(*FAILS)
     assert dropper.store.manifest("measures") is None
     made = dropper.run("filters.gibberish.max_emoji_fraction=0.9")
@@ -87,7 +87,7 @@ def test_what_a_stopped_run_has_committed_is_not_mixed_with_another_recipe(tmp_p
 def test_a_warning_is_noted_and_another_guard_makes_nothing_anew(tmp_path: Path) -> None:
     dropper = Dropper(Store(str(tmp_path)))
     made = dropper.run("guard.max_dropped_fraction=0.8")
-    assert made.notes["a"] == "note" and made.notes["guard"].startswith("EMOJI drops 90.0%")
+    assert made.notes["a"] == "note" and made.notes["guard"].startswith("EMOJI drops 90 %")
     assert dropper.run(*FAILS) == made and dropper.runs == 1
     (tmp_path / "other").mkdir()
     silent = Dropper(Store(str(tmp_path / "other"))).run()

@@ -50,9 +50,9 @@ def test_words_of_a_fetch_under_way(tmp_path: Path) -> None:
     assert watch(context)() == "1,200 images wanted"
     commit(*["timeout"] * 2, *["moved"] * 5)  # what has moved has no answer yet
     tell = watch(context)
-    assert tell() == "2 of 1,200 images, 0/s; timeout 100%"
+    assert tell() == "2 of 1,200 images, 0/s; timeout 100 %"
     commit(*["dns"] * 10, *["http_4xx"] * 8)
-    said = re.fullmatch(r"20 of 1,200 images, ([\d,]+)/s; dns 50%, http_4xx 40%, timeout 10%", tell())
+    said = re.fullmatch(r"20 of 1,200 images, ([\d,]+)/s; dns 50 %, http_4xx 40 %, timeout 10 %", tell())
     assert said and int(said[1].replace(",", "")) > 0
 
 

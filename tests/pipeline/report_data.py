@@ -52,6 +52,7 @@ def report(num_samples: int = 6, noisy: bool = False, hostile: bool = False) -> 
     samples = [_sample(corpus, i, len(thumbs)) for corpus in CORPORA for i in range(num_samples)]
     made = {
         "title": "autumn-crawl",
+        "warnings": _WARNINGS,
         "recipe": _RECIPE,
         "totals": {**_TOTALS, "seconds": sum(_SECONDS.values())},
         "steps": _STEPS,
@@ -101,6 +102,14 @@ def _image(corpus: str, i: int, n: int, num_thumbs: int) -> dict[str, Any]:
     }
 
 
+_WARNINGS = [
+    {
+        "step": "fetch",
+        "text": "only 3 of 300 images are kept (1.0 %)",
+        "remedy": "`weft fetch --output OUT --retry dns`",
+    },
+    {"step": "shard", "text": "not finished: shard", "remedy": "the same `weft run` goes on from there"},
+]
 _TOTALS = {"archives": 12, "pages": 48_210, "images": 131_402, "samples": 21_877, "bytes": 8_412_345_678}
 _SECONDS = {"extract": 1510.2, "filter": 210.0, "fetch": 2411.9, "dedup": 95.4, "score": 640.0, "assemble": 88.0}
 _STEPS = [
@@ -239,6 +248,7 @@ def _shards() -> list[dict[str, Any]]:
 def _poison(made: dict[str, Any]) -> None:
     """Put each attack where texts of the web stand, and each address where addresses do."""
     made["title"] = ATTACKS[0]
+    made["warnings"] = [{"step": "fetch", "text": attack, "remedy": attack} for attack in ATTACKS]
     made["recipe"] = {ATTACKS[1]: {ATTACKS[0]: ATTACKS[2]}, "list": list(ATTACKS)}
     for i, sample in enumerate(made["samples"]):
         attack, address = ATTACKS[i % len(ATTACKS)], ADDRESSES[i % len(ADDRESSES)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.display import message, printable, to_json
+from schemas.display import message, percent, printable, to_json
 
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 HOSTILE = st.text(
@@ -57,3 +57,19 @@ def test_spelling(text: str, shown: str) -> None:
 
 def test_a_message_is_one_line_without_credentials() -> None:
     assert message(OSError("no\x1b[2J\nhttp://u:p@h/ ")) == "no\\x1b[2J http://***@h/ "
+
+
+@given(st.integers(1, 10**7), st.data())
+def test_all_is_said_of_all_alone_and_none_of_none(whole: int, data: st.DataObject) -> None:
+    part = data.draw(st.integers(0, whole))
+    said = percent(part, whole)
+    assert (said == "100 %") == (part == whole)
+    assert (said == "0 %") == (part == 0)
+    value = float(said.removeprefix("< ").removesuffix(" %"))
+    assert abs(value - 100 * part / whole) <= 0.5 or said == "< 0.1 %"
+
+
+def test_parts_are_said_to_a_tenth_where_that_matters() -> None:
+    cases = {0.9996: "99.9 %", 0.99999999: "99.9 %", 0.0004: "< 0.1 %", 0.001: "0.1 %", 0.0932: "9.3 %", 0.424: "42 %"}
+    assert {part: percent(part, 1) for part in cases} == cases
+    assert percent(0, 0) == ""

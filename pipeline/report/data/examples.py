@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
+from pipeline.funnel.steps import UNORDERED
 from pipeline.public import public_name
 from pipeline.report.data.found import WHOLE, Pictures, Texts, cut
 from pipeline.report.data.scan import Batches, read, scan
@@ -86,7 +87,7 @@ def example(row: Row, texts: Texts, pictures: Pictures, thumbs: Thumbs) -> dict[
         "text": cut(row["detail"]) if caption else found["text"] if found else "",
         "image": thumbs.take(image["key"], image["thumb"]) if image else "",
         "measure": number(row["measure"]),
-        "threshold": number(row["threshold"]),
+        "threshold": "" if row["rule"] in UNORDERED else number(row["threshold"]),
         "detail": "" if caption else cut(_public(row)),
     }
 

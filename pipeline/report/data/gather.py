@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline.funnel import by_rule, funnel
+from pipeline.funnel.warnings import NOTES, find_warnings
 from pipeline.public import public_values
 from pipeline.report.data.clusters import choose_clusters, cluster, named
 from pipeline.report.data.examples import choose_examples, example, image_of, number, page_of
@@ -54,10 +55,17 @@ def gather(spark: SparkSession, sources: Sources, num_samples: int) -> dict[str,
     counted = _counted(spark, sources).persist()
     report = {
         "title": sources.store.path.rsplit("/", 1)[-1],
+        "warnings": [
+            {"step": warned.step, "text": warned.text, "remedy": warned.remedy}
+            for warned in find_warnings(sources.directory)
+        ],
         "recipe": public_values(list(manifests.values())[-1].recipe) if manifests else {},
         "totals": _totals(sources),
         "steps": [
-            {**{k: step[k] for k in ("step", "seconds", "counts")}, "notes": public_values(step["notes"])}
+            {
+                **{k: step[k] for k in ("step", "seconds", "counts")},
+                "notes": public_values({k: v for k, v in step["notes"].items() if k not in NOTES}),
+            }
             for step in funnel(sources.directory)
         ],
         "funnel": [_of_step(row, told) for row in by_rule(sources.directory, _NO_LIMIT)] if manifests else [],

@@ -14,11 +14,13 @@ export function measure(x) {
   return (Number.isInteger(x) ? WHOLE.format(x) : FOUR.format(x)).replace("-", "−");
 }
 
+/** A part of a whole, as schemas/display.py writes it: 100 % is all, and 0 % is none. */
 export function share(part, whole) {
   if (!whole) return "";
   const percent = (100 * part) / whole;
   if (percent > 0 && percent < 0.1) return "< 0.1 %";
-  return `${percent.toFixed(percent < 10 && percent > 0 ? 1 : 0)} %`;
+  if (percent > 99 && part < whole) return `${Math.min(Math.floor(10 * percent) / 10, 99.9).toFixed(1)} %`;
+  return `${percent.toFixed(percent < 9.95 && percent > 0 ? 1 : 0)} %`;
 }
 
 export function bytes(n) {

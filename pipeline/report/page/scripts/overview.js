@@ -24,6 +24,7 @@ export function overview(data) {
   if (data.recipe.name) find("kicker").append(" · recipe ", words(String(data.recipe.name)));
   find("title").append(words(data.title));
   find("lede").append(sentences(data.totals));
+  warn(data.warnings);
   const told = ([name]) => known(data.totals[name]) && (name !== "seconds" || data.steps.length);
   find("totals").append(...TOTALS.filter(told).map(([name, title, format]) =>
     el("div", {}, el("dt", {}, title), el("dd", {}, format(data.totals[name])))));
@@ -35,6 +36,14 @@ export function overview(data) {
     el("div", {}, el("h2", {}, "Corpora"), el("p", { class: "quiet" }, "What a trainer learns from. What is held out for validation is not counted in the other lines.")),
     table("What each corpus holds", columns,
     rows.map(([name, of]) => [name, ...corpora.map(([, corpus]) => of(corpus))])));
+}
+
+/** What is likely to be wrong with the run stands before its figures. */
+function warn(warnings) {
+  const place = find("warnings");
+  place.hidden = !warnings.length;
+  place.append(el("h2", {}, plural(warnings.length, "warning")), el("ul", {}, warnings.map(({ step, text, remedy }) =>
+    el("li", {}, el("p", {}, el("strong", {}, step), " ", words(text)), el("p", { class: "quiet" }, words(remedy))))));
 }
 
 function sentences({ archives, pages, images, samples }) {
