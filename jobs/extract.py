@@ -12,6 +12,7 @@ from pipeline.extract.gates.gates import Gates
 from pipeline.inputs import find_replaced
 from pipeline.store import Store
 from schemas.errors import PathError
+from schemas.reasons import STALLED
 from schemas.recipe import Recipe
 from schemas.recipe.extract import Extract
 
@@ -24,16 +25,17 @@ _NAMED = 5  # archives, of those that a line is about
 
 
 def work(context: Context) -> Outcome:
-    """Read the archives that have no committed part yet, one task each.
+    """Read the archives that have no committed part yet, or pages that the machine's load took, one task each.
 
     Raises: PathError, once every other archive is done, when some could not be opened.
     """
     store, config, agent = context.store, context.recipe.extract, context.recipe.fetch.user_agent
     done = read_commits(store)
-    todo = [a for a in context.inputs if part_name(a) not in done]
+    final = {part for part, commit in done.items() if STALLED.isdisjoint(commit["rejected"])}
+    todo = [a for a in context.inputs if part_name(a) not in final]
     if todo:
         tasks, tally = context.spark.sparkContext.parallelize(todo, len(todo)), context.tally
-        tally.add(Counter(archives=len(done)))
+        tally.add(Counter(archives=len(final)))
         tried = tasks.map(lambda archive: _attempt(archive, store, config, agent, tally)).collect()
         failures = [failure for failure in tried if failure]
         if failures:

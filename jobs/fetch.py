@@ -70,7 +70,7 @@ def _list(context: Context, before: Manifest | None) -> DataFrame:
     """List what is to be asked for, as WANTED."""
     wanted = _wanted(context)
     if before:
-        images = context.read(IMAGES, "images").where(~F.col("status").isin(*context.retry))
+        images = context.read(IMAGES, "images").where(~F.col("status").isin(*context.retry, "stalled"))
         wanted = wanted.join(images, "image_id", "left_anti")
     return wanted.select("image_id", "image_url", F.col("image_url").alias("url"), HOST_OF("image_url").alias("host"))
 

@@ -11,6 +11,7 @@ from jobs.drops import ADVICE, excessive
 from pipeline import spark as sparkling
 from pipeline.store import Manifest, Store
 from schemas.errors import PathError, RecipeError
+from schemas.reasons import STALLED
 from schemas.recipe import Recipe
 from schemas.secrets import masked_keys, redact_address, redacted
 from schemas.tables import Table
@@ -130,6 +131,8 @@ def standing(
 ) -> tuple[dict[str, str], Manifest | None]:
     """Return what a step's output is to be made from, and its manifest when just that is there already.
 
+    An output of which the load of the machine took a part is not there yet: the step tries that part again.
+
     Raises: PathError when a step before it has not finished.
     """
     inputs = {}
@@ -142,7 +145,7 @@ def standing(
         inputs["archives"] = "\n".join(map(redact_address, archives))
     found = store.manifest(step.folder)
     same = found is not None and (found.inputs, redacted(found.config)) == (inputs, step.config(recipe))
-    return inputs, found if same else None
+    return inputs, found if found and same and STALLED.isdisjoint(found.rejected) else None
 
 
 def run_step(step: Step, context: Context) -> Manifest:

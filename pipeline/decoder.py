@@ -9,7 +9,7 @@ import imagehash
 from PIL import Image
 
 from pipeline.decode import decode, refusal
-from pipeline.guard import Guard, Lost
+from pipeline.guard import WALL_FACTOR, Guard, Lost
 from schemas.recipe.decode import Decode
 
 MAX_IMAGES = 16  # of one call
@@ -27,8 +27,8 @@ class Decoder:
 
     def __init__(self, config: Decode) -> None:
         # the inner guard's limits must be met first: it tries twice when memory runs out, and then image by image
-        patience = 2 * (1 + MAX_IMAGES) * config.max_seconds + _PATIENCE_SECONDS
-        self._guarding = Guard(_Decoding(config), patience, None)
+        patience = 2 * (1 + MAX_IMAGES) * WALL_FACTOR * config.max_seconds + _PATIENCE_SECONDS
+        self._guarding = Guard(_Decoding(config), None, None, max_wall_seconds=patience)
 
     def __call__(self, data: bytes) -> dict[str, Any]:
         """Return the columns of `images` from `status` to `bytes`, whatever the bytes are.
@@ -70,7 +70,7 @@ class _Decoding(Guard):
         if len(bodies) > 1:  # one of them did it, and the others shall not pay for it
             return [row for body in bodies for row in self(body)]
         error = "needed more than decode.max_memory_bytes" if found.cause == "memory" else found.detail
-        return [refusal(bodies[0], "undecodable", error)]
+        return [refusal(bodies[0], "stalled" if found.cause == "wall" else "undecodable", error)]
 
 
 def _decode_each(config: Decode, *bodies: bytes) -> list[dict[str, Any]]:

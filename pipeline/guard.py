@@ -1,7 +1,8 @@
 """A hard limit of time and memory for one call: the work is done in a child process, which can be ended at any point.
 
 A signal's handler runs between two steps of Python, so it cannot interrupt libxml2, libjpeg or a regular expression; a
-process can be killed.
+process can be killed. The limit of time is one of processor time, which the kernel counts and enforces (ITIMER_PROF),
+so that the load of the machine does not decide. Wall time has a far longer limit, against a child that waits for ever.
 """
 
 import os
@@ -19,6 +20,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self
 
 _LENGTH = struct.Struct("!Q")
+WALL_FACTOR = 60  # how many times the limit of processor time a call may take on a busy machine
 _GRACE_SECONDS = 1.0  # after the parent's limit, for a child whose parent is gone
 
 
@@ -26,7 +28,7 @@ _GRACE_SECONDS = 1.0  # after the parent's limit, for a child whose parent is go
 class Lost:
     """A call that gave no result: it met a limit, or failed by an exception or by the death of its process."""
 
-    cause: Literal["time", "memory", "failure"]
+    cause: Literal["cpu", "wall", "memory", "failure"]  # wall: the machine's fault, so another try may succeed
     detail: str
 
 
@@ -35,16 +37,27 @@ class Guard:
 
     Use as a context manager: no child outlives it. Nor does one outlive the parent: it ends when the parent's end of
     the socket closes or, in the midst of a call, by an alarm of its own. PR_SET_PDEATHSIG would not do: it fires when
-    the thread that forked ends. A max_memory_bytes of None is no bound.
+    the thread that forked ends. A max_cpu_seconds or max_memory_bytes of None is no bound; max_wall_seconds is
+    WALL_FACTOR times max_cpu_seconds where it is not given.
 
     A guard may be the function of another: its child is then the child's child. It must tell of what it lost in other
     words than Lost, for the outer guard would take a loss of memory for its own, and end its child.
     """
 
     def __init__(
-        self, function: Callable[..., Any], max_seconds: float, max_memory_bytes: int | None, quiet: bool = False
+        self,
+        function: Callable[..., Any],
+        max_cpu_seconds: float | None,
+        max_memory_bytes: int | None,
+        quiet: bool = False,
+        max_wall_seconds: float | None = None,
     ) -> None:
-        self.function, self.max_seconds, self.max_memory_bytes = function, max_seconds, max_memory_bytes
+        if max_wall_seconds is None:
+            if max_cpu_seconds is None:
+                raise ValueError("a guard needs a limit of time")
+            max_wall_seconds = WALL_FACTOR * max_cpu_seconds
+        self.function, self.max_memory_bytes = function, max_memory_bytes
+        self.max_cpu_seconds, self.max_wall_seconds = max_cpu_seconds, max_wall_seconds
         self.quiet = quiet  # whether nothing may be said to standard error, where C libraries complain
         self.pid = 0  # 0 while there is no child
         self.num_calls = 0  # of this child
@@ -63,7 +76,7 @@ class Guard:
         if not self.pid:
             self._start()
         self.num_calls += 1
-        deadline = time.monotonic() + self.max_seconds
+        deadline = time.monotonic() + self.max_wall_seconds
         try:
             _send(self.socket, arguments, deadline)
             return _receive(self.socket, deadline)
@@ -74,7 +87,7 @@ class Guard:
             return self._death(self.close(kill=False))
 
     def _late(self) -> Lost:
-        return Lost("time", f"took longer than {self.max_seconds:g} s")
+        return Lost("wall", f"not done after {self.max_wall_seconds:g} s, on a machine too busy or in a wait")
 
     def _death(self, status: int) -> Lost:
         if not os.WIFSIGNALED(status):
@@ -82,6 +95,8 @@ class Guard:
         number = os.WTERMSIG(status)
         if number == signal.SIGALRM:
             return self._late()
+        if number == signal.SIGPROF and self.max_cpu_seconds is not None:
+            return Lost("cpu", f"took more than {self.max_cpu_seconds:g} s of processor time")
         return Lost("failure", f"the process was ended by {signal.Signals(number).name}")
 
     def _start(self) -> None:
@@ -124,7 +139,7 @@ def _ran_out(result: object) -> bool:
 def _serve(link: socket.socket, guard: Guard) -> NoReturn:
     """Answer calls until the parent is gone. Nothing of the parent's may run here: neither handlers nor atexit."""
     try:
-        for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPROF):
             signal.signal(number, signal.SIG_DFL)
         _close_all_but(link.fileno(), guard.quiet)
         if guard.max_memory_bytes is not None:
@@ -132,8 +147,11 @@ def _serve(link: socket.socket, guard: Guard) -> NoReturn:
         with guard.function if isinstance(guard.function, Guard) else nullcontext():
             while True:
                 arguments = _receive(link, None)
-                signal.setitimer(signal.ITIMER_REAL, guard.max_seconds + _GRACE_SECONDS)
-                link.sendall(_answer(guard.function, arguments))
+                signal.setitimer(signal.ITIMER_REAL, guard.max_wall_seconds + _GRACE_SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, guard.max_cpu_seconds or 0)
+                answer = _answer(guard.function, arguments)
+                signal.setitimer(signal.ITIMER_PROF, 0)
+                link.sendall(answer)
                 signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
         os._exit(0)

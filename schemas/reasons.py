@@ -95,7 +95,8 @@ REASONS = (
     Reason("TOO_LARGE", "page", "an HTML body above extract.max_page_bytes"),
     Reason("NOT_PARSEABLE", "page", "an HTML body from which no tree could be built"),
     Reason("EXTRACTION_FAILED", "page", "a page on which extraction raised, or its process died"),
-    Reason("PAGE_TIMEOUT", "page", "a page that took longer than extract.max_seconds"),
+    Reason("PAGE_TIMEOUT", "page", "a page that took more processor time than extract.max_seconds"),
+    Reason("PAGE_STALLED", "page", "a page that got too little processor time; the same command tries it again"),
     Reason("PAGE_MEMORY", "page", "a page that needed more than extract.max_memory_bytes"),
     Reason("HTTP_STATUS", "page", "an archived answer other than 200: no page, but a word about one"),
     # extract: gates; WRONG_LANGUAGE and TOO_SHORT, below, are theirs too
@@ -132,6 +133,7 @@ REASONS = (
     Reason("TOO_LARGE_IMAGE", "image", "more bytes than decode.max_bytes"),
     Reason("NOT_AN_IMAGE", "image", "the bytes are of no image format"),
     Reason("UNDECODABLE", "image", "an image format, but broken"),
+    Reason("STALLED", "image", "its decoder got too little processor time; the same command asks for it again"),
     Reason("TOO_SMALL", "image", "a side shorter than decode.min_side_pixels"),
     Reason("SINGLE_COLOUR", "image", "every pixel has one colour"),
     Reason("TOO_FEW_BYTES", "image", "fewer bytes than decode.min_bytes"),
@@ -176,6 +178,10 @@ REASONS = (
 
 CODES = frozenset(r.code for r in REASONS)
 BY_CODE = {r.code: r for r in REASONS}
+
+
+STALLED = frozenset(("PAGE_STALLED", "STALLED"))
+"""What the load of a machine took, not a rule: a step that has such rejections is not finished."""
 
 
 def for_status(status: str) -> str:

@@ -120,7 +120,7 @@ MEASURES = Table(
 
 IMAGE_STATUS = (
     "ok", "dns", "refused_address", "robots", "directive", "http_4xx", "http_429", "http_5xx", "timeout",
-    "unreachable", "too_large", "too_few_bytes", "not_an_image", "unwanted_format", "undecodable",
+    "unreachable", "too_large", "too_few_bytes", "not_an_image", "unwanted_format", "undecodable", "stalled",
     "too_small", "too_long_side", "single_colour", "aspect", "too_many_pixels",
 )  # fmt: skip
 

@@ -113,7 +113,7 @@ def _page(response: Response, identity: str, guard: Guard) -> Iterator[tuple[str
         return
     found = guard(response)
     if isinstance(found, Lost):
-        found = _refusal(found, guard.max_seconds)
+        found = _refusal(found, guard.max_cpu_seconds)
     if isinstance(found, Refusal):
         yield rejected(**asdict(found))
         return
@@ -141,9 +141,11 @@ def _page(response: Response, identity: str, guard: Guard) -> Iterator[tuple[str
     )
 
 
-def _refusal(lost: Lost, max_seconds: float) -> Refusal:
-    if lost.cause == "time":
-        return Refusal("PAGE_TIMEOUT", lost.detail, threshold=max_seconds)
+def _refusal(lost: Lost, max_cpu_seconds: float | None) -> Refusal:
+    if lost.cause == "cpu":
+        return Refusal("PAGE_TIMEOUT", lost.detail, threshold=max_cpu_seconds)
+    if lost.cause == "wall":
+        return Refusal("PAGE_STALLED", lost.detail)
     if lost.cause == "memory":
         return Refusal("PAGE_MEMORY", "needed more than extract.max_memory_bytes")
     return Refusal("EXTRACTION_FAILED", lost.detail)

@@ -15,7 +15,9 @@ class Decode(Section):
     max_bytes: int = Field(20_000_000, gt=0, description="largest file; reading ends there")
     min_side_pixels: int = Field(1, ge=1, description="shortest side that stays")
     max_pixels: int = Field(100_000_000, gt=0, description="most pixels, checked before decoding")
-    max_seconds: float = Field(10, gt=0, description="longest time for decoding one image")
+    max_seconds: float = Field(
+        10, gt=0, description="longest processor time for decoding one image, as extract.max_seconds"
+    )
     max_memory_bytes: int = Field(2_000_000_000, gt=0, description="most memory for decoding one image")
     max_aspect: float | None = Field(
         None, ge=1, description="largest ratio of the longer to the shorter side; null is no bound"

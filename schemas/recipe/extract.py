@@ -38,7 +38,11 @@ class Gates(Section):
 
 class Extract(Section):
     max_page_bytes: int = Field(10_000_000, gt=0, description="a larger HTML body is rejected")
-    max_seconds: float = Field(10, gt=0, description="longest time for one page")
+    max_seconds: float = Field(
+        10,
+        gt=0,
+        description="longest processor time for one page; of wall time 60 times that",
+    )
     max_memory_bytes: int = Field(2_000_000_000, gt=0, description="most memory for one page")
     gates: Gates = Gates()
     engine: Literal["blocks", "trafilatura"] = Field(

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from pipeline import decoder as module
+from pipeline import guard
 from pipeline.decode import decode
 from pipeline.decoder import Decoder
 from schemas.recipe.decode import Decode
@@ -35,7 +36,12 @@ PICTURE = encoded(Image.linear_gradient("L"), "PNG")
 def fragile(data: bytes, config: Decode) -> dict[str, Any]:
     """Decode, unless the bytes ask for the harm that a fault in a C library does."""
     if data == b"hang":
-        ctypes.pythonapi.sleep(600)  # holds the interpreter's lock, so that no handler of a signal would run
+        sum(range(10**12))  # in C, so that no handler of a signal would run
+    if data == b"wait":
+        ctypes.pythonapi.sleep(600)
+    if data == b"starve":
+        time.sleep(2)
+        return decode(PICTURE, config)
     if data == b"crash":
         ctypes.string_at(0)
     if data == b"kill":
@@ -48,7 +54,7 @@ def fragile(data: bytes, config: Decode) -> dict[str, Any]:
 
 
 HARMFUL = {
-    b"hang": "took longer than 1 s",
+    b"hang": "took more than 1 s of processor time",
     b"crash": "the process was ended by SIGSEGV",
     b"kill": "the process was ended by SIGKILL",
     b"leave": "the process ended with status 0",
@@ -115,6 +121,17 @@ def test_each_harm_costs_one_image(monkeypatch: pytest.MonkeyPatch, request: pyt
             assert row.keys() == decode(PICTURE, Decode()).keys() and len(row["sha256"]) == 64
         assert decoder(PICTURE)["status"] == "ok"
         assert decoder._guarding.pid == guarding  # this process never forked again
+
+
+def test_a_wait_is_no_fault_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "decode", fragile)
+    with Decoder(Decode(max_seconds=1)) as decoder:
+        assert decoder(b"starve")["status"] == "ok"
+    monkeypatch.setattr(guard, "WALL_FACTOR", 1)
+    with Decoder(Decode(max_seconds=1)) as decoder:
+        row = decoder(b"wait")
+        assert (row["status"], row["bytes"]) == ("stalled", None) and row["error"].startswith("not done after 1 s")
+        assert [r["status"] for r in decoder.decode([PICTURE, b"wait", PICTURE])] == ["ok", "stalled", "ok"]
 
 
 def test_the_decoding_child_may_be_killed_between_images() -> None:

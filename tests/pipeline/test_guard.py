@@ -8,14 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import guard as module
+from pipeline.extract import archive
 from pipeline.extract.archive import extract_archive
 from pipeline.guard import Guard, Lost
 from pipeline.store import Store
 from sample.archive import write_response
+from schemas.reasons import STALLED
 from schemas.recipe.extract import Extract
 
 MAX_SECONDS = 0.5
@@ -81,9 +85,8 @@ def guard() -> Iterator[Guard]:
 
 
 HARMFUL = [
-    (sleep, "time", "took longer than 0.5 s"),
-    (match_for_ever, "time", "took longer than 0.5 s"),
-    (count_for_ever, "time", "took longer than 0.5 s"),
+    (match_for_ever, "cpu", "took more than 0.5 s of processor time"),
+    (count_for_ever, "cpu", "took more than 0.5 s of processor time"),
     (allocate, "memory", "needed more than its bound of memory"),
     (allocate_at_once, "memory", "needed more than its bound of memory"),
     (kill_itself, "failure", "the process was ended by SIGKILL"),
@@ -97,12 +100,46 @@ HARMFUL = [
 @pytest.mark.parametrize(("function", "cause", "detail"), HARMFUL, ids=lambda v: getattr(v, "__name__", ""))
 def test_each_harm_has_its_cause_and_the_next_call_works(function: Callable[[], None], cause: str, detail: str) -> None:
     # only what would never end meets the short limit; the rest must not meet it on a slow machine
-    with Guard(call, MAX_SECONDS if cause == "time" else 60, MAX_MEMORY) as guard:
+    with Guard(call, MAX_SECONDS if cause == "cpu" else 60, MAX_MEMORY) as guard:
         assert guard(1) == 2
         found = guard(function)
         assert isinstance(found, Lost)
         assert (found.cause, found.detail.startswith(detail)) == (cause, True), found
         assert guard(3) == 6
+
+
+def wait_longer_than_its_processor_time() -> str:
+    time.sleep(2 * MAX_SECONDS)
+    return "done"
+
+
+def test_waiting_costs_no_processor_time(guard: Guard) -> None:
+    assert guard(wait_longer_than_its_processor_time) == "done"
+
+
+def work_half() -> float:
+    """Use a bit more than half of the limit, whatever else runs on the machine."""
+    end = time.process_time() + 0.6 * MAX_SECONDS
+    while time.process_time() < end:
+        pass
+    return time.process_time()
+
+
+def test_a_call_is_not_judged_by_the_processor_time_of_those_before_it(guard: Guard) -> None:
+    used = [guard(work_half) for _ in range(4)]
+    assert used == sorted(used) and used[-1] > MAX_SECONDS  # all in one child
+
+
+def test_a_child_that_waits_for_ever_meets_the_wall_limit() -> None:
+    with Guard(call, 60, MAX_MEMORY, max_wall_seconds=0.5) as guard:
+        found = guard(sleep)
+        assert isinstance(found, Lost) and found.cause == "wall" and found.detail.startswith("not done after 0.5 s")
+        assert guard(3) == 6
+
+
+def test_a_guard_needs_a_limit_of_time() -> None:
+    with pytest.raises(ValueError, match="limit of time"):
+        Guard(call, None, None)
 
 
 def test_the_child_is_there_before_the_first_call_and_serves_them_all(guard: Guard) -> None:
@@ -130,10 +167,10 @@ def give_much() -> bytes:
 
 
 def test_a_guard_may_guard_another_whose_child_is_replaced_without_it() -> None:
-    with Guard(Guard(call, MAX_SECONDS, MAX_MEMORY), 60, None) as guard:
+    with Guard(Guard(call, MAX_SECONDS, MAX_MEMORY), None, None, max_wall_seconds=60) as guard:
         outer, inner = guard.pid, guard(os.getpid)
         assert guard(kill_itself) == Lost("failure", "the process was ended by SIGKILL")
-        assert guard(count_for_ever) == Lost("time", "took longer than 0.5 s")
+        assert guard(count_for_ever) == Lost("cpu", "took more than 0.5 s of processor time")
         assert guard.pid == outer and guard(os.getpid) not in (inner, outer, os.getpid())
         last = guard(os.getpid)
         guard.close(kill=False)
@@ -212,3 +249,33 @@ def test_hostile_pages_are_rows_and_the_others_come_out(tmp_path: Path) -> None:
     assert {name for name in bodies if name.startswith("good")} <= pages
     assert rules["large"] == "TOO_LARGE"
     assert set(rules.values()) <= {"TOO_LARGE", "PAGE_TIMEOUT", "PAGE_MEMORY", "EXTRACTION_FAILED", "NOT_PARSEABLE"}
+
+
+PAGES = {"plain": f"<html><body><article>{TEXT}</article></body></html>", "odd": f"<p id=odd>{TEXT}"}
+
+
+def test_what_a_busy_machine_took_is_a_row_until_it_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "a.warc.gz").open("wb") as stream:
+        for name, body in PAGES.items():
+            write_response(stream, f"http://host.example/{name}", "2024-01-01T00:00:00Z", "200 OK",
+                           (("Content-Type", "text/html"),), body.encode())  # fmt: skip
+    store, archive_path = Store(str(tmp_path / "out")), str(tmp_path / "a.warc.gz")
+    read = archive.extract_page
+
+    def starved(body: bytes, *rest: Any) -> Any:
+        time.sleep(600 if b"id=odd" in body else 0)
+        return read(body, *rest)
+
+    monkeypatch.setattr(archive, "extract_page", starved)
+    monkeypatch.setattr(module, "WALL_FACTOR", 1)
+    commit = extract_archive(archive_path, store, Extract(max_seconds=2))
+    (row,) = pq.read_table(store.at(commit["files"]["rejections"])).to_pylist()
+    assert (row["rule"], row["url"]) == ("PAGE_STALLED", "http://host.example/odd")
+    assert commit["rejected"] == {"PAGE_STALLED": 1} and commit["counts"]["pages"] == 1
+    assert not STALLED.isdisjoint(commit["rejected"])  # so the step extract reads this archive again
+
+    monkeypatch.undo()
+    commit = extract_archive(archive_path, store, Extract(max_seconds=2))
+    assert (commit["rejected"], commit["counts"]["pages"]) == ({}, 2)
