@@ -13,8 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from jobs.progress import console
 from pipeline.store import Store
+from schemas.display import printable
 from schemas.errors import MissingError, WeftError
 from schemas.secrets import ADDRESS_USER, SPARK_PROPERTIES
 
@@ -30,6 +33,10 @@ _COLLECTOR = "-XX:+UseParallelGC"  # nobody waits for a batch job's pauses: work
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 _STOP_SECONDS = 10  # for Spark to stop, and then for Java to end, when the process is to end
 _MEMORY = {"driver": "3g", "executor": ""}  # of a local master, ours; of executors, what the cluster's settings say
+_PREAMBLE = re.compile(
+    r"Picked up _?JAVA\w*OPTIONS|NOTE: Picked up |WARNING: Using incubator modules|Using Spark's default log4j profile"
+    r"|Setting (default|Spark) log level|To adjust logging level"
+)
 _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-17-jre-headless"
 
 
@@ -153,13 +160,28 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
         for key, value in {"enabled": "true", "dir": Path(output.at(EVENTS)).as_uri(), "compress": "true"}.items():
             conf.setIfMissing(f"spark.eventLog.{key}", value)
     if SparkContext._gateway is None:  # in a session of its own, Java outlives a terminal's Ctrl-C: we end it in order
-        SparkContext._ensure_initialized(gateway=launch_gateway(conf, {"start_new_session": True}))  # type: ignore[no-untyped-call]
+        reader, writer = os.pipe()
+        threading.Thread(target=_forward, args=(reader,), name="java-stderr", daemon=True).start()
+        try:
+            gateway = launch_gateway(conf, {"start_new_session": True, "stderr": writer})  # type: ignore[no-untyped-call]
+        finally:
+            os.close(writer)
+        SparkContext._ensure_initialized(gateway=gateway)
     on_interrupt = signal.getsignal(signal.SIGINT)
     session: SparkSession = SparkSession.builder.config(conf=conf).getOrCreate()
     if threading.current_thread() is threading.main_thread():
         # pyspark's own handler cancels by the connection that the main thread waits at, which cannot be done
         signal.signal(signal.SIGINT, on_interrupt)
     return session
+
+
+def _forward(descriptor: int) -> None:
+    """Pass on what Java writes to standard error, until it ends, without what it says of itself at every start."""
+    with open(descriptor, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if not _PREAMBLE.match(line):
+                with suppress(OSError, ValueError):  # nobody reads any more; Java must not wait for that
+                    console.print(Text(printable(line.rstrip("\n"))), soft_wrap=True)
 
 
 def _with_retries(master: str) -> str:

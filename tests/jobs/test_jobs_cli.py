@@ -214,7 +214,6 @@ def test_stats_and_their_json(finished: Finished) -> None:
         assert facts["num_hosts"] == len({d["host"] for d in mine})
     told_by_folder = json.loads(weft("stats", str(finished.output / "shards"), "--json").stdout)
     assert told_by_folder == {"warnings": told["warnings"], "corpora": told["corpora"], "funnel": []}
-    assert told["warnings"] == []
     rules = {rule: n for step in told["funnel"] for rule, n in step["rejected"].items()}
     assert rules == {rule: sum(r["rule"] == rule for r in finished.rejections) for rule in rules}
 

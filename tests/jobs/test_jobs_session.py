@@ -7,8 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from runs import BIN, TIMEOUT_SECONDS, java_of, wait_for
 from webs import Web
+
+from jobs import session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,3 +39,38 @@ def test_java_is_killed(small_web: Web, tmp_path: Path) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 2
     assert said.splitlines()[-1].startswith("weft: Java, in which Spark's driver runs, was ended")
+
+
+def test_java_says_nothing_of_itself_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    page = b"<html><body><article><p>" + b"The oak at the end of the lane is older than the village. " * 20
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + page
+    fields = (
+        "WARC-Type: response", "WARC-Target-URI: http://host.example/", "WARC-Date: 2026-01-01T00:00:00Z",
+        "WARC-Record-ID: <urn:uuid:1>", "Content-Type: application/http", f"Content-Length: {len(answer)}",
+    )  # fmt: skip
+    head = "\r\n".join(["WARC/1.0", *fields, "", ""])
+    (tmp_path / "a.warc").write_bytes(head.encode() + answer + b"\r\n\r\n")
+    folders = [tmp_path / name for name in ("temporary", "home", "here")]
+    for folder in folders:
+        folder.mkdir()
+    temporary, home, here = map(str, folders)
+    done = subprocess.run(
+        [BIN / "weft", "extract", "-r", "everything", "-o", tmp_path / "out", "--master", "local[1]",
+         tmp_path / "a.warc"],
+        env={**os.environ, "TMPDIR": temporary, "HOME": home, "JAVA_TOOL_OPTIONS": "-Dx=1"},
+        cwd=here, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert [line for line in done.stderr.splitlines() if not line.lstrip().startswith("extract")] == []
+    assert [path for folder in folders for path in folder.rglob("*")] == []
+
+
+def test_what_java_says_of_a_run_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
+    reader, writer = os.pipe()
+    os.write(
+        writer, b'Picked up JAVA_TOOL_OPTIONS: -Dx=1\nSetting default log level to "WARN".\nERROR Executor: lost\n'
+    )
+    os.close(writer)
+    session._forward(reader)
+    assert capfd.readouterr().err == "ERROR Executor: lost\n"
