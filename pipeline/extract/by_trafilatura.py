@@ -7,6 +7,7 @@ from lxml.etree import _Element as Element
 from lxml.html import HtmlElement
 from trafilatura.settings import Document
 
+from pipeline.extract.characters import clean
 from pipeline.extract.images import marked
 
 _LINE_ENDS = {"item", "row", "p", "lb", "quote", "list", "head", "code", "table", "div"}
@@ -31,7 +32,7 @@ def _parts(body: Element) -> Iterator[str | int]:
         words: list[str] = []
         _walk(element, words, before, after)
         yield from before
-        lines = (" ".join(line.split()) for line in "".join(words).split("\n"))
+        lines = (" ".join(line.split()) for line in clean("".join(words)).split("\n"))
         text = "\n".join(line for line in lines if line)
         if text:
             yield text

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lxml.html import HtmlElement
+
 from pipeline.extract import by_trafilatura
 from pipeline.extract.content import choose
 from pipeline.extract.images import Image, mark_images
+from pipeline.extract.images.declared import fold
 from pipeline.extract.licence import licence_of
 from pipeline.extract.tree import parse
 
@@ -36,12 +39,17 @@ def extract_page(body: bytes, charset: str | None, url: str, engine: Engine = "b
     them into rejections.
     """
     tree = parse(body, charset)
-    title = " ".join((tree.findtext(".//title") or "").split())
+    title = fold(next((t.text for t in tree.iter("title") if not _is_of_drawing(t)), None))
     licence = licence_of(tree, url)
     images = mark_images(tree, url)
     found = by_trafilatura.read(tree) if engine == "trafilatura" else choose(tree, images)
     blocks = [_text(part) if isinstance(part, str) else _image(images[part]) for part in found]
     return Page(title, blocks, images, licence)
+
+
+def _is_of_drawing(title: HtmlElement) -> bool:
+    """Tell an SVG's title from the page's."""
+    return next(title.iterancestors("svg"), None) is not None
 
 
 def _text(text: str) -> dict[str, object]:

@@ -5,6 +5,8 @@ import re
 import lxml.html
 
 from pipeline.extract.charset import decode_html
+from pipeline.extract.depth import flatten
+from pipeline.extract.rendering import render
 
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
@@ -14,13 +16,17 @@ class NotParseable(Exception):
 
 
 def parse(body: bytes, charset: str | None) -> lxml.html.HtmlElement:
-    """Decode a page and parse it.
+    """Decode a page, parse it, and make the tree hold what a browser shows.
 
     Args: body is decoded from transfer and content encodings; charset is the HTTP header's, or None.
     Raises: NotParseable when nothing is left to build a tree from.
     """
-    html = _XML_DECLARATION.sub("", decode_html(body, charset).replace("\x00", ""))
+    text = decode_html(body, charset).replace("\x00", "").replace("\r\n", "\n")
+    html = flatten(_XML_DECLARATION.sub("", text))
     try:
-        return lxml.html.document_fromstring(html)
+        # huge_tree: libxml2 reads 2,048 levels then, else 256 and nothing of what follows
+        tree = lxml.html.document_fromstring(html, parser=lxml.html.HTMLParser(huge_tree=True))
+        render(tree)
+        return tree
     except (lxml.etree.ParserError, lxml.etree.ParseError, ValueError) as error:
         raise NotParseable(str(error)) from error

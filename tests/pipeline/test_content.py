@@ -36,7 +36,27 @@ def tree(body: str) -> lxml.html.HtmlElement:
         ("<p>one<hr>two</p>", ["one", "two"]),
         ("<a href=x>Home</a><a href=y>News</a>", ["Home News"]),
         ("<p>see <a href=x>this</a>, please</p>", ["see this, please"]),
-        ("<pre>a = 1\n  b = 2</pre>", ["a = 1\nb = 2"]),
+        ("<pre>a = 1\n  b = 2</pre>", ["a = 1\n  b = 2"]),
+        (
+            "<p>run by <nobr>Trust No. 2</nobr>, <o:p>called</o:p> <st1:place>the <x>Trust</x></st1:place>.</p>",
+            ["run by Trust No. 2, called the Trust."],
+        ),
+        ("<p>Press <button>OK</button> or see <my-term>quay</my-term>.</p>", ["Press OK or see quay."]),
+        ("<my-card><p>One</p></my-card><my-card>Two</my-card><button>Three</button>", ["One", "Two", "Three"]),
+        ("<ul><li><a href=x>Home</a></li></ul><p>a foot<a href=y>[1]</a> note</p>", ["Home", "a foot[1] note"]),
+        ("<p><span class=date>May 3, 2021</span><span class=by>By Ann</span></p>", ["May 3, 2021 By Ann"]),
+        ("<p><time>May 3</time><small>Ann</small></p>", ["May 3 Ann"]),
+        (
+            "<p><span>H</span><span>ello</span> <b>bold</b><i>ital</i> H<sub>2</sub>O x<wbr>y</p>",
+            ["Hello boldital H2O xy"],
+        ),
+        ("<pre><span>get</span><span>Value</span></pre>", ["getValue"]),
+        (
+            "<p>under&shy;water&#8203;&#x2060;\ufeff \u00adre\u00ad\u00adset</p><p>&shy;</p><p>\u200b</p>",
+            ["underwater reset"],
+        ),
+        ("<p>It&#146;s \u0093so\u0094&#133;</p>", ["It’s “so”…"]),
+        ("<noembed>no</noembed><noframes>no</noframes>", []),
         ("<p>a<!-- not this -->b<?and not this?>c</p>", ["abc"]),
         ("<p>a<script>not()</script>b<style>p{}</style></p><svg><text>no</text></svg>", ["ab"]),
         ("<noscript><p>for readers without scripts</p></noscript>", ["for readers without scripts"]),
@@ -45,7 +65,7 @@ def tree(body: str) -> lxml.html.HtmlElement:
     ],
 )
 def test_blocks_are_what_a_reader_sees(body: str, texts: list[str]) -> None:
-    assert [b.text for b in cut(tree(body))[0]] == texts
+    assert [b.shown for b in cut(tree(body))[0]] == texts
 
 
 def test_a_block_knows_its_place() -> None:
@@ -53,8 +73,9 @@ def test_a_block_knows_its_place() -> None:
     menu, text = blocks
     assert (menu.place.tag, menu.link_characters, menu.num_links) == ("li", 4, 1)
     assert (text.place.tag, text.link_characters, text.emphasis_characters) == ("p", 0, 3)
-    assert menu.place.path[0] == text.place.path[0] == 0
-    assert not set(menu.place.path[1:]) & set(text.place.path[1:])
+    around_menu, around_text = ([place.number for place in block.place.outwards()] for block in blocks)
+    assert set(around_menu) & set(around_text) == {0}
+    assert (menu.place.depth, text.place.depth) == (3, 2)
 
 
 def test_images_stand_before_the_block_that_they_lead() -> None:
@@ -134,6 +155,19 @@ def test_the_shipped_weights_fit_the_features() -> None:
          ["Height 21 cm\nWidth 30 cm"]),
         ("<dl><dt>term</dt><dd>meaning</dd></dl><p>text</p>", ["term\nmeaning", "text"]),
         ("<table><tr><td><p>One paragraph</p><p>Two</p></td></tr></table>", ["One paragraph", "Two"]),
+        ("<table><tr><th>Day<th>Hours<tr><td>Monday<td><ul><li>10 am</li><li>to 4 pm</li></ul></table>",
+         ["Day Hours\nMonday 10 am to 4 pm"]),
+        ("<table><tr><td><p>Monday</p></td><td><div>10 am</div></td></tr>"
+         "<tr><td>Tuesday<td><dl><dt>from<dd>noon</dl></table>",
+         ["Monday 10 am\nTuesday from noon"]),
+        ("<table><tr><td><ul><li>Home</li><li>News</li></ul></td><td><h2>Title</h2><p>Text</p></td></tr></table>",
+         ["Home\nNews", "Title", "Text"]),
+        (f"<table><tr><td><p>Left</p></td><td><p>{'word ' * 70}</p></td></tr></table>",
+         ["Left", ("word " * 70).strip()]),
+        ("<table><tr><td>A<td><table><tr><td><p>b</p><td><p>c</p></table></table>", ["A", "b c"]),
+        ("<pre>def f(x):\n    if x:\n\treturn 1  \n\n    return 2\n</pre>",
+         ["def f(x):\n    if x:\n\treturn 1\n\n    return 2"]),
+        ("<pre><b>a</b>\n  <i>b</i></pre><div style='white-space: pre-wrap'>c\n  d</div>", ["a\n  b", "c\n  d"]),
         ("<ul><li>one</li><li><img src=a.jpg></li><li>two</li></ul>", ["one", 0, "two"]),
     ],
 )  # fmt: skip

@@ -40,6 +40,9 @@ def test_without_gates_every_page_passes() -> None:
     [
         (f"<p>{ENGLISH * 20}", None),
         (f"<p>{RUSSIAN * 20}", "WRONG_LANGUAGE"),
+        (f"<p>{ENGLISH.upper() * 20}", None),
+        (f"<x-a><template shadowrootmode=open><p>{ENGLISH * 20}</template></x-a>", None),
+        (f"{'<div>' * 5_000}<p>{ENGLISH * 20}", None),
         (f"<nav>{RUSSIAN * 20}</nav><p>{ENGLISH * 40}<footer>{RUSSIAN * 20}</footer>", None),
         (f"<script>{ENGLISH * 20}</script><style>{ENGLISH * 20}</style><p>{RUSSIAN * 20}", "WRONG_LANGUAGE"),
         (f"<noscript><p>{ENGLISH * 20}</noscript>", None),

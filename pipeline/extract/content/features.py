@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.extract.content.blocks import Block
+from pipeline.extract.content.blocks import Block, Place
 from pipeline.extract.content.markup import FAMILIES, HEADINGS, TAG_NUMBER, TAGS
 
 Array = npt.NDArray[np.float32]
@@ -106,7 +106,7 @@ def _own(blocks: list[Block], words: Array, characters: Array, links: Array, sma
             np.array([len(_DIGIT.findall(h)) for h in heads], np.float32) / head_sizes,
             np.array([len(_CAPITAL.findall(h)) for h in heads], np.float32) / head_sizes,
             characters / words,
-            np.array([len(b.place.path) - 1 for b in blocks], np.float32),
+            np.array([b.place.depth for b in blocks], np.float32),
             np.array([b.num_breaks for b in blocks], np.float32),
             np.array([b.num_links for b in blocks], np.float32),
             tags,
@@ -127,8 +127,7 @@ def _containers(blocks: list[Block], words: Array, characters: Array, links: Arr
     numbers = np.arange(len(blocks), dtype=np.float32)
     found = []
     for level in _LEVELS:
-        elements = [b.place.path[max(-level, -len(b.place.path))] for b in blocks]
-        begin, end = np.array([covered[e] for e in elements]).T
+        begin, end = np.array([covered[_ancestor(b.place, level - 1).number] for b in blocks]).T
         num, linked, all_characters, in_paragraphs, num_blocks, num_long = (starts[end] - starts[begin]).T
         found += [
             np.log1p(num),
@@ -146,17 +145,28 @@ def spans(blocks: list[Block]) -> dict[int, tuple[int, int]]:
     """Return the blocks of each element, by its number: from the first to before the last; they stand together."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for number, block in enumerate(blocks):
-        for element in block.place.path:
-            first.setdefault(element, number)
-            last[element] = number
+    for numbers, found in ((range(len(blocks)), first), (reversed(range(len(blocks))), last)):
+        for number in numbers:
+            for place in blocks[number].place.outwards():
+                if place.number in found:  # then those around it are too
+                    break
+                found[place.number] = number
     return {element: (begin, last[element] + 1) for element, begin in first.items()}
+
+
+def _ancestor(place: Place, levels: int) -> Place:
+    """Return the place some levels around another, or the outermost."""
+    for _ in range(levels):
+        if place.around is None:
+            break
+        place = place.around
+    return place
 
 
 def _neighbours(blocks: list[Block], own: Array, tags: Array) -> Array:
     """Measure the two blocks before and after each, and whether they stand in the same element."""
     told = own[:, [0, 2, 7, 6, 14]]
-    parents = np.array([b.place.path[-2] if len(b.place.path) > 1 else 0 for b in blocks], np.float32)[:, None]
+    parents = np.array([b.place.around.number if b.place.around else 0 for b in blocks], np.float32)[:, None]
     same = [shifted(parents, by, -1) == parents for by in (1, -1)]
     return np.concatenate([*(shifted(told, by, -1) for by in (1, 2, -1, -2)), *same], axis=1).astype(np.float32)
 

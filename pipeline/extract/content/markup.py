@@ -13,8 +13,16 @@ INLINE = frozenset(
 # Nothing in them is read as text.
 SKIPPED = frozenset(
     ("area", "audio", "base", "canvas", "datalist", "dialog", "embed", "frame", "frameset", "head", "iframe",
-     "input", "link", "map", "math", "meta", "meter", "noframes", "object", "option", "param", "progress",
+     "input", "link", "map", "math", "meta", "meter", "noembed", "noframes", "object", "option", "param", "progress",
      "script", "select", "style", "svg", "template", "textarea", "title", "track", "video")
+)  # fmt: skip
+# Blocks whatever stands beside them. What is in neither set nor skipped is unknown to HTML, or a button.
+BLOCKS = frozenset(
+    ("address", "article", "aside", "blockquote", "body", "caption", "center", "col", "colgroup", "dd", "details",
+     "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
+     "header", "hgroup", "html", "legend", "li", "listing", "main", "menu", "nav", "noscript", "ol", "optgroup", "p",
+     "plaintext", "pre", "search", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+     "xmp")
 )  # fmt: skip
 EMPHASIS = frozenset(("b", "strong", "em", "i"))
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))

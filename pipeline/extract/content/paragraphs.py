@@ -35,14 +35,16 @@ def _together(part: Block | Spot) -> tuple[type, object]:
     """Tell what is one text: cells of the same list or table; every other block is one by itself."""
     if isinstance(part, Spot):
         return Spot, None
-    return Block, part.place.group if part.place.tag in _CELLS and part.place.group else part.place.path
+    if part.row:
+        return Block, part.place.table
+    return Block, part.place.group if part.place.tag in _CELLS and part.place.group else part.place.number
 
 
 def _lines(blocks: list[Block]) -> str:
-    lines = [blocks[0].text]
+    lines = [blocks[0].shown]
     for before, block in pairwise(blocks):
-        if block.place.row and block.place.row == before.place.row:
-            lines[-1] += f" {block.text}"
+        if block.row and block.row == before.row:
+            lines[-1] += f" {block.shown}"
         else:
-            lines.append(block.text)
+            lines.append(block.shown)
     return "\n".join(lines)

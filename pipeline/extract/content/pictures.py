@@ -101,7 +101,7 @@ def picture_features(
         """Return that of the smallest elements around a place that hold enough words."""
         found = []
         for enough in _ENOUGH_WORDS:
-            sizes = (covered[e] for e in reversed(place.path) if e in covered)
+            sizes = (covered[p.number] for p in place.outwards() if p.number in covered)
             found.append(next((share(b, e) for b, e in sizes if words[e] - words[b] >= enough), 0.0))
         return found
 

@@ -26,13 +26,20 @@ def probabilities(blocks: list[Block]) -> Array:
 
 
 def _row_by_row(blocks: list[Block], p_N: Array, words_N: Array) -> Array:
-    """Give the cells of a table row one probability: half a row says nothing."""
-    rows = np.array([b.place.row if b.place.tag in ("td", "th") else 0 for b in blocks])
+    """Give the blocks of a table row one probability: half a row says nothing.
+
+    It is the mean of the cells that hold nothing but text, or of the whole row where that is more.
+    """
+    rows = np.array([b.row for b in blocks])
     if not rows.any():
         return p_N
+    bare = np.array([b.place.tag in ("td", "th") for b in blocks])
     _, row_N = np.unique(rows, return_inverse=True)
-    means = np.bincount(row_N, p_N * words_N) / np.bincount(row_N, words_N)
-    together: Array = np.where(rows > 0, means[row_N], p_N).astype(np.float32)
+    means = [
+        np.bincount(row_N, p_N * weight) / np.maximum(np.bincount(row_N, weight), 1)
+        for weight in (words_N * bare, words_N)
+    ]
+    together: Array = np.where(rows > 0, np.maximum(*means)[row_N], p_N).astype(np.float32)
     return together
 
 

@@ -4,12 +4,15 @@ A gate sees the whole page, navigation included, so it refuses only what no main
 the rest.
 """
 
+import re
 from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser
 
 from pipeline.consent import directives
+from pipeline.extract.characters import clean
 from pipeline.extract.charset import decode_html
+from pipeline.extract.depth import flatten
 from pipeline.extract.gates.blocklist import Blocklist
 from pipeline.extract.language import probability
 from pipeline.extract.refusal import Refusal
@@ -20,6 +23,7 @@ NUM_WINDOWS = 3  # of the text: a page may begin and end in one language, and sp
 WINDOW_CHARACTERS = 300
 _FIRST_UNSPACED = "\u0e00"  # the scripts that filters/words.py counts by the character begin with Thai
 _IMAGES = "img, amp-img, figure, noscript"  # a <noscript> or <figure> may hold one that no parser sees as an element
+_TEMPLATE = re.compile(r"(</?)template\b", re.I)
 _RULES = {"noimageai": "DIRECTIVE", "noimageindex": "DIRECTIVE"}  # of the directives that leave the page its text
 
 
@@ -55,7 +59,9 @@ class Gates:
             return Verdict(refused)
         judges_text = config.need_image or config.min_words or config.languages
         if judges_text or (config.directives and directives.may_be_in_page(response.body, agent)):
-            html = decode_html(response.body, response.charset)
+            html = flatten(decode_html(response.body, response.charset))
+            if "shadowrootmode" in html.lower():  # the parser shows nothing of a template
+                html = _TEMPLATE.sub(r"\1div", html)
             tree = LexborHTMLParser(html)
             if config.directives:
                 said = directives.in_page(tree, agent) | said
@@ -73,7 +79,7 @@ def _judge(tree: LexborHTMLParser, html: str, config: extract.Gates) -> Refusal 
     if not (config.min_words or config.languages):
         return None
     tree.strip_tags(["script", "style"])
-    text = tree.body.text(separator=" ") if tree.body else ""
+    text = clean(tree.body.text(separator=" ")) if tree.body else ""
     words = text.split()
     if len(words) < config.min_words:
         # unspaced scripts count by the character; an image's caption may be worth a pair; and main text may come from

@@ -4,6 +4,7 @@ import html
 import re
 from dataclasses import dataclass
 
+from pipeline.extract import characters as unseen
 from pipeline.extract.images import Image
 from pipeline.extract.images.stock_phrases import MACHINE_MADE, STOCK_PHRASES
 
@@ -11,7 +12,7 @@ MAX_CHARACTERS = 2_000  # of an attribute that is looked at; what is longer desc
 _ENTITY = re.compile(r"&(?:#x?[0-9a-f]+|[a-z][a-z0-9]*);", re.I)  # with its semicolon: "AT&T" holds none
 _TAG = re.compile(r"</?(?:a|abbr|b|big|blockquote|br|center|cite|code|div|em|figcaption|font|h[1-6]|hr|i|img|li|ol|p|q"
                   r"|s|small|span|strike|strong|sub|sup|u|ul)\b[^<>]*>", re.I)  # fmt: skip
-_UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b\u2060\ufeff\ufffd\ud800-\udfff]")
+_UNREADABLE = re.compile(r"[\ufffd\ud800-\udfff]")
 _EXTENSION = r"\.(?:avif|bmp|gif|heic|jfif|jpe?g|png|svg|tiff?|webp)"
 _KIND = r"(?:image|img|photo(?:graph)?|picture|pic|slide)"
 _END = r"(?:\s*[:.,;|–—-]+\s*|\s+|$)"
@@ -101,7 +102,7 @@ def _plain(text: str) -> str:
     while text != before:
         before = text
         text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
-        text = " ".join(_UNSEEN.sub("", _TAG.sub(" ", text)).split())
+        text = " ".join(_UNREADABLE.sub("", unseen.clean(_TAG.sub(" ", text))).split())
     return text
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from lxml.html import HtmlElement
 
+from pipeline.extract.characters import clean
+
 IMAGES = ("img", "amp-img")
 _PIXELS = re.compile(r"\s*([0-9]{1,5})(?:\.[0-9]*)?(?:px)?\s*", re.I)
 _MAX_WRAPPERS = 3  # <a>, <picture> or <div> around an image, beside which its caption may stand
@@ -25,8 +27,8 @@ def is_pixel(element: HtmlElement) -> bool:
 
 
 def fold(text: str | None) -> str:
-    """Return the text with every run of white space made one space."""
-    return " ".join((text or "").split())
+    """Return the text without characters that no reader sees, and with every run of white space made one space."""
+    return " ".join(clean(text or "").split())
 
 
 def caption_beside(element: HtmlElement) -> str:
