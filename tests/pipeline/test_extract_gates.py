@@ -49,7 +49,18 @@ def test_without_gates_every_page_passes() -> None:
         ("<p>12345 67890", None),
         ("", None),
     ],
-    ids=["wanted", "not wanted", "wanted between menus", "scripts do not count", "noscript", "no letters", "nothing"],
+    ids=[
+        "wanted",
+        "not wanted",
+        "capitals",
+        "a shadow root",
+        "a deep page",
+        "wanted between menus",
+        "scripts do not count",
+        "noscript",
+        "no letters",
+        "nothing",
+    ],
 )
 def test_language(body: str, refused: str | None) -> None:
     assert rule(response(f"<body>{body}"), languages=["en"], min_language_score=0.2) == refused
