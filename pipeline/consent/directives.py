@@ -17,7 +17,9 @@ ALL_ROBOTS = "*"
 MAX_SOURCE_CHARACTERS = 500
 MAX_TAG_BYTES = 2_000  # of a meta element that forbids something
 
-_WITH_VALUE = re.compile(r"(?:unavailable_after|max-[\w-]+)\s*:\s*[^\s,;]*")  # no robot is called `max-snippet: 5`
+_WITH_VALUE = re.compile(  # no robot is called `max-snippet: 5`
+    r"(?<![\w-])(?:unavailable_after|max-[\w-]++)\s*+:\s*+[^\s,;]*+"
+)
 _WORD = re.compile(r"([^\s,;:]+)(\s*:)?")
 _RESERVATION = "tdm-reservation"
 _NAMES = frozenset({"x-robots-tag", _RESERVATION})

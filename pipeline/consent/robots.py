@@ -1,6 +1,7 @@
 """robots.txt (RFC 9309): which addresses a site refuses to us, and how long to wait between two requests."""
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ MAX_DELAY_SECONDS = 86_400.0
 
 _AGENT_LINE = re.compile(r"\s*user[-\s]*agent(?:\s*:|\s)\s*(.*)", re.I)
 _PRODUCT_TOKEN = re.compile(r"[\w-]+", re.A)
-_US, _OTHERS = "us", "others"  # what groups are renamed to
+_DELAY_LINE = re.compile(r"(\s*crawl-delay\s*:\s*\d+),(\d+)\s*", re.I | re.A)
+_DOWNLOADER = "img2dataset"  # what downloads: who refuses it by name refuses us
+_US, _TOOL, _OTHERS = "us", "tool", "others"  # what groups are renamed to
 _REFUSES_ALL = "User-agent: *\nDisallow: /"
 
 
@@ -24,6 +27,7 @@ class Robots:
     """What a robots.txt says to us."""
 
     rules: Protego
+    judges_tool: bool = False  # whether a group names the downloader, and none names us
 
     @classmethod
     def read(cls, agent: str, status: int, body: bytes) -> "Robots":
@@ -36,11 +40,14 @@ class Robots:
         """
         if not 200 <= status < 300:
             return cls(Protego.parse("" if 400 <= status < 500 and status != 429 else _REFUSES_ALL))
-        lines = body[: MAX_BYTES + 1].decode("utf-8-sig", "replace").splitlines()
+        charset = "utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+        lines = body[: MAX_BYTES + 1].decode(charset, "replace").splitlines()
         if len(body) > MAX_BYTES:
             lines.pop()  # half a rule is another rule
-        text = "\n".join(_for_agent(lines, agent))
-        return cls(Protego.parse(text if text.count("*") <= MAX_WILDCARDS else _REFUSES_ALL))
+        lines = list(_for_agent(lines, agent))
+        text = "\n".join(lines)
+        judges_tool = f"User-agent: {_TOOL}" in lines and f"User-agent: {_US}" not in lines
+        return cls(Protego.parse(text if text.count("*") <= MAX_WILDCARDS else _REFUSES_ALL), judges_tool)
 
     def refuses(self, url: str) -> bool:
         """Tell whether an address may not be asked for.
@@ -51,7 +58,7 @@ class Robots:
         if len(url) > MAX_URL_CHARACTERS:
             return True
         try:
-            return not self.rules.can_fetch(url, _US)
+            return not (self.rules.can_fetch(url, _US) and (not self.judges_tool or self.rules.can_fetch(url, _TOOL)))
         except ValueError:  # of urlsplit, or of encoding half a surrogate pair
             return True
 
@@ -65,19 +72,21 @@ class Robots:
 
 
 def _for_agent(lines: list[str], agent: str) -> Iterator[str]:
-    """Rename the groups of a robots.txt: those that name us, those for everyone, and all others alike.
+    """Rename the groups of a robots.txt: those that name us, the downloader, or everyone, and all others alike.
 
     Protego takes a group named `we` for one that means `weft`; names must be equal but for case (section 2.2.1). And
     it keeps every rule once for each name of its group, which a hostile file drives to gigabytes.
     """
+    names = {_DOWNLOADER: _TOOL, agent.lower(): _US}
     for line in lines:
         rule = line.partition("#")[0]
         found = _AGENT_LINE.match(rule)
         if not found:
-            yield rule
+            delay = _DELAY_LINE.fullmatch(rule)  # as half of Europe writes it
+            yield f"{delay[1]}.{delay[2]}" if delay else rule
             continue
         token = _PRODUCT_TOKEN.match(found[1].lstrip("*"))
         if token:
-            yield f"User-agent: {_US if token[0].lower() == agent.lower() else _OTHERS}"
+            yield f"User-agent: {names.get(token[0].lower(), _OTHERS)}"
         else:
             yield f"User-agent: {'*' if found[1].startswith('*') else _OTHERS}"

@@ -26,7 +26,9 @@ _TWO_BYTE = ("big5hkscs", "cp932", "cp949", "euc_jp", "gb18030")  # a few charac
 MIN_SURE_CHARACTERS = 5
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
 _DECLARED = re.compile(
-    rb"""<meta\s[^>]*?charset\s*=\s*["']?\s*([^\s"'/>;]+)|\A\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"']+)["']""", re.I
+    rb"""<meta\s(?:(?!<meta\s)[^>])*?charset\s*+=\s*+["']?\s*+([^\s"'/>;]+)"""
+    rb"""|\A\s*+<\?xml\s[^>]*?encoding\s*+=\s*+["']([^"']+)["']""",
+    re.I,
 )
 _ERAS = chardet.EncodingEra.ALL & ~chardet.EncodingEra.MAINFRAME  # no page is in EBCDIC
 _UNLIKELY = ("mac-roman", "mac-iceland", "mac-latin2", "mac-turkish")  # on the web; windows-1252 is taken for them

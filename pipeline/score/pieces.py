@@ -21,7 +21,7 @@ PIECES = pa.schema([pa.field("text_id", pa.string()), pa.field("id", pa.string()
 # A sentence ends at its mark, quotes and brackets included, before white space and anything but a small letter ("e.g.
 # this" goes on); at a full-width mark, where no space follows; at a line's end. A mistaken cut ("Dr. Smith") costs
 # little: the best piece counts, and one of the two still says what the picture shows.
-_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s+[^\sa-z])|[。！？]+[」』”’）]*|\n""")
+_END = re.compile(r"""(?<![.!?…])[.!?…]++["'”’»)\]]*+(?=\s+[^\sa-z])|[。！？]+[」』”’）]*|\n""")
 _MAX_CHARACTERS_PER_TOKEN = (
     32  # no text says more with one token; longer ones are cut unread, a tokenizer takes too long
 )

@@ -38,6 +38,14 @@ def test_what_an_answer_means(status: int, refused: str) -> None:
     assert "".join(path for path in ("/a", "/b") if found.refuses(SITE + path)) == refused
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_byte_order_marks(charset: str) -> None:
+    mark = "\ufeff" if charset in ("utf-16-le", "utf-16-be") else ""
+    body = f"{mark}User-agent: *\nDisallow: /图/\n".encode(charset)
+    found = Robots.read("weft", 200, body)
+    assert found.refuses(SITE + "/%E5%9B%BE/a") and not found.refuses(SITE + "/a")
+
+
 def test_what_stands_behind_the_bound_does_not_count() -> None:
     padding = b"#" * (MAX_BYTES - len(ALL) - len(b"Disallow: /a\n") - 1) + b"\n"
     whole = Robots.read("weft", 200, ALL + padding + b"Disallow: /a\n" + b"Disallow: /b\n")
