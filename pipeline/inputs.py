@@ -69,8 +69,10 @@ def _match_remote(name: str) -> list[str]:
             matches = [name] if file_system.exists(path) else []
         else:
             matches = [file_system.unstrip_protocol(match) for match in file_system.glob(path)]
-    except (ImportError, ValueError) as error:
+    except ValueError as error:
         raise PathError(f"{name}: {error}") from error
+    except ImportError:  # of a package that is not installed
+        raise
     except Exception as error:  # each remote file system raises errors of its own
         raise PathError(f"{name}: cannot be looked up: {error or type(error).__name__}") from error
     if not matches:

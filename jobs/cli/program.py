@@ -20,6 +20,7 @@ from schemas.secrets import redact
 from schemas.signals import Interrupted, interruptible
 
 
+_OURS = ("schemas", "filters", "pipeline", "jobs", "trainer")
 CLOSED_PIPE = 128 + signal.SIGPIPE  # as shells say of a program that wrote to a pipe that nobody reads
 
 
@@ -59,11 +60,28 @@ def _run() -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if missing := _missing(error):
+            return _say(missing, 2)
         if type(error).__module__.startswith(("py4j", "pyspark")):
             return _say(f"Spark failed: {_cause(str(error))}", 1)
         typer.echo(printable(redact(traceback.format_exc()), lines=True), err=True, nl=False)
         return 1
     return int(status or 0)
+
+
+def _missing(error: Exception) -> str | None:
+    """Say which packages a command lacks, where that ended it: those of the trainer, or else of the pipeline.
+
+    fsspec raises an ImportError of its own, caused by the other, for an address whose file system is not installed.
+    """
+    known: BaseException | None = error
+    while known is not None and not isinstance(known, ModuleNotFoundError):
+        known = known.__cause__ or known.__context__ if isinstance(known, ImportError) else None
+    if known is None or (known.name or "").partition(".")[0] in _OURS:
+        return None
+    callers = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    extra = "train" if any(name.partition(".")[0] == "trainer" for name in callers) else "pipeline"
+    return f'the package of {known.name} is not installed, which this command needs: pip install "weft[{extra}]"'
 
 
 def _has_no_reader(descriptor: int) -> bool:
