@@ -6,15 +6,28 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.store import Store
 from schemas.errors import PathError
-from schemas.shards import LISTING, TOKENIZER, TOKENIZER_ABOUT, TRAIN, VALIDATION, Counted, Listing
+from schemas.shards import (
+    LISTING,
+    TOKENIZER,
+    TOKENIZER_ABOUT,
+    TRAIN,
+    VALIDATION,
+    Counted,
+    Listing,
+    ShardEntry,
+    check_links,
+    parse_index,
+    parse_listing,
+)
+from schemas.strict_json import check_object, parse_json
 from schemas.tables import CORPORA
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 MOST = 10  # of languages and hosts, the commonest
+_DESCRIBED = ["language", "host", "num_words", "num_characters", "widths", "heights", "scores"]
 CHARACTERS_PER_TOKEN = 4  # of English, where no tokenizer has counted: a rule of thumb
 
 
@@ -32,10 +45,23 @@ def locate(directory: str) -> tuple[Store, str]:
     )
 
 
+def read_listing(store: Store, folder: str) -> Listing:
+    """Read the listing of the shards in a folder of a store.
+
+    Raises: IntegrityError when it is damaged; PathError when a file that it names leads out of the folder.
+    """
+    path = store.at(*filter(None, (folder, LISTING)))
+    listing = parse_listing(store.fs.cat_file(path), path)
+    if store.local:
+        names = [entry[kind] for entry in listing["shards"] for kind in ("tar", "index")]
+        check_links(path.rpartition("/")[0], names)
+    return listing
+
+
 def corpora(directory: str) -> dict[str, dict[str, Any]]:
     """Describe what is to be learnt of each corpus, and how many samples are held out of it."""
     store, folder = locate(directory)
-    listing: Listing = store.read_json(store.at(*filter(None, (folder, LISTING))))
+    listing = read_listing(store, folder)
     counted = _counted(store, folder)
     described = {}
     for corpus in CORPORA:
@@ -44,8 +70,7 @@ def corpora(directory: str) -> dict[str, dict[str, Any]]:
             for split in (TRAIN, VALIDATION)
         )
         if shards:
-            paths = [store.at(*filter(None, (folder, s["index"]))) for s in shards]
-            index = pa.concat_tables([_index(store, path) for path in paths])
+            index = pa.concat_tables([_index(store, folder, shard) for shard in shards])
             described[corpus] = {
                 "shards": len(shards),
                 "samples": sum(s["num_samples"] for s in shards),
@@ -61,10 +86,14 @@ def corpora(directory: str) -> dict[str, dict[str, Any]]:
 def _counted(store: Store, folder: str) -> dict[str, Counted]:
     """Return what the tokenizer that stands beside the shards counted; nothing where there is none."""
     root = store.path if folder else store.path.rpartition("/")[0]
+    path = f"{root}/{TOKENIZER}/{TOKENIZER_ABOUT}"
     try:
-        counted: dict[str, Counted] = store.read_json(f"{root}/{TOKENIZER}/{TOKENIZER_ABOUT}").get("counted", {})
+        told = parse_json(store.fs.cat_file(path), path)
     except FileNotFoundError:
         return {}
+    counted: dict[str, Counted] = told.get("counted", {}) if isinstance(told, dict) else {}
+    for corpus, count in counted.items():
+        check_object(count, Counted, f"{path}: the count of {corpus}")
     return counted
 
 
@@ -79,11 +108,13 @@ def _tokens(index: pa.Table, counted: Counted | None) -> dict[str, Any]:
     return {"tokens": estimate, "tokens_by": f"tokenizer, from {counted['samples']} samples"}
 
 
-def _index(store: Store, path: str) -> pa.Table:
-    with store.fs.open(path, "rb") as f:
-        return pq.read_table(
-            f, columns=["language", "host", "num_words", "num_characters", "widths", "heights", "scores"]
-        )
+def _index(store: Store, folder: str, shard: ShardEntry) -> pa.Table:
+    path = store.at(*filter(None, (folder, shard["index"])))
+    try:
+        data = store.fs.cat_file(path)
+    except FileNotFoundError:
+        raise PathError(f"no file {path}; `weft verify` says what else is missing") from None
+    return parse_index(data, shard, _DESCRIBED).select(_DESCRIBED)
 
 
 def _describe(index: pa.Table) -> dict[str, Any]:

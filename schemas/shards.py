@@ -13,17 +13,33 @@ The JSON never holds null, and a key always has the same type: readers that infe
 (Hugging Face datasets) would otherwise fail on a later one. Unknown strings are "", unknown numbers 0.
 """
 
-from typing import TypedDict
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, TypedDict
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from schemas.tables import Column, Table
+from schemas.errors import IntegrityError, PathError
+from schemas.strict_json import check_object, parse_json
+from schemas.tables import CORPORA, Column, Table
 
 LISTING = "shards.json"
 CARD, CROISSANT = "README.md", "croissant.json"
 VERSION = 2  # 2: `split`; who does not know it would learn from what is held out
 TRAIN, VALIDATION = "train", "validation"
 TOKENIZER, TOKENIZER_ABOUT = "tokenizer", "tokenizer.json"
+MAX_MEMBER_BYTES = 256 << 20  # of a sample; Weft's own images have 20 MB at most (recipe: decode.max_bytes)
+_MAX_SHARD_BYTES = 1 << 42
+_TAR_BLOCK_BYTES = 512  # POSIX 1003.1, ustar: each member has a header of one block, and fills whole blocks
+_PATH = re.compile(r"\w[\w .+=@,-]*", re.ASCII)  # one part of a path in the listing
+_KEY = re.compile(r"[\w.+=@,-]{1,200}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class PageFields(TypedDict):
@@ -117,3 +133,159 @@ INDEX = Table(
         Column("scores", pa.list_(pa.float32()), "of its images, in order; empty when nothing was scored"),
     ),
 )
+
+
+def parse_listing(data: bytes, source: str) -> Listing:
+    """Read `shards.json`, of which nothing is trusted; `source` is its path, for messages.
+
+    Raises: IntegrityError, in one line with the remedy, when it is no listing of this version, or names a path that
+        is not below its folder, a file twice, or counts and sizes that no shard can have.
+    """
+    listing = parse_json(data, source)
+    try:
+        check_object(listing, Listing, source, ("version",))
+        if listing["version"] != VERSION:
+            raise IntegrityError(f"{source} has version {listing['version']}, this release reads {VERSION}")
+        check_object(listing, Listing, source)
+        paths: set[str] = set()
+        for number, entry in enumerate(listing["shards"]):
+            _check_entry(entry, f"{source}: shard {number}")
+            paths |= {entry["tar"], entry["index"]}
+        if len(paths) != 2 * len(listing["shards"]):
+            raise IntegrityError(f"{source} names a file twice")
+    except IntegrityError as error:
+        raise IntegrityError(f"{error}; `weft shard --overwrite` writes the shards again") from None
+    found: Listing = listing
+    return found
+
+
+def check_links(root: str, names: Iterable[str]) -> None:
+    """Check that no symbolic link leads from a local folder of shards to a file outside of it.
+
+    Raises: PathError that names the first which does.
+    """
+    folder = os.path.realpath(root)
+    for name in names:
+        if not os.path.realpath(f"{folder}/{name}").startswith(folder.rstrip("/") + "/"):
+            raise PathError(f"{root}/{name} is a symbolic link that leads out of the folder; copy the file there")
+
+
+def parse_index(data: bytes, entry: ShardEntry, columns: Sequence[str] = ()) -> pa.Table:
+    """Read a shard's index with the columns of INDEX, or those that are named, of which nothing is trusted.
+
+    Raises: IntegrityError, in one line with the remedy, when it is no index, holds other samples than the listing
+        says, or a name that no key and no member can have. Where members lie is for `check_members`.
+    """
+    name = entry["index"]
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        if file.metadata.num_rows != entry["num_samples"]:
+            told = f"lists {file.metadata.num_rows} samples and {LISTING} {entry['num_samples']}"
+            raise IntegrityError(f"{name} {told}")
+        _check_num_values(file.metadata, entry)
+        schema = INDEX.schema
+        table = file.read(sorted({"key", "members", *columns} if columns else schema.names))
+        table = table.select([n for n in schema.names if n in table.column_names])
+        table = table.cast(pa.schema([schema.field(n) for n in table.column_names]))
+        if table.num_rows != entry["num_samples"]:
+            raise IntegrityError(f"{name} holds {table.num_rows} rows, its footer says {entry['num_samples']}")
+        table.validate(full=True)
+        _check_names(table, name)
+    except IntegrityError as error:
+        raise IntegrityError(f"{error}; `weft shard --overwrite` writes the shards again") from None
+    except (OSError, ValueError, KeyError, MemoryError, pa.ArrowException) as error:
+        told = " ".join(str(error).split())[:200]
+        raise IntegrityError(
+            f"{name} is no index of a shard: {told}; `weft shard --overwrite` writes the shards again"
+        ) from None
+    return table
+
+
+def check_members(index: pa.Table, entry: ShardEntry) -> None:
+    """Check that the members of a shard are in its tar one behind the other, each behind its header.
+
+    Raises: IntegrityError that names the first sample of which a member is not.
+    """
+    members = index["members"].combine_chunks()
+    flat = members.flatten()
+    start, size = (flat.field(n).to_numpy(zero_copy_only=False) for n in ("offset", "size"))
+    inside = (start >= _TAR_BLOCK_BYTES) & (start <= entry["num_bytes"]) & (size <= entry["num_bytes"])
+    if inside.all():
+        ends = start + size
+        before = np.concatenate([[0], ends[:-1] + -ends[:-1] % _TAR_BLOCK_BYTES])
+        inside = (ends <= entry["num_bytes"]) & (start >= before + _TAR_BLOCK_BYTES) & (start % _TAR_BLOCK_BYTES == 0)
+    if not inside.all():
+        at = int(np.flatnonzero(~inside)[0])
+        row = int(np.searchsorted(np.cumsum(pc.list_value_length(members).to_numpy()), at, side="right"))
+        told = f"{flat.field('name')[at]} of {index['key'][row]} with {size[at]} bytes at {start[at]}"
+        raise IntegrityError(
+            f"{entry['index']}: {told} cannot be in a tar of {entry['num_bytes']} bytes, behind the member before; "
+            "`weft shard --overwrite` writes the shards again"
+        )
+
+
+def check_index_sum(data: bytes, entry: ShardEntry) -> None:
+    """Raise IntegrityError when an index is not the file that was written."""
+    if hashlib.sha256(data).hexdigest() != entry["index_sha256"]:
+        raise IntegrityError(
+            f"{entry['index']} is not as it was written: its SHA-256 is not the listing's; copy the shards again"
+        )
+
+
+def check_blocks(fields: Any, source: str) -> list[Block]:
+    """Return the blocks of an interleaved sample's JSON: of each its kind, its text and its image are checked.
+
+    Raises: IntegrityError when they are not what `Block` says.
+    """
+    check_object(fields, InterleavedFields, source, ("blocks",))
+    for number, block in enumerate(fields["blocks"]):
+        check_object(block, Block, f"{source}, block {number}", ("kind", "text", "image"))
+        if block["kind"] not in ("text", "image"):
+            raise IntegrityError(f"{source}, block {number}: the kind is neither text nor image")
+    blocks: list[Block] = fields["blocks"]
+    return blocks
+
+
+def _check_entry(entry: Any, source: str) -> None:
+    check_object(entry, ShardEntry, source)
+    if entry["corpus"] not in CORPORA:
+        raise IntegrityError(f"{source}: there is no corpus {entry['corpus'][:40]!r}")
+    if entry["split"] not in (TRAIN, VALIDATION):
+        raise IntegrityError(f"{source}: there is no split {entry['split'][:40]!r}")
+    for path in (entry["tar"], entry["index"]):
+        if len(path) > 1000 or not all(_PATH.fullmatch(part) for part in path.split("/")):
+            raise IntegrityError(f"{source}: {path[:100]!r} is not a path below the folder of the shards")
+    if not 0 <= entry["num_bytes"] <= _MAX_SHARD_BYTES:
+        raise IntegrityError(f"{source}: no tar has {entry['num_bytes']} bytes")
+    for count in ("num_samples", "num_images"):
+        if not 0 <= entry[count] * _TAR_BLOCK_BYTES <= entry["num_bytes"]:
+            raise IntegrityError(f"{source}: {count} is {entry[count]}, in a tar of {entry['num_bytes']} bytes")
+    for digest in (entry["sha256"], entry["index_sha256"]):
+        if not _SHA256.fullmatch(digest):
+            raise IntegrityError(f"{source}: {digest[:80]!r} is no SHA-256")
+
+
+def _check_num_values(metadata: pq.FileMetaData, entry: ShardEntry) -> None:
+    """Refuse an index that says more members than its tar has blocks, before any of them is read."""
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            column = metadata.row_group(group).column(number)
+            if column.num_values > entry["num_bytes"] // _TAR_BLOCK_BYTES + entry["num_samples"]:
+                raise IntegrityError(f"{entry['index']}: {column.path_in_schema} has {column.num_values} values")
+
+
+def _check_names(table: pa.Table, name: str) -> None:
+    keys = table["key"].to_pylist()
+    members = pc.list_flatten(table["members"])
+    fields = [pc.struct_field(members, n) for n in ("name", "offset", "size")]
+    if any(column.null_count for column in (table["members"], members, *fields)):
+        raise IntegrityError(f"{name}: a member is null")
+    if len(members) and pc.min(fields[2]).as_py() < 0:
+        raise IntegrityError(f"{name}: a member has {pc.min(fields[2]).as_py()} bytes")
+    if bad := [member for member in pc.unique(fields[0]).to_pylist() if not _KEY.fullmatch(member)]:
+        raise IntegrityError(f"{name}: {bad[0][:100]!r} is no name of a member")
+    for number, key in enumerate(keys):
+        if key is None or not _KEY.fullmatch(key):
+            raise IntegrityError(f"{name}, row {number}: {str(key)[:100]!r} is no key of a sample")
+    if len(set(keys)) != len(keys):
+        raise IntegrityError(f"{name} has a key twice")

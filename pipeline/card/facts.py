@@ -1,7 +1,6 @@
 """Everything that a card tells, gathered from a run's manifests, tables and listing."""
 
 import hashlib
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from schemas.errors import PathError
 from schemas.overrides import merge, validate
 from schemas.reasons import CODES
 from schemas.recipe import Recipe
-from schemas.shards import LISTING, TRAIN, VALIDATION, ShardEntry
+from schemas.shards import LISTING, TRAIN, VALIDATION, ShardEntry, parse_listing
 from schemas.tables import CORPORA, DOCUMENTS
 
 SPLITS = (TRAIN, VALIDATION)
@@ -86,7 +85,7 @@ def gather(directory: str, name: str | None, licence: str | None) -> Facts:
         captured,
         {language: n for language, n in counts["language"].items() if _CODE.match(language)},
         counts["host"],
-        json.loads(data)["shards"],
+        parse_listing(data, LISTING)["shards"],
         hashlib.sha256(data).hexdigest(),
         run.manifests,
         by_rule(directory, len(CODES)),

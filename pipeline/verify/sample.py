@@ -1,34 +1,36 @@
 """One sample: its JSON is of its corpus and names its images, its texts are texts, its images decode whole."""
 
 import io
-import json
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from PIL import Image
 
-from schemas.shards import CaptionFields, InterleavedFields, TextFields
+from schemas.errors import IntegrityError
+from schemas.shards import CaptionFields, InterleavedFields, TextFields, check_blocks
+from schemas.strict_json import check_object, parse_json
 
 MAX_PIXELS = 100_000_000  # of an image that is decoded; a shard's are far smaller, whatever a damaged header says
 _FIELDS = {
-    "interleaved": InterleavedFields.__required_keys__,
-    "caption": CaptionFields.__required_keys__,
-    "text": TextFields.__required_keys__,
+    "interleaved": InterleavedFields,
+    "caption": CaptionFields,
+    "text": TextFields,
 }
 
 
 def faults(corpus: str, row: dict[str, Any], members: dict[str, bytes]) -> Iterator[str]:
     """Yield what is wrong with a sample: row is of the index, members are bytes by their names after the key."""
     try:
-        fields = json.loads(members.get("json", b""))
+        fields = parse_json(members.get("json", b""), "it")
+        check_object(fields, _FIELDS[corpus], "it")
         named = _named(corpus, fields)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        yield f"its JSON cannot be read: {type(error).__name__}: {error}"
+    except IntegrityError as error:
+        yield f"its JSON cannot be read: {error}"
         named = [name for name in members if name.endswith("jpg")]
     else:
-        if fields.keys() != _FIELDS[corpus]:
-            yield f"its JSON has not the fields of {corpus}: {', '.join(sorted(fields.keys() ^ _FIELDS[corpus]))}"
+        if more := fields.keys() - _FIELDS[corpus].__annotations__:
+            yield f"its JSON has fields that no sample of {corpus} has: {', '.join(sorted(more))}"
         if fields.get("key") != row["key"]:
             yield f"its JSON has the key {fields.get('key')!r}"
         wanted = {"json", *named} | ({"txt"} if corpus != "interleaved" else set())
@@ -42,7 +44,7 @@ def faults(corpus: str, row: dict[str, Any], members: dict[str, bytes]) -> Itera
 def _named(corpus: str, fields: dict[str, Any]) -> list[str]:
     """Return the image members that a sample's JSON names, in order."""
     if corpus == "interleaved":
-        return [block["image"] for block in fields["blocks"] if block["kind"] == "image"]
+        return [block["image"] for block in check_blocks(fields, "it") if block["kind"] == "image"]
     return ["jpg"] if corpus == "caption" else []
 
 

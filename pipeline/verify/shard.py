@@ -1,22 +1,20 @@
 """One shard: its tar, its index and its entry in the listing agree."""
 
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.store import Store
 from pipeline.verify.compare import differing
 from pipeline.verify.defect import Defect, reason
 from pipeline.verify.sample import faults
 from pipeline.verify.tar import Tape, walk
-from schemas.shards import INDEX, ShardEntry
+from schemas.errors import IntegrityError
+from schemas.shards import ShardEntry, parse_index
 
 
 @dataclass
@@ -59,9 +57,8 @@ def _rows(store: Store, path: str, entry: ShardEntry, found: Checked) -> list[di
         data = store.fs.cat_file(store.at(path))
         if hashlib.sha256(data).hexdigest() != entry["index_sha256"]:
             found.defects.append(Defect(path, "is not as it was written: its SHA-256 is not the listing's"))
-        table = pq.read_table(io.BytesIO(data))
-        rows: list[dict[str, Any]] = table.select(INDEX.schema.names).cast(INDEX.schema).to_pylist()
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        rows: list[dict[str, Any]] = parse_index(data, entry).to_pylist()
+    except (OSError, IntegrityError) as error:
         found.defects.append(Defect(path, f"cannot be read: {reason(error)}"))
         return None
     return rows

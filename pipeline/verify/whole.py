@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.lookup import Lookup
 from pipeline.report import NAME as REPORT
-from pipeline.stats import locate
+from pipeline.stats import locate, read_listing
 from pipeline.store import MANIFEST, Manifest, Store
 from pipeline.verify.defect import Defect
 from pipeline.verify.part import check_part
@@ -87,8 +87,7 @@ def _listing(directory: str, run: Lookup | None) -> tuple[Listing | None, Store,
                 f"{directory}/shards/{LISTING} is not there; `weft shard --output {directory} --overwrite` makes it"
             ) from None
         return None, run.store, "shards"
-    listing: Listing = store.read_json(store.at(*filter(None, (folder, LISTING))))
-    return listing, store, folder
+    return read_listing(store, folder), store, folder
 
 
 def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:

@@ -1,18 +1,25 @@
 """A corpus as a sequence of samples: its indexes say where every byte lies, so that no tar is scanned."""
 
 import bisect
-import io
 import itertools
-import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.errors import IntegrityError
-from schemas.shards import INDEX, LISTING, Block, ShardEntry
+from schemas.shards import (
+    LISTING,
+    MAX_MEMBER_BYTES,
+    Block,
+    ShardEntry,
+    check_blocks,
+    check_index_sum,
+    check_members,
+    parse_index,
+)
+from schemas.strict_json import parse_json
 from trainer.data.reading import Files
 
 MAX_OPEN_INDEXES = 4  # of one corpus: who reads a stretch of it asks for neighbours
@@ -44,7 +51,6 @@ class Corpus:
         self.name = name
         self._files, self._entries = files, entries
         self._ends = list(itertools.accumulate(e["num_samples"] for e in entries))
-        self._num_bytes = {e["tar"]: e["num_bytes"] for e in entries}
         self._num_whole = [e["num_samples"] for e in entries]
         self._indexes: OrderedDict[int, pa.Table] = OrderedDict()
 
@@ -70,15 +76,18 @@ class Corpus:
         return found
 
     def read(self, wanted: Sequence[tuple[Sample, str]]) -> list[bytes | None]:
-        """Read members of samples, all at once where the file system can; None for one that no sample has.
+        """Read members of samples, all at once where the file system can.
+
+        None for one that no sample has, or that is empty or larger than MAX_MEMBER_BYTES.
 
         Raises: PathError when a shard has gone since it was opened; TransientError when it cannot be reached.
         """
         places = [(s.tar, *s.members.get(m, (0, 0))) for s, m in wanted]
-        inside = [size > 0 and offset + size <= self._num_bytes[tar] for tar, offset, size in places]
-        ranges = [(tar, at, at + size) for (tar, at, size), there in zip(places, inside, strict=True) if there]
+        readable = [0 < size <= MAX_MEMBER_BYTES for _, _, size in places]
+        ranges = [(tar, at, at + size) for (tar, at, size), is_readable in zip(places, readable, strict=True)
+                  if is_readable]  # fmt: skip
         data = iter(self._files.ranges(ranges))
-        return [next(data) if there else None for there in inside]
+        return [next(data) if is_readable else None for is_readable in readable]
 
     def bodies(self, samples: Sequence[Sample]) -> list[bytes | None]:
         """Read what holds the words of samples, for `text` or `blocks`."""
@@ -96,7 +105,7 @@ class Corpus:
         Raises: IntegrityError when there is none or it is not UTF-8.
         """
         if body is None:
-            raise IntegrityError(f"sample {sample.key} of {sample.tar} holds no text")
+            raise IntegrityError(f"sample {sample.key} of {sample.tar} holds no text, or too much")
         try:
             return body.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -105,18 +114,13 @@ class Corpus:
     def blocks(self, sample: Sample, body: bytes | None) -> list[Block]:
         """Return the blocks of an interleaved sample.
 
-        Raises: IntegrityError when its JSON is missing, broken, or names an image that the sample does not hold.
+        Raises: IntegrityError when its JSON is missing, malformed, or names an image that the sample does not hold.
         """
-        try:
-            blocks: list[Block] = json.loads(body or b"")["blocks"]
-            unknown = {b["image"] for b in blocks if b["kind"] == "image"} - sample.members.keys()
-            all_text = all(isinstance(b["text"], str) for b in blocks)
-        except (ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(f"the JSON of {sample.key} in {sample.tar} is broken: {error!r}") from error
-        if not all_text:
-            raise IntegrityError(f"the JSON of {sample.key} in {sample.tar} holds text that is no string")
+        source = f"the JSON of {sample.key} in {sample.tar}"
+        blocks = check_blocks(parse_json(body or b"", source), source)
+        unknown = {b["image"] for b in blocks if b["kind"] == "image"} - sample.members.keys()
         if unknown:
-            raise IntegrityError(f"sample {sample.key} of {sample.tar} has no member {sorted(unknown)[0]!r}")
+            raise IntegrityError(f"sample {sample.key} of {sample.tar} has no member {min(unknown)[:100]!r}")
         return blocks
 
     def lose(self, sizes: dict[str, int]) -> list[Lost]:
@@ -145,13 +149,11 @@ class Corpus:
     def _index(self, shard: int) -> pa.Table:
         if shard not in self._indexes:
             entry = self._entries[shard]
-            table = pq.read_table(io.BytesIO(self._files.read(entry["index"])), columns=["key", "members"])
-            if table.num_rows != entry["num_samples"]:
-                raise IntegrityError(
-                    f"{entry['index']} lists {table.num_rows} samples and {LISTING} {entry['num_samples']}; "
-                    "write the shards again"
-                )
-            self._indexes[shard] = table.cast(pa.schema([INDEX.schema.field(n) for n in table.column_names]))
+            data = self._files.read(entry["index"])
+            check_index_sum(data, entry)
+            table = parse_index(data, entry, ("key", "members"))
+            check_members(table, entry)
+            self._indexes[shard] = table
             if len(self._indexes) > MAX_OPEN_INDEXES:
                 self._indexes.popitem(last=False)
         self._indexes.move_to_end(shard)

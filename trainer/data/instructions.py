@@ -6,7 +6,6 @@ example; FLAN (arXiv 2301.13688), {"inputs", "targets"}.
 """
 
 import hashlib
-import json
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ import numpy as np
 
 from schemas.errors import IntegrityError, RecipeError
 from schemas.ids import digest
+from schemas.strict_json import parse_json
 from trainer.data.corpus import Sample
 from trainer.data.reading import Files
 
 INSTRUCT = "instruct"
+_MALFORMED = (IntegrityError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ class Instructions:
         ((number, _),) = sample.members.items()
         try:
             return _examples(body or b"")[int(number)]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-            raise IntegrityError(f"{sample.key} is no instruction: {error!r}") from error
+        except (*_MALFORMED, IndexError) as error:
+            told = error if isinstance(error, IntegrityError) else repr(error)[:200]
+            raise IntegrityError(f"{sample.key} is no instruction: {told}") from error
 
 
 def _parted(path: str) -> tuple[Files, str]:
@@ -113,13 +115,13 @@ def _lines(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _known(line: bytes) -> list[Instruction]:
     try:
         return _examples(line)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except _MALFORMED:
         return []
 
 
 def _examples(line: bytes) -> list[Instruction]:
-    """Read a line of any form. Raises: ValueError, KeyError, TypeError or AttributeError when it is of none."""
-    told: dict[str, Any] = json.loads(line)
+    """Read a line of any form. Raises: IntegrityError, ValueError, KeyError, TypeError or AttributeError if of none."""
+    told: dict[str, Any] = parse_json(line, "the line")
     if "instances" in told:
         given = [*told["instances"], *(told.get("reformulations") or ())]
         return [_checked(one["instruction_with_input"], one["output"]) for one in given]
@@ -132,5 +134,4 @@ def _examples(line: bytes) -> list[Instruction]:
 def _checked(asked: str, output: str) -> Instruction:
     if not asked.strip() or not output.strip():
         raise ValueError("it lacks words to ask or to answer")
-    (asked + output).encode()  # half a surrogate pair is no character
     return Instruction(asked, output)

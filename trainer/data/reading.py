@@ -11,6 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from schemas.display import message
 from schemas.errors import PathError, TransientError
+from schemas.shards import check_links
 
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.5  # doubled after each attempt: some 15 seconds in all
@@ -51,9 +52,14 @@ class Files:
         return _attempt(f"{self.root}/{wanted[0][0]}", read) if wanted else []
 
     def sizes(self, names: Sequence[str]) -> dict[str, int]:
-        """Return the size of each file that is there [bytes]. Folders are listed: asking singly is slow far away."""
+        """Return the size of each file that is there [bytes]. Folders are listed: asking singly is slow far away.
+
+        Raises: PathError when a local file is a symbolic link that leads out of the root.
+        """
         self.fs.invalidate_cache()
         found: dict[str, int | None] = {}
+        if self._local:
+            check_links(self.root, names)
         for folder in sorted({name.rpartition("/")[0] for name in names}):
             for entry in _attempt(f"{self.root}/{folder}", lambda f=folder: self._list(f)):  # type: ignore[misc]
                 found[f"{folder}/{entry['name'].rpartition('/')[2]}"] = entry["size"]

@@ -1,15 +1,14 @@
 """The shards under one listing, local or behind an fsspec URL, and whether all of them are there."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from fsspec.core import url_to_fs
 
 from schemas.errors import IntegrityError, PathError
 from schemas.ids import digest
-from schemas.shards import LISTING, TRAIN, VERSION, ShardEntry
+from schemas.shards import LISTING, TRAIN, parse_listing
 from schemas.tables import CORPORA
 from trainer.data.corpus import Corpus, Lost
 from trainer.data.instructions import INSTRUCT, Instructions
@@ -71,18 +70,13 @@ def open_shards(data: str, split: str = TRAIN, on_missing: Literal["stop", "skip
 
     With `skip`, a shard that is missing is left out, and of one that was cut what lies behind the cut.
 
-    Raises: PathError when there is none; IntegrityError when it is of another version, or a shard is missing or cut
-        and `on_missing` is "stop".
+    Raises: PathError when there is none, or a link leads out of the folder; IntegrityError when it is damaged or of
+        another version, or a shard is missing or cut and `on_missing` is "stop".
     """
     folder = find(data)
     files = Files(folder)
-    listing: dict[str, Any] = json.loads(files.read(LISTING))
-    if listing.get("version") != VERSION:
-        raise IntegrityError(
-            f"{folder}/{LISTING} has version {listing.get('version')}, this trainer reads {VERSION}; "
-            "`weft shard --overwrite` writes the shards again"
-        )
-    entries: list[ShardEntry] = [e for e in listing["shards"] if e["split"] == split]
+    listing = parse_listing(files.read(LISTING), f"{folder}/{LISTING}")
+    entries = [e for e in listing["shards"] if e["split"] == split]
     corpora = {name: Corpus(files, name, [e for e in entries if e["corpus"] == name]) for name in CORPORA}
     sizes = files.sizes([e[kind] for e in entries for kind in ("tar", "index")])
     lost = [one for corpus in corpora.values() for one in corpus.lose(sizes)]

@@ -105,7 +105,9 @@ class Source:
         bodies = corpus.read([(image.sample, image.member) for image in row.images])
         for number, (image, data) in enumerate(zip(row.images, bodies, strict=True)):
             try:
-                pixels[number] = self._framing.decode(data or b"")
+                if data is None:
+                    raise IntegrityError("is missing, or too large")
+                pixels[number] = self._framing.decode(data)
             except IntegrityError as error:
                 key = f"{image.sample.key}.{image.member}"
                 skipped.append((key, f"{key} of {image.sample.tar}: {error}"))

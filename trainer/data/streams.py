@@ -61,6 +61,9 @@ class Stream:
         while row.room and (found := self._document(skipped)):
             sample, document = found
             start = self.cursor.token
+            if start >= len(document.tokens_L):  # only a damaged checkpoint leads there
+                self._next()
+                continue
             end = end_of_stretch(document, start, row)
             if end == start:
                 break

@@ -14,8 +14,10 @@ from pipeline.report.data.sources import Source, Sources
 from pipeline.report.data.thumbs import Thumbs, key, thumb
 from pipeline.spark import map_batches
 from pipeline.store import Store
+from schemas.errors import IntegrityError
 from schemas.ids import digest
-from schemas.shards import INDEX
+from schemas.shards import INDEX, MAX_MEMBER_BYTES
+from schemas.strict_json import parse_json
 from schemas.tables import CORPORA
 
 MAX_BLOCKS = 60
@@ -81,7 +83,7 @@ def _reader(store: Store) -> Any:
             for row in batch.to_pylist():
                 try:
                     sample, pictures = read_sample(store, row)
-                except (OSError, ValueError, KeyError, TypeError, AttributeError):  # foreign shards may hold anything
+                except (OSError, ValueError, KeyError, TypeError, AttributeError, IntegrityError):  # may hold anything
                     continue
                 told = {name: row[name] for name in ("corpus", "order", "key")}
                 made = {**told, "sample": json.dumps(sample), "keys": [], "thumbs": [thumb(p) for p in pictures]}
@@ -96,10 +98,12 @@ def read_sample(store: Store, row: Row) -> tuple[Row, list[bytes]]:
 
     def member(name: str) -> bytes:
         start, end = places[name]
+        if not 0 <= start <= end <= start + MAX_MEMBER_BYTES:
+            raise IntegrityError(f"{row['key']}.{name} cannot be at {start} to {end}")
         data: bytes = store.fs.cat_file(row["tar"], start=start, end=end)
         return data
 
-    fields = json.loads(member("json"))
+    fields = parse_json(member("json"), row["key"])
     if row["corpus"] == "interleaved":
         blocks = [(b, b["image"]) for b in fields["blocks"]]
     else:

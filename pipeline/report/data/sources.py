@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from pipeline.lookup import Lookup
-from pipeline.stats import locate
+from pipeline.stats import locate, read_listing
 from pipeline.store import Manifest
 from schemas.errors import PathError
 from schemas.ids import digest
-from schemas.shards import LISTING, Listing, ShardEntry
+from schemas.shards import Listing, ShardEntry
 from schemas.tables import CORPORA, DOCUMENTS, IMAGES, LOOKALIKES, PAGES, REJECTIONS, SAFETY, SCORES, Table
 
 MAX_SHARDS = 2000
@@ -34,15 +34,11 @@ class Sources:
                 self.store, self.folder = locate(directory)
             except PathError:
                 raise nothing from None
-            self.listing: Listing | None = self._listing()
+            self.listing: Listing | None = read_listing(self.store, self.folder)
         else:
             self.store, self.folder = self.run.store, "shards"
-            self.listing = self._listing() if "shard" in self.manifests else None
+            self.listing = read_listing(self.store, self.folder) if "shard" in self.manifests else None
         self.directory = directory
-
-    def _listing(self) -> Listing:
-        listing: Listing = self.store.read_json(self._at(LISTING))
-        return listing
 
     def _at(self, path: str) -> str:
         return self.store.at(*filter(None, (self.folder, path)))
