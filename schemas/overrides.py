@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import reprlib
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -80,8 +81,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def _yaml(text: str, source: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise RecipeError(f"{source} is YAML that is nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # numbers and dates that are none, keys that are lists
+        raise RecipeError(f"{source} is not YAML: {' '.join(str(error).split())[:300]}") from error
 
 
 def _value(text: str, source: str) -> Any:
@@ -109,7 +112,7 @@ def _line(model: type[BaseModel], error: Any) -> str:
         return f"key {key} is missing"
     if error["type"] == "value_error":  # a model's own check, which names what it saw
         return str(error["msg"]).removeprefix("Value error, ")
-    return f"{key}: {error['msg']} (got {error['input']!r})"
+    return f"{key}: {error['msg']} (got {reprlib.repr(error['input'])})"  # aliases of YAML can make it endless
 
 
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:

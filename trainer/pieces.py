@@ -42,9 +42,11 @@ def learn(
     settings = {"vocab_size": vocab_size, "max_characters": max_characters, "shards": shards.fingerprint}
     told = tokenizers.about(output)
     if told is not None and not overwrite:
-        found = told["settings"]
+        found = dict(told.get("settings") or {})
         if found != settings:
-            differences = ", ".join(f"{k} {found.get(k)} there, {v} here" for k, v in settings.items() if found[k] != v)
+            differences = ", ".join(
+                f"{k} {found.get(k)} there, {v} here" for k, v in settings.items() if found.get(k) != v
+            )
             raise RecipeError(f"{output} holds another tokenizer ({differences}); --overwrite replaces it")
         return tokenizers.load(output)
     corpora = [corpus for corpus in shards.corpora.values() if len(corpus)]

@@ -1,16 +1,12 @@
 """What a training run left behind: model, tokenizer, configuration; to generate with, or to train on from."""
 
-import json
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
-from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
 
 from schemas.errors import IntegrityError, PathError
 from schemas.overrides import validate
@@ -18,6 +14,7 @@ from trainer import config as configuration
 from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig
 from trainer.model.kosmos import Kosmos
+from trainer.run import checkpoint
 from trainer.run.checkpoint import STATE
 from trainer.tokenizer import Tokenizer
 
@@ -75,15 +72,19 @@ class Found:
     def fill(self, model: Kosmos) -> None:
         """Give a model of their sizes their weights; it may be one without memory.
 
-        Raises: IntegrityError when the file holds others.
+        Raises: IntegrityError when the file is damaged, holds others, or a number that is not finite.
         """
+        checkpoint.check_files(self.folder)
         if self.exported:
             weights = load_file(self.folder / _WEIGHTS)
         else:
             named = {f"model.{name}": torch.empty_like(w, device="cpu") for name, w in model.state_dict().items()}
-            with warnings.catch_warnings(action="ignore"):  # that it reads alone, which is meant
-                load_tensors(named, storage_reader=HuggingFaceStorageReader(os.fspath(self.folder)), no_dist=True)
+            checkpoint.read_tensors(self.folder, named, alone=True)
             weights = {name.removeprefix("model."): w for name, w in named.items()}
+        if wrong := [name for name, w in weights.items() if not w.is_floating_point()]:
+            raise IntegrityError(f"the weights in {self.folder} hold whole numbers: {wrong[0]}")
+        checkpoint.check_finite(weights, self.folder)
+        weights = {name: w.to(torch.float32) for name, w in weights.items()}
         try:
             model.load_state_dict(weights, assign=True)
         except RuntimeError as error:
@@ -112,9 +113,10 @@ def look(place: str) -> Found:
         told = tokenizers.about(beside)
         config = configuration.load(os.fspath(folder / "config.yaml"))
         return Found(folder, config, beside, None if told is None else told["sha256"])
-    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    config = validate(TrainConfig, state["config"], f"the configuration of {folder}")
-    return Found(folder, config, os.fspath(folder.parent.parent / "tokenizer"), state["loader"]["tokenizer"])
+    state = checkpoint.read_state(folder)
+    config = validate(TrainConfig, state.config, f"the configuration of {folder}")
+    trained_with = str(state.loader.get("tokenizer"))
+    return Found(folder, config, os.fspath(folder.parent.parent / "tokenizer"), trained_with)
 
 
 def load(place: str, tokenizer: str | None = None) -> Saved:

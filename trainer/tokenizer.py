@@ -16,6 +16,7 @@ from fsspec.core import url_to_fs
 
 from schemas.errors import IntegrityError, PathError
 from schemas.shards import TOKENIZER_ABOUT
+from schemas.strict_json import parse_json
 
 PAD, UNK, BOS, EOS, IMAGE, END_IMAGE = range(6)
 SPECIAL = {"<pad>": PAD, "<unk>": UNK, "<s>": BOS, "</s>": EOS, "<image>": IMAGE, "</image>": END_IMAGE}
@@ -31,7 +32,10 @@ class Tokenizer:
 
     @cached_property
     def _processor(self) -> sentencepiece.SentencePieceProcessor:
-        processor = sentencepiece.SentencePieceProcessor(model_proto=self.model)
+        try:
+            processor = sentencepiece.SentencePieceProcessor(model_proto=self.model)
+        except (RuntimeError, ValueError) as error:
+            raise IntegrityError(f"{_MODEL} is no SentencePiece model: {' '.join(str(error).split())[:200]}") from error
         for piece, number in SPECIAL.items():
             if processor.piece_to_id(piece) != number:
                 raise IntegrityError(f"the tokenizer gives {piece} another id than {number}; train it with Weft")
@@ -72,11 +76,16 @@ class Tokenizer:
 
 
 def about(folder: str) -> dict[str, Any] | None:
-    """Return what the tokenizer in a folder says of itself; None when there is none. A local path or an fsspec URL."""
+    """Return what the tokenizer in a folder says of itself; None when there is none. A local path or an fsspec URL.
+
+    Raises: IntegrityError when it is none of Weft's.
+    """
     fs, path = url_to_fs(folder)
     if not fs.exists(f"{path}/{TOKENIZER_ABOUT}"):
         return None
-    found: dict[str, Any] = json.loads(fs.cat_file(f"{path}/{TOKENIZER_ABOUT}"))
+    found: dict[str, Any] = parse_json(fs.cat_file(f"{path}/{TOKENIZER_ABOUT}"), f"{folder}/{TOKENIZER_ABOUT}")
+    if not isinstance(found, dict) or not isinstance(found.get("sha256"), str):
+        raise IntegrityError(f"{folder}/{TOKENIZER_ABOUT} is not of a tokenizer that `weft tokenizer` wrote")
     return found
 
 
@@ -100,11 +109,15 @@ def load(folder: str) -> Tokenizer:
     if told is None:
         raise PathError(f"no tokenizer in {folder}; train one with `weft tokenizer`")
     fs, path = url_to_fs(folder)
-    tokenizer = Tokenizer(fs.cat_file(f"{path}/{_MODEL}"))
+    try:
+        tokenizer = Tokenizer(fs.cat_file(f"{path}/{_MODEL}"))
+    except OSError as error:
+        raise PathError(f"{folder}/{_MODEL} cannot be read; train it again with --overwrite") from error
     if told["sha256"] != tokenizer.sha256:
         raise IntegrityError(
             f"{folder}/{_MODEL} is not what {TOKENIZER_ABOUT} describes; train it again with --overwrite"
         )
+    _ = tokenizer.vocab_size  # a model that is none is found here
     return tokenizer
 
 

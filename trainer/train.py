@@ -1,6 +1,7 @@
 """Train: from shards and a tokenizer to a decoder that sees. `python -m trainer.train --help`, alone or by torchrun."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,11 +11,13 @@ from schemas.errors import WeftError
 from trainer import config as configuration
 from trainer.config import TrainConfig
 from trainer.data.shards import beside
-from trainer.run.loop import Summary, run
+from trainer.run.launch import launch
+from trainer.run.loop import Summary, open_inputs, run, train
+from trainer.run.processes import ReportedError, join
 from trainer.run.start import MODEL
 from trainer.saved import look, sizes
 
-__all__ = ["MODEL", "TERMINATED", "Summary", "configured", "main", "report", "run", "start"]
+__all__ = ["MODEL", "TERMINATED", "Summary", "configured", "main", "report", "run", "start", "start_processes"]
 
 CHECKPOINTS = "checkpoints"  # beside the shards
 TERMINATED = 128 + signal.SIGTERM  # exit status of a run that SIGTERM ended, once it is saved
@@ -43,10 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         summary = start(
             given.config, given.set, given.start, given.data, given.tokenizer, given.output, given.overwrite
         )
+    except ReportedError:
+        return 2
     except WeftError as error:
         print(f"error: {message(error)}", file=sys.stderr)
         return 2
-    report(summary)
+    if os.environ.get("RANK", "0") == "0":
+        report(summary)
     return TERMINATED if summary.terminated else 0
 
 
@@ -58,9 +64,36 @@ def start(
 
     Raises: as `run` and `trainer.config.load`.
     """
+    with join() as processes:
+        settings, words, folder = processes.together(
+            lambda: settle(config, assignments, weights, data, tokenizer, output)
+        )
+        return train(processes, settings, data, words, folder, overwrite)
+
+
+def start_processes(
+    num_processes: int, config: str, assignments: Sequence[str], weights: str | None, data: str,
+    tokenizer: str | None = None, output: str | None = None, overwrite: bool = False,
+) -> int:  # fmt: skip
+    """Do what `start` does in several processes of this machine; return the exit status.
+
+    What a person may have got wrong is found before any of them starts. Raises: as `start`.
+    """
+    settings, words, folder = settle(config, assignments, weights, data, tokenizer, output)
+    open_inputs(settings, data, words, folder, overwrite, num_processes)
+    options = {"--config": config, "--data": data, "--from": weights, "--tokenizer": tokenizer, "--output": output}
+    arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
+    arguments += [f"--set={assignment}" for assignment in assignments] + ["--overwrite"] * overwrite
+    return launch("trainer.train", arguments, num_processes)
+
+
+def settle(
+    config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None, output: str | None
+) -> tuple[TrainConfig, str, str]:
+    """Return the configuration, and the folders of the tokenizer and of the output. Raises: as `start`."""
     settings = configured(config, assignments, weights)
     words = tokenizer or (beside(data, "tokenizer") if weights is None else look(weights).tokenizer)
-    return run(settings, data, words, output or beside(data, _folder(settings)), overwrite)
+    return settings, words, output or beside(data, _folder(settings))
 
 
 def configured(config: str, assignments: Sequence[str], weights: str | None) -> TrainConfig:

@@ -43,21 +43,26 @@ def evaluate(
         int | None,
         typer.Option(metavar="N", help="Print the first N prompts as the model reads them; ask nothing.", min=1),
     ] = None,
+    processes: Annotated[int, typer.Option(help="Processes on this machine, one for each GPU.", min=1)] = 1,
 ) -> None:
     """Measure a decoder on what Kosmos-1 was measured on. One that was stopped goes on where it stood.
 
-    Answers and results.json lie in the output; the table tells the paper's figures beside. On several devices:
-    `torchrun --nproc-per-node 8 -m trainer.evaluate`, with the same options.
+    Answers and results.json lie in the output; the table tells the paper's figures beside. On several machines:
+    `torchrun -m trainer.evaluate`, with the same options.
 
     Example: `weft eval -c OUT/checkpoints -d BENCHMARKS -t coco -t vqav2 --shots 0,2,4,8`
     """
     from pathlib import Path
 
-    from trainer.evaluate.session import Request, numbers, run
+    from trainer.evaluate.session import Request, numbers, run, run_processes
 
     folder = None if output is None else Path(output)
-    run(Request(checkpoint, tuple(task), Path(data), numbers(shots), rationale, folder, tokenizer, batch, limit, seed,
-                show_prompts))  # fmt: skip
+    request = Request(checkpoint, tuple(task), Path(data), numbers(shots), rationale, folder, tokenizer, batch, limit,
+                      seed, show_prompts)  # fmt: skip
+    if processes == 1:
+        run(request)
+    else:
+        raise typer.Exit(run_processes(request, processes))
 
 
 @app.command()

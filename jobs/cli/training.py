@@ -63,20 +63,14 @@ def train(
 
     Example: `weft train --config kosmos1_1b6 --data OUT --processes 8`
     """
-    from trainer.train import TERMINATED, configured, report, start
+    from trainer.train import TERMINATED, report, start, start_processes
 
     if processes == 1:
         summary = start(config, assignments or [], weights, data, tokenizer, output, overwrite)
         report(summary)
         raise typer.Exit(TERMINATED if summary.terminated else 0)
-    from torch.distributed.run import main as torchrun
-
-    configured(config, assignments or [], weights)  # an error is told once, not by every process
-    given = {"--from": weights, "--tokenizer": tokenizer, "--output": output}
-    more = [part for name, value in given.items() if value is not None for part in (name, value)]
-    more += [part for assignment in assignments or [] for part in ("--set", assignment)] + ["--overwrite"] * overwrite
-    where = ["--config", config, "--data", data]
-    torchrun(["--standalone", f"--nproc-per-node={processes}", "-m", "trainer.train", *where, *more])
+    given = (config, assignments or [], weights, data, tokenizer, output, overwrite)
+    raise typer.Exit(start_processes(processes, *given))
 
 
 @app.command()

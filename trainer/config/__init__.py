@@ -60,7 +60,11 @@ def load(
             f"no configuration named {name_or_path}{nearest(name_or_path, shipped())}; "
             f"give the path of a YAML file or one of: {', '.join(shipped())}"
         )
-    values = merge(beneath or {}, parse(path.read_text(encoding="utf-8"), name_or_path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"configuration {name_or_path} cannot be read: {error}") from error
+    values = merge(beneath or {}, parse(text, name_or_path))
     values |= {key: beneath[key] for key in ("start",) if beneath}  # the configuration of an export says none
     if "model" not in values:
         raise RecipeError(f"configuration {name_or_path} says no sizes of a model; start from one: --from CHECKPOINT")

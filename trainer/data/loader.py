@@ -15,8 +15,9 @@ from typing import Any, Self
 from open_clip.transform import PreprocessCfg
 
 from schemas.display import message
-from schemas.errors import RecipeError
+from schemas.errors import IntegrityError, RecipeError
 from trainer.config import TrainConfig
+from trainer.config.data import Data
 from trainer.data.ahead import Ahead
 from trainer.data.batches import Batches
 from trainer.data.shards import Shards
@@ -58,16 +59,12 @@ class Loader:
         world: int,
     ) -> None:
         data = config.data
-        mixed = data.mixture if data.sequences is None else data.sequences
-        shares = {c: s for c, s in mixed.model_dump().items() if s > 0}
-        present: dict[str, float] = {c: s for c, s in shares.items() if len(shards.readable[c])}
-        if not present:
-            raise RecipeError(f"there is no sample of: {', '.join(shares)}; see data.mixture and data.sequences")
+        shares, present = present_shares(shards, data)
         self.left_out = sorted(shares.keys() - present.keys())
         self.shares = {c: s / sum(present.values()) for c, s in present.items()}
         self.wanted = present if data.tokens_per_step is None else self._tokens(data.tokens_per_step)
         self.skipped = Told()
-        self._known = {"version": STATE_VERSION, "shards": shards.fingerprint, "tokenizer": tokenizer.sha256}
+        self._known = _known(shards, tokenizer)
         self._batches = Batches(preprocess, data.sequence_length, data.rows_per_micro_step, rank, world)
         self._source = Source(shards, tokenizer, config, self._batches.framing, rank, world)
         self._config = config
@@ -93,19 +90,32 @@ class Loader:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where a checkpoint left off, on any number of processes and workers.
 
-        Raises: RecipeError when it was made from other shards, with another tokenizer or by another version.
+        Raises: RecipeError when it was made from other shards, with another tokenizer or by another version;
+            IntegrityError when it is damaged.
         """
-        for name, value in self._known.items():
-            if state[name] != value:
-                raise RecipeError(f"the checkpoint was made with another {name}; --overwrite starts anew")
+        _check_known(state, self._known)
+        try:
+            step = int(state["step"])
+            places = {
+                c: Place(
+                    [Cursor(**cursor) for cursor in p["streams"]],
+                    p["num_turns"],
+                    p.get("num_given", p.get("num_tokens")),
+                )
+                for c, p in state["corpora"].items()
+            }
+            counts = [step, *(n for p in places.values() for n in (p.num_turns, p.num_given))]
+            counts += [n for p in places.values() for cursor in p.cursors for n in asdict(cursor).values()]
+            same_streams = {c: len(p.cursors) for c, p in places.items()} == {
+                c: len(p.cursors) for c, p in self._places.items()
+            }
+            sound = same_streams and all(type(n) is int and n >= 0 for n in counts)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            sound = False
+        if not sound:
+            raise IntegrityError("the checkpoint does not say where the loader was; --overwrite starts anew")
         self.close()
-        self._step = state["step"]
-        self._places = {
-            c: Place(
-                [Cursor(**cursor) for cursor in p["streams"]], p["num_turns"], p.get("num_given", p.get("num_tokens"))
-            )
-            for c, p in state["corpora"].items()
-        }
+        self._step, self._places = step, places
 
     def close(self) -> None:
         """End the workers; the next step starts them again from the last that was handed out."""
@@ -146,6 +156,34 @@ class Loader:
         making = Ahead(steps, workers, data.prefetch_steps)
         weakref.finalize(self, making.close)  # also when the interpreter ends
         return making
+
+
+def present_shares(shards: Shards, data: Data) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the share of each corpus that a configuration mixes, and of those alone that the shards hold.
+
+    Raises: RecipeError when they hold none of them.
+    """
+    mixed = data.mixture if data.sequences is None else data.sequences
+    shares: dict[str, float] = {c: s for c, s in mixed.model_dump().items() if s > 0}
+    present = {c: s for c, s in shares.items() if len(shards.readable[c])}
+    if not present:
+        raise RecipeError(f"there is no sample of: {', '.join(shares)}; see data.mixture and data.sequences")
+    return shares, present
+
+
+def check_state(state: dict[str, Any], shards: Shards, tokenizer: Tokenizer) -> None:
+    """Raise RecipeError when a state was made from other shards, with another tokenizer or by another version."""
+    _check_known(state, _known(shards, tokenizer))
+
+
+def _known(shards: Shards, tokenizer: Tokenizer) -> dict[str, Any]:
+    return {"version": STATE_VERSION, "shards": shards.fingerprint, "tokenizer": tokenizer.sha256}
+
+
+def _check_known(state: dict[str, Any], known: dict[str, Any]) -> None:
+    for name, value in known.items():
+        if state.get(name) != value:
+            raise RecipeError(f"the checkpoint was made with another {name}; --overwrite starts anew")
 
 
 def _json(place: Place) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from schemas.display import message
 from schemas.errors import WeftError
 from trainer.evaluate.session import Request, numbers, run, tasks_told
+from trainer.run.processes import ReportedError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(Request(given.checkpoint, tuple(given.task), Path(given.data), numbers(given.shots), given.rationale,
                     output, given.tokenizer, given.batch, given.limit, given.seed, given.show_prompts))  # fmt: skip
+    except ReportedError:
+        return 2
     except WeftError as error:
         print(f"error: {message(error)}", file=sys.stderr)
         return 2

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from schemas.errors import PathError
+from schemas.errors import IntegrityError, PathError
+from schemas.strict_json import parse_json
 from trainer.evaluate.example import Answer
 
 
@@ -43,9 +44,9 @@ class Answers:
         for path in sorted(self._folder.glob(f"{self._name}-*.jsonl")):
             for line in path.read_bytes().splitlines():
                 try:
-                    told = json.loads(line)
+                    told = parse_json(line, path.name)
                     found[str(told["key"])] = Answer(str(told["text"]), tuple(map(float, told["log_p"])))
-                except (ValueError, KeyError, TypeError):
+                except (IntegrityError, ValueError, KeyError, TypeError):
                     continue
         return found
 

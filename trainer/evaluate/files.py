@@ -32,6 +32,8 @@ def text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SchemaError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise PathError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_json(path: Path, kind: type[R]) -> R:

@@ -77,7 +77,7 @@ def evaluate_language(
 def _shared(answer: Callable[[Sequence[Any]], list[Any]], requests: Sequence[Any], party: Party) -> list[Any]:
     """Answer this process's part of what is asked, and return all parts in order."""
     first, last = (len(requests) * number // party.world for number in (party.rank, party.rank + 1))
-    return party.gather(answer(requests[first:last]) if last > first else [])
+    return party.gather(party.together(lambda: answer(requests[first:last]) if last > first else []))
 
 
 def _result(task: str, told: dict[str, Any], found: dict[str, Any], settings: Settings) -> Result:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.errors import IntegrityError
+from schemas.strict_json import parse_json
 from trainer.evaluate.run import Result
 from trainer.evaluate.task import Score
 
@@ -66,9 +67,9 @@ def _told(value: float) -> str:
 
 def _earlier(path: Path, identity: str) -> dict[tuple[str, int, bool], dict[str, Any]]:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = parse_json(path.read_bytes(), str(path))
         return {_asked(result): result for result in kept["results"]} if kept["identity"] == identity else {}
-    except (ValueError, KeyError, TypeError) as error:
+    except (IntegrityError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path} is not what an evaluation wrote; move it away, and start again") from error
 
 

@@ -45,13 +45,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Party:
-    """The processes that share the work: this one's number, how many, and ways to wait for all and to ask all."""
+    """The processes that share the work: this one's number, how many, and what all of them do together."""
 
     rank: int = 0
     world: int = 1
     wait: Callable[[], None] = lambda: None
     gather: Callable[[list[Any]], list[Any]] = lambda part: part
     """Lay the parts of all processes end to end."""
+    together: Callable[[Callable[[], Any]], Any] = lambda work: work()
+    """Do something in all processes; where it fails in one, it fails in all (trainer/run/processes.py)."""
 
 
 def examples(task: Task, data: Path, output: Path, settings: Settings) -> list[Example]:
@@ -84,12 +86,12 @@ def evaluate(
 
     Raises: as `examples` and `ask`; RecipeError when a task shows no shots and some are wanted.
     """
-    asked_of = examples(task, data, output, settings)
+    asked_of: list[Example] = party.together(lambda: examples(task, data, output, settings))
     asking = Asking(output / task.name, answerer, identity, reader, settings.batch, party)
     if settings.rationale:
         said = asking.answers(INTRODUCING, "rationale", [introduce(example) for example in asked_of])
         asked_of = [reason(example, answer) for example, answer in zip(asked_of, said, strict=True)]
-    with_shots = show_shots(task, data, output, settings, asked_of)
+    with_shots: list[Example] = party.together(lambda: show_shots(task, data, output, settings, asked_of))
     answers = asking.answers(task.manner, f"{settings.shots}-shot", with_shots)
     scores = task.score(asked_of, answers)
     return Result(task.name, settings.shots, settings.rationale, len(asked_of), scores)
@@ -118,26 +120,31 @@ class Asking:
 
     def answers(self, manner: Manner, name: str, asked_of: Sequence[Example]) -> list[Answer]:
         """Return an answer to each example, those known already included. All processes return the same."""
-        asked = [ask(self.reader, example, manner.max_tokens) for example in asked_of]
+        asked: list[Asked] = self.party.together(
+            lambda: [ask(self.reader, example, manner.max_tokens) for example in asked_of]
+        )
         keys = [self._key(manner, one) for one in asked]
-        with Answers(self.folder, name, self.party.rank) as kept:
+        with self.party.together(lambda: Answers(self.folder, name, self.party.rank)) as kept:
             known = kept.known()
             self.party.wait()
             todo = [place for place, key in enumerate(keys) if key not in known]
             todo.sort(key=lambda place: -asked[place].num_tokens)  # the longest first: what is too large shows at once
-            batches = [todo[first : first + self.batch] for first in range(0, len(todo), self.batch)]
-            with _progress(self.party.rank == 0) as bar:
-                shown_task = bar.add_task(
-                    f"{self.folder.name}, {name}", total=len(asked), completed=len(asked) - len(todo)
-                )
-                for batch in batches[self.party.rank :: self.party.world]:
-                    answered = self.answerer.answer(manner, [asked[place] for place in batch])
-                    kept.add((keys[p], asked[p].example.id, a) for p, a in zip(batch, answered, strict=True))
-                    bar.advance(shown_task, len(batch) * self.party.world)
-            self.party.wait()
+            self.party.together(lambda: self._answer(manner, name, asked, keys, todo, kept))
             known = kept.known()
             self.party.wait()
         return [known[key] for key in keys]
+
+    def _answer(
+        self, manner: Manner, name: str, asked: list[Asked], keys: list[str], todo: list[int], kept: Answers
+    ) -> None:
+        """Answer this process's batches of what is left to answer, and keep the answers."""
+        batches = [todo[first : first + self.batch] for first in range(0, len(todo), self.batch)]
+        with _progress(self.party.rank == 0) as bar:
+            shown_task = bar.add_task(f"{self.folder.name}, {name}", total=len(asked), completed=len(asked) - len(todo))
+            for batch in batches[self.party.rank :: self.party.world]:
+                answered = self.answerer.answer(manner, [asked[place] for place in batch])
+                kept.add((keys[p], asked[p].example.id, a) for p, a in zip(batch, answered, strict=True))
+                bar.advance(shown_task, len(batch) * self.party.world)
 
     def _key(self, manner: Manner, asked: Asked) -> str:
         return digest(self.identity, manner.how, str(manner.max_tokens), str(manner.num_beams), asked.digest())

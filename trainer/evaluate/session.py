@@ -20,6 +20,7 @@ from trainer.evaluate.harness import PREFIX, evaluate_language, find
 from trainer.evaluate.run import Party, Settings, evaluate, examples, show_shots
 from trainer.evaluate.task import Task
 from trainer.evaluate.tasks import TASKS
+from trainer.run.launch import launch
 from trainer.run.processes import join
 
 FOLDER = "evaluation"  # beside the checkpoint
@@ -64,27 +65,21 @@ def run(request: Request) -> None:
     """Evaluate, print the table and keep it; or print prompts. Under torchrun all processes share the work.
 
     Raises: RecipeError when a task is unknown, or a prompt too long for the model; PathError, SchemaError and
-        IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed.
+        IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed. Of
+        several processes the first raises these, the others ReportedError.
     """
-    names = list(dict.fromkeys(request.tasks))
-    chosen = [_task(name) for name in names if not name.startswith(PREFIX)]
-    of_language = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
-    if of_language and (request.rationale or request.show_prompts is not None):
-        raise RecipeError(f"--rationale and --show-prompts are not for {PREFIX} tasks, whose prompts the harness makes")
-    harness = find(of_language, request.data) if of_language else None
-    folder = models.find(Path(request.checkpoint))
-    output = request.output or folder / FOLDER
     with join() as processes:
-        saved = models.load(request.checkpoint, request.tokenizer)
+        chosen, of_language, harness, folder = processes.together(lambda: check(request))
+        output = request.output or folder / FOLDER
+        saved = processes.together(lambda: models.load(request.checkpoint, request.tokenizer))
         reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
         if request.show_prompts is not None:
             if processes.rank == 0:
                 print(printable("\n\n".join(_prompts(request, chosen, output, reader)), lines=True))
             return
-        with writing(output):  # before anything is asked
-            output.mkdir(parents=True, exist_ok=True)
+        processes.together(lambda: _make(output))  # before anything is asked
         identity = _identity(folder, saved.tokenizer.sha256)
-        party = Party(processes.rank, processes.world, _wait, _gather)
+        party = Party(processes.rank, processes.world, _wait, _gather, processes.together)
         found = [
             evaluate(task, request.data, output, request.settings(shots), Model(saved), identity, reader, party)
             for task in chosen
@@ -95,6 +90,39 @@ def run(request: Request) -> None:
         if processes.rank == 0:
             results.keep(output, str(folder), identity, found)
             results.show(found)
+
+
+def run_processes(request: Request, num_processes: int) -> int:
+    """Do what `run` does in several processes of this machine; return the exit status.
+
+    What a person may have got wrong in the command is found before any of them starts. Raises: as `run`.
+    """
+    check(request)
+    models.look(request.checkpoint).tokens(request.tokenizer)
+    options = {
+        "--checkpoint": request.checkpoint, "--data": request.data, "--output": request.output,
+        "--tokenizer": request.tokenizer, "--batch": request.batch, "--limit": request.limit, "--seed": request.seed,
+        "--shots": ",".join(map(str, request.shots)), "--show-prompts": request.show_prompts,
+    }  # fmt: skip
+    arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
+    arguments += [f"--task={name}" for name in request.tasks] + ["--rationale"] * request.rationale
+    return launch("trainer.evaluate", arguments, num_processes)
+
+
+def check(request: Request) -> tuple[list[Task], list[str], Any, Path]:
+    """Return the tasks, those of the harness and the harness, and the folder of the weights. Raises: as `run`."""
+    names = list(dict.fromkeys(request.tasks))
+    chosen = [_task(name) for name in names if not name.startswith(PREFIX)]
+    of_language = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+    if of_language and (request.rationale or request.show_prompts is not None):
+        raise RecipeError(f"--rationale and --show-prompts are not for {PREFIX} tasks, whose prompts the harness makes")
+    harness = find(of_language, request.data) if of_language else None
+    return chosen, of_language, harness, models.find(Path(request.checkpoint))
+
+
+def _make(output: Path) -> None:
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
 
 
 def _prompts(request: Request, tasks: list[Task], output: Path, reader: Reader) -> Iterator[str]:

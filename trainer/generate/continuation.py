@@ -16,6 +16,7 @@ from PIL import Image
 
 from schemas.errors import IntegrityError
 from trainer.data.batches import framing
+from trainer.data.images import MAX_PIXELS
 from trainer.generate.branches import Branches
 from trainer.generate.prompt import Prompt
 from trainer.model.cache import Cache
@@ -98,9 +99,11 @@ def pixels(path: Path, saved: Saved) -> torch.Tensor:
     frame = framing(preprocess)
     try:
         with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
             image.draft(None, (frame.side, frame.side))
             picture = torch.from_numpy(np.array(frame.frame(image.convert("RGB")))).permute(2, 0, 1).float() / 255
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise IntegrityError(f"{path} cannot be read as an image: {error}") from error
+    except Exception as error:  # decoders raise whatever they like
+        raise IntegrityError(f"{path} cannot be read as an image: {' '.join(str(error).split())[:200]}") from error
     mean, std = (picture.new_tensor(v).view(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
     return (picture - mean) / std

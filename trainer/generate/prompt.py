@@ -31,9 +31,13 @@ class Prompt:
 def format_prompt(tokenizer: Tokenizer, words: str, images: list[Path], num_slots: int, max_tokens: int) -> Prompt:
     """Put images where `<image>` stands in the words, in order; if it stands nowhere, before them.
 
-    Raises: RecipeError when there are more placeholders than images or the other way round, or when the prompt leaves
-        the model no room for a token; PathError when an image does not exist.
+    Raises: RecipeError when the words are not UTF-8, when there are more placeholders than images or the other way
+        round, or when the prompt leaves the model no room for a token; PathError when an image does not exist.
     """
+    try:
+        words.encode()
+    except UnicodeEncodeError as error:
+        raise RecipeError(f"the prompt is not UTF-8 (character {error.start})") from error
     for image in images:
         if not image.is_file():
             raise PathError(f"no image {image}")

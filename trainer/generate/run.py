@@ -1,18 +1,24 @@
 """Continue prompts with a trained model: from text and paths to text."""
 
-import json
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import TypedDict
 
 from schemas.display import printable, to_json
-from schemas.errors import PathError, RecipeError
+from schemas.errors import IntegrityError, PathError, RecipeError
+from schemas.strict_json import check_object, parse_json
 from trainer.generate.continuation import Continuation
 from trainer.generate.prompt import Prompt, format_prompt
 from trainer.generate.search import search, spoken
 from trainer.saved import Saved
 from trainer.tokenizer import EOS, Tokenizer
+
+
+class _RequestLine(TypedDict):
+    prompt: str
+    images: list[str]
 
 
 @dataclass(frozen=True)
@@ -103,13 +109,17 @@ def read_requests(path: Path) -> list[Request]:
     if not path.is_file():
         raise PathError(f"no file {path}")
     requests = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().removesuffix(b"\n").split(b"\n"), 1):
+        where = f"line {number} of {path}"
         try:
-            found = json.loads(line)
-            images = tuple(path.parent / image for image in found.get("images", []))
-            requests.append(Request(str(found["prompt"]), images))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecipeError(f'line {number} of {path} is no {{"prompt": TEXT, "images": [PATH, ...]}}') from error
+            found = parse_json(line, where)
+            check_object(found, _RequestLine, where, ("prompt",))
+            if "images" in found:
+                check_object(found, _RequestLine, where, ("images",))
+            images = tuple(path.parent / str(image) for image in found.get("images", []))
+        except IntegrityError as error:
+            raise RecipeError(f'{where} is no {{"prompt": TEXT, "images": [PATH, ...]}}: {error}') from error
+        requests.append(Request(found["prompt"], images))
     return requests
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from schemas.errors import PathError
 from schemas.secrets import redacted
 from trainer import tokenizer
 from trainer.config import TrainConfig
@@ -21,18 +23,23 @@ def export(folder: Path, model: Kosmos, config: TrainConfig, tokenizer_folder: s
 
     `model.safetensors` holds float32 tensors by the names of `Kosmos`, `config.yaml` loads with trainer.config.load,
     `tokenizer/` with trainer.tokenizer.load.
+
+    Raises: PathError when it cannot be written.
     """
     weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     if processes.rank != 0:
         return
     partial = folder.with_name(f".{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    save_file(
-        {name: w.contiguous() for name, w in weights.items() if isinstance(w, torch.Tensor)},
-        partial / "model.safetensors",
-    )
-    (partial / "config.yaml").write_text(yaml.safe_dump(redacted(config.model_dump(mode="json")), sort_keys=False))
-    tokenizer.copy(tokenizer_folder, os.fspath(partial / "tokenizer"))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        save_file(
+            {name: w.contiguous() for name, w in weights.items() if isinstance(w, torch.Tensor)},
+            partial / "model.safetensors",
+        )
+        (partial / "config.yaml").write_text(yaml.safe_dump(redacted(config.model_dump(mode="json")), sort_keys=False))
+        tokenizer.copy(tokenizer_folder, os.fspath(partial / "tokenizer"))
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise PathError(f"cannot write the weights to {folder}: {error}; the same command writes them again") from error

@@ -11,25 +11,25 @@ from statistics import fmean
 from threading import Event
 
 import torch
-import torch.distributed as dist
 from torch.optim import AdamW
 
 from schemas.errors import DivergedError, RecipeError
 from schemas.shards import TRAIN
 from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig
-from trainer.data.loader import Loader
-from trainer.data.shards import open_shards, with_instructions
+from trainer.data.loader import Loader, check_state, present_shares
+from trainer.data.shards import Shards, open_shards, with_instructions
 from trainer.data.validation import validation
 from trainer.model.kosmos import Kosmos
 from trainer.run import checkpoint
 from trainer.run.export import export
-from trainer.run.processes import join
+from trainer.run.processes import Processes, ReportedError, join
 from trainer.run.saving import Saver
-from trainer.run.sharding import shard
+from trainer.run.sharding import check_replicas, shard
 from trainer.run.start import MODEL, announce, make_optimizer, open_held_out, prepare
 from trainer.run.step import take_step
-from trainer.saved import look
+from trainer.saved import Found, look
+from trainer.tokenizer import Tokenizer
 from trainer.watch import lines
 from trainer.watch.device import peak_flops
 from trainer.watch.flops import Flops
@@ -57,6 +57,18 @@ class Summary:
     """Samples and images that could not be read, each as often as its turn came."""
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads, opened and checked."""
+
+    config: TrainConfig
+    start: Found | None
+    """The weights to start from."""
+    tokenizer: Tokenizer
+    shards: Shards
+    held_out: Shards | None
+
+
 def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool = False) -> Summary:
     """Train on the shards in `data` and leave checkpoints, metrics and weights in the local folder `output`.
 
@@ -67,9 +79,17 @@ def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: 
     Raises: PathError when the shards, the tokenizer or the weights are missing or `output` cannot be written;
         IntegrityError when weights, tokenizer and configuration do not belong together; RecipeError when
         `output` was made with another configuration, other shards or another tokenizer and `overwrite` is not given;
-        DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite.
+        DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite. Of several processes the
+        first raises these, the others ReportedError.
     """
+    with join() as processes:
+        return train(processes, config, data, tokenizer, output, overwrite)
+
+
+def open_inputs(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool, world: int) -> Inputs:
+    """Open what `world` processes would read, and check all that can be known before they start. Raises: as `run`."""
     folder = Path(output)
+    check_replicas(config, world)
     start = None if config.start is None else look(config.start)
     if start is not None:
         start.check_sizes(config)
@@ -78,33 +98,47 @@ def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: 
     words = tokenizers.load(tokenizer) if start is None else start.tokens(tokenizer)
     shards = with_instructions(open_shards(data, TRAIN, config.data.on_missing), config.data.instructions)
     held_out = open_held_out(data, config)
-    with join(config.cpu_threads) as processes, _termination() as terminated, ExitStack() as stack:
+    present_shares(shards, config.data)
+    step = -1 if overwrite else checkpoint.newest_step(folder)
+    if step >= 0:
+        saved = checkpoint.read_state(checkpoint.folder_of(folder, step))
+        checkpoint.check_config(folder, saved, config)
+        check_state(saved.loader, shards, words)
+    return Inputs(config, start, words, shards, held_out)
+
+
+def train(
+    processes: Processes, config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool = False
+) -> Summary:
+    """Do what `run` does in processes that have been joined."""
+    folder = Path(output)
+    if config.cpu_threads is not None:
+        torch.set_num_threads(config.cpu_threads)
+    inputs = processes.together(lambda: open_inputs(config, data, tokenizer, output, overwrite, processes.world))
+    start, words, shards, held_out = inputs.start, inputs.tokenizer, inputs.shards, inputs.held_out
+    with _termination() as terminated, ExitStack() as stack:
         shown = processes.rank == 0
-        if shown:
-            prepare(folder, overwrite)
-        dist.barrier()
+        processes.together(lambda: prepare(folder, overwrite) if shown else None)
         saved = checkpoint.newest(folder, processes)
-        if saved is not None:
-            checkpoint.check_config(folder, saved, config)
         torch.manual_seed(config.seed)
-        model = Kosmos(config, words.vocab_size, pretrained=start is None)
+        model = processes.together(lambda: Kosmos(config, words.vocab_size, pretrained=start is None))
         if start is not None and saved is None:
-            start.fill(model)
+            processes.together(lambda: start.fill(model))
         model = model.to(processes.device)
         num_parameters, flops = sum(p.numel() for p in model.parameters()), Flops.of(model, config)
         peak = config.watch.peak_flops or peak_flops(processes.device)
         reading = (words, config, model.vision.preprocess, processes.rank, processes.world)
-        loader = stack.enter_context(Loader(shards, *reading))
+        loader = stack.enter_context(processes.together(lambda: Loader(shards, *reading)))
         shard(model, processes, config)
         optimizer = make_optimizer(model, config)
         if saved is not None:
-            loader.load_state(saved.loader)
-            checkpoint.load(checkpoint.folder_of(folder, saved.step), model, optimizer)
+            processes.together(lambda: loader.load_state(saved.loader))
+            checkpoint.load(checkpoint.folder_of(folder, saved.step), model, optimizer, processes)
         done = first = kept = saved.step if saved is not None else 0
         num_bad = saved.num_bad_steps if saved is not None else 0
         if shown:
             announce(config, shards, loader, num_parameters, first)
-        monitor = stack.enter_context(Monitor(folder, first, config, shown))
+        monitor = stack.enter_context(processes.together(lambda: Monitor(folder, first, config, shown)))
         with Saver(folder, config.checkpoint, processes) as saver:
             save_seconds = 0.0
             while done < config.steps and not processes.sum(terminated.is_set())[0]:
@@ -113,16 +147,17 @@ def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: 
                 monitor.add(replace(step, mfu=mfu, save_seconds=save_seconds))
                 done, save_seconds, num_bad = done + 1, 0.0, 0 if step.applied else num_bad + 1
                 if not step.applied:
-                    _tell_bad(step, num_bad, config.optimizer.max_bad_steps, shown)
+                    _tell_bad(step, num_bad, config.optimizer.max_bad_steps, processes)
                 if held_out is not None and done % (config.watch.validate_every_steps or 1) == 0:
-                    monitor.add_validation(done, validation_loss(model, validation(held_out, *reading), processes))
+                    batches = processes.together(lambda: list(validation(held_out, *reading)))
+                    monitor.add_validation(done, validation_loss(model, iter(batches), processes))
                 if done == config.steps or done % config.checkpoint.every_steps == 0:
                     save_seconds = _save(saver, done, num_bad, config, loader, model, optimizer)
                     kept = done
             if kept < done:  # SIGTERM
                 _save(saver, done, num_bad, config, loader, model, optimizer)
         if done == config.steps and (done > first or not (folder / MODEL).exists()):
-            export(folder / MODEL, model, config, tokenizer, processes)
+            processes.together(lambda: export(folder / MODEL, model, config, tokenizer, processes))
     steps = lines.read(folder)
     tenth = max(1, len(steps) // 10)
     first_loss, last_loss = _mean_loss(steps[:tenth]), _mean_loss(steps[-tenth:])
@@ -139,7 +174,7 @@ def _save(
     return time.perf_counter() - started
 
 
-def _tell_bad(step: StepMetrics, num_bad: int, most: int, shown: bool) -> None:
+def _tell_bad(step: StepMetrics, num_bad: int, most: int, processes: Processes) -> None:
     """Say which step was skipped, and why.
 
     Raises: DivergedError when more than `most` in a row were.
@@ -148,11 +183,12 @@ def _tell_bad(step: StepMetrics, num_bad: int, most: int, shown: bool) -> None:
     what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
     said = f"step {step.step} (batch {step.batch[:16]}): {what} is not finite"
     if num_bad > most:
-        raise DivergedError(
+        diverged = DivergedError(
             f"{said}, nor was it in the {num_bad - 1} steps before; start anew with a lower optimizer.learning_rate, "
             "or raise optimizer.max_bad_steps to go on from the newest checkpoint"
         )
-    if shown:
+        raise diverged if processes.rank == 0 else ReportedError(str(diverged))
+    if processes.rank == 0:
         print(f"skipped: {said}", file=sys.stderr)
 
 

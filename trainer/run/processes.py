@@ -1,18 +1,24 @@
 """Processes: one or several, on GPUs or CPUs, started by torchrun or by hand."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import HashStore, PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from schemas.errors import MissingError
+from schemas.errors import MissingError, WeftError
 
+T = TypeVar("T")
 _NEW_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+
+
+class ReportedError(WeftError):
+    """Another process has the same error, or one that ends this process too, and reports it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,30 @@ class Processes:
     def largest(self, *values: float) -> list[float]:
         """Find the largest of each number over all processes."""
         return self._reduce(values, dist.ReduceOp.MAX)
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Do something in all processes; where it fails in one, it fails in all of them, so that none waits.
+
+        Raises: in the first process the WeftError of the first process that has one, in the others ReportedError.
+        """
+        result: list[T] = []
+        error: WeftError | None = None
+        try:
+            result.append(work())
+        except WeftError as raised:
+            error = raised
+        if self.world == 1:
+            if error is not None:
+                raise error
+            return result[0]
+        (failed,) = self.largest(error is not None)
+        if not failed:
+            return result[0]
+        errors: list[WeftError | None] = [None] * self.world
+        dist.all_gather_object(errors, error)
+        if self.rank != 0:
+            raise ReportedError("the first process reports why") from error
+        raise next(one for one in errors if one is not None)
 
     def _reduce(self, values: tuple[float, ...], how: dist.ReduceOp.RedOpType) -> list[float]:
         total = torch.tensor(values, dtype=torch.float64, device=self.device)

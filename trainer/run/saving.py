@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.metadata import Metadata
@@ -42,8 +41,11 @@ class Saver(AbstractContextManager["Saver"]):
         self._under_way: Future[Any] | None = None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with suppress(*() if error is None else (Exception,)):  # what ended the run says more
-            self.wait()
+        if error is None:
+            self._processes.together(self.wait)
+        else:
+            with suppress(Exception):  # what ended the run says more
+                self.wait()
         self._stager.close()
 
     def save(self, state: State, model: Kosmos, optimizer: Optimizer) -> None:
@@ -51,12 +53,9 @@ class Saver(AbstractContextManager["Saver"]):
 
         Raises: PathError when this or the last checkpoint cannot be written.
         """
-        self.wait()
+        self._processes.together(self.wait)
         partial = self._output / f".{folder_of(self._output, state.step).name}"
-        if self._processes.rank == 0:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-        dist.barrier()
+        self._processes.together(lambda: self._make(partial) if self._processes.rank == 0 else None)
         saving = async_save(
             tensors(model, optimizer),
             storage_writer=Writer(partial, folder_of(self._output, state.step), state, self._config.keep),
@@ -66,7 +65,14 @@ class Saver(AbstractContextManager["Saver"]):
         assert isinstance(saving, Future)  # the copy was made before async_save returned
         self._under_way = saving
         if not self._config.asynchronous:
-            self.wait()
+            self._processes.together(self.wait)
+
+    def _make(self, partial: Path) -> None:
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        except OSError as error:
+            raise PathError(f"cannot save to {self._output}: {error}; the checkpoints before stay") from error
 
     def wait(self) -> None:
         """Wait until the checkpoint that is being written counts.

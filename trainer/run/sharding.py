@@ -18,8 +18,6 @@ def shard(model: Kosmos, processes: Processes, config: TrainConfig) -> None:
     """Spread the model by FSDP2: each decoder block by itself, the eye, and the rest.
 
     Gradients are added up, not averaged: the loss is divided by the count of targets of all processes already.
-
-    Raises: RecipeError when the processes cannot be shared out over `compute.replicas`.
     """
     mesh = _mesh(processes, config.compute.replicas)
     bf16 = config.precision == "bf16"
@@ -34,6 +32,12 @@ def shard(model: Kosmos, processes: Processes, config: TrainConfig) -> None:
             module.set_gradient_divide_factor(1.0)
 
 
+def check_replicas(config: TrainConfig, world: int) -> None:
+    """Raise RecipeError unless `world` processes can be shared out over `compute.replicas`."""
+    if world % config.compute.replicas:
+        raise RecipeError(f"compute.replicas is {config.compute.replicas}, which does not divide {world} processes")
+
+
 def reduce_over_replicas(model: Kosmos, now: bool) -> None:
     """Say whether the next backward pass adds gradients up over replicas: the last of a step does it for all.
 
@@ -45,8 +49,6 @@ def reduce_over_replicas(model: Kosmos, now: bool) -> None:
 
 def _mesh(processes: Processes, replicas: int) -> DeviceMesh:
     """Return a mesh of one dimension for one replica, else (replicas, processes that share one of them)."""
-    if processes.world % replicas:
-        raise RecipeError(f"compute.replicas is {replicas}, which does not divide {processes.world} processes")
     if replicas == 1:
         return init_device_mesh(processes.device.type, (processes.world,))
     shape = (replicas, processes.world // replicas)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 
 import torch
 from torch import nn
@@ -33,7 +34,7 @@ def take_step(
     """
     started = time.perf_counter()
     torch.manual_seed(int(digest(str(config.seed), str(number), str(processes.rank)), 16) % 2**63)  # dropout
-    step = next(loader)
+    step = processes.together(partial(next, loader))
     waited = time.perf_counter() - started
     corpora = list(step.num_tokens)
     num_targets = processes.sum(*(sum(b.num_targets for b in step.micro_batches if b.corpus == c) for c in corpora))

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+from schemas.errors import IntegrityError
+from schemas.strict_json import parse_json
 from trainer.watch.metrics import StepMetrics
 
 FILE = "metrics.jsonl"
@@ -13,7 +15,10 @@ VALIDATION_FILE = "validation.jsonl"
 
 def read(output: Path) -> list[StepMetrics]:
     """Read the metrics of a run's steps."""
-    return [StepMetrics(**line) for line in _whole_lines(output / FILE)]
+    try:
+        return [StepMetrics(**line) for line in _whole_lines(output / FILE)]
+    except TypeError as error:
+        raise IntegrityError(f"{output / FILE} is not what a run wrote: {error}; move it away") from error
 
 
 def read_validation(output: Path) -> dict[int, dict[str, float]]:
@@ -43,7 +48,13 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
     """Read whole lines alone: a killed run may have left half of one."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    found = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        value = parse_json(line, f"{path}, line {number},")
+        if not isinstance(value, dict) or type(value.get("step")) is not int:
+            raise IntegrityError(f"{path}, line {number}, is not what a run wrote; move the file away")
+        found.append(value)
+    return found
 
 
 def _go_on(path: Path, first_step: int) -> TextIO:
