@@ -11,8 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from schemas.errors import IntegrityError, PathError
-from schemas.strict_json import parse_json
+from schemas.errors import PathError
 from trainer.evaluate.example import Answer
 
 
@@ -44,9 +43,9 @@ class Answers:
         for path in sorted(self._folder.glob(f"{self._name}-*.jsonl")):
             for line in path.read_bytes().splitlines():
                 try:
-                    told = parse_json(line, path.name)
+                    told = json.loads(line)  # of -Infinity too: an option that a model cannot say
                     found[str(told["key"])] = Answer(str(told["text"]), tuple(map(float, told["log_p"])))
-                except (IntegrityError, ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue
         return found
 

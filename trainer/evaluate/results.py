@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.errors import IntegrityError
-from schemas.strict_json import parse_json
 from trainer.evaluate.run import Result
 from trainer.evaluate.task import Score
 
@@ -67,9 +66,9 @@ def _told(value: float) -> str:
 
 def _earlier(path: Path, identity: str) -> dict[tuple[str, int, bool], dict[str, Any]]:
     try:
-        kept = parse_json(path.read_bytes(), str(path))
+        kept = json.loads(path.read_text(encoding="utf-8"))
         return {_asked(result): result for result in kept["results"]} if kept["identity"] == identity else {}
-    except (IntegrityError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntegrityError(f"{path} is not what an evaluation wrote; move it away, and start again") from error
 
 
