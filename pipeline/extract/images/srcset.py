@@ -11,7 +11,7 @@ _START = re.compile(rf"[{_SPACE},]*([^{_SPACE}]+)")
 _DESCRIPTORS = re.compile(r"[^,(]*(?:\([^)]*\)?[^,(]*)*")  # up to the next comma outside of brackets
 _WIDTH = re.compile(r"0*([1-9][0-9]{0,8})w")
 _HEIGHT = re.compile(r"0*[1-9][0-9]{0,8}h")
-_DENSITY = re.compile(r"([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)x")
+_DENSITY = re.compile(r"((?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)x")
 
 
 @dataclass(frozen=True)
