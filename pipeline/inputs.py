@@ -24,7 +24,7 @@ def expand(inputs: list[str], root: str | None = None) -> list[str]:
     An input is an archive, a glob (`**` goes through folders), or a listing `*.paths` or `*.paths.gz` with one archive
     to a line; each of them a local path or a URL. Paths in a listing are taken from `root` where it is given; else from
     the folder above the listing that they fit under. Archives that a remote listing names are not looked up here.
-    Raises: PathError naming the first input that is missing, a folder, a glob without match, or a bad listing.
+    Raises: PathError naming the first input that is missing, no regular file, a glob without match, or a bad listing.
     """
     found: set[str] = set()
     for name in inputs:
@@ -48,8 +48,10 @@ def _match_local(name: str) -> list[str]:
         raise PathError(
             f"{name}: a folder, not an archive; name what is in it, as in '{name.rstrip('/')}/**/*.warc.gz'"
         )
-    if path.exists():  # also where its name holds signs that a glob would read otherwise
+    if path.is_file():  # also where its name holds signs that a glob would read otherwise
         return [str(path)]
+    if path.exists():
+        raise PathError(f"{name}: not a regular file; an archive is read more than once, so write it to a file first")
     if not glob.has_magic(name):
         raise PathError(f"{name}: no such file")
     folder = next(parent for parent in path.parents if parent.is_dir())  # its name is no pattern, whatever it holds

@@ -1,6 +1,7 @@
 """What names of inputs mean: archives, globs, listings; and the one line for each that means nothing."""
 
 import gzip
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,14 @@ def test_a_file_url_is_a_path(folder: Path) -> None:
 def test_what_means_nothing_is_named(folder: Path, name: str, message: str) -> None:
     with pytest.raises(PathError, match=message):
         expand(["a.warc.gz", name])
+
+
+def test_what_is_no_regular_file_is_refused_by_its_name_and_left_out_of_globs(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.warc.gz")
+    for name in ("pipe.warc.gz", "/dev/null"):
+        with pytest.raises(PathError, match=f"^{name}: not a regular file"):
+            expand(["a.warc.gz", name])
+    assert str(folder / "pipe.warc.gz") not in expand(["*.warc.gz"])
 
 
 LINES = "crawl-data/CRAWL/segments/1/warc/a.warc.gz\ncrawl-data/CRAWL/segments/2/warc/b.warc.gz\n"
