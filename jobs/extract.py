@@ -15,6 +15,7 @@ from schemas.errors import PathError
 from schemas.reasons import STALLED
 from schemas.recipe import Recipe
 from schemas.recipe.extract import Extract
+from schemas.sums import Sum
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -44,16 +45,20 @@ def work(context: Context) -> Outcome:
     files: dict[str, list[str]] = {"pages": [], "captions": [], "rejections": []}
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
+    sums: dict[str, Sum] = {}
     for _, commit in sorted(done.items()):
         for table, path in commit["files"].items():
             files[table].append(path)
         counts.update(commit["counts"])
         rejected.update(commit["rejected"])
+        sums.update(commit.get("sums", {}))
     judged = {
         "page": counts["pages"] + of_level(rejected, "page"),
         "caption": counts["captions"] + of_level(rejected, "caption"),
     }
-    return Outcome(files, dict(sorted(counts.items())), dict(sorted(rejected.items())), _notes(done), judged=judged)
+    return Outcome(
+        files, dict(sorted(counts.items())), dict(sorted(rejected.items())), _notes(done), judged=judged, sums=sums
+    )
 
 
 def _notes(done: dict[str, dict[str, Any]]) -> dict[str, str]:

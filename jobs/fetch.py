@@ -20,6 +20,7 @@ from schemas.errors import RecipeError
 from schemas.ids import digest
 from schemas.overrides import nearest
 from schemas.reasons import for_status
+from schemas.sums import Sum
 from schemas.tables import IMAGE_STATUS, IMAGES, REJECTIONS
 
 FAILED = "failed-"
@@ -97,7 +98,10 @@ def gather(context: Context, before: Manifest | None, batch: str) -> Outcome:
     if stale:
         old = read_files(context.spark, store, stale, spark_schema(IMAGES.schema))
         failed = failed.unionByName(old.join(had, "image_id", "left_anti"), allowMissingColumns=True)
-    parts = sorted(row["part"] for row in had.where("part is not null").select("part").distinct().collect())
+    written = had.where("part is not null").select("part", "part_bytes", "part_sha256").distinct().collect()
+    parts = sorted({row["part"] for row in written})
+    sums: dict[str, Sum] = {row["part"]: {"num_bytes": row["part_bytes"], "sha256": row["part_sha256"]}
+                            for row in written if row["part_sha256"]}  # fmt: skip
     for orphan in set(store.parts("images")).difference(known, parts):
         store.remove(orphan)  # of an attempt that died before it could commit, in this batch or one given up
     files = [file for file in known if FAILED not in file] + parts
@@ -105,7 +109,7 @@ def gather(context: Context, before: Manifest | None, batch: str) -> Outcome:
     statuses, rejections, rejected = _account(context, files, f"rejections/fetch/batch={batch}")
     notes = {"came": f"{percent(statuses.get('ok', 0), sum(statuses.values())) or 'none'} of what was asked for"}
     leftovers, judged = [UNDER_WAY, *stale, *old_rejections], {"image": sum(statuses.values())}
-    return Outcome({"images": files, "rejections": rejections}, statuses, rejected, notes, leftovers, judged)
+    return Outcome({"images": files, "rejections": rejections}, statuses, rejected, notes, leftovers, judged, sums)
 
 
 def watch(context: Context) -> Callable[[], str]:

@@ -14,6 +14,7 @@ from schemas.errors import PathError, RecipeError
 from schemas.reasons import STALLED
 from schemas.recipe import Recipe
 from schemas.secrets import masked_keys, redact_address, redacted
+from schemas.sums import Sum
 from schemas.tables import Table
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ CONFIG = "_config"  # below it, a file for each step, written when it starts: wh
 class Outcome:
     """What a step made: the files of each table, counts of rows, rejections by rule, and words for people.
 
-    judged is as in Manifest: of how many things the rules took theirs.
+    judged is as in Manifest: of how many things the rules took theirs. sums are of files that were summed as they were
+    written; the others are summed afterwards.
     leftovers are paths that nobody needs any more once the manifest is written.
     """
 
@@ -37,6 +39,7 @@ class Outcome:
     notes: dict[str, str] = field(default_factory=dict)
     leftovers: list[str] = field(default_factory=list)
     judged: dict[str, int] = field(default_factory=dict)
+    sums: dict[str, Sum] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def run_step(step: Step, context: Context) -> Manifest:
     if found and not context.retry:
         return found
     store.write_json(store.at(CONFIG, f"{step.name}.json"), step.config(recipe))
-    started = time.monotonic()
+    started, before = time.monotonic(), store.manifest(step.folder)
     outcome = step.work(context)
     dropped = excessive(outcome.judged, outcome.rejected, recipe.guard)
     if dropped and recipe.guard.action == "fail":
@@ -178,11 +181,28 @@ def run_step(step: Step, context: Context) -> Manifest:
         rejected=outcome.rejected,
         notes=redacted(_noted(outcome.notes, dropped)),
         judged=outcome.judged,
+        sums=_sums(context, outcome, before.sums if before else {}),
     )
     store.commit(step.folder, manifest)
     for path in outcome.leftovers:
         store.remove(path)
     return manifest
+
+
+def _sums(context: Context, outcome: Outcome, before: dict[str, Sum]) -> dict[str, Sum]:
+    """Return the sums of a step's parts: as they were written, as the manifest before says, or read back in tasks.
+
+    A part that a manifest names is never written again under its name, but by extract, which sums as it writes. Shards
+    have their sums in the listing.
+    """
+    files = sorted({file for table, paths in outcome.files.items() if table != "shards" for file in paths})
+    known = {**before, **outcome.sums}
+    unknown = [file for file in files if file not in known]
+    if unknown:
+        spark, store = context.spark.sparkContext, context.store
+        tasks = spark.parallelize(unknown, min(len(unknown), 4 * spark.defaultParallelism))
+        known |= dict(tasks.map(lambda file: (file, store.sum(file))).collect())
+    return {file: known[file] for file in files}
 
 
 def _noted(notes: dict[str, str], dropped: list[str]) -> dict[str, str]:

@@ -46,12 +46,19 @@ def _watched(directory: str, deep: bool, processes: int) -> Report:
         return verify(directory, deep, processes, lambda done, of: bar.update(task, completed=done, total=of))
 
 
+_TRAINED = {
+    "tokenizer": "a damaged tokenizer: copy it again, or train it again by `weft tokenizer ... --overwrite`",
+    "train": "damaged weights: copy the folder again, or remove it; `weft train` goes on from the checkpoint before",
+}
+
+
 def _remedies(directory: str, defects: list[Defect]) -> list[str]:
     """Say which steps make what is damaged anew; what follows the first of them is made by the same `weft run`."""
     damaged = {defect.step for defect in defects}
     steps = [step for step in STEPS.values() if step in damaged]
+    trained = [line for step, line in _TRAINED.items() if step in damaged]
     if not steps:
-        return []
+        return trained
     commands = [f"`weft {s} --output {directory} --overwrite{' INPUT...' * (s == 'extract')}`" for s in steps]
     then = "" if steps[-1] == "shard" and len(steps) == 1 else ", then the `weft run` that made it makes the rest"
-    return [f"to mend it: {', '.join(commands)}{then}"]
+    return [f"to mend it: {', '.join(commands)}{then}", *trained]

@@ -7,7 +7,7 @@ leaves nothing that anybody reads.
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ import fsspec
 
 from schemas.errors import IntegrityError, PathError
 from schemas.ids import digest
+from schemas.sums import Sum, seal, sum_of, unseal
 
 DRAFT = "_draft-"  # how the name of a file begins that is not whole yet; the underscore hides it likewise
 MANIFEST = "_manifest.json"  # the leading underscore hides it from Spark and pyarrow
@@ -26,7 +27,8 @@ class Manifest:
     """What a finished step did: with which configuration, from which inputs, into which files.
 
     recipe is the whole of it, resolved; config the part that shaped this output. judged counts what its rules judged:
-    by level, or by rule where one judges something else than the others of its level.
+    by level, or by rule where one judges something else than the others of its level. sums are of the parts of tables;
+    those of shards stand in their listing.
     """
 
     step: str
@@ -39,11 +41,12 @@ class Manifest:
     notes: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     judged: dict[str, int] = field(default_factory=dict)
+    sums: dict[str, Sum] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """Identify the output for the steps that read it, whatever time it took and whatever else the recipe says."""
-        content = {k: v for k, v in asdict(self).items() if k not in ("seconds", "notes", "recipe", "judged")}
+        content = {k: v for k, v in asdict(self).items() if k not in ("seconds", "notes", "recipe", "judged", "sums")}
         return digest(json.dumps(content, sort_keys=True))
 
 
@@ -85,10 +88,9 @@ class Store:
         except OSError as error:
             raise PathError(f"cannot write to {self.root}: {error.strerror or error}") from error
 
-    def write_json(self, path: str, value: object) -> None:
-        """Write JSON so that it is there whole or not at all."""
-        data = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode()
-        self.write(path, data)
+    def write_json(self, path: str, value: Mapping[str, Any]) -> None:
+        """Write JSON, sealed with its own sum, so that it is there whole or not at all."""
+        self.write(path, seal(value, sort_keys=True))
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file so that it is there whole or not at all; two writers of the same bytes may race."""
@@ -132,8 +134,8 @@ class Store:
         """Read JSON; raises IntegrityError when the file is damaged and FileNotFoundError when it is not there."""
         data = self.fs.cat_file(path)
         try:
-            return json.loads(data)
-        except ValueError as error:
+            return unseal(data)[0]
+        except IntegrityError as error:
             raise IntegrityError(f"{path} is damaged ({error}); run its step again with --overwrite") from error
 
     def manifest(self, folder: str) -> Manifest | None:
@@ -150,6 +152,11 @@ class Store:
     def commit(self, folder: str, manifest: Manifest) -> None:
         """Write the manifest: from here on the step's output exists."""
         self.write_json(self.at(folder, MANIFEST), asdict(manifest))
+
+    def sum(self, path: str) -> Sum:
+        """Sum a file below the root. Raises: FileNotFoundError."""
+        with self.fs.open(self.at(path), "rb") as file:
+            return sum_of(file)
 
     def remove(self, *parts: str) -> None:
         """Remove a file or folder below the root, if it is there."""

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.store import DRAFT, Store
+from schemas.sums import Sum, SummingFile
 from schemas.tables import Table
 
 ROWS_PER_GROUP = 500
@@ -25,7 +26,7 @@ class PartWriter:
 
     def __enter__(self) -> Self:
         self.store.fs.makedirs(self.path.rsplit("/", 1)[0], exist_ok=True)
-        self.file = self.store.fs.open(self.draft, "wb")
+        self.file = SummingFile(self.store.fs.open(self.draft, "wb"))
         self.writer = pq.ParquetWriter(self.file, self.table.schema, compression="zstd", write_page_checksum=True)
         return self
 
@@ -35,6 +36,11 @@ class PartWriter:
         self.num_rows += 1
         if len(self.rows) >= ROWS_PER_GROUP:
             self._flush()
+
+    @property
+    def sum(self) -> Sum:
+        """The sum of the part, once it is written."""
+        return self.file.sum
 
     def _flush(self) -> None:
         self.writer.write_table(pa.Table.from_batches([self.table.batch(self.rows)], self.table.schema))

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from schemas.errors import IntegrityError, PathError
 from schemas.overrides import validate
+from schemas.sums import check_folder
 from trainer import config as configuration
 from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig
@@ -72,8 +73,10 @@ class Found:
     def fill(self, model: Kosmos) -> None:
         """Give a model of their sizes their weights; it may be one without memory.
 
-        Raises: IntegrityError when the file is damaged, holds others, or a number that is not finite.
+        Raises: IntegrityError when the file is not as it was written, holds others, or a number that is not finite.
         """
+        if damaged := check_folder(self.folder):
+            raise IntegrityError(f"{self.folder} is not as it was written: {', '.join(damaged)}; copy the folder again")
         checkpoint.check_files(self.folder)
         if self.exported:
             weights = load_file(self.folder / _WEIGHTS)

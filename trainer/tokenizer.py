@@ -4,7 +4,6 @@ No text from the web, whatever it spells, is ever encoded to a special token: th
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +16,7 @@ from fsspec.core import url_to_fs
 from schemas.errors import IntegrityError, PathError
 from schemas.shards import TOKENIZER_ABOUT
 from schemas.strict_json import parse_json
+from schemas.sums import seal, unseal
 
 PAD, UNK, BOS, EOS, IMAGE, END_IMAGE = range(6)
 SPECIAL = {"<pad>": PAD, "<unk>": UNK, "<s>": BOS, "</s>": EOS, "<image>": IMAGE, "</image>": END_IMAGE}
@@ -83,9 +83,11 @@ def about(folder: str) -> dict[str, Any] | None:
     fs, path = url_to_fs(folder)
     if not fs.exists(f"{path}/{TOKENIZER_ABOUT}"):
         return None
-    found: dict[str, Any] = parse_json(fs.cat_file(f"{path}/{TOKENIZER_ABOUT}"), f"{folder}/{TOKENIZER_ABOUT}")
+    data, name = fs.cat_file(f"{path}/{TOKENIZER_ABOUT}"), f"{folder}/{TOKENIZER_ABOUT}"
+    parse_json(data, name)
+    found: dict[str, Any] = unseal(data, name)[0]
     if not isinstance(found, dict) or not isinstance(found.get("sha256"), str):
-        raise IntegrityError(f"{folder}/{TOKENIZER_ABOUT} is not of a tokenizer that `weft tokenizer` wrote")
+        raise IntegrityError(f"{name} is not of a tokenizer that `weft tokenizer` wrote")
     return found
 
 
@@ -95,9 +97,7 @@ def save(folder: str, tokenizer: Tokenizer, **known: object) -> None:
     told = {"sha256": tokenizer.sha256, "num_pieces": tokenizer.vocab_size, "special": SPECIAL, **known}
     fs.makedirs(path, exist_ok=True)
     fs.pipe_file(f"{path}/{_MODEL}", tokenizer.model)
-    fs.pipe_file(
-        f"{path}/{TOKENIZER_ABOUT}", (json.dumps(told, indent=2) + "\n").encode()
-    )  # last: it marks a whole one
+    fs.pipe_file(f"{path}/{TOKENIZER_ABOUT}", seal(told))  # last: it marks a whole one
 
 
 def load(folder: str) -> Tokenizer:

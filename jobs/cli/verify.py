@@ -10,13 +10,16 @@ from jobs.cli.options import AsJson, app
 @app.command()
 def verify(
     directory: Annotated[
-        str, typer.Argument(metavar="DIR", help="Output of a run, or a shards folder alone; a path or an address.")
+        str,
+        typer.Argument(
+            metavar="DIR", help="Output of a run, a shards folder, a tokenizer, or a checkpoint; a path or an address."
+        ),
     ],
     deep: Annotated[
         bool,
         typer.Option(
             "--deep/--quick",
-            help="Read every row and decode every image; or trust files whose footer or SHA-256 is right.",
+            help="Sum every file, read every row, decode every image; or sum every file and read what differs.",
         ),
     ] = True,
     processes: Annotated[
@@ -24,7 +27,10 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that a run's output is whole: every table, shard, sample and image. Needs neither Java nor Spark.
+    """Check that an output is whole: every table, manifest, shard, sample, image, tokenizer and checkpoint.
+
+    Every file is compared with its SHA-256, by --quick too. Not checked: Spark's event logs (_events), logs of a
+    training, and what `weft card` and `weft report` write. Needs neither Java nor Spark.
 
     Each defect is one line: file, sample, what is wrong; the remedy comes last. Exit status: 0 all good, 1 defects,
     2 nothing to check.

@@ -66,7 +66,8 @@ def extract_archive(archive: str, store: Store, config: Extract, agent: str = AL
                 if table == "rejections":
                     rejected[str(row["rule"])] += 1
         counts = {"archives": 1, "pages": writers["pages"].num_rows, "captions": writers["captions"].num_rows}
-    commit = {"archive": known_as, "source": source, "files": files, "counts": counts, "rejected": dict(rejected)}
+    commit = {"archive": known_as, "source": source, "files": files, "counts": counts, "rejected": dict(rejected),
+              "sums": {files[table]: part.sum for table, part in writers.items()}}  # fmt: skip
     store.write_json(store.at("pages", COMMITS, f"{name}.json"), commit)
     return commit
 

@@ -27,6 +27,8 @@ ANSWERS = pa.schema(
         pa.field("location", pa.string()),  # where to ask next, when status is MOVED
         pa.field("num_redirects", pa.int32()),  # so far
         pa.field("part", pa.string()),  # of `images`, that holds the bytes, when status is 'ok'
+        pa.field("part_bytes", pa.int64()),  # and the sum of that part
+        pa.field("part_sha256", pa.string()),
     ]
 )
 MOVED = "moved"  # a status of our own: another host is to be asked, by the task that it belongs to
@@ -93,8 +95,8 @@ class Journal:
             with PartWriter(self.store, IMAGES, self.store.at(part)) as images:
                 for row in fetched:
                     images.add({name: row[name] for name in IMAGES.schema.names})
-        for row in fetched:
-            row["part"] = part
+            for row in fetched:
+                row |= {"part": part, "part_bytes": images.sum["num_bytes"], "part_sha256": images.sum["sha256"]}
         counts = json.dumps(Counter(row["status"] for row in self.rows))
         answers = pa.Table.from_pylist(self.rows, schema=ANSWERS.with_metadata({COUNTS: counts}))
         buffer = io.BytesIO()

@@ -1,6 +1,7 @@
 """Whether a run's output is what its manifests and its listing say.
 
 defect    what is wrong, in a line
+documents manifests, commits and configurations; folders of a tokenizer or of weights
 part      one Parquet part of a table
 shard     one shard: tar, index and entry in the listing
 tar       one pass over a tar

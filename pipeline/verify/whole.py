@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipeline.lookup import Lookup
 from pipeline.report import NAME as REPORT
 from pipeline.stats import locate, read_listing
 from pipeline.store import MANIFEST, Manifest, Store
 from pipeline.verify.defect import Defect
-from pipeline.verify.part import check_part
+from pipeline.verify.documents import Documents, check_trained, read_manifests, trained_folders
+from pipeline.verify.part import check_crc, check_part
 from pipeline.verify.shard import Checked, check_shard, key_number
 from schemas.errors import IntegrityError, PathError
 from schemas.shards import CARD, CROISSANT, LISTING, Listing
@@ -37,18 +37,24 @@ class Report:
 
 
 def verify(directory: str, deep: bool, processes: int, say: Say = lambda done, of: None) -> Report:
-    """Check a run's output, or a shards folder alone. Raises: PathError when there is neither."""
-    try:
-        run: Lookup | None = Lookup(directory)
-    except PathError:
-        run = None
-    report = Report()
+    """Check a run's output, a shards folder alone, a tokenizer, or weights and checkpoints.
+
+    Raises: PathError when it is none of these.
+    """
+    output, documents, report = Store(directory), Documents(), Report()
+    manifests = read_manifests(output, documents)
+    run = output if manifests or documents.defects else None
+    listing, store, folder = _listing(output, documents, "shard" in manifests)
+    trained = trained_folders(output, everything=run is None and listing is None)
+    if run is None and listing is None and not documents.defects and not trained:
+        raise PathError(f"{directory} holds no finished step of a run, no shards, no tokenizer and no weights")
     tasks: list[partial[Any]] = []
-    parts = [(s, t, f) for s, m in (run.manifests if run else {}).items() for t in sorted(m.files) for f in m.files[t]]
-    parts = [part for part in parts if part[1] != "shards"]
-    if run:
-        tasks += [partial(check_part, run.store.root, file, step, deep) for step, _, file in parts]
-    listing, store, folder = _listing(directory, run)
+    parts = [(s, t, f) for s, m in manifests.items() for t in sorted(m.files) for f in m.files[t] if t != "shards"]
+    for step, _, file in parts:
+        tasks.append(partial(check_part, output.root, file, step, deep, manifests[step].sums.get(file)))
+    tasks += [partial(check_trained, output.root, name, kind) for name, kind in trained]
+    crcs = list(_crcs(output, manifests)) if output.local else []
+    tasks += [partial(check_crc, output.root, path, step) for path, step in crcs]
     if listing:
         tasks += [
             partial(check_shard, store.root, folder, directory if run else "", deep, entry)
@@ -59,35 +65,73 @@ def verify(directory: str, deep: bool, processes: int, say: Say = lambda done, o
     for (step, table, _), (num_rows, defects) in zip(parts, found, strict=False):
         rows[step, table] += num_rows
         report.defects += defects
-    checked = found[len(parts) :]
+    num_weights = 0
+    for of_folder, num_files in found[len(parts) : len(parts) + len(trained)]:
+        report.defects += of_folder.defects
+        documents.unsealed += of_folder.unsealed
+        num_weights += num_files
+    known = {defect.file for defect in report.defects}
+    for (path, _), defects in zip(crcs, found[len(parts) + len(trained) :], strict=False):
+        folder_of, _, name = path.rpartition("/")
+        if f"{folder_of}/{name[1:].removesuffix('.crc')}" not in known:
+            report.defects += defects
+    checked = found[len(parts) + len(trained) + len(crcs) :]
     for shard in checked:
         report.defects += shard.defects
-    if run:
-        for step, manifest in run.manifests.items():
-            report.defects += _miscounted(step, manifest, rows, report.defects)
+    report.defects += documents.defects
+    for step, manifest in manifests.items():
+        report.defects += _miscounted(step, manifest, rows, report.defects)
     if listing:
         report.defects += _repeated(store, folder, listing, checked)
         report.notes += _unlisted(store, folder, listing)
-        if run and "shard" in run.manifests:
-            report.defects += _unlike(run.manifests["shard"], listing, folder)
+        if "shard" in manifests:
+            report.defects += _unlike(manifests["shard"], listing, folder)
+    report.notes += _without_sums(manifests, parts, documents.unsealed)
     entries = listing["shards"] if listing else []
     report.counts = {"tables' files": len(parts), "rows": rows.total(), "shards": len(entries),
                      "samples": sum(e["num_samples"] for e in entries)}  # fmt: skip
+    if num_weights:
+        report.counts["files of weights and tokenizers"] = num_weights
     return report
 
 
-def _listing(directory: str, run: Lookup | None) -> tuple[Listing | None, Store, str]:
+def _listing(output: Store, documents: Documents, is_made: bool) -> tuple[Listing | None, Store, str]:
+    """Read the listing of the shards of a run, or of a shards folder; none is a defect where the step has made it."""
     try:
-        store, folder = locate(directory)
+        store, folder = locate(output.root)
     except PathError:
-        if run is None:
-            raise
-        if "shard" in run.manifests:
-            raise IntegrityError(
-                f"{directory}/shards/{LISTING} is not there; `weft shard --output {directory} --overwrite` makes it"
-            ) from None
-        return None, run.store, "shards"
-    return read_listing(store, folder), store, folder
+        if is_made:
+            documents.defects.append(Defect(f"shards/{LISTING}", "is not there"))
+        return None, output, "shards"
+    path = "/".join(filter(None, (folder, LISTING)))
+    if documents.read(store, path, "shard") is None:
+        return None, store, folder
+    try:
+        return read_listing(store, folder), store, folder
+    except (IntegrityError, PathError) as error:
+        documents.defects.append(Defect(path, str(error), step="shard"))
+        return None, store, folder
+
+
+def _crcs(output: Store, manifests: dict[str, Manifest]) -> Iterator[tuple[str, str]]:
+    """Yield the checksum files that Hadoop keeps beside a run's local files, and the step of each."""
+    folders = {f.rpartition("/")[0]: step for step, m in manifests.items() for t, fs in m.files.items() for f in fs
+               if t != "shards"}  # fmt: skip
+    for folder, step in sorted(folders.items()):
+        names = (path.rsplit("/", 1)[-1] for path in output.fs.ls(output.at(folder), detail=False))
+        yield from ((f"{folder}/{name}", step) for name in sorted(names) if name[0] == "." and name.endswith(".crc"))
+
+
+def _without_sums(
+    manifests: dict[str, Manifest], parts: list[tuple[str, str, str]], unsealed: list[str]
+) -> Iterator[str]:
+    """Say how many files an older release has written without their sums."""
+    num_parts = sum(file not in manifests[step].sums for step, _, file in parts)
+    if num_parts or unsealed:
+        yield (
+            f"an older release wrote no sums of {num_parts:,} parts of tables, whose footers are not checked, and of "
+            f"{len(unsealed):,} manifests, commits, configurations, tokenizers and folders of weights"
+        )
 
 
 def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:

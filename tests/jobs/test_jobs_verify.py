@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -13,6 +14,8 @@ from runs import weft
 from webs import Finished
 
 from pipeline.verify import Report, verify
+from schemas.sums import SEAL, seal, sum_folder
+from trainer import pieces as tokenizers
 
 
 @pytest.fixture
@@ -34,9 +37,9 @@ def first(output: Path, corpus: str) -> tuple[Path, list[dict[str, Any]]]:
     return output / "shards" / entry["tar"], pq.read_table(output / "shards" / entry["index"]).to_pylist()
 
 
-def flip(path: Path, offset: int) -> None:
+def flip(path: Path, offset: int, bit: int = 1) -> None:
     data = bytearray(path.read_bytes())
-    data[offset] ^= 1
+    data[offset] ^= bit
     path.write_bytes(data)
 
 
@@ -99,6 +102,7 @@ def test_an_index_row_that_leads_astray_is_found(output: Path) -> None:
     for entry in about["shards"]:
         if entry["tar"] == str(tar.relative_to(output / "shards")):
             entry["index_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    del about[SEAL]  # as an older release wrote it
     (output / "shards" / "shards.json").write_text(json.dumps(about))
     (defect,) = check(output).defects
     assert defect.key == rows[1]["key"] and "the index says" in defect.what
@@ -118,6 +122,59 @@ def test_a_damaged_part_of_a_table_is_named(output: Path, folder: str, damage: s
         flip(part, (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 3)
     (defect,) = check(output).defects
     assert defect.file == str(part.relative_to(output))
+
+
+def flipped_files(output: Path, files: list[Path], random: Random, deep: bool) -> None:
+    """Flip one bit in each of some files, and see that each of them is named, and no other."""
+    before = {path: path.read_bytes() for path in files}
+    for path in files:
+        flip(path, random.randrange(len(before[path])), 1 << random.randrange(8))
+    named = {defect.file for defect in check(output, deep).defects}
+    for path, data in before.items():
+        path.write_bytes(data)
+    assert named == {str(path.relative_to(output)) for path in files}
+
+
+def is_document(path: Path) -> bool:
+    """Tell whether a file says what others hold: while it is damaged, they are not looked for."""
+    return path.name in ("_manifest.json", "shards.json", "sums.json", "tokenizer.json")
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_300_flipped_bits_are_found(output: Path, deep: bool) -> None:
+    """One in every kind of file, but for those that docs/operations.md names as not checked."""
+    tokenizers.learn(str(output), str(output / "tokenizer"), vocab_size=300)
+    checkpoint = output / "checkpoints" / "step-00000001"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_bytes(seal({"step": 1}))
+    (checkpoint / "shard-00001-model-00001-of-00001.safetensors").write_bytes(Random(1).randbytes(5000))
+    sum_folder(checkpoint)
+    assert check(output, deep).defects == []
+    files = sorted(path for path in output.rglob("*") if path.is_file() and path.stat().st_size)
+    files = [path for path in files if path.relative_to(output).parts[0] not in ("_events", "sites")]
+    documents = [path for path in files if is_document(path)]
+    crcs = [path for path in files if path.suffix == ".crc"]
+    others = [path for path in files if path not in documents and path not in crcs]
+    kinds = {path.suffix if path.suffix != ".json" else path.parent.name for path in files}
+    assert {".parquet", ".crc", ".tar", ".model", ".safetensors", "_config", "_commits", "tokenizer"} <= kinds
+    random, num_flipped = Random(7), 0
+    while num_flipped < 300:
+        for of_kind in (documents, crcs, others):
+            flipped_files(output, of_kind, random, deep)
+            num_flipped += len(of_kind)
+    assert check(output, deep).defects == []
+
+
+def test_an_output_without_sums_is_said_to_have_none(output: Path) -> None:
+    for path in output.rglob("*.json"):
+        document = json.loads(path.read_text())
+        if document.pop(SEAL, None):
+            path.write_text(json.dumps({key: value for key, value in document.items() if key != "sums"}))
+    report = check(output)
+    assert report.defects == [] and len(report.notes) == 1 and "an older release wrote no sums of" in report.notes[0]
+    manifest = output / "scores" / "_manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    assert [(d.file, d.step) for d in check(output).defects] == [("scores/_manifest.json", "score")]
 
 
 def test_strangers_beside_the_shards_are_a_note(output: Path) -> None:

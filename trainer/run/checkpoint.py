@@ -7,7 +7,6 @@ Only a whole one has that name (trainer/run/saving.py). The schedule follows fro
 the step and the process, so that neither needs to be kept.
 """
 
-import json
 import os
 import re
 import warnings
@@ -35,6 +34,7 @@ from schemas.errors import IntegrityError, PathError, RecipeError
 from schemas.overrides import validate
 from schemas.secrets import redacted
 from schemas.strict_json import check_object, parse_json
+from schemas.sums import check_folder, seal, unseal
 from trainer.config import TrainConfig
 from trainer.model.kosmos import Kosmos
 from trainer.run.processes import Processes
@@ -86,20 +86,21 @@ def read_state(folder: Path) -> State:
     """Read what a checkpoint holds beside tensors. Raises: PathError when it is missing; IntegrityError if damaged."""
     path = folder / STATE
     try:
-        told = parse_json(path.read_bytes(), str(path))
-        check_object(told, State, str(path))
+        data = path.read_bytes()
+        check_object(parse_json(data, str(path)), State, str(path))
+        state = unseal(data, str(path))[0]
     except OSError as error:
         raise PathError(
             f"{path} cannot be read: {error.strerror}; remove that checkpoint to use the one before"
         ) from error
     except IntegrityError as error:
         raise IntegrityError(f"{error}; remove that checkpoint to use the one before") from None
-    return State(told["step"], told["num_bad_steps"], told["config"], told["loader"])
+    return State(state["step"], state["num_bad_steps"], state["config"], state["loader"])
 
 
 def write_state(folder: Path, state: State) -> None:
     """Write what `newest` reads."""
-    (folder / STATE).write_text(json.dumps({**asdict(state), "config": redacted(state.config)}), encoding="utf-8")
+    (folder / STATE).write_bytes(seal({**asdict(state), "config": redacted(state.config)}))
 
 
 def check_config(output: Path, saved: State, config: TrainConfig) -> None:
@@ -114,6 +115,17 @@ def check_config(output: Path, saved: State, config: TrainConfig) -> None:
     if differ:
         differences = "; ".join(f"{k} is {there.get(k)!r} there and {here.get(k)!r} here" for k in differ)
         raise RecipeError(f"{output} was made with another configuration: {differences}; --overwrite")
+
+
+def check_sums(folder: Path, processes: Processes) -> None:
+    """Compare a checkpoint's files with their sums, each process a part of them.
+
+    Raises: IntegrityError, in every process, when one differs; a checkpoint of an older release has no sums.
+    """
+    damaged = check_folder(folder, processes.rank, processes.world)
+    if processes.sum(len(damaged))[0]:
+        which = ", ".join(damaged) or "a file that another process looked at"
+        raise IntegrityError(f"{folder} is not as it was written ({which}); {_REMEDY}")
 
 
 def load(folder: Path, model: Kosmos, optimizer: Optimizer, processes: Processes) -> None:

@@ -12,6 +12,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from schemas.errors import PathError
 from schemas.secrets import redacted
+from schemas.sums import sum_folder
 from trainer import tokenizer
 from trainer.config import TrainConfig
 from trainer.model.kosmos import Kosmos
@@ -39,6 +40,7 @@ def export(folder: Path, model: Kosmos, config: TrainConfig, tokenizer_folder: s
         )
         (partial / "config.yaml").write_text(yaml.safe_dump(redacted(config.model_dump(mode="json")), sort_keys=False))
         tokenizer.copy(tokenizer_folder, os.fspath(partial / "tokenizer"))
+        sum_folder(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except (OSError, SafetensorError) as error:

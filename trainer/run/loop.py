@@ -133,6 +133,7 @@ def train(
         optimizer = make_optimizer(model, config)
         if saved is not None:
             processes.together(lambda: loader.load_state(saved.loader))
+            checkpoint.check_sums(checkpoint.folder_of(folder, saved.step), processes)
             checkpoint.load(checkpoint.folder_of(folder, saved.step), model, optimizer, processes)
         done = first = kept = saved.step if saved is not None else 0
         num_bad = saved.num_bad_steps if saved is not None else 0

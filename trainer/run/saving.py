@@ -15,16 +15,21 @@ from typing import Any
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.distributed.checkpoint.storage import WriteResult
+from torch.futures import Future as TorchFuture
 from torch.optim import Optimizer
 
 from schemas.errors import PathError
+from schemas.sums import Sum, seal, sum_folder, sum_of, unseal
 from trainer.config.training import Checkpoint
 from trainer.model.kosmos import Kosmos
 from trainer.run.checkpoint import State, folder_of, tensors, write_state
 from trainer.run.processes import Processes
+
+_SUMS = ".sums-"  # of one process, until all have written theirs
 
 
 class Saver(AbstractContextManager["Saver"]):
@@ -98,9 +103,26 @@ class Writer(HuggingFaceStorageWriter):
         super().__init__(str(partial), save_distributed=True)
         self._partial, self._target, self._state, self._keep = partial, target, state, keep
 
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> TorchFuture[list[WriteResult]]:
+        """Write this process' tensors, and the sums of their files, which it has just written and reads fastest."""
+        written = super().write_data(plan, planner)
+        names = sorted({result.storage_data.relative_path for result in written.wait()})
+        sums = {}
+        for name in names:
+            with (self._partial / name).open("rb") as file:
+                sums[name] = sum_of(file)
+        if names:
+            (self._partial / f"{_SUMS}{names[0]}.json").write_bytes(seal(sums))
+        return written
+
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         super().finish(metadata, results)
         write_state(self._partial, self._state)
+        sums: dict[str, Sum] = {}
+        for path in self._partial.glob(f"{_SUMS}*"):
+            sums |= unseal(path.read_bytes())[0]
+            path.unlink()
+        sum_folder(self._partial, sums)
         shutil.rmtree(self._target, ignore_errors=True)
         _sync(self._partial / "state.json", self._partial)
         self._partial.rename(self._target)
