@@ -55,7 +55,7 @@ def check_crc(root: str, path: str, step: str) -> list[Defect]:
 
 def _crcs(file: BinaryIO, chunk_bytes: int) -> bytes:
     """Return the CRC-32 of each chunk of a file. Raises: ValueError for a size that no Hadoop writes."""
-    if not 1 <= chunk_bytes <= 1 << 20:
+    if chunk_bytes.bit_count() != 1 or chunk_bytes > 1 << 20:
         raise ValueError(f"chunks of {chunk_bytes} bytes")
     found = bytearray()
     while data := file.read(chunk_bytes * 1024):

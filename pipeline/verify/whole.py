@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from pipeline.lookup import STEPS
 from pipeline.report import NAME as REPORT
 from pipeline.stats import locate, read_listing
 from pipeline.store import MANIFEST, Manifest, Store
@@ -117,7 +118,9 @@ def _crcs(output: Store, manifests: dict[str, Manifest]) -> Iterator[tuple[str, 
     """Yield the checksum files that Hadoop keeps beside a run's local files, and the step of each."""
     folders = {f.rpartition("/")[0]: step for step, m in manifests.items() for t, fs in m.files.items() for f in fs
                if t != "shards"}  # fmt: skip
-    for folder, step in sorted(folders.items()):
+    for name, step in STEPS.items():
+        folders |= dict.fromkeys((name, f"rejections/{step}"), step) if step in manifests else {}
+    for folder, step in sorted((f, s) for f, s in folders.items() if output.fs.exists(output.at(f))):
         names = (path.rsplit("/", 1)[-1] for path in output.fs.ls(output.at(folder), detail=False))
         yield from ((f"{folder}/{name}", step) for name in sorted(names) if name[0] == "." and name.endswith(".crc"))
 
