@@ -71,7 +71,7 @@ def test_nothing_damaged_is_loaded(output: Path, data: Path, tiny: Callable[...,
     checkpoint = next(checkpoints.glob("step-*"))
     flip(next(checkpoint.glob("*.safetensors")), Random(1))
     shutil.rmtree(checkpoints / "model")
-    with pytest.raises(IntegrityError, match=r"is not as it was written.*remove the folder"):
+    with pytest.raises(IntegrityError, match=r"is not as it was written.*remove that folder"):
         train(tiny("steps=2"), data, checkpoints)
     with pytest.raises(IntegrityError, match=r"is not as it was written.*safetensors"):
         saved.load(str(checkpoint), str(data / "tokenizer"))
