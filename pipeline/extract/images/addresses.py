@@ -23,7 +23,7 @@ _NO_IMAGE = re.compile(
 # The HTML standard's attributes of <img>, present and past, and those of amp-img and RDFa.
 _STANDARD = frozenset(
     (
-        "accesskey", "align", "alt", "border", "class", "content", "contenteditable", "crossorigin", "datasrc",
+        "accesskey", "align", "alt", "border", "class", "content", "contenteditable", "crossorigin",
         "decoding", "dir", "draggable", "dynsrc", "elementtiming", "fetchpriority", "height", "hidden", "href",
         "hspace", "id", "importance", "ismap", "itemid", "itemprop", "itemref", "itemscope", "itemtype", "lang",
         "layout", "loading", "longdesc", "lowsrc", "media", "name", "nonce", "property", "referrerpolicy", "rel",
@@ -41,7 +41,8 @@ _OF_IMAGE_URL = re.compile(r"(?:ima?ge?|photo|picture|src|base|lazy|media)[-_]?u
 _OTHER = re.compile(
     r"placeholder|low|small|thumb|tiny|mini|medium|blur|preview|poster|video|audio|iframe|fallback|error|default"
     r"|hover|mouse|roll|second|anim|next|prev|background|\bbg|avatar|icon|logo|\bpin|facebook|twitter|share|title|caption"
-    r"|alt\b|href|link|page|track|beacon"
+    r"|alt\b|href|link|page|track|beacon|(?<!lazy)(?<!lazy-)loading|preloader|spinner|blank|dummy|broken|missing"
+    r"|no-?(?:image|img|photo|pic)|not-?found|unavailable|mobile|tablet"
 )
 # What sites call the picture that stands in for another: every word of the file's name must be one of these.
 _STAND_INS = {"placeholder", "spacer", "blank", "transparent", "trans", "pixel", "lazy", "lazyload", "loading",
