@@ -10,7 +10,7 @@ from lxml.html import HtmlElement
 _HOSTS = frozenset(("article", "aside", "blockquote", "body", "div", "footer", "h1", "h2", "h3", "h4", "h5", "h6",
                     "header", "main", "nav", "p", "section", "span"))  # fmt: skip
 _DISPLAY_STYLE = re.compile(r"\{\\displaystyle\s*(.*)\}", re.S)
-_TEX_WRAPPER = re.compile(r"^\s*%?\s*<!\[CDATA\[|%?\s*\]\]>\s*$")
+_TEX_WRAPPER = re.compile(r"^\s*+%?\s*+<!\[CDATA\[|(?:%|(?<!\s))\s*+\]\]>\s*+$")
 _RENDERED = re.compile(r"^(?:MathJax|MJX|mjx)", re.I)
 _INFIX = frozenset("=+-−±×·∗*<>≤≥≠≈≡∼→⇒∈∪∩∧∨,;:|")
 
