@@ -2,8 +2,11 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +21,9 @@ from schemas.display import message, printable
 from schemas.errors import WeftError
 from schemas.recipe import Recipe
 from schemas.secrets import MASK, redact
+from schemas.signals import Interrupted, continuing, resuming
+
+_STOP_SECONDS = 30  # a driver takes 20 at most
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,31 @@ def send(request: Request, dry_run: bool) -> int:
         print(printable(shown, lines=True))
         return 0
     check_java()
-    return subprocess.run(command, env={**os.environ, "SPARK_HOME": str(spark)}, check=False).returncode
+    there = continuing("the driver goes on on the cluster, whose own commands end it")
+    with there if submission.mode == "cluster" else resuming(request.overwrite):
+        return _wait({**os.environ, "SPARK_HOME": str(spark)}, command)
+
+
+def _wait(environment: dict[str, str], command: list[str]) -> int:
+    """Run a command in a session of its own, and return its exit status.
+
+    A signal goes on to all processes of the session, the driver among them, and is raised once they have ended.
+    """
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        status = process.wait()
+    except Interrupted as interrupted:
+        with suppress(ProcessLookupError):  # all have ended
+            os.killpg(process.pid, interrupted.number)
+            deadline = time.monotonic() + _STOP_SECONDS
+            while time.monotonic() < deadline:
+                process.poll()  # or it would count as one that runs
+                os.killpg(process.pid, 0)
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return status if status >= 0 else 128 - status
 
 
 def _submission(request: Request, recipe: Recipe, found: dict[str, str]) -> Submission:

@@ -1,30 +1,28 @@
 """Train: from shards and a tokenizer to a decoder that sees. `python -m trainer.train --help`, alone or by torchrun."""
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
 
 from schemas.display import message
-from schemas.errors import WeftError
+from schemas.signals import resuming
 from trainer import config as configuration
 from trainer.config import TrainConfig
 from trainer.data.shards import beside
 from trainer.run.launch import launch
 from trainer.run.loop import Summary, open_inputs, run, train
-from trainer.run.processes import ReportedError, join
+from trainer.run.processes import join, run_command
 from trainer.run.start import MODEL
 from trainer.saved import look, sizes
 
-__all__ = ["MODEL", "TERMINATED", "Summary", "configured", "main", "report", "run", "start", "start_processes"]
+__all__ = ["MODEL", "Summary", "configured", "main", "run", "start", "start_processes"]
 
 CHECKPOINTS = "checkpoints"  # beside the shards
-TERMINATED = 128 + signal.SIGTERM  # exit status of a run that SIGTERM ended, once it is saved
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit status: 0, 2 after a user's error, 143 after SIGTERM."""
+    """Run the command line. Returns the exit status, as `run_command` does."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.train",
         description="Train a decoder that reads text and sees images on Weft's shards.",
@@ -42,33 +40,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, as steps=200")
     parser.add_argument("--overwrite", action="store_true", help="start anew where the output holds another run")
     given = parser.parse_args(arguments)
-    try:
-        summary = start(
-            given.config, given.set, given.start, given.data, given.tokenizer, given.output, given.overwrite
-        )
-    except ReportedError:
-        return 2
-    except WeftError as error:
-        print(f"error: {message(error)}", file=sys.stderr)
-        return 2
-    if os.environ.get("RANK", "0") == "0":
-        report(summary)
-    return TERMINATED if summary.terminated else 0
+    places = (given.start, given.data, given.tokenizer, given.output)
+    return run_command(lambda: start(given.config, given.set, *places, given.overwrite))
 
 
 def start(
     config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None = None,
     output: str | None = None, overwrite: bool = False,
-) -> Summary:  # fmt: skip
-    """Run what a person asks for: a configuration by name, the weights to start from, and places, or their defaults.
+) -> None:  # fmt: skip
+    """Run what a person asks for, and print what it came to: a configuration by name, the weights to start from, and
+    places, or their defaults.
 
-    Raises: as `run` and `trainer.config.load`.
+    A signal is raised again once the run is saved. Raises: as `run` and `trainer.config.load`.
     """
-    with join() as processes:
+    with resuming(overwrite), join() as processes:
         settings, words, folder = processes.together(
             lambda: settle(config, assignments, weights, data, tokenizer, output)
         )
-        return train(processes, settings, data, words, folder, overwrite)
+        summary = train(processes, settings, data, words, folder, overwrite)
+        if processes.rank == 0:
+            _report(summary)
+        if summary.interrupted_by:
+            signal.raise_signal(summary.interrupted_by)
 
 
 def start_processes(
@@ -84,7 +77,8 @@ def start_processes(
     options = {"--config": config, "--data": data, "--from": weights, "--tokenizer": tokenizer, "--output": output}
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--set={assignment}" for assignment in assignments] + ["--overwrite"] * overwrite
-    return launch("trainer.train", arguments, num_processes)
+    with resuming(overwrite):
+        return launch("trainer.train", arguments, num_processes)
 
 
 def settle(
@@ -106,14 +100,14 @@ def _folder(config: TrainConfig) -> str:
     return CHECKPOINTS if config.start is None else f"{CHECKPOINTS}-{config.name}"
 
 
-def report(summary: Summary) -> None:
+def _report(summary: Summary) -> None:
     """Print what a run came to."""
     for corpus in sorted(summary.first_loss.keys() & summary.last_loss.keys()):
         print(f"{corpus:12} loss {summary.first_loss[corpus]:.3f} -> {summary.last_loss[corpus]:.3f}")
     if summary.num_skipped:
         print(f"{summary.num_skipped} samples or images could not be read")
-    if summary.terminated:
-        print(f"ended by SIGTERM after step {summary.num_steps}; the same command goes on from there")
+    if summary.interrupted_by:
+        print(f"ended after step {summary.num_steps}, which is saved")
     else:
         steps, folder = summary.num_steps, message(summary.output)
         print(f"{steps} steps; weights in {folder}/{MODEL}, checkpoints in {folder}")

@@ -1,13 +1,12 @@
 """The commands that make a corpus: all steps in one, and each by itself."""
 
-from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
 
 from jobs.cli.options import Assignments, Inputs, Master, Output, Overwrite, RecipeName, SameRecipe, app
 from schemas.recipe import Recipe
-from schemas.signals import continuing
+from schemas.signals import resuming
 
 
 @app.command("run")
@@ -29,7 +28,7 @@ def run_all(
     from jobs.recipes import load
     from jobs.run import STEPS, run
 
-    with _continuing(overwrite):
+    with resuming(overwrite):
         run(STEPS, load(recipe, assignments), output, inputs, overwrite, master)
     show_funnel(output)
 
@@ -67,7 +66,7 @@ def extract(
     from jobs.recipes import load
     from jobs.run import run
 
-    with _continuing(overwrite):
+    with resuming(overwrite):
         run((STEP,), load(recipe, assignments), output, inputs, overwrite, master)
 
 
@@ -82,7 +81,7 @@ def _step_command(name: str, doc: str, options: str = "") -> None:
         from jobs.run import STEPS, run
 
         step = next(s for s in STEPS if s.name == name)
-        with _continuing(overwrite):
+        with resuming(overwrite):
             run((step,), _recipe_of(output, recipe, assignments), output, (), overwrite, master)
 
     command.__doc__ = f"{doc}\n\n    Example: `{' '.join(f'weft {name} --output OUT {options}'.split())}`"
@@ -118,7 +117,7 @@ def fetch(
     from jobs.run import run
 
     classes = parse_classes(retry) if retry is not None else ()
-    with _continuing(overwrite):
+    with resuming(overwrite):
         run((STEP,), _recipe_of(output, recipe, assignments), output, (), overwrite, master, classes)
 
 
@@ -126,11 +125,6 @@ _step_command("dedup", "Drop equal captures, addresses, texts and images; one of
 _step_command("score", "Score images against their texts by CLIP.", "--master 'local[2]'")
 _step_command("assemble", "Make the documents of the interleaved, caption and text corpora.")
 _step_command("shard", "Write the documents as WebDataset tars with indexes and checksums.")
-
-
-def _continuing(overwrite: bool) -> AbstractContextManager[None]:
-    """Say, when a signal ends the block, how the run goes on."""
-    return continuing("the same command without --overwrite goes on from here") if overwrite else continuing()
 
 
 def _recipe_of(output: str, name: str | None, assignments: list[str] | None) -> Recipe:

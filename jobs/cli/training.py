@@ -63,14 +63,13 @@ def train(
 
     Example: `weft train --config kosmos1_1b6 --data OUT --processes 8`
     """
-    from trainer.train import TERMINATED, report, start, start_processes
+    from trainer.train import start, start_processes
 
-    if processes == 1:
-        summary = start(config, assignments or [], weights, data, tokenizer, output, overwrite)
-        report(summary)
-        raise typer.Exit(TERMINATED if summary.terminated else 0)
     given = (config, assignments or [], weights, data, tokenizer, output, overwrite)
-    raise typer.Exit(start_processes(processes, *given))
+    if processes == 1:
+        start(*given)
+    else:
+        raise typer.Exit(start_processes(processes, *given))
 
 
 @app.command()

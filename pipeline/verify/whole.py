@@ -1,12 +1,14 @@
 """All of a run: its parts and shards in parallel, then what only all of them together tell."""
 
 import multiprocessing
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import Any
 
 import numpy as np
@@ -140,7 +142,7 @@ def _without_sums(
 def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:
     """Return what each task returns, in their order; new processes are started whole, since file systems have threads.
 
-    Raises: PathError when a process dies.
+    Raises: PathError when a process dies. At KeyboardInterrupt the processes, which only read, are killed.
     """
     if processes == 1 or len(tasks) < 2:
         found = []
@@ -150,13 +152,25 @@ def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:
         return found
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=context) as pool:
-        futures: list[Future[Any]] = [pool.submit(task) for task in tasks]
+        others = multiprocessing.active_children()
+        # What starts them would let SIGINT through again, were it not running; they inherit that it is blocked: a
+        # terminal sends it to them too.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            futures: list[Future[Any]] = [pool.submit(task) for task in tasks]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             for done, _ in enumerate(as_completed(futures), 1):
                 say(done, len(tasks))
             return [future.result() for future in futures]
         except BrokenProcessPool as error:
             raise PathError("a process of the check died, perhaps for memory; --processes 1 takes the least") from error
+        except KeyboardInterrupt:
+            for process in set(multiprocessing.active_children()).difference(others):
+                process.kill()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -83,7 +83,7 @@ def kill_tree(process: subprocess.Popen[Any]) -> None:
         process.wait()
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
     """Wait until something holds while a process runs."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():

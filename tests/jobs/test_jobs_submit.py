@@ -1,6 +1,7 @@
 """`weft submit`: its line for each kind of cluster, what is wrong said first, and a run that really goes."""
 
 import shlex
+import signal
 import subprocess
 import sys
 import zipfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from clusters import SUBMIT_OPTIONS
-from runs import ROOT, run_arguments, sums, weft
+from runs import BIN, ROOT, run_arguments, sums, wait_for, weft
 from webs import Web
 
 from sample.cluster import Cluster
@@ -46,6 +47,52 @@ def spark_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_CONF_DIR"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+DRIVER = f"""#!{sys.executable}
+import os, signal, sys, time
+from pathlib import Path
+
+is_child = os.fork() == 0
+
+def end(*_):
+    time.sleep(2 if is_child else 1)
+    print("its child ended" if is_child else "driver ended", flush=True)
+    os._exit(1)
+
+signal.signal(signal.SIGINT, end)
+signal.signal(signal.SIGTERM, end)
+if is_child:
+    Path(__file__ + ".started").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "number", "remedy"),
+    [
+        ("client", signal.SIGINT, "the same command goes on from here"),
+        ("cluster", signal.SIGTERM, "the driver goes on on the cluster, whose own commands end it"),
+    ],
+)
+def test_a_signal_goes_on_to_the_driver_and_waits_for_it(
+    spark_home: Path, archives: list[str], monkeypatch: pytest.MonkeyPatch, mode: str, number: signal.Signals,
+    remedy: str,
+) -> None:  # fmt: skip
+    submit = spark_home / "bin" / "spark-submit"
+    submit.write_text(DRIVER)
+    monkeypatch.setenv("HADOOP_CONF_DIR", "/etc/hadoop")
+    process = subprocess.Popen(
+        [BIN / "weft", "submit", "--master", "yarn", "--deploy-mode", mode, *CONTACT, "--output", "s3://b/out",
+         "--environment", "s3://b/environment.tar.gz", *archives],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    wait_for(submit.with_name("spark-submit.started").exists, process)
+    process.send_signal(number)
+    said, warned = process.communicate(timeout=60)
+    assert (process.returncode, said) == (128 + number, "driver ended\nits child ended\n")
+    assert warned.splitlines()[-1] == f"weft: interrupted by {number.name}; {remedy}"
 
 
 def line(*arguments: str) -> str:

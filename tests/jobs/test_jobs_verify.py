@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -10,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from runs import weft
+from runs import running, state, tree_of, weft
 from webs import Finished
 
 from pipeline.verify import Report, verify
@@ -53,6 +56,21 @@ def test_a_finished_run_is_whole(output: Path, deep: bool) -> None:
 
 def test_shards_alone_are_whole_in_several_processes(output: Path) -> None:
     assert verify(str(output / "shards"), True, 2).defects == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_processes_at_once(output: Path, number: signal.Signals) -> None:
+    with running(output, ["verify", str(output), "--processes", "2"]) as run:
+        while len(processes := tree_of(run.process.pid)) < 3:  # what starts the two is one more
+            assert run.process.poll() is None, run.log()
+            time.sleep(0.01)
+        os.killpg(run.process.pid, number)
+        assert run.end() == 128 + number, run.log()
+        assert run.said == [f"weft: interrupted by {number.name}; the same command starts again\n"]
+        deadline = time.monotonic() + 10
+        while any(state(pid) not in ("Z", "") for pid in processes):
+            assert time.monotonic() < deadline, "a process outlives the check"
+            time.sleep(0.01)
 
 
 PLACES: dict[str, Callable[[dict[str, Any]], int]] = {

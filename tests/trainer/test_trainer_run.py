@@ -27,20 +27,23 @@ def whole(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) ->
     """Ten steps in one go, with dropout, so that chance must be resumed too."""
     output = tmp_path_factory.mktemp("whole")
     summary = train(tiny("model.dropout=0.1"), data, output)
-    assert (summary.num_steps, summary.resumed_at, summary.terminated) == (10, 0, False)
+    assert (summary.num_steps, summary.resumed_at, summary.interrupted_by) == (10, 0, 0)
     return output
 
 
-def test_a_run_that_sigterm_ends_resumes_exactly(data: Path, tiny: Config, whole: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_a_signal_ends_resumes_exactly(
+    data: Path, tiny: Config, whole: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     config = tiny("model.dropout=0.1")
-    watcher = when_written(tmp_path, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    watcher = when_written(tmp_path, 4, lambda: os.kill(os.getpid(), number))
     first = train(config, data, tmp_path)
     watcher.join()
-    assert first.terminated
+    assert first.interrupted_by == number
     assert 4 <= first.num_steps < 10
     assert not (tmp_path / "model").exists()
     second = train(config, data, tmp_path)
-    assert (second.resumed_at, second.num_steps, second.terminated) == (first.num_steps, 10, False)
+    assert (second.resumed_at, second.num_steps, second.interrupted_by) == (first.num_steps, 10, 0)
     assert_same_run(whole, tmp_path)
 
 

@@ -5,14 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from schemas.display import message
-from schemas.errors import WeftError
 from trainer.evaluate.session import Request, numbers, run, tasks_told
-from trainer.run.processes import ReportedError
+from trainer.run.processes import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit status: 0, or 2 after a user's error."""
+    """Run the command line. Returns the exit status, as `run_command` does."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
         description="Measure a trained decoder on public benchmarks, without a step of training.",
@@ -34,15 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.batch < 1 or (given.limit is not None and given.limit < 1):
         parser.error("--batch and --limit are at least 1")
     output = None if given.output is None else Path(given.output)
-    try:
+
+    def work() -> None:
         run(Request(given.checkpoint, tuple(given.task), Path(given.data), numbers(given.shots), given.rationale,
                     output, given.tokenizer, given.batch, given.limit, given.seed, given.show_prompts))  # fmt: skip
-    except ReportedError:
-        return 2
-    except WeftError as error:
-        print(f"error: {message(error)}", file=sys.stderr)
-        return 2
-    return 0
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from schemas.display import printable
 from schemas.errors import RecipeError
 from schemas.ids import digest
 from schemas.overrides import nearest
+from schemas.signals import resuming
 from trainer import saved as models
 from trainer.evaluate import results
 from trainer.evaluate.answering import Model
@@ -68,7 +69,7 @@ def run(request: Request) -> None:
         IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed. Of
         several processes the first raises these, the others ReportedError.
     """
-    with join() as processes:
+    with resuming(), join() as processes:
         chosen, of_language, harness, folder = processes.together(lambda: check(request))
         output = request.output or folder / FOLDER
         saved = processes.together(lambda: models.load(request.checkpoint, request.tokenizer))
@@ -106,7 +107,8 @@ def run_processes(request: Request, num_processes: int) -> int:
     }  # fmt: skip
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--task={name}" for name in request.tasks] + ["--rationale"] * request.rationale
-    return launch("trainer.evaluate", arguments, num_processes)
+    with resuming():
+        return launch("trainer.evaluate", arguments, num_processes)
 
 
 def check(request: Request) -> tuple[list[Task], list[str], Any, Path]:

@@ -5,15 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from schemas.display import message
-from schemas.errors import WeftError
 from trainer import saved
 from trainer.generate.run import Request, check, show
 from trainer.generate.talk import talk
+from trainer.run.processes import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit status: 0, or 2 after a user's error."""
+    """Run the command line. Returns the exit status, as `run_command` does."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.generate", description="Go on with a prompt of words and images."
     )
@@ -29,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if min(given.beam, given.max_tokens) < 1:
         parser.error("--beam and --max-tokens are at least 1")
-    try:
+
+    def work() -> None:
         check(given.prompt, given.input, given.interactive, given.image, given.beam)
         loaded = saved.load(given.checkpoint, given.tokenizer)
         if given.interactive:
@@ -37,10 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             request = None if given.prompt is None else Request(given.prompt, tuple(given.image))
             show(loaded, request, given.input, given.beam, given.length_penalty, given.max_tokens)
-    except WeftError as error:
-        print(f"error: {message(error)}", file=sys.stderr)
-        return 2
-    return 0
+
+    return run_command(work)
 
 
 if __name__ == "__main__":

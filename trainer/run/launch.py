@@ -15,11 +15,12 @@ def launch(module: str, arguments: Sequence[str], num_processes: int) -> int:
     """Run `python -m MODULE ARGUMENTS` in processes that torch.distributed joins; return the exit status.
 
     The status is that of the first process that failed, 128 and the number of a signal that ended it, else 0. What a
-    process has to say it prints by itself: torchrun's own account of a failure is left out.
+    process has to say it prints by itself: torchrun's own account of a failure is left out. Where the caller
+    handles SIGINT and SIGTERM by `interruptible`, the processes then get SIGTERM, and SIGKILL 30 s later.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun sets it, with a warning
-    given = ["--standalone", f"--nproc-per-node={num_processes}", "-m", module, *arguments]
-    options = torchrun.parse_args(given)  # type: ignore[no-untyped-call]
+    given = ["--standalone", f"--nproc-per-node={num_processes}", "--signals-to-handle=SIGHUP,SIGQUIT"]
+    options = torchrun.parse_args([*given, "-m", module, *arguments])  # type: ignore[no-untyped-call]
     logging.disable(logging.ERROR)
     try:
         torchrun.run(options)  # type: ignore[no-untyped-call]

@@ -1,20 +1,18 @@
 """A whole run: from shards, a tokenizer and a configuration to checkpoints, metrics and weights."""
 
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from threading import Event
 
 import torch
 from torch.optim import AdamW
 
 from schemas.errors import DivergedError, RecipeError
 from schemas.shards import TRAIN
+from schemas.signals import noting
 from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig
 from trainer.data.loader import Loader, check_state, present_shares
@@ -47,8 +45,8 @@ class Summary:
     """Steps done, those before a resume included."""
     resumed_at: int
     """Steps that were done already when the run started."""
-    terminated: bool
-    """True when SIGTERM ended the run: it is saved, and the same call goes on with it."""
+    interrupted_by: int
+    """The number of the signal that ended the run, which is saved and which the same call goes on with; 0: none."""
     first_loss: dict[str, float]
     """Mean loss of each corpus over the first tenth of the steps."""
     last_loss: dict[str, float]
@@ -116,7 +114,7 @@ def train(
         torch.set_num_threads(config.cpu_threads)
     inputs = processes.together(lambda: open_inputs(config, data, tokenizer, output, overwrite, processes.world))
     start, words, shards, held_out = inputs.start, inputs.tokenizer, inputs.shards, inputs.held_out
-    with _termination() as terminated, ExitStack() as stack:
+    with noting() as received, ExitStack() as stack:
         shown = processes.rank == 0
         processes.together(lambda: prepare(folder, overwrite) if shown else None)
         saved = checkpoint.newest(folder, processes)
@@ -141,8 +139,8 @@ def train(
             announce(config, shards, loader, num_parameters, first)
         monitor = stack.enter_context(processes.together(lambda: Monitor(folder, first, config, shown)))
         with Saver(folder, config.checkpoint, processes) as saver:
-            save_seconds = 0.0
-            while done < config.steps and not processes.sum(terminated.is_set())[0]:
+            save_seconds, ended_by = 0.0, 0
+            while done < config.steps and not (ended_by := int(processes.largest(received.number)[0])):
                 step = take_step(done, loader, model, optimizer, config, processes)
                 mfu = flops.utilisation(step, peak * processes.world) if peak is not None else None
                 monitor.add(replace(step, mfu=mfu, save_seconds=save_seconds))
@@ -155,7 +153,7 @@ def train(
                 if done == config.steps or done % config.checkpoint.every_steps == 0:
                     save_seconds = _save(saver, done, num_bad, config, loader, model, optimizer)
                     kept = done
-            if kept < done:  # SIGTERM
+            if kept < done:  # a signal
                 _save(saver, done, num_bad, config, loader, model, optimizer)
         if done == config.steps and (done > first or not (folder / MODEL).exists()):
             processes.together(lambda: export(folder / MODEL, model, config, tokenizer, processes))
@@ -163,7 +161,7 @@ def train(
     tenth = max(1, len(steps) // 10)
     first_loss, last_loss = _mean_loss(steps[:tenth]), _mean_loss(steps[-tenth:])
     num_skipped = sum(step.num_skipped for step in steps)
-    return Summary(output, done, first, done < config.steps, first_loss, last_loss, num_skipped)
+    return Summary(output, done, first, ended_by, first_loss, last_loss, num_skipped)
 
 
 def _save(
@@ -191,17 +189,6 @@ def _tell_bad(step: StepMetrics, num_bad: int, most: int, processes: Processes) 
         raise diverged if processes.rank == 0 else ReportedError(str(diverged))
     if processes.rank == 0:
         print(f"skipped: {said}", file=sys.stderr)
-
-
-@contextmanager
-def _termination() -> Iterator[Event]:
-    """Turn SIGTERM into a flag, so that a run ends between two steps, saved."""
-    terminated = Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
-    try:
-        yield terminated
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _mean_loss(steps: list[StepMetrics]) -> dict[str, float]:

@@ -1,0 +1,62 @@
+"""SIGINT and SIGTERM: what is done is saved, one line says how to continue, and no process is left."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from training import when_written
+
+from trainer.config import TrainConfig
+from trainer.evaluate import session
+from trainer.evaluate.__main__ import main
+from trainer.saved import Saved
+from trainer.watch import lines
+
+WEFT = Path(sys.executable).parent / "weft"
+
+
+@pytest.mark.parametrize(
+    ("processes", "number"), [(1, signal.SIGINT), pytest.param(2, signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_weft_train_saves_and_says_how_to_continue(
+    data: Path, tiny: Callable[..., TrainConfig], tmp_path: Path, processes: int, number: signal.Signals
+) -> None:
+    config, output = tmp_path / "config.yaml", tmp_path / "run"
+    config.write_text(yaml.safe_dump(tiny("steps=100000").model_dump(mode="json")))
+    process = subprocess.Popen(
+        [WEFT, "train", "--config", config, "--data", data, "--output", output, "--processes", str(processes)],
+        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run in the background
+    )
+    when_written(output, 3, lambda: os.killpg(process.pid, number)).join()
+    said, warned = process.communicate(timeout=400)
+    assert process.returncode == 128 + number, warned
+    progress = [line for line in warned.splitlines() if line.startswith("step ")]
+    last = f"weft: interrupted by {number.name}; the same command goes on from here"
+    assert warned.splitlines() == [*progress, last]
+    (saved,) = output.glob("step-*")
+    assert f"ended after step {int(saved.name[5:])}, which is saved" in said
+    assert len(lines.read(output)) == int(saved.name[5:]) >= 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_evaluation_says_that_the_same_command_goes_on(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*_: object) -> Saved:
+        signal.raise_signal(number)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(session, "check", lambda request: ([], [], None, tmp_path))
+    monkeypatch.setattr(session.models, "load", load)
+    assert main([f"--checkpoint={tmp_path}", f"--data={tmp_path}", "--task=raven"]) == 128 + number
+    assert capsys.readouterr().err == f"error: interrupted by {number.name}; the same command goes on from here\n"
