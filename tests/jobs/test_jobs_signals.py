@@ -86,6 +86,7 @@ def test_a_signal_ends_a_step(small_web: Web, tmp_path: Path, step: str, number:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # nine runs of the command
 def test_the_same_command_goes_on_after_a_signal_in_every_step(small_web: Web, spark: object, tmp_path: Path) -> None:
     expected = undisturbed(small_web, tmp_path / "undisturbed", NEAR)
     output = tmp_path / "out"
