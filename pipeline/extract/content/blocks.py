@@ -168,11 +168,13 @@ class _Cutter:
         """Tell whether an element that HTML does not know, or a button, is part of a line of text.
 
         Browsers set unknown elements in line. What a custom element or a button is, styles say: it is part of a line
-        where words stand on both sides of it.
+        where words stand on both sides of it, or around what it is in.
         """
         if any(child.tag in BLOCKS for child in element):
             return False
-        return ("-" not in tag and tag != "button") or (not self.run.is_blank and bool((element.tail or "").strip()))
+        if "-" not in tag and tag != "button":
+            return True
+        return bool(self.in_line) or (not self.run.is_blank and bool((element.tail or "").strip()))
 
     def inside(self, element: HtmlElement, tag: str) -> Place:
         around = self.places[-1]
