@@ -76,7 +76,9 @@ class Found:
         Raises: IntegrityError when the file is not as it was written, holds others, or a number that is not finite.
         """
         if damaged := check_folder(self.folder):
-            raise IntegrityError(f"{self.folder} is not as it was written: {', '.join(damaged)}; copy the folder again")
+            raise IntegrityError(
+                f"{self.folder} is damaged: it is not as it was written: {', '.join(damaged)}; copy the folder again"
+            )
         checkpoint.check_files(self.folder)
         if self.exported:
             weights = load_file(self.folder / _WEIGHTS)

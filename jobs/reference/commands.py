@@ -18,7 +18,7 @@ def commands() -> str:
         "# Commands",
         "Made by `make docs` from the command line itself; `weft COMMAND --help` says the same. A mistake is one line "
         "and exit status 2: see [faq.md](faq.md). `weft verify` ends with 1 where it finds defects. A command whose "
-        "output nobody reads any more, as in `weft stats OUT | head -1`, ends with 141; one that loses the reader of "
+        "output nobody reads any more, as when a pager is left, ends with 141; one that loses the reader of "
         "its progress goes on.",
         "`-h` explains every command, `weft --version` prints the version, and `weft --install-completion` has the "
         "shell complete commands and options.",
