@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from training import train
 
 from schemas.errors import WeftError
+from schemas.sums import seal, unseal
 from trainer import saved
 from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig
@@ -110,8 +111,8 @@ def forged(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         data = change((folder / "tokenizer.model").read_bytes())
         (folder / "tokenizer.model").write_bytes(data)
-        told = json.loads((folder / "tokenizer.json").read_text())
-        (folder / "tokenizer.json").write_text(json.dumps({**told, "sha256": hashlib.sha256(data).hexdigest()}))
+        told, _ = unseal((folder / "tokenizer.json").read_bytes())
+        (folder / "tokenizer.json").write_bytes(seal({**told, "sha256": hashlib.sha256(data).hexdigest()}))
 
     return damage
 
