@@ -16,7 +16,7 @@ def replay(
 
     Point a run at it with `--set fetch.proxy=http://127.0.0.1:PORT`: images then come from the archive itself.
 
-    Example: `weft replay images.warc.gz --port 8080`
+    Example: `weft replay crawl/*.warc.gz --port 8080`
     """
     from pipeline.inputs import expand
     from pipeline.replay import serve
