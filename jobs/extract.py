@@ -67,9 +67,14 @@ def _notes(done: dict[str, dict[str, Any]]) -> dict[str, str]:
              if commit["rejected"].get(rule)]  # fmt: skip
     if not empty:
         return {}
-    named = ", ".join(f"{archive} ({_EMPTY[rule]})" for archive, rule in empty[:_NAMED])
-    more = f" and {len(empty) - _NAMED:,} more" if len(empty) > _NAMED else ""
-    return {"archives": f"{len(empty):,} of {len(done):,} archives hold no page: {named}{more}"}
+    named = _first([f"{archive} ({_EMPTY[rule]})" for archive, rule in empty])
+    return {"archives": f"{len(empty):,} of {len(done):,} archives hold no page: {named}"}
+
+
+def _first(names: Sequence[str]) -> str:
+    """Join the first names, and say how many more there are."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def find_replaced_archives(store: Store, archives: Sequence[str]) -> str | None:
@@ -79,10 +84,9 @@ def find_replaced_archives(store: Store, archives: Sequence[str]) -> str | None:
     replaced = find_replaced(sources)
     if not replaced:
         return None
-    more = f" and {len(replaced) - _NAMED:,} more" if len(replaced) > _NAMED else ""
     return (
         f"{len(replaced):,} of {len(sources):,} archives were replaced after they were read (size, ETag or time of "
-        f"modification differ): {', '.join(replaced[:_NAMED])}{more}. {store.root} holds the pages of the old files. "
+        f"modification differ): {_first(replaced)}. {store.root} holds the pages of the old files. "
         f"Give the new files new names to read them alone, and keep the old pages; or `weft extract` the same archives "
         f"with --overwrite: it removes all pages, reads all {len(sources):,} archives again, and the steps after it "
         "run again"

@@ -80,8 +80,8 @@ def using(master: str | None = None, output: Store | None = None) -> "Iterator[S
                 "Java, in which Spark's driver runs, was ended, perhaps for want of memory: leave it more, or take "
                 "fewer cores, as --master 'local[2]'; the same command goes on from here"
             ) from error
-        if running is None:
-            spark.stop()
+        if running is None and (started := active()) is not None:  # none where the start itself failed
+            started.stop()
         raise
     except KeyboardInterrupt:
         if running is None:

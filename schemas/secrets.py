@@ -28,7 +28,7 @@ ADDRESS_USER = r"(?<=://)[^/\s:]*:[^/\s]*@"
 
 _USER = re.compile(r"\b([a-z][a-z0-9+.-]{0,30}://)([^/?#\s]*)@", re.IGNORECASE)
 _CONTAINERS = ("abfs://", "abfss://", "wasb://", "wasbs://")  # of Azure: what comes before @ is a place, not a person
-_ODD_USER = re.compile(r"(?<=://)[^/\s:]*:[^/\s]*@")  # a password that holds ? or #, which an address should not
+_ODD_USER = re.compile(ADDRESS_USER)  # a password that holds ? or #, which an address should not
 # A proxy without its scheme: user:password@host:port.
 _BARE_USER = re.compile(r"(?<![^\s'\"=,(])[^\s/@:'\"=,(]+:[^@/\s'\",]+@(?=[\w.-]+:\d{1,5}\b)")
 _QUERY = re.compile(rf"([?&;]{_SIGNING}=)[^&;#\s'\"<>]+", re.IGNORECASE)

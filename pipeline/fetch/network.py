@@ -52,18 +52,12 @@ _SPECIAL_6 = tuple(
         ),
     )
 )
-# Networks whose addresses carry IPv4 addresses, and by how many bits to the right: these decide.
+# Networks whose addresses carry an IPv4 address in their last 32 bits: it decides, as those of 6to4 and Teredo do.
 _CARRIERS = (
-    (ipaddress.IPv6Network("::/96"), (0,)),  # IPv4-compatible (RFC 4291, section 2.5.5.1); also :: and ::1
-    (ipaddress.IPv6Network("::ffff:0:0/96"), (0,)),  # IPv4-mapped (RFC 4291, section 2.5.5.2)
-    (ipaddress.IPv6Network("64:ff9b::/96"), (0,)),  # NAT64 (RFC 6052); 64:ff9b:1::/48 (RFC 8215) is somebody's own
-    (ipaddress.IPv6Network("2002::/16"), (80,)),  # 6to4 (RFC 3056)
-    (
-        ipaddress.IPv6Network("2001::/32"),
-        (64, 0),
-    ),  # Teredo (RFC 4380): the server, and the client with its bits flipped
+    ipaddress.IPv6Network("::/96"),  # IPv4-compatible (RFC 4291, section 2.5.5.1); also :: and ::1
+    ipaddress.IPv6Network("::ffff:0:0/96"),  # IPv4-mapped (RFC 4291, section 2.5.5.2)
+    ipaddress.IPv6Network("64:ff9b::/96"),  # NAT64 (RFC 6052); 64:ff9b:1::/48 (RFC 8215) is somebody's own
 )
-_TEREDO = ipaddress.IPv6Network("2001::/32")
 
 # Names that lead nowhere in the public DNS, but may where a proxy stands: RFC 6761, 6762, 8375 and 9476, ICANN's
 # .internal, customs of home and company networks, and clusters' own; and public names that exist to lead to any number.
@@ -157,13 +151,21 @@ def _check(host: str, numbers: list[Number]) -> None:
             raise Failure("refused_address", f"{host} leads to {number}, which is not of the public internet")
 
 
+def _carried(number: ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address, ...]:
+    """Return the IPv4 addresses in an IPv6 address: of Teredo (RFC 4380) server and client, of 6to4 (RFC 3056) one."""
+    if number.teredo:
+        return number.teredo
+    if number.sixtofour:
+        return (number.sixtofour,)
+    if any(number in network for network in _CARRIERS):
+        return (ipaddress.IPv4Address(int(number) & 0xFFFFFFFF),)
+    return ()
+
+
 def is_public(number: Number) -> bool:
     """Tell whether an address is of the public internet; one that carries IPv4 addresses is if all of these are."""
     if isinstance(number, ipaddress.IPv4Address):
         return not any(number in network for network in _SPECIAL_4)
-    for network, shifts in _CARRIERS:
-        if number in network:
-            flipped = 0xFFFFFFFF if network == _TEREDO else 0
-            carried = [(int(number) >> shift & 0xFFFFFFFF) ^ (flipped if shift == 0 else 0) for shift in shifts]
-            return all(is_public(ipaddress.IPv4Address(inner)) for inner in carried)
+    if carried := _carried(number):
+        return all(map(is_public, carried))
     return number in _GIVEN_OUT and not any(number in network for network in _SPECIAL_6)

@@ -45,6 +45,11 @@ class Place:
         return self.target.partition("?")[0]
 
     @property
+    def file_name(self) -> str:
+        """The last part of the path, percent-encoded, in lower case; '' where the path ends with a slash."""
+        return self.path.rpartition("/")[2].lower()
+
+    @property
     def query(self) -> str:
         """The query, percent-encoded, without its question mark."""
         return self.target.partition("?")[2]

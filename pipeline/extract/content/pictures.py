@@ -58,7 +58,7 @@ def choose_pictures(spots: list[Spot], images: list[Image], x_NF: Array) -> list
 def _is_icon(image: Image) -> bool:
     """Tell whether an image on a button is a sign of what it does, rather than a picture that a click enlarges."""
     sides = [side for side in (image.width, image.height) if side]
-    name = parse(image.url).path.rsplit("/", 1)[-1].lower()
+    name = parse(image.url).file_name
     if (sides and min(sides) <= _SMALL_PIXELS) or name.endswith((".svg", ".gif")) or _CHROME.search(name):
         return True
     is_described = bool(image.caption) or isinstance(clean(image.alt), Caption)
@@ -133,7 +133,7 @@ def picture_features(
 
 def _of_image(image: Image) -> list[bool]:
     sides = [side for side in (image.width, image.height) if side]
-    name = parse(image.url).path.rsplit("/", 1)[-1].lower()
+    name = parse(image.url).file_name
     return [
         bool(image.caption),
         bool(image.alt),

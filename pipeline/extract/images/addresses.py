@@ -140,7 +140,7 @@ def _sources(element: HtmlElement) -> list[HtmlElement]:
 
 
 def _stands_in(url: str) -> bool:
-    name = parse(url).path.rsplit("/", 1)[-1].lower()
+    name = parse(url).file_name
     stem, dot, extension = name.rpartition(".")
     words = set(re.split(r"[-_.~]|%20|(?<![0-9x])[0-9]+(?![0-9x])", stem))
     sure = words & (_STAND_INS if dot + extension in _DRAWN else _SURE_STAND_INS)
