@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.drops import ADVICE, excessive
 from pipeline import spark as sparkling
-from pipeline.store import Manifest, Store
+from pipeline.store import CONFIG, Manifest, Store
 from schemas.errors import PathError, RecipeError
 from schemas.reasons import STALLED
 from schemas.recipe import Recipe
@@ -20,8 +20,6 @@ from schemas.tables import Table
 if TYPE_CHECKING:
     from pyspark import Accumulator
     from pyspark.sql import DataFrame, SparkSession
-
-CONFIG = "_config"  # below it, a file for each step, written when it starts: what its output is being made with
 
 
 @dataclass(frozen=True)

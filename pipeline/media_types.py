@@ -6,6 +6,8 @@ specifications. Only the names that errors give depend on it.
 
 import re
 
+from pipeline.read.mime import BINARY
+
 _WHITE_SPACE = b" \t\r\n\0"
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
 _IMAGES = (
@@ -119,10 +121,11 @@ def _text(body: bytes) -> str | None:
 
 def _is_text(text: bytes) -> bool:
     """Tell whether bytes are UTF-8, but for a cut at the end, without a binary data byte (MIME Sniffing, section 3)."""
-    if any(byte < 9 or 14 <= byte < 27 or 28 <= byte < 32 or byte == 11 for byte in text[:1_000]):
+    start = text[:1_000]
+    if start.translate(None, BINARY) != start:
         return False
     try:
-        text[:1_000].decode()
+        start.decode()
     except UnicodeDecodeError as error:
-        return error.start > 0 and error.start >= min(len(text), 1_000) - 3
+        return error.start > 0 and error.start >= len(start) - 3
     return True

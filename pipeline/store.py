@@ -18,6 +18,7 @@ from schemas.errors import IntegrityError, PathError
 from schemas.ids import digest
 from schemas.sums import Sum, seal, sum_of, unseal
 
+CONFIG = "_config"  # below it, a file for each step, written when it starts: what its output is being made with
 DRAFT = "_draft-"  # how the name of a file begins that is not whole yet; the underscore hides it likewise
 MANIFEST = "_manifest.json"  # the leading underscore hides it from Spark and pyarrow
 
@@ -152,6 +153,13 @@ class Store:
     def commit(self, folder: str, manifest: Manifest) -> None:
         """Write the manifest: from here on the step's output exists."""
         self.write_json(self.at(folder, MANIFEST), asdict(manifest))
+
+    def documents(self, *folder: str) -> list[str]:
+        """List the JSON files of a folder, below the root and sorted; drafts and hidden files are none."""
+        place = self.at(*folder)
+        paths = self.fs.ls(place, detail=False) if self.fs.exists(place) else []
+        names = sorted(path.rsplit("/", 1)[-1] for path in paths)
+        return ["/".join((*folder, name)) for name in names if name.endswith(".json") and name[0] not in "_."]
 
     def sum(self, path: str) -> Sum:
         """Sum a file below the root. Raises: FileNotFoundError."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
 from schemas.errors import IntegrityError
+from schemas.strict_json import parse_json
 
 SEAL = "_sha256"
 FILES = "sums.json"  # of a folder: a sealed document of the sums of all its other files
@@ -85,13 +86,15 @@ def seal(value: Mapping[str, Any], sort_keys: bool = False) -> bytes:
     return first[:-65].encode() + hashlib.sha256(data).hexdigest().encode() + data[len(first) - 1 :]
 
 
-def unseal(data: bytes, source: str = "it") -> tuple[Any, bool]:
+def unseal(data: bytes, source: str = "it", is_strict: bool = False) -> tuple[Any, bool]:
     """Return what a document holds, and whether it was sealed; `source` names it in messages.
+
+    A strict reading refuses what `parse_json` refuses.
 
     Raises: IntegrityError, in one line, when it is not what was written.
     """
     try:
-        value = json.loads(data)
+        value = parse_json(data, source) if is_strict else json.loads(data)
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{source} is not valid JSON: {error}") from error
     if not isinstance(value, dict):

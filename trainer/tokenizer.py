@@ -15,7 +15,6 @@ from fsspec.core import url_to_fs
 
 from schemas.errors import IntegrityError, PathError
 from schemas.shards import TOKENIZER_ABOUT
-from schemas.strict_json import parse_json
 from schemas.sums import seal, unseal
 
 PAD, UNK, BOS, EOS, IMAGE, END_IMAGE = range(6)
@@ -83,9 +82,8 @@ def about(folder: str) -> dict[str, Any] | None:
     fs, path = url_to_fs(folder)
     if not fs.exists(f"{path}/{TOKENIZER_ABOUT}"):
         return None
-    data, name = fs.cat_file(f"{path}/{TOKENIZER_ABOUT}"), f"{folder}/{TOKENIZER_ABOUT}"
-    parse_json(data, name)
-    found: dict[str, Any] = unseal(data, name)[0]
+    name = f"{folder}/{TOKENIZER_ABOUT}"
+    found: dict[str, Any] = unseal(fs.cat_file(f"{path}/{TOKENIZER_ABOUT}"), name, is_strict=True)[0]
     if not isinstance(found, dict) or not isinstance(found.get("sha256"), str):
         raise IntegrityError(f"{name} is not of a tokenizer that `weft tokenizer` wrote")
     return found

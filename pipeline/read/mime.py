@@ -27,7 +27,7 @@ _HTML_START = re.compile(
 _XHTML_START = re.compile(
     rb"<\?xml\s[^>]*+>\s*+(?:<!--(?:(?!-->).)*+-->\s*+)*+<(?:!doctype\s+html|(?:\w+:)?html)[\s>]", re.I | re.DOTALL
 )
-_BINARY = bytes([*range(1, 9), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20)])  # section 3, "binary data byte", but NUL
+BINARY = bytes([*range(1, 9), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20)])  # section 3, "binary data byte", but NUL
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -112,5 +112,5 @@ def is_binary(body: bytes) -> bool:
     start = body[:SNIFF_BYTES].replace(b"\0", b"")
     if not start:
         return bool(body)
-    num_binary = len(start) - len(start.translate(None, _BINARY))
+    num_binary = len(start) - len(start.translate(None, BINARY))
     return num_binary > MAX_BINARY_FRACTION * len(start) and not sniff_html(body)

@@ -1,17 +1,17 @@
 """Documents that hold their own sum (manifests, commits, configurations), and folders of a tokenizer or of weights."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.commits import COMMITS
 from pipeline.lookup import STEPS
-from pipeline.store import MANIFEST, Manifest, Store
+from pipeline.store import CONFIG, MANIFEST, Manifest, Store
 from pipeline.verify.defect import Defect, reason
 from schemas.errors import IntegrityError
-from schemas.shards import TOKENIZER_ABOUT
-from schemas.sums import FILES, Sum, difference, unseal
+from schemas.shards import TOKENIZER, TOKENIZER_ABOUT
+from schemas.sums import FILES, difference, unseal
 
-CONFIG = "_config"
-TOKENIZER, TRAINER = "tokenizer", "train"  # what makes a damaged one anew, for Defect.step
+TRAINER = "train"  # and TOKENIZER: what makes a damaged one anew, for Defect.step
 CHECKPOINTS = "checkpoints"
 
 
@@ -21,7 +21,6 @@ class Documents:
 
     defects: list[Defect] = field(default_factory=list)
     unsealed: list[str] = field(default_factory=list)
-    num_read: int = 0
 
     def read(self, store: Store, path: str, step: str) -> object:
         """Return what a document holds; None when it is not there, or damaged."""
@@ -33,7 +32,6 @@ class Documents:
             what = str(error) if isinstance(error, IntegrityError) else reason(error)
             self.defects.append(Defect(path, f"is not as it was written: {what}", step=step))
             return None
-        self.num_read += 1
         if not sealed:
             self.unsealed.append(path)
         return value
@@ -54,9 +52,9 @@ def read_manifests(store: Store, documents: Documents) -> dict[str, Manifest]:
             found[step] = Manifest(**value)  # type: ignore[arg-type]
         except TypeError as error:
             documents.defects.append(Defect(path, f"is of another version of Weft: {error}", step=step))
-    for path in _listed(store, CONFIG):
+    for path in store.documents(CONFIG):
         documents.read(store, path, path.rsplit("/", 1)[-1].removesuffix(".json"))
-    for path in _listed(store, f"pages/{COMMITS}"):
+    for path in store.documents("pages", COMMITS):
         documents.read(store, path, "extract")
     return found
 
@@ -86,27 +84,19 @@ def check_trained(root: str, folder: str, kind: str) -> tuple[Documents, int]:
     if kind == TRAINER and value is None and not documents.defects:
         documents.unsealed.append(folder or ".")
         return documents, 0
-    sums: dict[str, Sum] = {}
+    sums: dict[str, Any] = {}  # of a tokenizer, whose size nothing says, the SHA-256 alone
     if isinstance(value, dict):
         sums = value.get("files", {}) if kind == TRAINER else {}
         if kind == TOKENIZER and "sha256" in value:
-            sums = {"tokenizer.model": {"num_bytes": -1, "sha256": value["sha256"]}}
+            sums = {"tokenizer.model": {"sha256": value["sha256"]}}
     for file, said in sums.items():
         path = "/".join(filter(None, (folder, file)))
         try:
             found = store.sum(path)
-            if said["num_bytes"] < 0:
-                said = {**said, "num_bytes": found["num_bytes"]}
-            if what := difference(found, said):
+            if what := difference(found, {**found, **said}):
                 documents.defects.append(Defect(path, what, step=kind))
         except FileNotFoundError:
             documents.defects.append(Defect(path, "is not there", step=kind))
         except OSError as error:
             documents.defects.append(Defect(path, f"cannot be read: {reason(error)}", step=kind))
     return documents, len(sums)
-
-
-def _listed(store: Store, folder: str) -> list[str]:
-    paths = store.fs.ls(store.at(folder), detail=False) if store.fs.exists(store.at(folder)) else []
-    names = sorted(path.rsplit("/", 1)[-1] for path in paths)
-    return [f"{folder}/{name}" for name in names if name.endswith(".json") and name[0] not in "_."]

@@ -33,7 +33,7 @@ from torch.optim import Optimizer
 from schemas.errors import IntegrityError, PathError, RecipeError
 from schemas.overrides import validate
 from schemas.secrets import redacted
-from schemas.strict_json import check_object, parse_json
+from schemas.strict_json import check_object
 from schemas.sums import check_folder, seal, unseal
 from trainer.config import TrainConfig
 from trainer.model.kosmos import Kosmos
@@ -86,9 +86,8 @@ def read_state(folder: Path) -> State:
     """Read what a checkpoint holds beside tensors. Raises: PathError when it is missing; IntegrityError if damaged."""
     path = folder / STATE
     try:
-        data = path.read_bytes()
-        check_object(parse_json(data, str(path)), State, str(path))
-        state = unseal(data, str(path))[0]
+        state, _ = unseal(path.read_bytes(), str(path), is_strict=True)
+        check_object(state, State, str(path))
     except OSError as error:
         raise PathError(
             f"{path} cannot be read: {error.strerror}; remove that checkpoint to use the one before"
