@@ -47,7 +47,7 @@ def evaluate(
 ) -> None:
     """Measure a decoder on what Kosmos-1 was measured on. One that was stopped goes on where it stood.
 
-    Answers and results.json lie in the output; the table tells the paper's figures beside. On several machines:
+    The output holds the answers and results.json; the table shows the paper's figures beside. On several machines:
     `torchrun -m trainer.evaluate`, with the same options.
 
     Example: `weft eval -c OUT/checkpoints -d BENCHMARKS -t coco -t vqav2 --shots 0,2,4,8`
