@@ -24,6 +24,7 @@ from pipeline.verify.part import check_crc, check_part
 from pipeline.verify.shard import Checked, check_shard, key_number
 from schemas.errors import IntegrityError, PathError
 from schemas.shards import CARD, CROISSANT, LISTING, Listing
+from schemas.signals import noting
 
 Say = Callable[[int, int], None]  # how many files are done, of how many
 _BY_COUNT = {"pages": "pages", "captions": "captions", "scores": "scores"}  # table to the count that tells its rows
@@ -158,10 +159,13 @@ def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            futures: list[Future[Any]] = [pool.submit(task) for task in tasks]
+            with noting() as received:  # blocked in this thread only: raised here, it would start half a process
+                futures: list[Future[Any]] = [pool.submit(task) for task in tasks]
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
+            if received.number:
+                signal.raise_signal(received.number)
             for done, _ in enumerate(as_completed(futures), 1):
                 say(done, len(tasks))
             return [future.result() for future in futures]
