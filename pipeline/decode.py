@@ -14,6 +14,7 @@ from PIL import AvifImagePlugin, ExifTags, Image, ImageFile, JpegImagePlugin
 
 from pipeline.colour import to_srgb
 from pipeline.media_types import is_avif, kind_of
+from schemas.display import describe
 from schemas.recipe.decode import FORMATS, Decode
 
 Image.init()  # else Pillow knows but the commonest of them
@@ -88,7 +89,7 @@ def decode(data: bytes, config: Decode) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # decoders raise whatever they like on hostile bytes
-        return {**row, "status": "undecodable", "error": f"{type(error).__name__}: {error}"[:300]}
+        return {**row, "status": "undecodable", "error": describe(error, 300)}
     jpeg = stored.getvalue()
     return {**row, "width": picture.width, "height": picture.height, "num_bytes": len(jpeg), "bytes": jpeg}
 

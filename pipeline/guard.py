@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self
 
+from schemas.display import describe
+
 _LENGTH = struct.Struct("!Q")
 WALL_FACTOR = 60  # how many times the limit of processor time a call may take on a busy machine
 _GRACE_SECONDS = 1.0  # after the parent's limit, for a child whose parent is gone
@@ -163,7 +165,7 @@ def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> byte
     except MemoryError:
         return _packed(Lost("memory", "needed more than its bound of memory"))
     except Exception as error:  # what comes from the web may hold anything, and nothing may end the task
-        return _packed(Lost("failure", f"{type(error).__name__}: {error}"[:500]))
+        return _packed(Lost("failure", describe(error)))
 
 
 def _close_all_but(kept: int, quiet: bool) -> None:

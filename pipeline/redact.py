@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.ip_addresses import is_public
 from schemas.recipe.assemble import Redact
 from schemas.tables import DOCUMENTS
 
@@ -33,7 +34,6 @@ _IPV6 = r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|" + _IPV4 + r")?"
 # Neither part of a longer number or name, nor after a word that makes it a version or a section.
 # A port may follow.
 _IP = re.compile(rf"(?<![\w.:-])(?:{_IPV6}(?![\w:-]|\.\d)|{_IPV4}(?!\w|-|\.\d|:(?!\d{{1,5}}\b)\w|:\d+:))")
-_GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # all that IANA gives out for the public internet (RFC 4291, 2.4)
 _VERSION = re.compile(r"(?:\b(?:v|ver|version|release|build|firmware|section|chapter)\.?\s*|§\s*)$", re.IGNORECASE)
 
 _SEPARATOR = r"[ \u00a0.\-/‐‑–]"
@@ -90,11 +90,9 @@ def _is_public(written: str) -> bool:
         address = ipaddress.ip_address(written)
     except ValueError:
         return False
-    if isinstance(address, ipaddress.IPv6Address):
-        if "." in written:  # an IPv4 address in IPv6 form
-            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF).is_global
-        return address in _GLOBAL_IPV6 and address.is_global  # a::b and C0::FF are names
-    return address.is_global
+    if "." in written:  # an IPv4 address, or one in IPv6 form
+        return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return is_public(address) and int(address) >> 32 != 0  # ::ab and ::12:34 are names, not IPv4-compatible addresses
 
 
 def _phones(text: str) -> str:

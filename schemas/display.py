@@ -27,6 +27,16 @@ def message(text: object) -> str:
     return printable(redact(str(text)))
 
 
+def shorten(error: object, max_characters: int = 300) -> str:
+    """Return the words of an error in one line, cut: libraries quote what they cannot read, however long that is."""
+    return " ".join(str(error).split())[:max_characters]
+
+
+def describe(error: BaseException, max_characters: int = 500) -> str:
+    """Return an error with its class, in one printable line that any table takes, cut."""
+    return printable(f"{type(error).__name__}: {error}")[:max_characters]
+
+
 def percent(part: float, whole: float) -> str:
     """Return a part as people read it: 9.3 %, 42 %, 99.9 %; '' of nothing.
 

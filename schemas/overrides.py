@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from schemas.display import shorten
 from schemas.errors import RecipeError
 
 
@@ -84,7 +85,7 @@ def _yaml(text: str, source: str) -> Any:
     except RecursionError:
         raise RecipeError(f"{source} is YAML that is nested too deeply") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:  # numbers and dates that are none, keys that are lists
-        raise RecipeError(f"{source} is not YAML: {' '.join(str(error).split())[:300]}") from error
+        raise RecipeError(f"{source} is not YAML: {shorten(error)}") from error
 
 
 def _value(text: str, source: str) -> Any:

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError
 from schemas.strict_json import check_object, parse_json
 from schemas.tables import CORPORA, Column, Table
@@ -194,9 +195,8 @@ def parse_index(data: bytes, entry: ShardEntry, columns: Sequence[str] = ()) -> 
     except IntegrityError as error:
         raise IntegrityError(f"{error}; `weft shard --overwrite` writes the shards again") from None
     except (OSError, ValueError, KeyError, MemoryError, pa.ArrowException) as error:
-        told = " ".join(str(error).split())[:200]
         raise IntegrityError(
-            f"{name} is no index of a shard: {told}; `weft shard --overwrite` writes the shards again"
+            f"{name} is no index of a shard: {shorten(error)}; `weft shard --overwrite` writes the shards again"
         ) from None
     return table
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError
 from schemas.overrides import validate
 from schemas.sums import check_folder
@@ -93,8 +94,9 @@ class Found:
         try:
             model.load_state_dict(weights, assign=True)
         except RuntimeError as error:
-            told = " ".join(str(error).split())[:300]
-            raise IntegrityError(f"the weights in {self.folder} are not of its configuration: {told}") from error
+            raise IntegrityError(
+                f"the weights in {self.folder} are not of its configuration: {shorten(error)}"
+            ) from error
 
 
 def sizes(place: str) -> dict[str, Any]:

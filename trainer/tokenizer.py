@@ -13,6 +13,7 @@ import numpy.typing as npt
 import sentencepiece
 from fsspec.core import url_to_fs
 
+from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError
 from schemas.shards import TOKENIZER_ABOUT
 from schemas.sums import seal, unseal
@@ -34,7 +35,7 @@ class Tokenizer:
         try:
             processor = sentencepiece.SentencePieceProcessor(model_proto=self.model)
         except (RuntimeError, ValueError) as error:
-            raise IntegrityError(f"{_MODEL} is no SentencePiece model: {' '.join(str(error).split())[:200]}") from error
+            raise IntegrityError(f"{_MODEL} is no SentencePiece model: {shorten(error)}") from error
         for piece, number in SPECIAL.items():
             if processor.piece_to_id(piece) != number:
                 raise IntegrityError(f"the tokenizer gives {piece} another id than {number}; train it with Weft")

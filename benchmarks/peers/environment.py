@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from schemas.display import shorten
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,7 +28,7 @@ def python_with(name: str, requirements: tuple[str, ...]) -> str | None:
             subprocess.run(command, check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
             said = getattr(error, "stderr", "") or str(error)
-            print(f"{name} is left out: .venv-{name} cannot be made: {' '.join(said.split())[:300]}", file=sys.stderr)
+            print(f"{name} is left out: .venv-{name} cannot be made: {shorten(said)}", file=sys.stderr)
             return None
     done.write_text(wanted, encoding="utf-8")
     return str(python)

@@ -24,6 +24,7 @@ from pipeline.read import Response, Unreadable, read_archive
 from pipeline.read.mime import HTML_TYPES
 from pipeline.store import Store
 from pipeline.write import PartWriter
+from schemas.display import describe
 from schemas.ids import digest, image_id, page_id
 from schemas.reasons import BY_CODE
 from schemas.recipe.extract import Extract
@@ -96,7 +97,7 @@ def _rows_of(response: Response, guard: Guard) -> list[tuple[str, Row]]:
     except (OSError, MemoryError):
         raise  # the machine's fault, not the page's
     except Exception as error:
-        detail = f"{type(error).__name__}: {error}"[:500].encode(errors="backslashreplace").decode()
+        detail = describe(error)
         return [("rejections", rejection("extract", "EXTRACTION_FAILED", "page", page_id=identity, url=response.url,
                                          warc_offset=response.offset, detail=detail))]  # fmt: skip
     return rows

@@ -16,6 +16,7 @@ from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
 from pipeline.fetch.url import Place, parse
 from pipeline.read.message import Message, TooLarge, decode_body
+from schemas.display import describe
 from schemas.recipe.fetch import Fetch
 
 ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8,*/*;q=0.5"
@@ -225,9 +226,7 @@ class Client:
                 "timeout", f"no whole answer in time ({self._limits()})", passes=True, is_lost=True
             ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Failure(
-                "unreachable", f"{type(error).__name__}: {error}", is_lost=isinstance(error, OSError)
-            ) from error
+            raise Failure("unreachable", describe(error), is_lost=isinstance(error, OSError)) from error
         finally:
             if connection is not None:
                 if reply is not None and reply.is_over() and connection.sock is not None:

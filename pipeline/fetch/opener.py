@@ -20,6 +20,7 @@ from pipeline.fetch.journal import MOVED
 from pipeline.fetch.permissions import ROBOTS, Permissions
 from pipeline.fetch.schedule import Address, Host, Schedule
 from pipeline.fetch.url import Place, asked, parse
+from schemas.display import describe
 from schemas.recipe.fetch import Fetch
 
 MAX_SITE_FILE_BYTES = 500 * 1024 + 1  # RFC 9309, section 2.5; the last one tells that there is more
@@ -127,7 +128,7 @@ class Opener:
         except Failure as failure:
             return self._failed(host, address, failure)
         except Exception as error:  # whatever a stranger's server made of us, it costs one image
-            return Answer(address, "unreachable", f"{type(error).__name__}: {error}"[:500]), b""
+            return Answer(address, "unreachable", describe(error)), b""
 
     def _learn(self, host: Host, origin: str, path: str) -> Again:
         """Ask for a site's file."""

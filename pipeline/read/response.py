@@ -13,6 +13,7 @@ from pipeline.read.message import Message, TooLarge, decode_body, decode_undecla
 from pipeline.read.mime import HTML_TYPES, XHTML, XML_TYPES, is_binary, sniff_html
 from pipeline.read.records import MAX_HEAD_BYTES, Gap, Record
 from pipeline.read.stream import is_panic
+from schemas.display import describe
 from schemas.errors import WeftError
 
 Wanted = Callable[[int, str, str], bool]
@@ -91,7 +92,7 @@ def _scan(path: str, hold_bytes: int) -> Iterator[Record | Gap]:
     except BaseException as error:
         if not _comes_of_bytes(error):
             raise
-        yield Gap(end, 0, f"reading stops behind here: {type(error).__name__}: {error}"[:500])
+        yield Gap(end, 0, f"reading stops behind here: {describe(error)}")
 
 
 def _comes_of_bytes(error: BaseException) -> bool:
@@ -115,7 +116,7 @@ def _read_record(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterato
     except BaseException as error:  # one record costs itself, never the archive
         if not _comes_of_bytes(error):
             raise
-        yield Unreadable(offset, None, "UNREADABLE", f"{type(error).__name__}: {error}"[:500], url)
+        yield Unreadable(offset, None, "UNREADABLE", describe(error), url)
     if record.gap:
         yield Unreadable(record.gap.offset, record.gap.length, "TRUNCATED_RECORD", record.gap.detail, url)
 

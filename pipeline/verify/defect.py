@@ -16,8 +16,3 @@ class Defect:
         """Say it in one line; what stands in a damaged file may be anything, so nothing unprintable goes out."""
         line = ": ".join(filter(None, (self.file, self.key, self.what)))
         return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-
-
-def reason(error: Exception) -> str:
-    """Say in short what a reader said of a file."""
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

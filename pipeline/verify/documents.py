@@ -6,7 +6,8 @@ from typing import Any
 from pipeline.commits import COMMITS
 from pipeline.lookup import STEPS
 from pipeline.store import CONFIG, MANIFEST, Manifest, Store
-from pipeline.verify.defect import Defect, reason
+from pipeline.verify.defect import Defect
+from schemas.display import describe
 from schemas.errors import IntegrityError
 from schemas.shards import TOKENIZER, TOKENIZER_ABOUT
 from schemas.sums import FILES, difference, unseal
@@ -29,7 +30,7 @@ class Documents:
         except FileNotFoundError:
             return None
         except (IntegrityError, OSError) as error:
-            what = str(error) if isinstance(error, IntegrityError) else reason(error)
+            what = str(error) if isinstance(error, IntegrityError) else describe(error, 200)
             self.defects.append(Defect(path, f"is not as it was written: {what}", step=step))
             return None
         if not sealed:
@@ -98,5 +99,5 @@ def check_trained(root: str, folder: str, kind: str) -> tuple[Documents, int]:
         except FileNotFoundError:
             documents.defects.append(Defect(path, "is not there", step=kind))
         except OSError as error:
-            documents.defects.append(Defect(path, f"cannot be read: {reason(error)}", step=kind))
+            documents.defects.append(Defect(path, f"cannot be read: {describe(error, 200)}", step=kind))
     return documents, len(sums)

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.store import Store
-from pipeline.verify.defect import Defect, reason
+from pipeline.verify.defect import Defect
+from schemas.display import describe
 from schemas.sums import Sum, difference
 
 _CRC_MAGIC = b"crc\0"
@@ -33,7 +34,7 @@ def check_part(root: str, path: str, step: str, deep: bool, said: Sum | None) ->
     except FileNotFoundError:
         return 0, [Defect(path, "is not there", step=step)]
     except (OSError, ValueError, pa.ArrowException) as error:
-        return 0, [Defect(path, f"cannot be read: {reason(error)}", step=step)]
+        return 0, [Defect(path, f"cannot be read: {describe(error, 200)}", step=step)]
 
 
 def check_crc(root: str, path: str, step: str) -> list[Defect]:
@@ -48,7 +49,7 @@ def check_crc(root: str, path: str, step: str) -> list[Defect]:
         with store.fs.open(store.at(folder, name[1:].removesuffix(".crc")), "rb") as file:
             sound = sums[:4] == _CRC_MAGIC and sums[4:] == sums[4:8] + _crcs(file, int.from_bytes(sums[4:8], "big"))
     except (OSError, ValueError) as error:
-        return [Defect(path, f"cannot be read: {reason(error)}", step=step)]
+        return [Defect(path, f"cannot be read: {describe(error, 200)}", step=step)]
     what = "does not belong to the file beside it, which Spark then refuses to read"
     return [] if sound else [Defect(path, what, step=step)]
 

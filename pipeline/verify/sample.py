@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from schemas.display import describe
 from schemas.errors import IntegrityError
 from schemas.shards import CaptionFields, InterleavedFields, TextFields, check_blocks
 from schemas.strict_json import check_object, parse_json
@@ -75,5 +76,5 @@ def _image_fault(data: bytes, size: tuple[int, int]) -> str:
                 return f"is {image.width}x{image.height} pixels, the index says {size[0]}x{size[1]}"
             image.load()
     except Exception as error:  # decoders raise whatever they like
-        return f"does not decode: {type(error).__name__}: {error}"[:200]
+        return f"does not decode: {describe(error, 200)}"
     return ""

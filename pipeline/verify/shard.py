@@ -10,9 +10,10 @@ import numpy as np
 
 from pipeline.store import Store
 from pipeline.verify.compare import differing
-from pipeline.verify.defect import Defect, reason
+from pipeline.verify.defect import Defect
 from pipeline.verify.sample import faults
 from pipeline.verify.tar import Tape, walk
+from schemas.display import describe
 from schemas.errors import IntegrityError
 from schemas.shards import ShardEntry, parse_index
 
@@ -42,7 +43,7 @@ def check_shard(root: str, folder: str, run: str, deep: bool, entry: ShardEntry)
         for key, what in _tar_faults(store, tar, entry, rows, run, deep):
             found.defects.append(Defect(tar, what, key))
     except (OSError, ValueError) as error:
-        found.defects.append(Defect(tar, f"cannot be read: {reason(error)}"))
+        found.defects.append(Defect(tar, f"cannot be read: {describe(error, 200)}"))
     return found
 
 
@@ -59,7 +60,7 @@ def _rows(store: Store, path: str, entry: ShardEntry, found: Checked) -> list[di
             found.defects.append(Defect(path, "is not as it was written: its SHA-256 is not the listing's"))
         rows: list[dict[str, Any]] = parse_index(data, entry).to_pylist()
     except (OSError, IntegrityError) as error:
-        found.defects.append(Defect(path, f"cannot be read: {reason(error)}"))
+        found.defects.append(Defect(path, f"cannot be read: {describe(error, 200)}"))
         return None
     return rows
 

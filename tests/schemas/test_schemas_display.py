@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.display import message, percent, printable, to_json
+from schemas.display import describe, message, percent, printable, shorten, to_json
 
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 HOSTILE = st.text(
@@ -57,6 +57,20 @@ def test_spelling(text: str, shown: str) -> None:
 
 def test_a_message_is_one_line_without_credentials() -> None:
     assert message(OSError("no\x1b[2J\nhttp://u:p@h/ ")) == "no\\x1b[2J http://***@h/ "
+
+
+def test_an_error_is_one_short_line() -> None:
+    error = ValueError("first line\n  second\tline " + "x" * 1_000)
+    assert shorten(error) == "first line second line " + "x" * 277
+    assert shorten("a\r\n b", 2) == "a "
+    assert describe(error) == ("ValueError: first line   second line " + "x" * 1_000)[:500]
+
+
+@given(HOSTILE)
+def test_the_description_of_an_error_fits_any_table(text: str) -> None:
+    described = describe(RuntimeError(text), 60)
+    assert acts(described) == [] and len(described) <= 60 and described.startswith("RuntimeError: ")
+    described.encode()
 
 
 @given(st.integers(1, 10**7), st.data())

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from schemas.display import shorten
 from schemas.errors import IntegrityError
 
 MAX_PIXELS = 100_000_000  # checked on the header, before anything is decoded
@@ -43,7 +44,7 @@ class Framing:
         except IntegrityError:
             raise
         except Exception as error:  # decoders raise whatever they like
-            raise IntegrityError(f"cannot be decoded: {' '.join(str(error).split())[:200]}") from error
+            raise IntegrityError(f"cannot be decoded: {shorten(error)}") from error
 
     def frame(self, image: Image.Image) -> Image.Image:
         """Resize once: what torchvision's Resize and CenterCrop give, without resizing what is then cut off."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from schemas.display import shorten
 from schemas.errors import IntegrityError
 from trainer.data.batches import framing
 from trainer.data.images import MAX_PIXELS
@@ -104,6 +105,6 @@ def pixels(path: Path, saved: Saved) -> torch.Tensor:
             image.draft(None, (frame.side, frame.side))
             picture = torch.from_numpy(np.array(frame.frame(image.convert("RGB")))).permute(2, 0, 1).float() / 255
     except Exception as error:  # decoders raise whatever they like
-        raise IntegrityError(f"{path} cannot be read as an image: {' '.join(str(error).split())[:200]}") from error
+        raise IntegrityError(f"{path} cannot be read as an image: {shorten(error)}") from error
     mean, std = (picture.new_tensor(v).view(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
     return (picture - mean) / std

@@ -30,6 +30,7 @@ from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError, RecipeError
 from schemas.overrides import validate
 from schemas.secrets import redacted
@@ -167,8 +168,9 @@ def read_tensors(folder: Path, named: dict[str, Any], alone: bool = False) -> No
             load_tensors(named, storage_reader=HuggingFaceStorageReader(os.fspath(folder)), no_dist=alone)
     except (Exception, CheckpointException) as error:  # what its files say may lead the reader anywhere
         cause = next(iter(error.failures.values()))[0] if isinstance(error, CheckpointException) else error
-        told = " ".join(str(cause).split())[:300]
-        raise IntegrityError(f"the tensors in {folder} are damaged or not of its configuration: {told}") from error
+        raise IntegrityError(
+            f"the tensors in {folder} are damaged or not of its configuration: {shorten(cause)}"
+        ) from error
 
 
 def check_finite(named: Mapping[str, Any], place: Path) -> None:
