@@ -13,7 +13,7 @@ from pathlib import Path
 from jobs import recipes
 from jobs.contact import check_contact
 from jobs.rates import shipped
-from jobs.session import check_java, check_master
+from jobs.session import check_java, check_master, java_environment
 from jobs.sizing import Sizes
 from jobs.submit import Submission, check, compose, defaults, home
 from pipeline.plan.archives import count_archives
@@ -68,7 +68,7 @@ def send(request: Request, dry_run: bool) -> int:
     check_java()
     there = continuing("the driver goes on on the cluster, whose own commands end it")
     with there if submission.mode == "cluster" else resuming(request.overwrite):
-        return _wait({**os.environ, "SPARK_HOME": str(spark)}, command)
+        return _wait({**os.environ, **java_environment(), "SPARK_HOME": str(spark)}, command)
 
 
 def _wait(environment: dict[str, str], command: list[str]) -> int:

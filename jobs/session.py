@@ -2,10 +2,12 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +33,7 @@ _COLLECTOR = "-XX:+UseParallelGC"  # nobody waits for a batch job's pauses: work
 # Python does the work: Java's second compiler would take as much time again as it saves. Without it Java has 48 MB for
 # code, which the steps of a run fill, and then it may end: so it gets what Java has for both (0017).
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+_NO_COUNTERS = "-XX:-UsePerfData"  # which Java keeps in /tmp, whatever its folder for temporary files is
 _STOP_SECONDS = 10  # for Spark to stop, and then for Java to end, when the process is to end
 _MEMORY = {"driver": "3g", "executor": ""}  # of a local master, ours; of executors, what the cluster's settings say
 _PREAMBLE = re.compile(
@@ -52,10 +55,40 @@ def check_java() -> None:
     java = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java")
     if java is None:
         raise MissingError(f"no Java was found. {_REMEDY}")
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    answer = subprocess.run([java, _NO_COUNTERS, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(?:1\.)?(\d+)', answer)
     if version is None or int(version[1]) < MIN_JAVA:
         raise MissingError(f"{java} is {answer.splitlines()[0] if answer else 'of no known version'}. {_REMEDY}")
+
+
+def java_environment() -> dict[str, str]:
+    """Return variables by which the Java that spark-submit starts keeps its temporary files where Python keeps its own.
+
+    Spark's scratch is among these files. SPARK_SUBMIT_OPTS is read as a shell reads words; what it says already is said
+    last, and wins. A folder with a comma in its name is left out: Spark would take it for two.
+    """
+    folder, options = tempfile.gettempdir(), os.environ.get("SPARK_SUBMIT_OPTS", "")
+    ours = [_NO_COUNTERS] if "," in folder else [f"-Djava.io.tmpdir={shlex.quote(folder)}", _NO_COUNTERS]
+    launcher = os.environ.get("SPARK_LAUNCHER_OPTS", "")
+    return {
+        "SPARK_SUBMIT_OPTS": " ".join([*ours, options]).rstrip(),
+        "SPARK_LAUNCHER_OPTS": f"{_NO_COUNTERS} {launcher}".rstrip(),
+    }
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Have what is started in the block find these variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def active() -> "SparkSession | None":
@@ -163,7 +196,8 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
         reader, writer = os.pipe()
         threading.Thread(target=_forward, args=(reader,), name="java-stderr", daemon=True).start()
         try:
-            gateway = launch_gateway(conf, {"start_new_session": True, "stderr": writer})  # type: ignore[no-untyped-call]
+            with _environment(java_environment()):
+                gateway = launch_gateway(conf, {"start_new_session": True, "stderr": writer})  # type: ignore[no-untyped-call]
         finally:
             os.close(writer)
         SparkContext._ensure_initialized(gateway=gateway)

@@ -5,10 +5,11 @@ A Spark worker ends without Python's own end, so that whatever a library means t
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+
+from pipeline.scratch import temporary_folder
 
 _COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
@@ -43,7 +44,7 @@ def _no_compile_cache() -> Iterator[None]:
     if _COMPILE_CACHE in os.environ:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="weft-torch-") as folder:
+    with temporary_folder("weft-torch-") as folder:
         os.environ[_COMPILE_CACHE] = folder
         try:
             yield

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import tempfile
 import urllib.request
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ import pyarrow as pa
 from pipeline.fetch.opener import Opener
 from pipeline.fetch.results import Results
 from pipeline.imports import stand_ins
+from pipeline.scratch import temporary_folder
 from schemas.errors import TransientError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def download(opener: Opener, num_addresses: int, results: Results) -> None:
 
     Raises: TransientError when img2dataset gives up.
     """
-    with tempfile.TemporaryDirectory(prefix="weft-fetch-") as folder:
+    with temporary_folder("weft-fetch-") as folder:
         tickets = Path(folder) / "tickets.arrow"
         table = pa.table({"url": [f"weft:{number}" for number in range(num_addresses)]})
         with pa.ipc.new_file(tickets, table.schema) as file:

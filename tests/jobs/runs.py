@@ -92,6 +92,14 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> N
         time.sleep(0.01)
 
 
+def wait_until_gone(processes: list[int]) -> None:
+    """Wait, for seconds at most, until processes have ended: they are those of a command that is over."""
+    deadline = time.monotonic() + 20
+    while left := [pid for pid in processes if state(pid) not in ("Z", "")]:
+        assert time.monotonic() < deadline, f"{left} outlive the command"
+        time.sleep(0.01)
+
+
 def kill_when(condition: Callable[[], bool], *arguments: str) -> None:
     """Start the command and SIGKILL it, Java and workers included, as soon as the condition holds."""
     process = subprocess.Popen(

@@ -3,8 +3,6 @@
 import os
 import signal
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from clusters import SUBMITTED, executors
 from fetching import answers, fetched, recipe, requests, settings, statuses, want
-from runs import BIN, TIMEOUT_SECONDS, java_of, kill_when, started_by, wait_for
+from runs import BIN, TIMEOUT_SECONDS, java_of, kill_when, running, started_by, wait_for, wait_until_gone
 
 from sample.cluster import Cluster
 from sample.faulty import Server, serving
@@ -70,27 +68,26 @@ def check(server: Server, output: Path, wanted: Wanted, before: set[str]) -> Non
     assert set(asked.values()) == {1, 2}, "it was killed while it asked"
 
 
-def test_a_worker_is_killed(server: Server, wanted: Wanted, spark: "SparkSession", tmp_path: Path) -> None:
-    before: set[str] = set()
-    decoders: list[int] = []
-
-    def kill() -> None:
-        while not before:
-            before.update(answered(tmp_path))
-            time.sleep(0.01)
-        java, *_ = java_of(os.getpid())
+def test_a_worker_is_killed(
+    server: Server, wanted: Wanted, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    temporary = tmp_path_factory.mktemp("a b'c%20#ü")
+    with running(tmp_path, command(server, tmp_path, "local[2]"), TMPDIR=str(temporary)) as run:
+        wait_for(lambda: bool(answered(tmp_path)), run.process)
+        before = answered(tmp_path)
+        (java,) = java_of(run.process.pid)
+        assert f"-Djava.io.tmpdir={temporary}".encode() in Path(f"/proc/{java}/cmdline").read_bytes().split(b"\0")
+        assert not list(Path("/tmp").glob(f"hsperfdata_*/{java}")), "Java's counters"
         worker = busy_workers(java)[0]
-        decoders.extend(started_by(worker))
-        decoders.extend(started_by(decoders[0]))
+        decoders = started_by(worker)
+        decoders += started_by(decoders[0])
+        assert len(list(temporary.rglob("weft-fetch-*"))) == len(HOSTS)
         os.kill(worker, signal.SIGKILL)
-
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
-    fetched(tmp_path, recipe(server, *SLOWLY))
-    killer.join(TIMEOUT_SECONDS)
+        assert run.end() == 0, run.log()
+        wait_until_gone([java, *decoders])
     check(server, tmp_path, wanted, before)
     assert len({host for (host, _), times in requests(server).items() if times > 1}) == 1, "the other task went on"
-    assert [pid for pid in decoders if Path(f"/proc/{pid}").exists()] == [], "nothing of the worker is left"
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_run_is_killed(server: Server, wanted: Wanted, spark: "SparkSession", tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from runs import (
     java_of,
     run_arguments,
     running,
-    state,
     sums,
     tree_of,
     undisturbed,
+    wait_until_gone,
     weft,
     workers,
 )
@@ -65,10 +65,7 @@ def interrupt(run: Run, step: str, number: signal.Signals, group: bool) -> None:
     assert run.said[-1] == f"weft: interrupted by {number.name}; the same command goes on from here\n", run.log()
     assert not [line for line in run.said if line.startswith(("Traceback", "ERROR", "WARN "))], run.log()
 
-    deadline = time.monotonic() + 10
-    while left := [pid for pid in processes if state(pid) not in ("Z", "")]:
-        assert time.monotonic() < deadline, f"{left} outlive the run"
-        time.sleep(0.01)
+    wait_until_gone(processes)
     output = run.output
     assert not (output / f"{CLAIM}.json").exists()
     assert not (output / FOLDERS[step] / "_manifest.json").exists()
