@@ -14,9 +14,9 @@ from schemas.errors import RecipeError
 
 
 class Section(BaseModel):
-    """A part of a recipe or configuration: frozen, and closed to keys that it does not know."""
+    """A part of a recipe or configuration: frozen, closed to keys that it does not know and to NaN and infinities."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Model = TypeVar("Model", bound=Section)

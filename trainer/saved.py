@@ -63,8 +63,25 @@ class Found:
             raise IntegrityError(f"{self.folder} was trained with another tokenizer than {place}; --tokenizer")
         return words
 
+    def check_num_parameters(self) -> None:
+        """Check by the sizes of the files, before a model takes up memory and time, that they can hold its weights.
+
+        Raises: IntegrityError when they have less than a byte for each parameter.
+        """
+        num_bytes = sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
+        num_parameters = self.config.model.min_parameters + self.config.vision.min_parameters
+        if num_bytes < num_parameters:
+            raise IntegrityError(
+                f"{self.folder} is damaged, or not of its configuration, which has {num_parameters:,} parameters, and "
+                f"the files of the weights have {num_bytes:,} bytes"
+            )
+
     def check_sizes(self, config: TrainConfig) -> None:
-        """Raise IntegrityError, naming the keys, unless a configuration makes a model that their weights fit."""
+        """Check that a configuration makes a model that the weights fit.
+
+        Raises: IntegrityError that names the keys; as `check_num_parameters`.
+        """
+        self.check_num_parameters()
         there, here = (c.model_dump(mode="json") for c in (self.config, config))
         values = {f"{s}.{key}": (there[s][key], here[s][key]) for s, keys in _SIZES.items() for key in keys}
         differ = [f"{key} is {one!r} there and {other!r} here" for key, (one, other) in values.items() if one != other]
@@ -135,6 +152,7 @@ def load(place: str, tokenizer: str | None = None) -> Saved:
     """
     found = look(place)
     words = found.tokens(tokenizer)
+    found.check_num_parameters()
     with torch.device("meta"):  # no memory is filled with weights that would be thrown away
         model = Kosmos(found.config, words.vocab_size, pretrained=False)
     found.fill(model)

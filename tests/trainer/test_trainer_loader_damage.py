@@ -23,6 +23,7 @@ from trainer.data.batches import MicroBatch, Scale, framing
 from trainer.data.images import Framing
 from trainer.data.loader import Loader
 from trainer.data.shards import open_shards
+from trainer.data.source import Drawn, Source
 from trainer.data.validation import validation
 from trainer.tokenizer import Tokenizer
 
@@ -192,3 +193,21 @@ def test_validation_reads_what_is_held_out_once_and_alike(tmp_path: Path, words:
     assert told([b for part in parts for b in part]) == told(whole)
     assert len({tuple((b.corpus, len(b.tokens_BT)) for b in part) for part in parts}) == 1
     assert len([b for b in read(0, 1, "data.validation_rows=1") if b.corpus == "text"]) == 1
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_validation_holds_one_batch_at_a_time(
+    tmp_path: Path, words: Tokenizer, tiny: Config, monkeypatch: pytest.MonkeyPatch, world: int
+) -> None:
+    captions = [caption_sample(f"w{i}", "A disc. " * 20, drawing("green", i)) for i in range(12)]
+    write_shards(tmp_path, {"caption": captions}, split=VALIDATION)
+    shards, take, drawn = open_shards(str(tmp_path), VALIDATION), Source.take, []
+
+    def counted(source: Source, corpus: str, turn: int) -> Drawn:
+        drawn.append(turn)
+        return take(source, corpus, turn)
+
+    monkeypatch.setattr(Source, "take", counted)
+    config = tiny("data.rows_per_micro_step=2", "data.validation_rows=11")
+    num_drawn = [len(drawn) for _ in validation(shards, words, config, PREPROCESS, 0, world)]
+    assert num_drawn == [*range(2 * world, 11, 2 * world), 11]

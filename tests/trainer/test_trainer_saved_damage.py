@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 from training import train
 
@@ -73,6 +75,41 @@ def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Pa
 def test_weights_that_are_damaged_are_one_line(damage: Callable[[Path], Any], told: str, model: Path) -> None:
     damage(model / "model.safetensors")
     assert told in one_line(model)
+
+
+@pytest.mark.parametrize("layers", [500, 10**9])
+def test_a_configuration_that_asks_for_more_than_there_is_takes_no_memory(
+    layers: int, trained: Path, data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged or hostile folder is refused by its sizes: its tensors are not made first."""
+    folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    for path in folder.rglob("sums.json"):
+        path.unlink()
+    config = yaml.safe_load((folder / "model/config.yaml").read_text())
+    config["model"] |= {"layers": layers, "width": 2**14, "heads": 2, "ffn_width": 2**12}
+    (folder / "model/config.yaml").write_text(yaml.safe_dump(config))
+    checkpoint = folder / "step-00000002"
+    state, _ = unseal((checkpoint / "state.json").read_bytes())
+    (checkpoint / "state.json").write_bytes(seal({**state, "config": config}))
+    monkeypatch.setattr(saved, "Kosmos", lambda *_, **__: pytest.fail("the model is made"))
+    for place in (folder / "model", checkpoint):
+        told = one_line(place, data / "tokenizer")
+        assert (
+            "parameters, and the files of the weights have"
+            if layers == 500
+            else "model.layers: Input should be less than"
+        ) in told
+
+
+def test_a_model_that_does_not_fit_into_memory_is_one_line(data: Path, tiny: Config, tmp_path: Path) -> None:
+    config = tiny("model.width=131072", "model.vocabulary_multiple=65536")  # the embedding alone has 2**35 bytes
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**35, limits[1]))
+    try:
+        with pytest.raises(WeftError, match="does not fit into the memory of this machine"):
+            train(config, data, tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

@@ -20,9 +20,11 @@ class TrainConfig(Section):
     name: str = Field(description="what the configuration is called")
     about: str = Field("", description="one line: what it is for")
     start: str | None = Field(None, description="weights that the run starts from, as `--from` gives them; null: new")
-    seed: int = Field(0, ge=0, description="seed of the weights, the dropout and the order of the data")
-    steps: int = Field(gt=0, description="optimizer steps")
-    cpu_threads: int | None = Field(None, gt=0, description="threads of a process on a CPU; null: PyTorch's choice")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the weights, the dropout and the order of the data")
+    steps: int = Field(gt=0, lt=10**12, description="optimizer steps")
+    cpu_threads: int | None = Field(
+        None, gt=0, le=4096, description="threads of a process on a CPU; null: PyTorch's choice"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="of parameters in use; masters and sums are fp32")
     model: Model
     vision: Vision = Vision()

@@ -23,15 +23,19 @@ class Optimizer(Section):
 
 
 class Checkpoint(Section):
-    every_steps: int = Field(1000, gt=0, description="steps between checkpoints; the last step is always saved")
-    keep: int = Field(3, gt=0, description="newest checkpoints that stay")
+    every_steps: int = Field(
+        1000, gt=0, lt=10**12, description="steps between checkpoints; the last step is always saved"
+    )
+    keep: int = Field(3, gt=0, le=10**6, description="newest checkpoints that stay")
     asynchronous: bool = Field(True, description="write while training goes on, from a copy in the machine's memory")
 
 
 class Compute(Section):
     """How processes share the work. Nothing here changes what is learnt, so all of it may change at a resumption."""
 
-    replicas: int = Field(1, gt=0, description="groups of processes that each hold the whole model (HSDP); 1: FSDP")
+    replicas: int = Field(
+        1, gt=0, le=10**6, description="groups of processes that each hold the whole model (HSDP); 1: FSDP"
+    )
     activation_checkpointing: Literal["none", "blocks"] = Field(
         "none", description="blocks: keep a block's input alone and compute it again in the backward pass"
     )

@@ -40,7 +40,7 @@ def _tower(config: VisionConfig, pretrained: bool) -> tuple[VisionTransformer, P
     """Make or load the vision transformer, and say how its images are prepared: its published weights say that.
 
     Raises: RecipeError when open_clip does not know the model or it is no vision transformer; MissingError when its
-        weights cannot be had.
+        weights cannot be had, or its configuration is damaged.
     """
     if config.model is None:
         t = config.tower
@@ -57,7 +57,7 @@ def _tower(config: VisionConfig, pretrained: bool) -> tuple[VisionTransformer, P
             device=torch.get_default_device(),  # a caller may ask for no memory at all: "meta"
             force_preprocess_cfg=preprocess or None,
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         raise MissingError(f"vision.model {config.model}: {error}") from error
     if not isinstance(model.visual, VisionTransformer):
         raise RecipeError(f"vision.model {config.model} is no vision transformer; name one, as ViT-L-14-quickgelu")

@@ -24,7 +24,7 @@ from trainer.run.export import export
 from trainer.run.processes import Processes, ReportedError, join
 from trainer.run.saving import Saver
 from trainer.run.sharding import check_replicas, shard
-from trainer.run.start import MODEL, announce, make_optimizer, open_held_out, prepare
+from trainer.run.start import MODEL, announce, make_model, make_optimizer, open_held_out, prepare
 from trainer.run.step import take_step
 from trainer.saved import Found, look
 from trainer.tokenizer import Tokenizer
@@ -119,7 +119,7 @@ def train(
         processes.together(lambda: prepare(folder, overwrite) if shown else None)
         saved = checkpoint.newest(folder, processes)
         torch.manual_seed(config.seed)
-        model = processes.together(lambda: Kosmos(config, words.vocab_size, pretrained=start is None))
+        model = processes.together(lambda: make_model(config, words.vocab_size, pretrained=start is None))
         if start is not None and saved is None:
             processes.together(lambda: start.fill(model))
         model = model.to(processes.device)
@@ -148,8 +148,8 @@ def train(
                 if not step.applied:
                     _tell_bad(step, num_bad, config.optimizer.max_bad_steps, processes)
                 if held_out is not None and done % (config.watch.validate_every_steps or 1) == 0:
-                    batches = processes.together(lambda: list(validation(held_out, *reading)))
-                    monitor.add_validation(done, validation_loss(model, iter(batches), processes))
+                    batches = validation(held_out, *reading)
+                    monitor.add_validation(done, validation_loss(model, batches, processes))
                 if done == config.steps or done % config.checkpoint.every_steps == 0:
                     save_seconds = _save(saver, done, num_bad, config, loader, model, optimizer)
                     kept = done

@@ -45,6 +45,19 @@ def open_held_out(data: str, config: TrainConfig) -> Shards | None:
     return held_out
 
 
+def make_model(config: TrainConfig, vocab_size: int, pretrained: bool) -> Kosmos:
+    """Make the model in the machine's memory. Raises: RecipeError when it does not fit; what the eye raises."""
+    try:
+        return Kosmos(config, vocab_size, pretrained)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise RecipeError(
+            f"a model of {config.model.layers} layers of width {config.model.width} does not fit into the memory of "
+            "this machine; choose smaller sizes (model.layers, model.width, model.ffn_width)"
+        ) from error
+
+
 def make_optimizer(model: Kosmos, config: TrainConfig) -> AdamW:
     """Make AdamW over what learns; every step sets the rate itself."""
     o = config.optimizer

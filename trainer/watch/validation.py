@@ -1,7 +1,7 @@
 """Validation: the loss of each corpus on shards that nothing is learnt from."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import torch
 from torch.distributed.fsdp import FSDPModule
@@ -12,15 +12,17 @@ from trainer.run.processes import Processes
 
 
 @torch.no_grad()
-def validation_loss(model: Kosmos, batches: Iterable[MicroBatch], processes: Processes) -> dict[str, float]:
+def validation_loss(model: Kosmos, batches: Iterator[MicroBatch], processes: Processes) -> dict[str, float]:
     """Return the mean loss over the targets of each corpus, over all processes.
 
     Every process must bring as many batches as the others, of the same corpora in the same order.
+
+    Raises: in all processes, what a batch of one of them raises.
     """
     sums: dict[str, float] = defaultdict(float)
     num_targets: dict[str, int] = defaultdict(int)
     model.eval()
-    for batch in batches:
+    while (batch := processes.together(lambda: next(batches, None))) is not None:
         b = batch.to(processes.device)
         sums[b.corpus] += float(model(b.tokens_BT, b.slots_BT, b.stretches_BT, b.pixels_ICHW, b.targets_BT))
         num_targets[b.corpus] += batch.num_targets
