@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from fetching import fetched, recipe, requests, rows, statuses, want
@@ -18,10 +19,21 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PRIVATE = "127.0.0.2"  # its robots.txt forbids /private/
+# The bytes of a Location, and the path that is asked for next: RFC 3986, section 2.5; expected by hand.
+LOCATIONS = {
+    "/ok/фото/47.jpg".encode(): "/ok/%D1%84%D0%BE%D1%82%D0%BE/47.jpg",
+    b"/ok/a b/48.jpg": "/ok/a%20b/48.jpg",
+    b"/ok/\xe9/49.jpg": "/ok/%E9/49.jpg",
+    b"/ok/%D1%84/50.jpg": "/ok/%D1%84/50.jpg",
+}
 CLASSES = {
     **{f"/ok/{number}.jpg": "ok" for number in range(20)},
     "/flaky/1/40.jpg": "ok",  # sound at the second try, which is the last
     "/chain/2/41.jpg": "ok",
+    "/hinted/2/44.jpg": "ok",
+    "/headers/300/45.jpg": "ok",
+    "/long/70000/46.jpg": "ok",
+    **{f"/to/302/{quote(location, safe='')}": "ok" for location in LOCATIONS},
     "/missing/1.jpg": "http_4xx",
     "/error/1.jpg": "http_5xx",
     "/flaky/2/42.jpg": "http_5xx",  # 503 as often as it is tried; sound ever after
@@ -35,7 +47,7 @@ CLASSES = {
     "/wide/1.png": "too_many_pixels",
 }
 TRIED_TWICE = ("/flaky/1/40.jpg", "/flaky/2/42.jpg", "/busy/9/0/1.jpg", "/silent/1.jpg")
-LED_TO = ("/chain/1/41.jpg", "/ok/41.jpg", "/loop/back/1.jpg")
+LED_TO = ("/chain/1/41.jpg", "/ok/41.jpg", "/loop/back/1.jpg", *LOCATIONS.values())
 SAID = {"/missing/1.jpg": "HTTP 404", "/error/1.jpg": "HTTP 500", "/noai/1.jpg": "X-Robots-Tag: noai"}
 SOURCE = ("fetch.contact=mailto:crawl@weft.example", "fetch.retries=1", "fetch.read_seconds=1")
 

@@ -1,9 +1,13 @@
 """What the load of the machine took is tried again by the same command; what a rule took is not."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from fetching import fetched, recipe, requests, rows, statuses, want
 from webs import Web
 
 from jobs import extract
@@ -13,6 +17,7 @@ from jobs.step import Context, Outcome, Step, run_step
 from pipeline.commits import COMMITS, read_commits
 from pipeline.extract.archive import part_name
 from pipeline.store import Store
+from sample.faulty import serving
 from schemas.reasons import BY_CODE, STALLED
 
 if TYPE_CHECKING:
@@ -49,3 +54,36 @@ def test_an_archive_with_a_stalled_page_is_read_again(small_web: Web, spark: "Sp
     found = run((extract.STEP,), load("kosmos1"), str(tmp_path / "out"), archives)["extract"]
     assert (found.counts, found.rejected) == (expected.counts, expected.rejected)
     assert {part_name(a) for a in archives} == read_commits(store).keys()
+
+
+def test_a_stalled_image_is_asked_for_again(spark: "SparkSession", tmp_path: Path) -> None:
+    sound, late, missing = "/ok/1.jpg", "/flaky/1/2.jpg", "/missing/3.jpg"  # the second comes at the second request
+    with serving(1) as server:
+        settings = recipe(server, "fetch.retries=0", f"fetch.cache={tmp_path / 'cache'}")
+        output = tmp_path / "out"
+        want(output, [server.url(path) for path in (sound, late, missing)])
+        before = fetched(output, settings)
+        assert before.counts == {"http_4xx": 1, "http_5xx": 1, "ok": 1}
+        _stall(Store(str(output)), server.url(late))
+        after = fetched(output, settings)
+        assert statuses(output) == {server.url(sound): "ok", server.url(late): "ok", server.url(missing): "http_4xx"}
+        assert (after.counts, after.rejected) == ({"http_4xx": 1, "ok": 2}, {"HTTP_4XX": 1})
+        assert [row["rule"] for row in rows(output, "rejections")] == ["HTTP_4XX"]
+        assert fetched(output, settings) == after
+        assert requests(server) == {(server.hosts[0], path): n for path, n in ((sound, 1), (late, 2), (missing, 1))}
+
+
+def _stall(store: Store, url: str) -> None:
+    """Have an image of a finished fetch, one that failed, be one that was stalled."""
+    manifest = store.manifest("images")
+    assert manifest
+    for file in manifest.files["images"]:
+        table = pq.read_table(store.at(file), partitioning=None)
+        statuses = ["stalled" if row["image_url"] == url else row["status"] for row in table.to_pylist()]
+        place = table.schema.get_field_index("status")
+        table = table.set_column(place, table.schema.field(place), pa.array(statuses))
+        pq.write_table(table, store.at(file))
+        folder, name = store.at(file).rsplit("/", 1)
+        Path(folder, f".{name}.crc").unlink(missing_ok=True)  # of the file as Spark wrote it
+    counts = {"http_4xx": 1, "ok": 1, "stalled": 1}
+    store.commit("images", replace(manifest, counts=counts, rejected={"HTTP_4XX": 1, "STALLED": 1}))
