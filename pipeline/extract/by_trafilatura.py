@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import trafilatura
 from lxml.etree import _Element as Element
+from lxml.etree import iterwalk
 from lxml.html import HtmlElement
 from trafilatura.settings import Document
 
@@ -30,24 +31,18 @@ def _parts(body: Element) -> Iterator[str | int]:
         before: list[int] = []
         after: list[int] = []
         words: list[str] = []
-        _walk(element, words, before, after)
+        for event, part in iterwalk(element, events=("start", "end")):
+            if event == "start":
+                index = marked(part.get("src")) if part.tag == "graphic" else None
+                if index is not None:
+                    (after if "".join(words).strip() else before).append(index)
+                words.append(part.text or "")
+            else:
+                words.append("\n" if part.tag in _LINE_ENDS else " " if part.tag == "cell" else "")
+                words.append(part.tail or "")
         yield from before
         lines = (" ".join(line.split()) for line in clean("".join(words)).split("\n"))
         text = "\n".join(line for line in lines if line)
         if text:
             yield text
         yield from after
-
-
-def _walk(element: Element, words: list[str], before: list[int], after: list[int]) -> None:
-    index = marked(element.get("src")) if element.tag == "graphic" else None
-    if index is not None:
-        (after if "".join(words).strip() else before).append(index)
-    words.append(element.text or "")
-    for child in element:
-        _walk(child, words, before, after)
-    if element.tag in _LINE_ENDS:
-        words.append("\n")
-    elif element.tag == "cell":
-        words.append(" ")
-    words.append(element.tail or "")

@@ -7,7 +7,9 @@ below them becomes a sibling of the deepest one that is allowed, so no text is l
 import re
 from collections import Counter
 
+import lxml.html
 import numpy as np
+from lxml.html import HtmlElement
 
 MAX_DEPTH = 512  # of Blink and WebKit (kMaximumHTMLParserDOMTreeDepth)
 _SUSPECT_DEPTH = 100  # counted roughly, without elements whose end tags are optional: these make it 4 times as much
@@ -40,8 +42,9 @@ _TOKEN = re.compile(
 def flatten(html: str) -> str:
     """Return markup whose elements nest at most MAX_DEPTH deep; the same string when they do already.
 
-    Linear in the markup's length. End tags that are left out are counted as if the element went on, unless its like
-    follows.
+    The tags of a <template> that could hold no element are left out: what is in it would follow it, and be taken for
+    what its host holds beside it. Linear in the markup's length. End tags that are left out are counted as if the
+    element went on, unless its like follows.
     """
     return _flattened(html) if _may_be_deep(html) else html
 
@@ -81,12 +84,11 @@ def _flattened(html: str) -> str:
                 num_open[last] -= 1
                 if last == name:
                     break
-            if len(around) < MAX_DEPTH:
+            if len(around) < MAX_DEPTH and not _is_left_out(name, len(around)):
                 pieces.append(token[0])
-                below = None
             elif below:
                 pieces.append(f"</{below}>")
-                below = None
+            below = None
         else:
             if around and around[-1] in _ENDED_BY.get(name, ()):
                 num_open[around.pop()] -= 1
@@ -96,8 +98,9 @@ def _flattened(html: str) -> str:
             if len(around) >= MAX_DEPTH:
                 if below:
                     pieces.append(f"</{below}>")
-                below = name
-            pieces.append(token[0])
+                below = None if name == "template" else name
+            if not _is_left_out(name, len(around)):
+                pieces.append(token[0])
             if name in _RAW:
                 end = re.compile(rf"</{name}(?=[\s/>])", re.I).search(html, done)
                 stop = end.start() if end and name != "plaintext" else len(html)
@@ -107,3 +110,17 @@ def _flattened(html: str) -> str:
             num_open[name] += 1
     pieces.append(html[done:])
     return "".join(pieces)
+
+
+def _is_left_out(name: str, num_around: int) -> bool:
+    return name == "template" and num_around >= MAX_DEPTH - 1
+
+
+def parse_fragment(html: str) -> HtmlElement:
+    """Parse markup that a page holds as text, into a <div>. Raises: LxmlError, ValueError as lxml does."""
+    return lxml.html.fragment_fromstring(flatten(html), create_parent="div", parser=deep_parser())
+
+
+def deep_parser() -> lxml.html.HTMLParser:
+    """Return a parser that reads 2,048 levels; by itself libxml2 reads 256, and nothing of what follows."""
+    return lxml.html.HTMLParser(huge_tree=True)

@@ -5,7 +5,7 @@ import re
 import lxml.html
 
 from pipeline.extract.charset import decode_html
-from pipeline.extract.depth import flatten
+from pipeline.extract.depth import deep_parser, flatten
 from pipeline.extract.rendering import render
 
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
@@ -24,8 +24,7 @@ def parse(body: bytes, charset: str | None) -> lxml.html.HtmlElement:
     text = decode_html(body, charset).replace("\x00", "").replace("\r\n", "\n")
     html = flatten(_XML_DECLARATION.sub("", text))
     try:
-        # huge_tree: libxml2 reads 2,048 levels then, else 256 and nothing of what follows
-        tree = lxml.html.document_fromstring(html, parser=lxml.html.HTMLParser(huge_tree=True))
+        tree = lxml.html.document_fromstring(html, parser=deep_parser())
         render(tree)
         return tree
     except (lxml.etree.ParserError, lxml.etree.ParseError, ValueError) as error:

@@ -4,6 +4,8 @@ import pytest
 
 from pipeline.extract import extract_page
 from pipeline.extract.content.blocks import cut
+from pipeline.extract.depth import MAX_DEPTH
+from pipeline.extract.rendering import MAX_NESTED_ROOTS
 from pipeline.extract.tree import parse
 
 LONG = "{} This paragraph is long enough to be taken for main text by any reader, and it says something of its own."
@@ -33,6 +35,51 @@ def test_shadow_roots_stand_in_their_hosts(body: str, shown: list[str]) -> None:
     assert texts(body) == shown
 
 
+ROOT = "<x-a><template shadowrootmode=open>{}</template>{}</x-a>"
+
+
+def nested(opened: str, closed: str, num: int) -> str:
+    return "".join(opened.format(n) for n in range(num)) + closed * num + "<p>end</p>"
+
+
+@pytest.mark.parametrize("num", [1, 64, 65, 254, 255, 256, 257, 1_000])
+@pytest.mark.parametrize(
+    ("opened", "closed"),
+    [
+        ("<x-a><template shadowrootmode=open><p>{}</p>", "</template></x-a>"),
+        ("<x-a><template shadowrootmode=open><p>{}</p>", ""),
+        ("<x-a><template shadowrootmode=open><p>{}</p><slot></slot></template>", "</x-a>"),
+        ("<section><template shadowrootmode=open><p>{}</p><x-b><slot></slot></x-b></template>", "</section>"),
+    ],
+)
+def test_no_text_is_lost_however_deep_shadow_roots_nest(opened: str, closed: str, num: int) -> None:
+    assert texts(nested(opened, closed, num)) == [*map(str, range(num)), "end"]
+
+
+def test_a_root_below_the_bound_is_read_with_what_its_host_holds_beside_it() -> None:
+    around = MAX_NESTED_ROOTS - 1
+    inner = ROOT.format("<p>shadow</p>", "<p>light</p>")
+
+    def shown(num: int) -> list[str]:
+        return texts("<x-a><template shadowrootmode=open>" * num + inner + "</template></x-a>" * num)
+
+    assert shown(around) == ["shadow"]  # a browser shows no light child without a slot
+    assert shown(around + 1) == ["shadow", "light"]
+
+
+@pytest.mark.parametrize("num", [509, 510, 511, 512, 700])
+@pytest.mark.parametrize("light", ["", "<p>light</p>"])
+def test_a_root_at_the_bound_of_depth_takes_nothing_from_what_stands_around_its_host(num: int, light: str) -> None:
+    html = f"<div>first<p>before</p>{'<div>' * num}{ROOT.format('<p>shadow</p>', light)}{'</div>' * num}<p>after</p>"
+    shown = texts(html)
+    assert [text for text in shown if text != "light"] == ["first", "before", "shadow", "after"]
+
+
+def test_a_host_has_one_root_the_first() -> None:
+    roots = "<template shadowrootmode=open><p>{}</p></template>"
+    assert texts(f"<x-a>{roots.format(1)}{roots.format(2)}<p>light</p></x-a>") == ["1"]
+
+
 @pytest.mark.parametrize(
     ("formula", "text"),
     [
@@ -57,11 +104,45 @@ def test_a_formula_stays_in_its_sentence_in_one_form(formula: str, text: str) ->
     assert texts(f"<p>It grows with {formula} every hour.</p>") == [f"It grows with {text} every hour."]
 
 
+@pytest.mark.parametrize("num", [100, 1_000, 5_000])
+def test_a_formula_may_nest_however_deep(num: int) -> None:
+    formula = f"<math>{'<mrow>' * num}<mi>x</mi><mo>=</mo><mn>1</mn>{'</mrow>' * num}</math>"
+    assert texts(f"<p>Where {formula} holds.</p><p>end</p>") == ["Where x = 1 holds.", "end"]
+    tower = f"<math>{'<msqrt>' * num}<mi>x</mi>{'</msqrt>' * num}</math>"
+    (shown, end) = texts(f"<p>Where {tower} holds.</p><p>end</p>")
+    assert shown.count("√(") == shown.count(")") >= min(num, MAX_DEPTH - 10)
+    assert end == "end"
+
+
+def test_a_formula_in_a_formula_is_a_part_of_it() -> None:
+    inner = "<math><mi>b</mi></math>"
+    assert texts(f"<p>It is <math><mi>a</mi><mo>=</mo>{inner}<mo>+</mo>{inner}</math> here.</p>") == [
+        "It is a = b + b here."
+    ]
+
+
+def test_what_repeats_a_formula_goes_and_no_more() -> None:
+    both = "<span class=katex-mathml><math><mi>{0}</mi></math></span><span class=katex-html>{0}</span>"
+    assert texts(f"<p>{both.format('x')} and {both.format('y')} hold.</p>") == ["x and y hold."]
+
+
+def test_a_document_in_a_frame_is_read_whole_however_deep() -> None:
+    document = "<div>" * 600 + "<p>deep</p>" + "</div>" * 600 + "<p>after</p>"
+    assert texts(f"<p>a</p><iframe srcdoc='{document}'></iframe><p>b</p>") == ["a", "deep", "after", "b"]
+
+
+def test_the_other_engine_reads_deep_pages_too() -> None:
+    html = f"<main><article>{'<div>' * 700}<p>{LONG.format(1)}</p>{'<b>' * 700}<p>{LONG.format(2)}"
+    page = extract_page(html.encode(), "utf-8", "http://host.example/", "trafilatura")
+    assert LONG.format(1) in page.text and LONG.format(2) in page.text
+
+
 @pytest.mark.parametrize(
     ("body", "shown"),
     [
         ("<p><ruby>漢<rt>かん</rt>字<rt>じ</rt></ruby></p>", ["漢(かん)字(じ)"]),
         ("<p><ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby></p>", ["漢(かん)"]),
+        ("<p><ruby><ruby>漢<rt>かん</rt></ruby><rt>Han</rt></ruby></p>", ["漢(かん)(Han)"]),
         ("<p>a</p><iframe srcdoc='<p>Inner</p>'><p>fallback</p></iframe><p>b</p>", ["a", "Inner", "b"]),
         ("<p>a</p><iframe src=x>fallback</iframe><object data=x><p>fallback</p></object><p>b</p>", ["a", "b"]),
     ],

@@ -8,6 +8,7 @@ import lxml.html
 from lxml.etree import LxmlError
 from lxml.html import HtmlElement
 
+from pipeline.extract.depth import parse_fragment
 from pipeline.extract.images.addresses import addresses, is_image, is_lazy, named_in_data
 from pipeline.extract.images.declared import IMAGES, is_pixel
 from pipeline.fetch.url import parse
@@ -44,7 +45,7 @@ def _parse_text(noscript: HtmlElement) -> None:
     if "<img" not in text.lower():
         return
     try:
-        fragment = lxml.html.fragment_fromstring(text, create_parent="div")
+        fragment = parse_fragment(text)
     except (LxmlError, ValueError):
         return
     noscript.text = None
