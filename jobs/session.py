@@ -22,6 +22,7 @@ from pipeline.store import Store
 from schemas.display import printable
 from schemas.errors import MissingError, WeftError
 from schemas.secrets import ADDRESS_USER, SPARK_PROPERTIES
+from schemas.signals import noting
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -195,12 +196,15 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
     if SparkContext._gateway is None:  # in a session of its own, Java outlives a terminal's Ctrl-C: we end it in order
         reader, writer = os.pipe()
         threading.Thread(target=_forward, args=(reader,), name="java-stderr", daemon=True).start()
-        try:
-            with _environment(java_environment()):
-                gateway = launch_gateway(conf, {"start_new_session": True, "stderr": writer})  # type: ignore[no-untyped-call]
-        finally:
-            os.close(writer)
-        SparkContext._ensure_initialized(gateway=gateway)
+        with noting() as received:  # a Java whose start is cut off would run on for ever
+            try:
+                with _environment(java_environment()):
+                    gateway = launch_gateway(conf, {"start_new_session": True, "stderr": writer})  # type: ignore[no-untyped-call]
+            finally:
+                os.close(writer)
+            SparkContext._ensure_initialized(gateway=gateway)
+        if received.number:
+            signal.raise_signal(received.number)
     on_interrupt = signal.getsignal(signal.SIGINT)
     session: SparkSession = SparkSession.builder.config(conf=conf).getOrCreate()
     if threading.current_thread() is threading.main_thread():

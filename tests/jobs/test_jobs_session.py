@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from runs import BIN, TIMEOUT_SECONDS, java_of, wait_for
+from runs import BIN, TIMEOUT_SECONDS, java_of, running, wait_for, wait_until_gone
 from webs import Web
 
 from jobs import session
+from pipeline.claim import CLAIM
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,6 +40,20 @@ def test_java_is_killed(small_web: Web, tmp_path: Path) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 2
     assert said.splitlines()[-1].startswith("weft: Java, in which Spark's driver runs, was ended")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_java_starts(small_web: Web, tmp_path: Path, number: signal.Signals) -> None:
+    output = tmp_path / "out"
+    arguments = ["extract", "-r", "everything", "-o", str(output), "--master", "local[1]", *small_web.archives]
+    with running(output, arguments) as run:
+        wait_for(lambda: bool(java_of(run.process.pid)), run.process)
+        javas = java_of(run.process.pid)
+        run.process.send_signal(number)
+        assert run.end() == 128 + number, run.log()
+        wait_until_gone(javas)
+    assert run.said == [f"weft: interrupted by {number.name}; the same command goes on from here\n"]
+    assert not (output / f"{CLAIM}.json").exists()
 
 
 def test_java_says_nothing_of_itself_and_nothing_is_left_behind(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`weft submit`: its line for each kind of cluster, what is wrong said first, and a run that really goes."""
 
+import os
 import shlex
 import signal
 import subprocess
@@ -8,10 +9,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from clusters import SUBMIT_OPTIONS
-from runs import BIN, ROOT, run_arguments, sums, wait_for, weft
+from clusters import SUBMIT_OPTIONS, executors
+from runs import BIN, ROOT, run_arguments, running, sums, tree_of, wait_for, wait_until_gone, weft
 from webs import Web
 
+from pipeline.claim import CLAIM
 from sample.cluster import Cluster
 
 CONTACT = ("--set", "fetch.contact=mailto:crawl@weft.example")
@@ -253,3 +255,28 @@ def test_a_submitted_run_makes_the_same_shards(
     done = weft("submit", *options, SPARK_LOCAL_IP="127.0.0.1")
     assert done.returncode == 0, done.stderr[-3_000:]
     assert sums(tmp_path / "out") == reference
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_a_signal_ends_a_submitted_run(
+    small_web: Web, cluster: Cluster, tmp_path: Path, number: signal.Signals, group: bool
+) -> None:
+    output = tmp_path / "out"
+    settings = [*SUBMIT_OPTIONS, "--conf", "spark.executor.memoryOverhead=512m"]
+    options = ["submit", "--master", cluster.url, *settings, *run_arguments(small_web, output)[1:]]
+    with running(output, options, SPARK_LOCAL_IP="127.0.0.1") as run:
+        wait_for(lambda: run.works_on("extract") and bool(executors(cluster)), run.process)
+        of_run = [*tree_of(run.process.pid), *executors(cluster)]
+        if group:  # as a terminal does
+            os.killpg(run.process.pid, number)
+        else:
+            run.process.send_signal(number)
+        assert run.end() == 128 + number, run.log()
+        wait_until_gone(of_run)
+    said = [line for line in run.said if "interrupted" in line]
+    assert said == [f"weft: interrupted by {number.name}; the same command goes on from here\n"], run.log()
+    assert run.said[-1] == said[0]
+    assert not [line for line in run.said if "Traceback" in line or " ERROR " in line], run.log()
+    assert not (output / f"{CLAIM}.json").exists()
+    assert not (output / "pages" / "_manifest.json").exists()
