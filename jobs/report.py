@@ -23,7 +23,10 @@ def report(directory: str, output: str | None, num_samples: int, master: str | N
     sources = Sources(directory)
     store, name = _target(output) if output is not None else (sources.store, NAME)
     _check_writable(store, name)
+    is_ours = session.active() is None
     with session.using(master) as spark, progress(spark, "report"):
+        if is_ours:  # of a damaged file Spark would log what the task raised, four times
+            spark.sparkContext.setLogLevel("OFF")
         page = render(gather(spark, sources, num_samples)).encode("utf-8", "replace")
     store.write(store.at(name), page)
     say(f"{store.at(name) if store.local else f'{store.root}/{name}'} ({decimal(len(page))})")

@@ -3,7 +3,9 @@
 import errno
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+from pipeline.lookup import UNREADABLE, damaged
 from pipeline.store import Store
 from schemas.errors import IntegrityError, PathError, WeftError
 
@@ -12,6 +14,7 @@ _UNREADABLE = re.compile(
     r"FAILED_READ_FILE|PATH_NOT_FOUND|is not a Parquet file|Parquet magic bytes not found|Couldn't deserialize thrift"
     r"|Could not read footer"
 )
+_SAID_BY_TASK = re.compile(r"IntegrityError: (.+)")
 _PART = re.compile(r"[^\s'\"<>(]*/[^\s'\"<>]*\.parquet")
 
 
@@ -30,6 +33,26 @@ def meant(error: Exception, store: Store) -> WeftError | None:
             f"`weft verify {store.root}` names what is, and the commands that mend it"
         )
     return None
+
+
+@contextmanager
+def reading(directory: str) -> Iterator[None]:
+    """Say in one line that a file of an output is damaged or gone, where the block meets that, in a task of Spark too.
+
+    Raises: IntegrityError for what is UNREADABLE.
+    """
+    try:
+        yield
+    except (WeftError, BrokenPipeError):
+        raise
+    except Exception as error:
+        said = _SAID_BY_TASK.search("\n".join(map(str, _chain(error))))
+        if said:
+            raise IntegrityError(said[1]) from error
+        if not isinstance(error, UNREADABLE):
+            raise
+        part = re.search(re.escape(Store(directory).path) + r"/[^\n]*?\.parquet", str(error))
+        raise damaged(part[0] if part else f"a file of {directory}", error) from error
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

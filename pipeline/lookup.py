@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from pipeline.store import Manifest, Store
-from schemas.errors import PathError
+from schemas.errors import IntegrityError, PathError
 from schemas.tables import LOOKALIKES, SAFETY, SCORES, Table
 
 STEPS = {
@@ -28,6 +28,20 @@ STEPS = {
 
 _FOLDERS = {"captions": "pages", LOOKALIKES.name: "rejections/dedup", SCORES.name: "scores", SAFETY.name: "scores"}
 _WIDE = ("blocks", "bytes")
+_CHECKED = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
+UNREADABLE = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError, MemoryError)
+"""What is raised where a table's file is damaged or gone."""
+
+
+def damaged(path: str, error: Exception) -> IntegrityError:
+    """Return what to say of a file that cannot be read, with what was met on reading it."""
+    met = "it is gone" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:200]
+    return IntegrityError(
+        f"{path} cannot be read ({met or type(error).__name__}): `weft verify` on the output names what is damaged, "
+        "and the commands that mend it"
+    )
 
 
 def among(column: str, values: Iterable[str]) -> pc.Expression:
@@ -80,7 +94,7 @@ class Lookup:
         found = []
         for path in self.files(table):
             with self.store.fs.open(path, "rb") as f:
-                file = pq.ParquetFile(f)
+                file = pq.ParquetFile(f, page_checksum_verification=True)
                 leaves = [file.schema.column(i).path for i in range(len(file.schema))]
                 wanted = [p for p in leaves if p.startswith("blocks.") and p.endswith(f".{leaf}")]
                 for batch in file.iter_batches(columns=[*columns, *wanted]):
@@ -89,7 +103,7 @@ class Lookup:
 
     def _dataset(self, table: Table, files: list[str]) -> ds.Dataset:
         schema = pa.schema([f.with_nullable(True).remove_metadata() for f in table.schema])
-        return ds.dataset(files, schema=schema, format="parquet", filesystem=self.store.fs)
+        return ds.dataset(files, schema=schema, format=_CHECKED, filesystem=self.store.fs)
 
 
 def _holding(batch: pa.RecordBatch, values: pa.Array) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from schemas.shards import (
     Counted,
     Listing,
     ShardEntry,
+    check_index_sum,
     check_links,
     parse_index,
     parse_listing,
@@ -114,6 +115,7 @@ def _index(store: Store, folder: str, shard: ShardEntry) -> pa.Table:
         data = store.fs.cat_file(path)
     except FileNotFoundError:
         raise PathError(f"no file {path}; `weft verify` says what else is missing") from None
+    check_index_sum(data, shard)
     return parse_index(data, shard, _DESCRIBED).select(_DESCRIBED)
 
 

@@ -142,8 +142,8 @@ def parse_listing(data: bytes, source: str) -> Listing:
     Raises: IntegrityError, in one line with the remedy, when it is no listing of this version, or names a path that
         is not below its folder, a file twice, or counts and sizes that no shard can have.
     """
-    listing = parse_json(data, source)
     try:
+        listing = parse_json(data, source)
         check_object(listing, Listing, source, ("version",))
         if listing["version"] != VERSION:
             raise IntegrityError(f"{source} has version {listing['version']}, this release reads {VERSION}")

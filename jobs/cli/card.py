@@ -30,7 +30,9 @@ def card(
     import re
 
     from jobs.card import show
+    from jobs.trouble import reading
 
     if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", licence):
         raise typer.BadParameter("a licence is named by its id on the hub, as cc-by-4.0 or odc-by")
-    show(directory, name, licence, output or renamed("--to", "--output", to))
+    with reading(directory):
+        show(directory, name, licence, output or renamed("--to", "--output", to))

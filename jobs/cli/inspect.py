@@ -24,14 +24,17 @@ def stats(
 
     Example: `weft stats OUT --funnel --by host`
     """
-    if funnel or by:
-        from jobs.funnel import show
+    from jobs.trouble import reading
 
-        show(directory, by or "rule", limit, as_json)
-    else:
-        from jobs import stats as statistics
+    with reading(directory):
+        if funnel or by:
+            from jobs.funnel import show
 
-        statistics.show(directory, as_json)
+            show(directory, by or "rule", limit, as_json)
+        else:
+            from jobs import stats as statistics
+
+            statistics.show(directory, as_json)
 
 
 @app.command()
@@ -47,6 +50,8 @@ def why(
 
     Example: `weft why OUT https://host.example/page.html`
     """
+    from jobs.trouble import reading
     from jobs.why import show
 
-    show(directory, name, as_json)
+    with reading(directory):
+        show(directory, name, as_json)

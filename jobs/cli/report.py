@@ -33,5 +33,7 @@ def report(
     Example: `weft report OUT --output report.html --samples 50`
     """
     from jobs.report import report as write
+    from jobs.trouble import reading
 
-    write(directory, output or renamed("--to", "--output", to), samples, master)
+    with reading(directory):
+        write(directory, output or renamed("--to", "--output", to), samples, master)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from pipeline.lookup import Lookup
 from schemas.tables import DOCUMENTS
@@ -29,7 +29,8 @@ def _places(run: Lookup, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], 
         keys = {key for of, key in wanted if of == corpus and (of, key) not in found}
         if not keys:
             continue
-        column = ds.dataset(run.store.at(index), filesystem=run.store.fs).to_table(["key"])["key"]
+        with run.store.fs.open(run.store.at(index), "rb") as file:
+            column = pq.read_table(file, columns=["key"], page_checksum_verification=True)["key"]
         hits = pc.indices_nonzero(pc.is_in(column, pa.array(sorted(keys)))).to_pylist()
         found |= {(corpus, column[i].as_py()): {"tar": tar, "position": i} for i in hits}
     return found

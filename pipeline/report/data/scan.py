@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
+from pipeline.lookup import UNREADABLE, damaged
 from pipeline.report.data.sources import Source
 from pipeline.spark import map_batches, spark_schema
 from pipeline.store import Store
@@ -33,7 +34,11 @@ def scan(
     def run(batches: Batches) -> Batches:
         for batch in batches:
             for row in batch.to_pylist():
-                yield from function(Source(**row))
+                source = Source(**row)
+                try:
+                    yield from function(source)
+                except UNREADABLE as error:
+                    raise damaged(source.path, error) from error
 
     return map_batches(files, run, schema)
 
@@ -41,7 +46,7 @@ def scan(
 def read(store: Store, path: str, columns: Sequence[str]) -> Batches:
     """Read those of the columns that a Parquet file has, whatever it says of their nulls."""
     with store.fs.open(path, "rb") as f:
-        file = pq.ParquetFile(f)
+        file = pq.ParquetFile(f, page_checksum_verification=True)
         names = [name for name in columns if name in file.schema_arrow.names]
         for batch in file.iter_batches(columns=names):
             yield pa.RecordBatch.from_arrays([batch[name] for name in names], names=names)
@@ -51,7 +56,7 @@ def pick(store: Store, path: str, column: str, wanted: Collection[str], columns:
     """Read the rows of which a column has a wanted value; wide columns only of row groups that hold one."""
     values = pa.array(sorted(wanted), pa.string())
     with store.fs.open(path, "rb") as f:
-        file = pq.ParquetFile(f)
+        file = pq.ParquetFile(f, page_checksum_verification=True)
         for group in range(file.num_row_groups):
             ids = file.read_row_group(group, columns=[column])[column]
             if pc.any(pc.is_in(ids, values)).as_py():
