@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import fsspec
 
 from pipeline.read.source import BLOCK_BYTES, open_source
+from schemas.display import shorten
 from schemas.errors import PathError
 
 LISTING_SUFFIXES = (".paths", ".paths.gz")
@@ -28,8 +29,14 @@ def expand(inputs: list[str], root: str | None = None) -> list[str]:
     """
     found: set[str] = set()
     for name in inputs:
-        for path in _match(name):
-            found.update(_read_listing(path, root) if path.endswith(LISTING_SUFFIXES) else [path])
+        try:
+            for path in _match(name):
+                found.update(_read_listing(path, root) if path.endswith(LISTING_SUFFIXES) else [path])
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            raise PathError(
+                f"{shorten(name, 200)}: cannot be looked up: {error.strerror or error}; name one archive, glob or "
+                "listing that can be read"
+            ) from error
     return sorted(found)
 
 

@@ -1,6 +1,7 @@
 """Run the command line, and tell people in one line what went wrong."""
 
-import os  # noqa: I001  # the help lists commands in the order of these imports
+import errno  # noqa: I001  # the help lists commands in the order of these imports
+import os
 import select
 import signal
 import sys
@@ -14,7 +15,7 @@ from jobs.cli import steps, plan, submit  # noqa: F401  # each adds its commands
 from jobs.cli import inspect, report, verify, card  # noqa: F401
 from jobs.cli import recipes, training, evaluation, replay  # noqa: F401
 from jobs.cli.options import app
-from schemas.display import message, printable
+from schemas.display import message, printable, shorten
 from schemas.errors import WeftError
 from schemas.secrets import redact
 from schemas.signals import Interrupted, interruptible
@@ -62,6 +63,8 @@ def _run() -> int:
     except Exception as error:
         if missing := _missing(error):
             return _say(missing, 2)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            return _say(f"{shorten(error.filename, 200)}: too long for the name of a file; give a shorter path", 2)
         if type(error).__module__.startswith(("py4j", "pyspark")):
             return _say(f"Spark failed: {_cause(str(error))}", 1)
         typer.echo(printable(redact(traceback.format_exc()), lines=True), err=True, nl=False)

@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import Any
 
 from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.url import Place, parse
+from pipeline.fetch.url import Place, credentials, parse
 from pipeline.read.message import Message, TooLarge, decode_body
 from schemas.display import describe
 from schemas.recipe.fetch import Fetch
@@ -23,6 +24,7 @@ ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8,*/*;q=0.5"
 STEP_BYTES = 1 << 16
 LARGE_BYTES = 1 << 20
 MAX_HEAD_BYTES = 1 << 20  # of all heads of an answer, interim ones included
+MAX_EMPTY_LINES = 4  # before the first line of an answer
 MAX_VALUE_CHARACTERS = 1 << 16  # of a header; what stands behind does not count
 _GONE = (ConnectionResetError, BrokenPipeError)  # RemoteDisconnected among them
 _FRAMING = ("content-length", "transfer-encoding", "connection")  # headers that say where a body ends
@@ -108,10 +110,11 @@ class _Response(http.client.HTTPResponse):
 def _read_head(file: io.BufferedIOBase, max_bytes: int) -> tuple[bytes, list[tuple[str, str]], int]:
     """Read a head; return its first line, b"" when nothing comes, its headers, and how many bytes it took.
 
-    A line without a colon is passed over; one that begins with white space goes on with the header before it (RFC 9112,
-    section 5.2). Raises: HTTPException when the head is longer than max_bytes.
+    Empty lines before it are passed over, MAX_EMPTY_LINES at most, as servers do before a request (RFC 9112, section
+    2.2). A line without a colon is passed over; one that begins with white space goes on with the header before it
+    (section 5.2). Raises: HTTPException when the head is longer than max_bytes.
     """
-    start, num_bytes = b"", 0
+    start, num_bytes, num_empty = b"", 0, 0
     fields: list[tuple[str, list[bytes]]] = []
     while True:
         line = file.readline(max_bytes - num_bytes + 1)
@@ -119,6 +122,9 @@ def _read_head(file: io.BufferedIOBase, max_bytes: int) -> tuple[bytes, list[tup
         if num_bytes > max_bytes:
             raise http.client.HTTPException(f"more than {MAX_HEAD_BYTES} bytes of headers")
         if not start:
+            if line in (b"\r\n", b"\n") and num_empty < MAX_EMPTY_LINES:
+                num_empty += 1
+                continue
             start = line
         elif line[:1] in (b" ", b"\t") and fields:
             fields[-1][1].append(line.strip())
@@ -199,6 +205,12 @@ class Reply:
         return self.response.isclosed() and not self.response.length
 
 
+def _basic(proxy: str) -> str | None:
+    """Return the value of Proxy-Authorization for the user and password in an address (RFC 7617); None without."""
+    found = credentials(proxy)
+    return f"Basic {b64encode(b':'.join(found)).decode()}" if found else None
+
+
 class Client:
     """Asks for addresses, each once, with sockets that are kept for the next request to the same place."""
 
@@ -206,6 +218,7 @@ class Client:
         """Args: agent is the User-Agent header."""
         self.config, self.agent, self.network = config, agent, network
         self.proxy = parse(config.proxy) if config.proxy else None
+        self.proxy_authorization = _basic(config.proxy) if config.proxy else None
         self.tls = ssl.create_default_context()
         self.lock = Lock()
         self.idle: OrderedDict[int, tuple[Key, _Connection]] = OrderedDict()
@@ -292,6 +305,8 @@ class Client:
             "GET", place.url if self.proxy else place.target, skip_host=True, skip_accept_encoding=True
         )
         connection.putheader("Host", place.authority)
+        if self.proxy_authorization:
+            connection.putheader("Proxy-Authorization", self.proxy_authorization)
         connection.putheader("User-Agent", self.agent)
         connection.putheader("Accept", ACCEPT)
         connection.putheader("Accept-Encoding", "identity")

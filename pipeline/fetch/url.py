@@ -7,6 +7,7 @@ blocklist, robots.txt, the limits of requests and the reports.
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from ada_url import URL, check_url, parse_url
 
@@ -128,6 +129,12 @@ def is_valid(url: str) -> bool:
 def asked(image_url: str, has_proxy: bool) -> str:
     """Return the address that is really asked for: behind a proxy https becomes http, which a proxy can read."""
     return "http:" + image_url[6:] if has_proxy and image_url[:6].lower() == "https:" else image_url
+
+
+def credentials(address: str) -> tuple[bytes, bytes] | None:
+    """Return the user and password in an address, percent-decoded; None when it has neither. Raises: ValueError."""
+    url = URL(address)
+    return (unquote_to_bytes(url.username), unquote_to_bytes(url.password)) if url.username or url.password else None
 
 
 def _without_dot(url: URL) -> URL:

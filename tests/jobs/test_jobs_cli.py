@@ -41,6 +41,20 @@ def test_a_missing_input(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["plan", "{}"], ["extract", "{}", "--url", "http://host.example/"], ["replay", "--port", "0", "{}"],
+     ["train", "--config", "{}", "--data", ".", "--output", "out"]],
+)  # fmt: skip
+def test_a_name_that_is_too_long(tmp_path: Path, arguments: list[str]) -> None:
+    done = subprocess.run(
+        [BIN / "weft", *(word.format("a" * 300) for word in arguments)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "too long" in done.stderr.lower()
+
+
 def test_a_glob_that_matches_nothing(tmp_path: Path) -> None:
     says(["extract", "-o", str(tmp_path / "out"), str(tmp_path / "*.warc.gz")], "*.warc.gz")
     assert not (tmp_path / "out").exists()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.fetch import network as module
-from pipeline.fetch.client import MAX_HEAD_BYTES, MAX_VALUE_CHARACTERS, Client, Reply
+from pipeline.fetch.client import MAX_EMPTY_LINES, MAX_HEAD_BYTES, MAX_VALUE_CHARACTERS, Client, Reply
 from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
 from pipeline.fetch.url import parse
@@ -125,6 +125,22 @@ def test_lines_of_a_head(head: bytes, headers: list[tuple[str, str]]) -> None:
         assert (reply.headers, reply.body(9)) == (headers, b"ok")
 
 
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize("before", [b"\r\n", b"\n", b"\r\n" * MAX_EMPTY_LINES])
+@pytest.mark.parametrize("hint", [b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"])
+def test_an_answer_may_begin_with_empty_lines(before: bytes, hint: bytes) -> None:
+    with answering((before + hint if hint else b"") + before + OK + b"ok") as url, get(url) as reply:
+        assert (reply.status, reply.headers, reply.body(9)) == (200, [("Content-Length", "2")], b"ok")
+
+
+def test_empty_lines_without_end_are_no_answer() -> None:
+    for num in (MAX_EMPTY_LINES + 1, 100_000):
+        with answering(b"\r\n" * num + OK + b"ok") as url, pytest.raises(Failure, match="unreachable"), get(url):
+            pass
+
+
 @pytest.mark.parametrize("answer", [b"", b"\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 2", b"\x00\xff\n\n"])
 def test_no_answer_is_a_failure(answer: bytes) -> None:
     with answering(answer) as url, pytest.raises(Failure, match="unreachable"), get(url):
@@ -152,10 +168,13 @@ def answering(answer: bytes) -> Iterator[str]:
 class Proxy(BaseHTTPRequestHandler):
     """Answers everything; whatever comes for a private network has leaked."""
 
+    protocol_version = "HTTP/1.1"  # so that connections are kept
     asked: list[str]
+    authorizations: list[str | None]
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        self.authorizations.append(self.headers["Proxy-Authorization"])
         self.send_response(302 if "/away" in self.path else 200)
         if "/away" in self.path:
             self.send_header("Location", "http://169.254.169.254/latest/meta-data/")
@@ -168,7 +187,7 @@ class Proxy(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Fetch]:
-    Proxy.asked = []
+    Proxy.asked, Proxy.authorizations = [], []
     with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield Fetch(proxy=f"http://127.0.0.1:{server.server_port}", allow_hosts=("Named.internal.", "10.9.9.9"))
@@ -206,6 +225,41 @@ def test_redirects_behind_a_proxy_are_checked_too(proxy: Fetch) -> None:
         assert place is not None and place.host == "169.254.169.254"
         with pytest.raises(Failure, match="refused_address"), made.get(place):
             pass
+
+
+# User and password as an address holds them, and what is sent: RFC 7617, section 2; encoded by `base64` of coreutils.
+USERS = {
+    "ann:secret": "Basic YW5uOnNlY3JldA==",
+    "ann:p%40ss%3A%2F": "Basic YW5uOnBAc3M6Lw==",
+    "test:123%C2%A3": "Basic dGVzdDoxMjPCow==",  # the RFC's own example, section 2.1
+    "test:123£": "Basic dGVzdDoxMjPCow==",
+    "ann": "Basic YW5uOg==",
+    ":token": "Basic OnRva2Vu",
+    "": None,
+}
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_proxy_is_sent_its_user_and_password(proxy: Fetch, user: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert proxy.proxy is not None
+    config = proxy.model_copy(update={"proxy": proxy.proxy.replace("//", f"//{user}@" if user else "//")})
+    with client(config) as made:
+        for _ in range(2):  # a new connection, and a kept one
+            with made.get(parse("http://host.example/a")) as reply:
+                assert reply.status == 200
+        assert len(made.idle) == 1
+    assert Proxy.asked[-1] == "http://host.example/a"
+    assert Proxy.authorizations[-2:] == [USERS[user]] * 2
+    assert "secret" not in caplog.text
+
+
+def test_a_server_is_not_sent_the_users_of_addresses(proxy: Fetch) -> None:
+    with get("http://ann:secret@host.example/a", proxy) as reply:
+        assert (reply.status, Proxy.asked[-1], Proxy.authorizations[-1]) == (200, "http://host.example/a", None)
+    assert proxy.proxy is not None
+    here = Fetch(allow_hosts=("127.0.0.1",))
+    with get(proxy.proxy.replace("//", "//ann:secret@"), here) as reply:  # asked as a server is
+        assert (reply.status, Proxy.asked[-1], Proxy.authorizations[-1]) == (200, "/", None)
 
 
 def test_a_host_of_many_addresses_is_tried_until_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,22 @@ def test_what_is_no_regular_file_is_refused_by_its_name_and_left_out_of_globs(fo
     assert str(folder / "pipe.warc.gz") not in expand(["*.warc.gz"])
 
 
+@pytest.mark.parametrize(
+    "name", ["a" * 300 + ".warc", "a/" * 3_000, f"{'b' * 300}/*.warc", f"[a]{'b' * 300}/**/*.warc"]
+)
+def test_a_name_that_is_too_long_is_one_short_line(folder: Path, name: str) -> None:
+    with pytest.raises(PathError) as caught:
+        expand(["a.warc.gz", name])
+    assert len(str(caught.value)) < 320 and "\n" not in str(caught.value)
+
+
+def test_a_listing_with_a_line_that_is_too_long(folder: Path) -> None:
+    (folder / "warc.paths").write_text("a.warc.gz\n" + "b" * 5_000 + "\n")
+    for root in (None, str(folder)):
+        with pytest.raises(PathError, match=r"warc\.paths: cannot be looked up: File name too long; name one archive"):
+            expand([str(folder / "warc.paths")], root)
+
+
 LINES = "crawl-data/CRAWL/segments/1/warc/a.warc.gz\ncrawl-data/CRAWL/segments/2/warc/b.warc.gz\n"
 
 
