@@ -22,6 +22,7 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A text that is not blank, without the spaces around it."""
 
 R = TypeVar("R", bound=BaseModel)
+_MAX_QUOTED = 120  # characters
 
 
 def text_of(path: Path) -> str:
@@ -65,14 +66,20 @@ def read_table(path: Path, kind: type[R], delimiter: str = ",", is_quoted: bool 
 def image(folder: Path, name: str, where: str) -> Path:
     """Return where an image of a folder lies. Raises: PathError when there is none; SchemaError when it is outside."""
     if not name or "\0" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise SchemaError(f"{where}: {name!r} leads out of the folder")
+        raise SchemaError(f"{where}: {quoted(name)} leads out of the folder")
     try:
         found = (folder / name).is_file()
     except OSError:  # a name that is too long for a file
         found = False
     if not found:
-        raise PathError(f"{where}: no image {name!r} in {folder}")
+        raise PathError(f"{where}: no image {quoted(name)} in {folder}")
     return folder / name
+
+
+def quoted(value: object) -> str:
+    """Quote what a file holds in a message, as Python does; what is long is cut."""
+    told = repr(value)
+    return told if len(told) <= _MAX_QUOTED else f"{told[:_MAX_QUOTED]}..."
 
 
 def _checked(kind: type[R], text: str, where: str) -> R:
@@ -81,4 +88,4 @@ def _checked(kind: type[R], text: str, where: str) -> R:
     except ValidationError as error:
         first: Any = error.errors(include_url=False, include_input=False)[0]
         at = ".".join(map(str, first["loc"]))
-        raise SchemaError(f"{where}: {at + ': ' if at else ''}{first['msg']}") from error
+        raise SchemaError(f"{where}: {at + ': ' if at else ''}{first['msg'][:300]}") from error

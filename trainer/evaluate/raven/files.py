@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.errors import IntegrityError, PathError, SchemaError
-from trainer.evaluate.files import Row, image, read_lines
+from trainer.evaluate.files import Row, image, quoted, read_lines
 from trainer.evaluate.raven.cells import Cell
 from trainer.evaluate.raven.draw import draw_cell
 from trainer.evaluate.raven.matrix import NUM_CANDIDATES, draw_matrix
@@ -81,7 +81,7 @@ def read(folder: Path) -> list[Puzzle]:
         if len(row.images) not in NUM_SHOWN:
             raise SchemaError(f"{where}: images: three, four or eight are to be shown, not {len(row.images)}")
         if row.id in puzzles:
-            raise SchemaError(f"{where}: the id {row.id!r} stands twice")
+            raise SchemaError(f"{where}: the id {quoted(row.id)} stands twice")
         images, candidates = (
             tuple(image(folder, path, where) for path in paths) for paths in (row.images, row.candidates)
         )

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from schemas.errors import SchemaError
 from trainer.evaluate.example import Example, plain
-from trainer.evaluate.files import Row, image, read_lines, text_of
+from trainer.evaluate.files import Row, image, quoted, read_lines, text_of
 from trainer.evaluate.judging import one_of_right
 from trainer.evaluate.task import RANK, Task
 
@@ -35,16 +35,16 @@ def _read(described: bool, folder: Path, _drawn: Path) -> list[Example]:
     known, found = set(classes.values()), []
     for where, pair in read_lines(folder / "pairs.jsonl", _Pair):
         if unknown := [bird for bird in pair.classes if bird not in known]:
-            raise SchemaError(f"{where}: class {unknown[0]!r} is not in classes.txt")
+            raise SchemaError(f"{where}: class {quoted(unknown[0])} is not in classes.txt")
         options = tuple(map(name_of, pair.classes))
         if not all(options) or options[0] == options[1]:
-            raise SchemaError(f"{where}: two classes as 001.Great_Tit are wanted, not {pair.classes}")
+            raise SchemaError(f"{where}: two classes as 001.Great_Tit are wanted, not {quoted(pair.classes)}")
         told = " ".join(map(plain, pair.descriptions))
         words = f"{told} {QUESTION}" if described else QUESTION
         for number, path in paths.items():
             bird = classes.get(of_image.get(number, ""), "")
             if split.get(number) == "0" and bird in pair.classes:
-                place = image(folder / "images", path, f"{folder / 'images.txt'}, image {number}")
+                place = image(folder / "images", path, f"{folder / 'images.txt'}, image {number[:20]}")
                 found.append(Example(f"{'-'.join(options)}-{number}", words, (place,), (name_of(bird),), options))
     return found
 
@@ -54,7 +54,7 @@ def _numbered(path: Path) -> dict[str, str]:
     for number, line in enumerate(text_of(path).splitlines(), 1):
         key, _, value = line.partition(" ")
         if not value:
-            raise SchemaError(f"{path}, line {number}: a number and a value are wanted, not {line!r}")
+            raise SchemaError(f"{path}, line {number}: a number and a value are wanted, not {quoted(line)}")
         found[key] = value.strip()
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from schemas.errors import PathError, SchemaError
 from trainer.evaluate.example import Answer, Example
-from trainer.evaluate.files import Row, image, read_table, text_of
+from trainer.evaluate.files import Row, image, quoted, read_table, text_of
 from trainer.evaluate.judging import one_of_right, share
 from trainer.evaluate.task import SAY, SPELL, Score, Task
 
@@ -29,7 +29,7 @@ def _names(folder: Path) -> dict[str, tuple[str, ...]]:
         synset, _, names = line.partition(" ")
         found[synset] = tuple(filter(None, (name.strip() for name in names.split(","))))
         if not found[synset]:
-            raise SchemaError(f"{folder / _NAMES}, line {number}: no name behind {synset!r}")
+            raise SchemaError(f"{folder / _NAMES}, line {number}: no name behind {quoted(synset)}")
     return found
 
 
@@ -52,7 +52,7 @@ def _read(held: bool, folder: Path, _drawn: Path) -> list[Example]:
     found = []
     for where, synset, path in _images(folder):
         if synset not in names:
-            raise SchemaError(f"{where}: class {synset!r} is not in {_NAMES}")
+            raise SchemaError(f"{where}: class {quoted(synset)} is not in {_NAMES}")
         right = names[synset][:1] if held else names[synset]
         found.append(Example(path.stem, PROMPT, (path,), right, options))
     return found

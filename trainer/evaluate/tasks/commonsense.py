@@ -9,7 +9,7 @@ from pathlib import Path
 
 from schemas.errors import SchemaError
 from trainer.evaluate.example import Example, plain
-from trainer.evaluate.files import Row, Words, read_table, text_of
+from trainer.evaluate.files import Row, Words, quoted, read_table, text_of
 from trainer.evaluate.judging import one_of_right
 from trainer.evaluate.task import RANK, Task
 
@@ -33,7 +33,7 @@ def _sizes(folder: Path, _drawn: Path) -> list[Example]:
     for number, line in enumerate(text_of(folder / _SIZES).splitlines(), 1):
         if len(pair := line.split()) != 2:
             raise SchemaError(
-                f"{folder / _SIZES}, line {number}: a larger and a smaller thing are wanted, not {line!r}"
+                f"{folder / _SIZES}, line {number}: a larger and a smaller thing are wanted, not {quoted(line)}"
             )
         for one, other, right in ((*pair, "Yes"), (*reversed(pair), "No")):
             words = f"Is {plain(one)} larger than {plain(other)}?"

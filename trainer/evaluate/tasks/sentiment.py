@@ -24,6 +24,7 @@ from trainer.evaluate.task import RANK, Task
 PROMPT = "<image> Question: what is the sentiment of the opinion? Answer:"
 OPTIONS = ("negative", "positive")
 SIDE_PIXELS, _MARGIN_PIXELS, _LARGEST_POINTS, _SMALLEST_POINTS = 448, 16, 40, 12
+_MAX_CHARACTERS = 10_000  # more never fit: even thin letters of 12 points take 3 of 416 pixels, in 30 lines
 
 
 class _Opinion(Row):
@@ -65,6 +66,9 @@ def draw(sentence: str) -> Image.Image:
 
     Raises: SchemaError when it is too long for the smallest letters.
     """
+    too_long = f"an opinion of {len(sentence):,} characters does not fit into a picture: {sentence[:40]!r}"
+    if len(sentence) > _MAX_CHARACTERS:
+        raise SchemaError(too_long)
     picture = Image.new("L", (SIDE_PIXELS, SIDE_PIXELS), 255)
     pen, inside = ImageDraw.Draw(picture), SIDE_PIXELS - 2 * _MARGIN_PIXELS
     for points in range(_LARGEST_POINTS, _SMALLEST_POINTS - 1, -2):
@@ -76,7 +80,7 @@ def draw(sentence: str) -> Image.Image:
             if right <= inside and bottom <= inside:
                 pen.multiline_text((_MARGIN_PIXELS, _MARGIN_PIXELS), lines, fill=0, font=font)
                 return picture
-    raise SchemaError(f"an opinion of {len(sentence):,} characters does not fit into a picture: {sentence[:40]!r}")
+    raise SchemaError(too_long)
 
 
 @cache

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 from bs4 import BeautifulSoup
+from bs4.exceptions import ParserRejectedMarkup
 from pydantic import Field
 
-from schemas.errors import PathError
+from schemas.errors import PathError, SchemaError
 from trainer.evaluate.example import Answer, Example, plain
 from trainer.evaluate.files import Row, image, read_json, read_table, text_of
 from trainer.evaluate.judging import mean_of
@@ -48,8 +49,9 @@ def _read(folder: Path, _drawn: Path) -> list[Example]:
         for where, row in read_table(file, _Asked):
             page = row.id[2:-5]  # as the release numbers them: domain, page, question
             screenshot = image(site / "processed_data", f"{page}.png", where)  # first: it refuses a page elsewhere
+            html = screenshot.with_suffix(".html")
             if page not in words:
-                words[page] = visible(text_of(screenshot.with_suffix(".html")))
+                words[page] = visible(text_of(html), str(html))
             question = PROMPT.format(question=plain(row.question))
             found.append(Example(row.id, question, (screenshot,), (row.answer,), context=words[page]))
     if not found:
@@ -57,9 +59,15 @@ def _read(folder: Path, _drawn: Path) -> list[Example]:
     return found
 
 
-def visible(html: str) -> str:
-    """Return the words of a page that a reader sees, in order."""
-    page = BeautifulSoup(html, "html.parser")
+def visible(html: str, where: str = "the page") -> str:
+    """Return the words of a page that a reader sees, in order.
+
+    Raises: SchemaError when the parser gives a page up, as one with a marked section that it does not know.
+    """
+    try:
+        page = BeautifulSoup(html, "html.parser")
+    except (ParserRejectedMarkup, RecursionError) as error:
+        raise SchemaError(f"{where} is no HTML that can be read: {' '.join(str(error).split())[-100:]}") from error
     for hidden in page(["script", "style", "noscript", "template", "head"]):
         hidden.decompose()
     return " ".join(page.get_text(" ").split())
