@@ -1,5 +1,6 @@
 """Nobody's server is asked for images by an unknown: a recipe says whom its owner may turn to."""
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from pipeline.fetch.url import host, parse_listed
@@ -24,7 +25,10 @@ def check_contact(recipe: Recipe) -> None:
 
 def _is_loopback(proxy: str) -> bool:
     name = host(proxy)
-    return name in ("localhost", "::1") or name.startswith("127.")
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def _no_contact(why: str) -> RecipeError:

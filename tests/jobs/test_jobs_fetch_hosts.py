@@ -75,7 +75,9 @@ def test_contact_is_given_or_nobody_is_asked_who_would_want_it(assignments: list
     check_contact(load("everything", assignments))
 
 
-@pytest.mark.parametrize("assignments", [[], ["fetch.proxy=http://proxy.example:3128"]])
+@pytest.mark.parametrize(
+    "assignments", [[], ["fetch.proxy=http://proxy.example:3128"], ["fetch.proxy=http://127.host.example:3128"]]
+)
 def test_strangers_are_not_asked_without_a_contact(assignments: list[str], tmp_path: Path) -> None:
     want(tmp_path, ["http://host.example/1.jpg"])
     before = sorted(tmp_path.rglob("*"))
