@@ -99,6 +99,31 @@ def keys_of(drawn: list[Drawn]) -> set[str]:
     return {name for row in drawn for name, _ in row.skipped if "." not in name}
 
 
+def test_bytes_of_tars(shards: Path, words: Tokenizer, tiny: Config) -> None:
+    """A mutant of the same size costs the samples that it damages, all counted; one of another size is cut or lost."""
+    chance, tars = random.Random(20), sorted(shards.glob("*/*.tar"))
+    assert {
+        name: sum(row.num_stretches for row in drawn) for name, drawn in read_all(shards, words, tiny()).items()
+    } == (SAMPLES)
+    for number in range(300):
+        path = tars[number % len(tars)]
+        sound = path.read_bytes()
+        mutant = mutate(sound, chance)
+        if number % 4:
+            mutant = mutant[: len(sound)].ljust(len(sound), b"\0")
+        path.write_bytes(mutant)
+        drawn = read_all(shards, words, tiny())
+        for name, of_corpus in drawn.items():
+            lost = SAMPLES[name] - sum(row.num_stretches for row in of_corpus) - len(keys_of(of_corpus))
+            assert lost == 0 or (lost > 0 and len(mutant) != len(sound) and name in path.name), (number, name)
+        if number % 3 == 0:
+            found = verify(str(shards), True, 1).defects
+            assert mutant == sound or found, number  # tests/jobs/test_jobs_verify.py has more
+            for defect in found:
+                assert_one_line(defect)
+        path.write_bytes(sound)
+
+
 @pytest.mark.parametrize("kind", ["listing", "index"])
 def test_bytes_of_listings_and_indexes(shards: Path, words: Tokenizer, tiny: Config, kind: str) -> None:
     """An index is mutated with its sum in the listing right, as who publishes shards could."""
