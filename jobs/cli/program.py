@@ -2,7 +2,6 @@
 
 import errno  # noqa: I001  # the help lists commands in the order of these imports
 import os
-import select
 import signal
 import sys
 import traceback
@@ -17,29 +16,18 @@ from jobs.cli import recipes, training, evaluation, replay  # noqa: F401
 from jobs.cli.options import app
 from schemas.display import message, printable, shorten
 from schemas.errors import WeftError
+from schemas.program import missing_package, run_program
 from schemas.secrets import redact
 from schemas.signals import Interrupted, interruptible
-
-
-_OURS = ("schemas", "filters", "pipeline", "jobs", "trainer")
-CLOSED_PIPE = 128 + signal.SIGPIPE  # as shells say of a program that wrote to a pipe that nobody reads
 
 
 def main() -> None:
     """Run the command line. An error meant for people is one line, with status 2; SIGINT and SIGTERM, 130 and 143.
 
-    Where the reader of standard output leaves, as `head` does, the command ends with CLOSED_PIPE and says nothing.
+    Where the reader of standard output leaves, as `head` does, the command ends with 141 and says nothing.
     """
     os.environ["PYTHONSAFEPATH"] = "1"  # nothing that is started from here imports what lies in the working directory
-    stdout = os.dup(1)  # rich points a closed one to nowhere
-    try:
-        status = _run()
-    except (BrokenPipeError, SystemExit):
-        if not _has_no_reader(stdout):
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still holds, which it writes at the end
-        status = CLOSED_PIPE
-    sys.exit(status)
+    sys.exit(run_program(_run))
 
 
 def _run() -> int:
@@ -49,7 +37,6 @@ def _run() -> int:
             status = app(standalone_mode=False)
             if status == 128 + signal.SIGINT:  # what typer makes of KeyboardInterrupt
                 raise KeyboardInterrupt
-        sys.stdout.flush()
     except WeftError as error:
         return _say(str(error), 2)
     except TyperException as error:
@@ -61,7 +48,7 @@ def _run() -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if missing := _missing(error):
+        if missing := missing_package(error):
             return _say(missing, 2)
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             return _say(f"{shorten(error.filename, 200)}: too long for the name of a file; give a shorter path", 2)
@@ -70,28 +57,6 @@ def _run() -> int:
         typer.echo(printable(redact(traceback.format_exc()), lines=True), err=True, nl=False)
         return 1
     return int(status or 0)
-
-
-def _missing(error: Exception) -> str | None:
-    """Say which packages a command lacks, where that ended it: those of the trainer, or else of the pipeline.
-
-    fsspec raises an ImportError of its own, caused by the other, for an address whose file system is not installed.
-    """
-    known: BaseException | None = error
-    while known is not None and not isinstance(known, ModuleNotFoundError):
-        known = known.__cause__ or known.__context__ if isinstance(known, ImportError) else None
-    if known is None or (known.name or "").partition(".")[0] in _OURS:
-        return None
-    callers = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    extra = "train" if any(name.partition(".")[0] == "trainer" for name in callers) else "pipeline"
-    return f'the package of {known.name} is not installed, which this command needs: pip install "weft[{extra}]"'
-
-
-def _has_no_reader(descriptor: int) -> bool:
-    """Tell whether a descriptor is the end of a pipe whose other end is closed."""
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _say(words: str, status: int) -> int:

@@ -63,7 +63,7 @@ def train(
 
     Example: `weft train --config kosmos1_1b6 --data OUT --processes 8`
     """
-    from trainer.train import start, start_processes
+    from trainer.run.session import start, start_processes
 
     given = (config, assignments or [], weights, data, tokenizer, output, overwrite)
     if processes == 1:

@@ -16,6 +16,7 @@ from training import ROOT, train
 
 from jobs.cli import main as weft_main
 from trainer.config import TrainConfig
+from trainer.evaluate import session
 from trainer.evaluate.__main__ import main
 from trainer.evaluate.answering import Model
 from trainer.evaluate.raven.files import read
@@ -23,6 +24,9 @@ from trainer.evaluate.tasks import TASKS
 
 Weft = Callable[..., tuple[object, str, str]]
 NAMES = ("vqav2", "relative-size", "hateful")
+WEFT = Path(sys.executable).parent / "weft"
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1",
+            "--nproc-per-node", "2", "-m", "trainer.evaluate"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -214,13 +218,25 @@ def test_weft_raven_draws_a_set_that_weft_eval_asks(checkpoint: Path, weft: Weft
     )
 
 
+def test_a_wrong_folder_is_found_before_processes_start(
+    checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "launch", lambda *_: pytest.fail("processes were started"))
+    for task, told in (("coco", "dataset_coco.json"), ("hateful", "dev_seen.jsonl")):
+        tasks = ["-t", "vqav2", "-t", task] if task == "coco" else ["-t", task]
+        folder = exam.data if task == "coco" else tmp_path / "none"
+        code, out, err = weft("eval", "-c", checkpoint, "-d", folder, *tasks, "-o", tmp_path / "o", "--processes", "2")
+        assert (code, out) == (2, "")
+        assert err.count("\n") == 1 and err.startswith("weft: ") and told in err
+
+
 def test_without_the_harness_nothing_is_asked(
     checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     asked = ["eval", "-c", checkpoint, "-d", exam.data, "-o", tmp_path, "-t", "vqav2", "-t", "language:piqa"]
     code, _, err = weft(*asked)
-    assert code == 2 and "pip install weft[language]" in err and not list(tmp_path.iterdir())
+    assert code == 2 and 'pip install "weft[language]"' in err and not list(tmp_path.iterdir())
 
 
 def test_tasks_of_the_harness_stand_in_the_same_table(checkpoint: Path, weft: Weft, tmp_path: Path) -> None:
@@ -242,18 +258,15 @@ def test_tasks_of_the_harness_stand_in_the_same_table(checkpoint: Path, weft: We
     first, second = results(tmp_path / "one")
     assert (first["task"], first["num_examples"], second["task"]) == ("language:own", 7, "relative-size")
     assert first["scores"]["acc"]["value"] == pytest.approx(400 / 7) and " language:own " in out
-    in_two(["--checkpoint", checkpoint, "--data", data, "--task", "language:own"], tmp_path / "two")
+    in_two(TORCHRUN, ["--checkpoint", checkpoint, "--data", data, "--task", "language:own"], tmp_path / "two")
     assert results(tmp_path / "two") == [first]
 
 
-def in_two(asked: list[object], output: Path) -> str:
-    """Ask by two processes; return what they print."""
-    command = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node", "2"]
-    command += ["-m", "trainer.evaluate", *asked, "--output", output]
+def in_two(command: list[object], asked: list[object], output: Path) -> str:
+    """Ask by two processes that a command starts; return what they print."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200
-    )
+    words = [str(word) for word in (*command, *asked, "--output", output)]
+    done = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
@@ -261,7 +274,7 @@ def in_two(asked: list[object], output: Path) -> str:
 def test_two_processes_come_to_what_one_does(checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path) -> None:
     asked: list[object] = ["--checkpoint", checkpoint, "--data", exam.data, "--batch", "3", "--rationale"]
     asked += ["--task", "vqav2", "--task", "hateful"]
-    printed = in_two(asked, tmp_path / "two")
+    printed = in_two([WEFT, "eval", "--processes", "2"], asked, tmp_path / "two")
     assert weft("eval", *asked, "--output", tmp_path / "one")[0] == 0
     assert (tmp_path / "two" / "results.json").read_bytes() == (tmp_path / "one" / "results.json").read_bytes()
     for rank in (0, 1):

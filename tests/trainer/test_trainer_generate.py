@@ -29,9 +29,9 @@ from trainer.generate.run import Request, as_text, generate, read_requests, stre
 from trainer.generate.search import beam, greedy
 from trainer.model.kosmos import Kosmos
 from trainer.pieces import learn
+from trainer.run.loop import run
 from trainer.saved import Saved, load
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
-from trainer.train import run
 
 Config = Callable[..., TrainConfig]
 END = 0

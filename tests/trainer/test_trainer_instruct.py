@@ -21,10 +21,11 @@ from trainer.data.packing import IGNORED
 from trainer.data.shards import open_shards, with_instructions
 from trainer.generate.prompt import format_prompt
 from trainer.generate.run import Request, generate
+from trainer.run.loop import run
 from trainer.saved import load as load_saved
 from trainer.saved import sizes
 from trainer.tokenizer import EOS, Tokenizer
-from trainer.train import main, run
+from trainer.train import main
 from trainer.watch import lines
 
 Config = Callable[..., TrainConfig]

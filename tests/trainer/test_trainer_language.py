@@ -237,7 +237,7 @@ def test_a_context_is_cut_so_that_there_is_room(saved: Saved) -> None:
 
 def test_without_the_harness_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
-    with pytest.raises(MissingError, match=r"pip install weft\[language\]"):
+    with pytest.raises(MissingError, match=r'pip install "weft\[language\]"'):
         find(["hellaswag"], tmp_path)
 
 

@@ -12,15 +12,15 @@ import yaml
 from training import ROOT, train
 
 from jobs.cli import main
-from trainer import train as training
 from trainer.config import TrainConfig
+from trainer.run import session
 
 Config = Callable[..., TrainConfig]
 
 
 def weft(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Run the command line in this process; return its status. No process may be started."""
-    monkeypatch.setattr(training, "launch", lambda *_: pytest.fail("processes were started"))
+    monkeypatch.setattr(session, "launch", lambda *_: pytest.fail("processes were started"))
     monkeypatch.setattr(sys, "argv", ["weft", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -15,9 +15,9 @@ from webs import Finished
 from trainer.config import load
 from trainer.generate.run import Request, generate
 from trainer.pieces import learn
+from trainer.run.loop import Summary, run
 from trainer.saved import Saved
 from trainer.saved import load as load_saved
-from trainer.train import Summary, run
 from trainer.watch import lines
 
 NUM_CAPTIONS, NUM_DOCUMENTS = 32, 8

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from training import train
+from training import finished, launch, train
 
 from pipeline.verify import verify
 from schemas.errors import IntegrityError
@@ -56,6 +56,25 @@ def test_each_flipped_bit_is_named(output: Path, deep: bool) -> None:
             named = {defect.file for defect in verify(str(output), deep, 1).defects}
             path.write_bytes(before)
             assert str(path.relative_to(output)) in named
+
+
+@pytest.mark.slow
+def test_each_file_that_two_processes_saved_has_a_sum(
+    data: Path, tiny: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    with launch(tiny("steps=2", "checkpoint.every_steps=1"), data, output, "--nproc-per-node=2") as process:
+        assert finished(process) == 0
+    for checkpoint in sorted(output.glob("step-*")):
+        parts = {path.name[:11] for path in checkpoint.glob("*.safetensors")}
+        assert parts == {"shard-00001", "shard-00002"}, "each process saves its part"
+    assert verify(str(output), False, 1).defects == []
+    random = Random(6)
+    for path in files(output):
+        before = flip(path, random)
+        named = {defect.file for defect in verify(str(output), False, 1).defects}
+        path.write_bytes(before)
+        assert named == {str(path.relative_to(output))}
 
 
 @pytest.mark.parametrize("name", ["checkpoints/step-00000002", "checkpoints/model", "tokenizer", "checkpoints"])

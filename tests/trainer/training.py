@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 
 from trainer.config import TrainConfig
 from trainer.model.kosmos import Kosmos
+from trainer.run.loop import Summary, run
 from trainer.saved import Saved
 from trainer.tokenizer import Tokenizer
-from trainer.train import Summary, run
 from trainer.watch import lines
 
 ROOT = Path(__file__).parents[2]

@@ -5,12 +5,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.evaluate.session import Request, numbers, run, tasks_told
-from trainer.run.processes import run_command
+from trainer.program import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status, as `run_command` does."""
+    return run_command(lambda: _evaluate(arguments))
+
+
+def _evaluate(arguments: Sequence[str] | None) -> None:
+    from trainer.evaluate.session import Request, numbers, run, tasks_told
+
     parser = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
         description="Measure a trained decoder on public benchmarks, without a step of training.",
@@ -32,12 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.batch < 1 or (given.limit is not None and given.limit < 1):
         parser.error("--batch and --limit are at least 1")
     output = None if given.output is None else Path(given.output)
-
-    def work() -> None:
-        run(Request(given.checkpoint, tuple(given.task), Path(given.data), numbers(given.shots), given.rationale,
-                    output, given.tokenizer, given.batch, given.limit, given.seed, given.show_prompts))  # fmt: skip
-
-    return run_command(work)
+    run(Request(given.checkpoint, tuple(given.task), Path(given.data), numbers(given.shots), given.rationale,
+                output, given.tokenizer, given.batch, given.limit, given.seed, given.show_prompts))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def find(names: Sequence[str], data: Path) -> Any:
     try:
         from lm_eval.tasks import TaskManager
     except ImportError as error:
-        raise MissingError("tasks of language need lm-evaluation-harness: pip install weft[language]") from error
+        raise MissingError('tasks of language need lm-evaluation-harness: pip install "weft[language]"') from error
 
     own = data / FOLDER
     manager = TaskManager(include_path=str(own) if own.is_dir() else None)

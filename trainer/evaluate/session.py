@@ -96,10 +96,13 @@ def run(request: Request) -> None:
 def run_processes(request: Request, num_processes: int) -> int:
     """Do what `run` does in several processes of this machine; return the exit status.
 
-    What a person may have got wrong in the command is found before any of them starts. Raises: as `run`.
+    What a person may have got wrong in the command, and in the benchmarks' files, is found before any of them starts.
+    Raises: as `run`.
     """
-    check(request)
+    chosen, _, _, folder = check(request)
     models.look(request.checkpoint).tokens(request.tokenizer)
+    for task in chosen:
+        examples(task, request.data, request.output or folder / FOLDER, request.settings(0))
     options = {
         "--checkpoint": request.checkpoint, "--data": request.data, "--output": request.output,
         "--tokenizer": request.tokenizer, "--batch": request.batch, "--limit": request.limit, "--seed": request.seed,

@@ -5,14 +5,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer import saved
-from trainer.generate.run import Request, check, show
-from trainer.generate.talk import talk
-from trainer.run.processes import run_command
+from trainer.program import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status, as `run_command` does."""
+    return run_command(lambda: _generate(arguments))
+
+
+def _generate(arguments: Sequence[str] | None) -> None:
+    from trainer import saved
+    from trainer.generate.run import Request, check, show
+    from trainer.generate.talk import talk
+
     parser = argparse.ArgumentParser(
         prog="python -m trainer.generate", description="Go on with a prompt of words and images."
     )
@@ -28,17 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if min(given.beam, given.max_tokens) < 1:
         parser.error("--beam and --max-tokens are at least 1")
-
-    def work() -> None:
-        check(given.prompt, given.input, given.interactive, given.image, given.beam)
-        loaded = saved.load(given.checkpoint, given.tokenizer)
-        if given.interactive:
-            talk(loaded, given.max_tokens)
-        else:
-            request = None if given.prompt is None else Request(given.prompt, tuple(given.image))
-            show(loaded, request, given.input, given.beam, given.length_penalty, given.max_tokens)
-
-    return run_command(work)
+    check(given.prompt, given.input, given.interactive, given.image, given.beam)
+    loaded = saved.load(given.checkpoint, given.tokenizer)
+    if given.interactive:
+        talk(loaded, given.max_tokens)
+    else:
+        request = None if given.prompt is None else Request(given.prompt, tuple(given.image))
+        show(loaded, request, given.input, given.beam, given.length_penalty, given.max_tokens)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from trainer.data.loader import Loader, check_state, present_shares
 from trainer.data.shards import Shards, open_shards, with_instructions
 from trainer.data.validation import validation
 from trainer.model.kosmos import Kosmos
+from trainer.program import ReportedError
 from trainer.run import checkpoint
 from trainer.run.export import export
-from trainer.run.processes import Processes, ReportedError, join
+from trainer.run.processes import Processes, join
 from trainer.run.saving import Saver
 from trainer.run.sharding import check_replicas, shard
 from trainer.run.start import MODEL, announce, make_model, make_optimizer, open_held_out, prepare

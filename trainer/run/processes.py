@@ -1,7 +1,6 @@
 """Processes: one or several, on GPUs or CPUs, started by torchrun or by hand."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,36 +11,11 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import HashStore, PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from schemas.display import message
 from schemas.errors import MissingError, WeftError
-from schemas.signals import Interrupted, interruptible
+from trainer.program import ReportedError
 
 T = TypeVar("T")
 _NEW_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
-
-
-class ReportedError(WeftError):
-    """Another process has the same error, or one that ends this process too, and reports it."""
-
-
-def run_command(work: Callable[[], None]) -> int:
-    """Do the work of a command line; return the exit status: 0, 2 after a person's error, 130 and 143 after a signal.
-
-    What ended it is said in one line; of several processes, by one.
-    """
-    try:
-        with interruptible():
-            work()
-    except ReportedError:
-        return 2
-    except WeftError as error:
-        print(f"error: {message(error)}", file=sys.stderr)
-        return 2
-    except Interrupted as interrupted:
-        if "RANK" not in os.environ:  # else who started the processes says it
-            print(f"error: {interrupted}", file=sys.stderr)
-        return interrupted.status
-    return 0
 
 
 @dataclass(frozen=True)
