@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.lookup import Lookup, among
+from pipeline.lookup import UNREADABLE, Lookup, among
 from pipeline.shard.sample import Picture, make_sample
 from pipeline.store import Store
 from schemas.errors import WeftError
@@ -18,14 +18,14 @@ _STORED = ("image_id", "sha256", "width", "height", "bytes")
 
 def differing(store: Store, tar: str, rows: list[dict[str, Any]], run: str) -> Iterator[tuple[str, str]]:
     """Yield the key of each sample of a tar that is not what the run makes of its document, and the member."""
+    wanted = {row["key"]: row for row in rows}
     try:
         lookup = Lookup(run)
-    except WeftError:
+        documents = lookup.find(DOCUMENTS, among("key", wanted), *DOCUMENTS.schema.names)
+        ids = {b["image_id"] for d in documents for b in d["blocks"] if b["kind"] == "image"}
+        pictures = _pictures(lookup, ids)
+    except (WeftError, *UNREADABLE):  # a part of the run that cannot be read is a defect of its own, not the tar's
         return
-    wanted = {row["key"]: row for row in rows}
-    documents = lookup.find(DOCUMENTS, among("key", wanted), *DOCUMENTS.schema.names)
-    ids = {b["image_id"] for d in documents for b in d["blocks"] if b["kind"] == "image"}
-    pictures = _pictures(lookup, ids)
     with store.fs.open(store.at(tar), "rb") as file:
         for document in documents:
             used = [b["image_id"] for b in document["blocks"] if b["kind"] == "image"]
