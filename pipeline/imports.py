@@ -5,13 +5,23 @@ A Spark worker ends without Python's own end, so that whatever a library means t
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
-from pipeline.scratch import temporary_folder
-
 _COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+def temporary_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is removed at the end of a `with` block, and that Spark removes when its worker is killed.
+
+    Spark tells its Python workers, in SPARK_LOCAL_DIRS, the folders of its own scratch (org.apache.spark.api.python.
+    PythonRunner), and removes these when its executor ends. Elsewhere the folder lies where Python keeps such.
+    """
+    scratch = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0]
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=scratch if scratch and Path(scratch).is_dir() else None)
 
 
 def import_open_clip() -> ModuleType:

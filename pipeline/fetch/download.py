@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from pipeline.fetch.opener import Opener
 from pipeline.fetch.results import Results
-from pipeline.imports import stand_ins
-from pipeline.scratch import temporary_folder
+from pipeline.imports import stand_ins, temporary_folder
 from schemas.errors import TransientError
 
 if TYPE_CHECKING:
