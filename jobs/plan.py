@@ -6,8 +6,9 @@ from dataclasses import asdict
 from rich.filesize import decimal
 from rich.text import Text
 
-from jobs import rates, recipes
+from jobs import recipes
 from jobs.printing import console, say, table
+from jobs.rates import shipped_rates
 from pipeline.plan.archives import count_archives
 from pipeline.plan.figure import Figure
 from pipeline.plan.pilot import Pilot
@@ -43,7 +44,7 @@ def show(
     Raises: PathError for a missing input; RecipeError for an unknown recipe, key or value.
     """
     chosen = _recipe(recipe, assignments, pilot)
-    known = {**rates.shipped(), **(pilot.rates() if pilot else {})}
+    known = {**shipped_rates(), **(pilot.rates() if pilot else {})}
     found = plan(count_archives(inputs), known, chosen, cores, gpus)
     notes = _notes(found, chosen, gpus, pilot)
     if as_json:

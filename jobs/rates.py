@@ -9,7 +9,7 @@ from pipeline.plan.figure import Figure
 _SHIPPED = files("jobs") / "rates.yaml"
 
 
-def shipped() -> dict[str, Figure]:
+def shipped_rates() -> dict[str, Figure]:
     """Return the shipped rates by name; their facts about archives are of Common Crawl."""
     listed = yaml.safe_load(_SHIPPED.read_text("utf-8"))
     return {

@@ -1,13 +1,7 @@
-"""Run every step, from archives to shards. This file is also what spark-submit takes; see docs/cluster.md."""
+"""Run every step, from archives to shards."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a script: the packages stand beside this file's folder, unless they are installed
-    sys.path[: not sys.flags.safe_path] = []
-    sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: site-packages may hold another `dataclasses`
 
 from rich.text import Text
 
@@ -162,10 +156,3 @@ def _warn(words: str) -> None:
 
 def _line(head: str, words: Text) -> None:
     console.print(Text(f"{head:>10}  ").append_text(words), soft_wrap=True)
-
-
-if __name__ == "__main__":
-    from jobs.cli import main
-
-    sys.argv.insert(1, "run")
-    main()

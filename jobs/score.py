@@ -1,8 +1,11 @@
 """Score: the CLIP similarity of every image with its alt text and with the texts of its page."""
 
+import re
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
-from pyspark.resource import ResourceProfile
+from pyspark import TaskContext
+from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -11,7 +14,6 @@ from jobs.ledger import surviving_captions, surviving_images, surviving_pages
 from jobs.step import Context, Outcome, Step
 from pipeline.pairs import ALT_TEXT, PAIRS, TEXTS, WHOLE, caption_pairs, page_texts
 from pipeline.score import safety
-from pipeline.score.device import profile
 from pipeline.score.embed import EMBEDDED, IMAGES, embed
 from pipeline.score.embed import TEXTS as WORDS
 from pipeline.score.encoder import load
@@ -23,6 +25,8 @@ from pipeline.uses import USES, image_uses
 from schemas.recipe import Recipe
 from schemas.recipe.score import Clip
 from schemas.tables import SAFETY, SCORES
+
+GPU = "gpu"  # as in spark.executor.resource.gpu.amount
 
 
 def work(context: Context) -> Outcome:
@@ -40,7 +44,7 @@ def work(context: Context) -> Outcome:
     used = on_pages.select("image_id").union(captions.select("image_id")).distinct()
     stored = with_images(context, used, "bytes").withColumnRenamed("image_id", "id")
     # What is kept here is read several times, and must be computed once: above all the embeddings.
-    needs = profile(dict(context.spark.sparkContext.getConf().getAll()))
+    needs = gpu_profile(dict(context.spark.sparkContext.getConf().getAll()))
     images = _embedded(clip, stored, IMAGES, needs).persist()
     sentences = _embedded(clip, pieces.dropDuplicates(["id"]), WORDS, needs).persist()
     scores = _of_pages(on_pages, texts, pieces, images, sentences).unionByName(
@@ -101,7 +105,28 @@ def _compared(context: Context) -> tuple[DataFrame, DataFrame, DataFrame]:
 
 def _embedded(config: Clip, frame: DataFrame, column: str, needs: ResourceProfile | None) -> DataFrame:
     """Embed a column; needs must be one object for all frames that meet in a stage, Spark merges none."""
-    return frame.select("id", column).mapInArrow(embed(config, column), spark_schema(EMBEDDED), profile=needs)
+    function = embed(config, column, assigned_gpus)
+    return frame.select("id", column).mapInArrow(function, spark_schema(EMBEDDED), profile=needs)
+
+
+def gpu_profile(settings: Mapping[str, str]) -> ResourceProfile | None:
+    """Return what a task must have to embed, by Spark's settings: a GPU to itself, where executors have GPUs.
+
+    The tasks of all other steps keep a core each. None leaves tasks as they are: without GPUs, under a local master,
+    which has none to give, and where the user sets what every task gets.
+    """
+    is_offered = settings.get(f"spark.executor.resource.{GPU}.amount", "0") != "0"
+    is_set = f"spark.task.resource.{GPU}.amount" in settings
+    if not is_offered or is_set or re.match(r"local(\[|$)", settings["spark.master"]):
+        return None
+    return ResourceProfileBuilder().require(TaskResourceRequests().cpus(1).resource(GPU, 1)).build
+
+
+def assigned_gpus() -> Sequence[str]:
+    """Return the addresses of the GPUs that Spark has assigned to the task that calls this; none outside a task."""
+    task = TaskContext.get()
+    assigned = task.resources().get(GPU) if task else None
+    return assigned.addresses if assigned else ()
 
 
 def _of_pages(

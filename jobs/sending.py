@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobs import recipes
 from jobs.contact import check_contact
-from jobs.rates import shipped
+from jobs.rates import shipped_rates
 from jobs.session import check_java, check_master, java_environment
 from jobs.sizing import Sizes
 from jobs.submit import Submission, check, compose, defaults, home
@@ -95,7 +95,7 @@ def _wait(environment: dict[str, str], command: list[str]) -> int:
 
 def _submission(request: Request, recipe: Recipe, found: dict[str, str]) -> Submission:
     archives = count_archives(request.inputs)
-    num_bytes = archives.num_bytes(shipped()["archive.bytes"].value or 0.0)
+    num_bytes = archives.num_bytes(shipped_rates()["archive.bytes"].value or 0.0)
     sizes = Sizes(archives.num, num_bytes, recipe.clip.enabled, request.executor_cores, request.executors,
                   request.gpus_per_executor, request.gpu_discovery)  # fmt: skip
     bare = Submission(request.master, request.deploy_mode, request.environment, _settings(request.conf), sizes,

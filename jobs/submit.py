@@ -117,7 +117,7 @@ def compose(submission: Submission, spark: Path) -> list[str]:
     ours = {**_pythons(submission), **submission.sizes.settings(submission.kind)}
     settings = {**{k: v for k, v in ours.items() if k not in submission.settled}, **submission.conf}
     options += [part for key, value in sorted(settings.items()) for part in ("--conf", f"{key}={value}")]
-    return [str(spark / "bin" / "spark-submit"), *options, str(files("jobs") / "run.py"), *submission.arguments]
+    return [str(spark / "bin" / "spark-submit"), *options, str(files("jobs") / "main.py"), *submission.arguments]
 
 
 def _pythons(submission: Submission) -> dict[str, str]:

@@ -32,6 +32,7 @@ from schemas.tables import CORPORA, Column, Table
 
 LISTING = "shards.json"
 CARD, CROISSANT = "README.md", "croissant.json"
+REPORT = "report.html"  # in the output of a run, or in a shards folder
 VERSION = 2  # 2: `split`; who does not know it would learn from what is held out
 TRAIN, VALIDATION = "train", "validation"
 TOKENIZER, TOKENIZER_ABOUT = "tokenizer", "tokenizer.json"

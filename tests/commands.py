@@ -93,8 +93,8 @@ def parse(command: Command) -> None:
         _parse_weft(words[1:], command.whole)
     elif "trainer.train" in words:
         _parse_train(words[words.index("trainer.train") + 1 :])
-    elif "jobs/run.py" in words:
-        _parse_weft(["run", *words[words.index("jobs/run.py") + 1 :]], command.whole)
+    elif "jobs/main.py" in words:
+        _parse_weft(["run", *words[words.index("jobs/main.py") + 1 :]], command.whole)
 
 
 def _parse_weft(words: list[str], whole: bool) -> None:

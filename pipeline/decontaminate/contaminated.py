@@ -6,7 +6,6 @@ Each image and page is judged by itself, so nothing is shuffled.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +13,10 @@ from pyspark.sql import DataFrame
 
 from pipeline.blocks import text_blocks
 from pipeline.decontaminate.ngrams import Ngrams
+from pipeline.decontaminate.pictures import Pictures
 from pipeline.spark import map_batches
 from schemas.recipe.decontaminate import Decontaminate
 from schemas.tables import REJECTIONS
-
-if TYPE_CHECKING:
-    from pipeline.decontaminate.pictures import Pictures  # and decoders with it, which tasks on texts do without
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -65,7 +62,7 @@ def contaminated_captions(captions: DataFrame, ngrams: Ngrams) -> DataFrame:
     return map_batches(captions.select("image_id", "page_id", "image_url", "caption"), run, OF_CAPTIONS)
 
 
-def contaminated_images(images: DataFrame, pictures: "Pictures", config: Decontaminate) -> DataFrame:
+def contaminated_images(images: DataFrame, pictures: Pictures, config: Decontaminate) -> DataFrame:
     """Return rows of OF_IMAGES for rows of `images` whose status is ok; `measure` is the distance in bits."""
     shared = images.sparkSession.sparkContext.broadcast(pictures)
 
@@ -94,7 +91,7 @@ def _of_texts(batch: pa.RecordBatch, ngrams: Ngrams, max_blocks: int) -> Batches
         yield _told([*pages.columns, levels, places], OF_TEXTS, rule, measures, threshold, names)
 
 
-def _of_images(batch: pa.RecordBatch, pictures: "Pictures", max_distance: int) -> pa.RecordBatch:
+def _of_images(batch: pa.RecordBatch, pictures: Pictures, max_distance: int) -> pa.RecordBatch:
     hashes = np.array([int(phash, 16) for phash in batch["phash"].to_pylist()], np.uint64)
     places, distances = pictures.nearest(hashes)
     same = [pictures.sha256.get(sha256) for sha256 in batch["sha256"].to_pylist()]

@@ -1,17 +1,10 @@
-"""Where a worker computes: on the GPU that Spark assigned to its task, else on one that is there, else on the CPU."""
+"""Where a worker computes: on the GPU that is assigned to its task, else on one that is there, else on the CPU."""
 
-import os
-import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from schemas.errors import MissingError
 
-if TYPE_CHECKING:
-    from pyspark.resource import ResourceProfile
-
 CPU = "cpu"
-RESOURCE = "gpu"  # as in spark.executor.resource.gpu.amount
 
 
 def choose(addresses: Sequence[str], num_gpus: int, process: int) -> str:
@@ -30,31 +23,6 @@ def choose(addresses: Sequence[str], num_gpus: int, process: int) -> str:
             )
         return f"cuda:{addresses[0]}"
     return f"cuda:{process % num_gpus}" if num_gpus else CPU
-
-
-def here() -> str:
-    """Choose the device of this task."""
-    import torch
-    from pyspark import TaskContext
-
-    task = TaskContext.get()
-    assigned = task.resources().get(RESOURCE) if task else None
-    return choose(assigned.addresses if assigned else (), torch.cuda.device_count(), os.getpid())
-
-
-def profile(settings: Mapping[str, str]) -> "ResourceProfile | None":
-    """Return what a task must have to embed, by Spark's settings: a GPU to itself, where executors have GPUs.
-
-    The tasks of all other steps go on with a core each. None leaves tasks as they are: without GPUs, under a local
-    master, which has none to give, and where a person has said what every task gets.
-    """
-    offered = settings.get(f"spark.executor.resource.{RESOURCE}.amount", "0") != "0"
-    settled = f"spark.task.resource.{RESOURCE}.amount" in settings
-    if not offered or settled or re.match(r"local(\[|$)", settings["spark.master"]):
-        return None
-    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
-
-    return ResourceProfileBuilder().require(TaskResourceRequests().cpus(1).resource(RESOURCE, 1)).build
 
 
 def num_decoders(device: str, num_cores: int, num_gpus: int) -> int:

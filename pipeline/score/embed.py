@@ -1,14 +1,14 @@
 """Embed columns of images or texts in full forward passes, the next batch being prepared meanwhile."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.score.device import here, num_decoders
+from pipeline.score.device import choose, num_decoders
 from pipeline.score.encoder import load
 from schemas.recipe.score import Clip
 
@@ -20,10 +20,13 @@ Row = tuple[str, Any]  # an id, and a value on its way from bytes or text to its
 IMAGES, TEXTS = "bytes", "text"
 
 
-def embed(config: Clip, column: str) -> Callable[[Batches], Batches]:
+def embed(
+    config: Clip, column: str, assigned_gpus: Callable[[], Sequence[str]] = tuple
+) -> Callable[[Batches], Batches]:
     """Return the function that turns batches of (id, `column`) into batches of EMBEDDED: a row for each, in order.
 
-    Args: column is IMAGES (encoded images) or TEXTS.
+    Args: column is IMAGES (encoded images) or TEXTS; assigned_gpus returns the addresses of the GPUs that the
+    scheduler has assigned to the task in which it is called.
     """
 
     def run(batches: Batches) -> Batches:
@@ -31,7 +34,7 @@ def embed(config: Clip, column: str) -> Callable[[Batches], Batches]:
         first = next(rows, None)
         if first is None:  # no model is loaded for an empty partition
             return
-        encoder = load(config, here())
+        encoder = load(config, choose(assigned_gpus(), _num_gpus(), os.getpid()))
         prepare: Callable[[Any], Any] = encoder.picture if column == IMAGES else encoder.tokens
         encode = encoder.images if column == IMAGES else encoder.texts
         with encoder.at_hand(), ThreadPoolExecutor(_num_threads(encoder.device)) as pool:
@@ -63,6 +66,10 @@ def _prepared(
 
 
 def _num_threads(device: str) -> int:
+    return num_decoders(device, len(os.sched_getaffinity(0)), _num_gpus())
+
+
+def _num_gpus() -> int:
     import torch
 
-    return num_decoders(device, len(os.sched_getaffinity(0)), torch.cuda.device_count())
+    return torch.cuda.device_count()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
+from pyspark import TaskContext
 
 from pipeline.score.embed import EMBEDDED
 from pipeline.store import Store
@@ -21,8 +22,6 @@ def keep(store: Store) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from pyspark import TaskContext
-
         task = TaskContext.get()
         path = f"{FOLDER}/part-{task.partitionId() if task else 0:05d}.parquet"
         with PartWriter(store, EMBEDDINGS, store.at(path)) as part:

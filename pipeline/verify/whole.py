@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.lookup import STEPS
-from pipeline.report import NAME as REPORT
 from pipeline.stats import locate, read_listing
 from pipeline.store import MANIFEST, Manifest, Store
 from pipeline.verify.defect import Defect
@@ -23,7 +22,7 @@ from pipeline.verify.documents import Documents, check_trained, read_manifests, 
 from pipeline.verify.part import check_crc, check_part
 from pipeline.verify.shard import Checked, check_shard, key_number
 from schemas.errors import IntegrityError, PathError
-from schemas.shards import CARD, CROISSANT, LISTING, Listing
+from schemas.shards import CARD, CROISSANT, LISTING, REPORT, Listing
 from schemas.signals import noting
 
 Say = Callable[[int, int], None]  # how many files are done, of how many

@@ -55,7 +55,7 @@ class Farm:
         master = f"spark://{self.hosts.addresses['master']}:{MASTER_PORT}"
         arguments = run_arguments(Web(web.folder, f"http://{images}:{IMAGE_PORT}"), output)[1:]
         contact = ["--set", "fetch.contact=mailto:nobody@host.example"]
-        command = [str(BIN / "spark-submit"), "--master", master, *options, str(ROOT / "jobs" / "run.py")]
+        command = [str(BIN / "spark-submit"), "--master", master, *options, str(ROOT / "jobs" / "main.py")]
         environment = {"PYSPARK_PYTHON": sys.executable}
         return self.hosts.start("driver", [*command, *arguments, *contact], self.folder / "driver.log", environment)
 

@@ -61,7 +61,7 @@ def test_a_finished_run_is_not_done_again(small_web: Web, spark: "SparkSession",
 
 def test_a_cluster_by_spark_submit(small_web: Web, reference: dict[str, str], cluster: Cluster, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    submit = [str(BIN / "spark-submit"), "--master", cluster.url, *SUBMIT_OPTIONS, str(ROOT / "jobs" / "run.py")]
+    submit = [str(BIN / "spark-submit"), "--master", cluster.url, *SUBMIT_OPTIONS, str(ROOT / "jobs" / "main.py")]
     done = subprocess.run(
         [*submit, *run_arguments(small_web, output)[1:]],
         capture_output=True,

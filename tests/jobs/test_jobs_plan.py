@@ -9,7 +9,7 @@ from runs import ROOT, weft
 from webs import Finished
 
 from benchmarks.rates import from_benchmark
-from jobs.rates import shipped
+from jobs.rates import shipped_rates
 
 
 def test_the_shipped_rates_are_what_the_benchmarks_measured() -> None:
@@ -22,7 +22,7 @@ def test_the_shipped_rates_are_what_the_benchmarks_measured() -> None:
 
 
 def test_every_shipped_rate_has_a_unit_a_source_and_a_value_or_none_measured() -> None:
-    for name, figure in shipped().items():
+    for name, figure in shipped_rates().items():
         assert figure.unit and all(figure.sources), name
         assert (figure.value is None) == (figure.known == "not measured"), name
         assert figure.value is None or figure.value > 0, name

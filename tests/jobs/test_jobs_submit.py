@@ -17,7 +17,7 @@ from pipeline.claim import CLAIM
 from sample.cluster import Cluster
 
 CONTACT = ("--set", "fetch.contact=mailto:crawl@weft.example")
-SCRIPT = str(ROOT / "jobs" / "run.py")
+SCRIPT = str(ROOT / "jobs" / "main.py")
 IMAGE = ("--conf", "spark.kubernetes.container.image=registry.example/spark:4")
 UPLOAD = ("--conf", "spark.kubernetes.file.upload.path=s3a://bucket/sent")
 
@@ -241,7 +241,7 @@ def test_the_wheel_carries_every_file_of_the_packages(tmp_path: Path) -> None:
 
     # spark-submit runs the script where it lies: what lies beside it must not hide the standard library's modules
     (tmp_path / "site-packages" / "dataclasses.py").write_text("raise RuntimeError('of a distribution of that name')")
-    script = [sys.executable, str(tmp_path / "site-packages" / "jobs" / "run.py"), "--help"]
+    script = [sys.executable, str(tmp_path / "site-packages" / "jobs" / "main.py"), "--help"]
     done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
