@@ -21,7 +21,7 @@ from PIL import Image
 
 from benchmarks.pictures import grainy_jpeg
 from benchmarks.results import report
-from pipeline.score.device import CPU, here
+from pipeline.score.device import CPU, choose
 from pipeline.score.embed import IMAGES, embed
 from pipeline.score.encoder import Encoder, load
 from schemas.recipe.score import Clip
@@ -35,14 +35,15 @@ GRAIN = 12  # 110 kB each
 
 def main() -> None:
     """Measure, print the ratio, keep it."""
-    if here() == CPU:
+    device = choose((), torch.cuda.device_count(), os.getpid())
+    if device == CPU:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "random.pt"
         torch.save(open_clip.create_model(MODEL).state_dict(), weights)
         config = Clip(model=MODEL, pretrained=str(weights))
-        encoder = load(config, here())
+        encoder = load(config, device)
         num = encoder.batch_size * NUM_BATCHES
         pictures = [grainy_jpeg(n, SIDE_PIXELS, GRAIN) for n in range(num)]
         print(f"{num} JPEGs of {np.mean([len(p) for p in pictures]) / 1000:.0f} kB on {encoder.device}")
