@@ -9,7 +9,7 @@ from jobs.step import Context, Outcome, Step
 from pipeline.commits import read_commits
 from pipeline.extract.archive import extract_archive, part_name
 from pipeline.extract.gates.gates import Gates
-from pipeline.inputs import find_replaced
+from pipeline.read.source import find_replaced
 from pipeline.store import Store
 from schemas.errors import PathError
 from schemas.reasons import STALLED

@@ -4,19 +4,16 @@ import glob
 import gzip
 import io
 import zlib
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import fsspec
 
-from pipeline.read.source import BLOCK_BYTES, open_source
+from pipeline.read.source import BLOCK_BYTES, is_remote, open_source
 from schemas.display import shorten
 from schemas.errors import PathError
 
 LISTING_SUFFIXES = (".paths", ".paths.gz")
 MAX_LISTING_BYTES = 256 << 20
-REQUESTS_AT_ONCE = 16
 
 
 def expand(inputs: list[str], root: str | None = None) -> list[str]:
@@ -40,13 +37,9 @@ def expand(inputs: list[str], root: str | None = None) -> list[str]:
     return sorted(found)
 
 
-def _is_remote(name: str) -> bool:
-    return "://" in name
-
-
 def _match(name: str) -> list[str]:
     name = name.removeprefix("file://")
-    return _match_remote(name) if _is_remote(name) else _match_local(name)
+    return _match_remote(name) if is_remote(name) else _match_local(name)
 
 
 def _match_local(name: str) -> list[str]:
@@ -89,47 +82,6 @@ def _match_remote(name: str) -> list[str]:
     return matches
 
 
-def identify_source(archive: str) -> dict[str, str | int]:
-    """Return what tells a file from another of the same name: its size [bytes], and its ETag or time of modification.
-
-    A remote file costs one request, at most; what its server does not say is left out. Empty where nothing is known.
-    """
-    try:
-        if not _is_remote(archive):
-            status = Path(archive).stat()
-            return {"num_bytes": status.st_size, "modified": status.st_mtime_ns}
-        file_system, path = fsspec.url_to_fs(archive)
-        info = {name.lower(): value for name, value in file_system.info(path).items()}
-    except Exception:  # each remote file system raises errors of its own; reading it will tell
-        return {}
-    times = (info.get(name) for name in ("last-modified", "lastmodified", "last_modified", "mtime", "updated"))
-    found = {
-        "num_bytes": info.get("size"),
-        "etag": info.get("etag"),
-        "modified": next((str(time) for time in times if time), None),
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def is_replaced(before: Mapping[str, str | int], now: Mapping[str, str | int]) -> bool:
-    """Tell whether a file is another than the one of before, by what is known of both.
-
-    The time of modification counts only where there is no ETag: a copy on another server has its own.
-    """
-    known = [name for name in ("num_bytes", "etag", "modified") if name in before and name in now]
-    if "etag" in known and "modified" in known:
-        known.remove("modified")
-    return any(before[name] != now[name] for name in known)
-
-
-def find_replaced(sources: Mapping[str, Mapping[str, str | int]]) -> list[str]:
-    """Return those of some archives that are other files than `identify_source` once found them to be."""
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
-        now = threads.map(identify_source, sources)
-        return [archive for (archive, before), found in zip(sources.items(), now, strict=True)
-                if is_replaced(before, found)]  # fmt: skip
-
-
 def _read_listing(listing: str, root: str | None) -> list[str]:
     lines = [line.strip() for line in _read_text(listing).splitlines() if line.strip()]
     if not lines:
@@ -154,12 +106,12 @@ def _read_text(listing: str) -> str:
 
 
 def _resolve(line: str, listing: str, root: str | None) -> str:
-    if _is_remote(line):
+    if is_remote(line):
         return line
     if root is not None:
         joined = f"{root.rstrip('/')}/{line.lstrip('/')}"
-        return joined if _is_remote(root) else str(_existing([Path(joined)], line, listing))
-    if not _is_remote(listing):
+        return joined if is_remote(root) else str(_existing([Path(joined)], line, listing))
+    if not is_remote(listing):
         return str(_existing([folder / line for folder in Path(listing).parents], line, listing))
     folder, first = listing.rpartition("/")[0], PurePosixPath(line).parts[0]
     above, found, _ = f"{folder}/".partition(f"/{first}/")

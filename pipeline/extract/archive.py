@@ -19,9 +19,9 @@ from pipeline.extract.refusal import Refusal
 from pipeline.extract.tree import NotParseable
 from pipeline.fetch.url import host
 from pipeline.guard import Guard, Lost
-from pipeline.inputs import identify_source
 from pipeline.read import Response, Unreadable, read_archive
 from pipeline.read.mime import HTML_TYPES
+from pipeline.read.source import identify_source
 from pipeline.store import Store
 from pipeline.write import PartWriter
 from schemas.display import describe

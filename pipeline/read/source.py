@@ -2,6 +2,8 @@
 
 import zipfile
 import zlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -10,6 +12,7 @@ import fsspec
 from schemas.errors import PathError
 
 BLOCK_BYTES = 64 << 10
+REQUESTS_AT_ONCE = 16
 
 
 def open_source(path: str) -> "Source":
@@ -81,3 +84,48 @@ class Source:
 
     def close(self) -> None:
         self._file.close()
+
+
+def is_remote(name: str) -> bool:
+    return "://" in name
+
+
+def identify_source(archive: str) -> dict[str, str | int]:
+    """Return what tells a file from another of the same name: its size [bytes], and its ETag or time of modification.
+
+    A remote file costs one request, at most; what its server does not say is left out. Empty where nothing is known.
+    """
+    try:
+        if not is_remote(archive):
+            status = Path(archive).stat()
+            return {"num_bytes": status.st_size, "modified": status.st_mtime_ns}
+        file_system, path = fsspec.url_to_fs(archive)
+        info = {name.lower(): value for name, value in file_system.info(path).items()}
+    except Exception:  # each remote file system raises errors of its own; reading it will tell
+        return {}
+    times = (info.get(name) for name in ("last-modified", "lastmodified", "last_modified", "mtime", "updated"))
+    found = {
+        "num_bytes": info.get("size"),
+        "etag": info.get("etag"),
+        "modified": next((str(time) for time in times if time), None),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def is_replaced(before: Mapping[str, str | int], now: Mapping[str, str | int]) -> bool:
+    """Tell whether a file is another than the one of before, by what is known of both.
+
+    The time of modification counts only where there is no ETag: a copy on another server has its own.
+    """
+    known = [name for name in ("num_bytes", "etag", "modified") if name in before and name in now]
+    if "etag" in known and "modified" in known:
+        known.remove("modified")
+    return any(before[name] != now[name] for name in known)
+
+
+def find_replaced(sources: Mapping[str, Mapping[str, str | int]]) -> list[str]:
+    """Return those of some archives that are other files than `identify_source` once found them to be."""
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
+        now = threads.map(identify_source, sources)
+        return [archive for (archive, before), found in zip(sources.items(), now, strict=True)
+                if is_replaced(before, found)]  # fmt: skip

@@ -11,7 +11,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.inputs import expand, find_replaced, identify_source, is_replaced
+from pipeline.inputs import expand
+from pipeline.read.source import find_replaced, identify_source, is_replaced
 from schemas.errors import PathError
 
 
