@@ -28,7 +28,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup  ## run the whole way on the sample web: archives, shards, a decoder that learns
-	$(BIN)/python -m sample.demo $(RUN)
+	$(BIN)/python -m tests.sampleweb.demo $(RUN)
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest -m 'not slow'
@@ -57,7 +57,7 @@ package: setup  ## make dist/: the wheel, and environment.tar.gz for the nodes o
 	@ls -sh dist
 
 docs: setup  ## write docs/commands.md, recipes.md and tables.md anew from the code
-	$(BIN)/python -m jobs.reference docs
+	$(BIN)/python -m tools.reference docs
 
 gate: setup  ## measure quality against floors that only rise; DATA=DIR adds pages of the real web
 	$(BIN)/python -m benchmarks.gate $(DATA)
@@ -76,7 +76,7 @@ content-weights: setup  ## train the weights that tell main content anew, on DAT
 	$(BIN)/python -m benchmarks.picture_training $(DATA) --write
 
 clip-sample: setup  ## train the sample's small CLIP anew
-	$(BIN)/python -m sample.clip_training sample/clip
+	$(BIN)/python -m tests.sampleweb.clip_training tests/sampleweb/clip
 
 clean:  ## remove what make made
 	rm -rf $(VENV) $(VENV)-datatrove* runs build dist *.egg-info

@@ -4,7 +4,7 @@ import re
 import tarfile
 from pathlib import Path
 
-from pipeline.extract.charset import decode_html
+from pipeline.html.tree import decode_html
 
 _LANGUAGE = re.compile(r"^((?:iso|windows)-\d+(?:-\d+)?)-[a-z]+$", re.I)  # of folders such as iso-8859-2-czech
 # What the decoders of these names really read, by the WHATWG Encoding standard.

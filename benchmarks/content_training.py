@@ -20,13 +20,12 @@ from rich.progress import track
 from benchmarks.content_labels import labels, tokens
 from benchmarks.kept_weights import keep
 from benchmarks.scoring import text_f1
-from pipeline.extract.content import text as content
-from pipeline.extract.content.blocks import cut
-from pipeline.extract.content.features import Array, features
-from pipeline.extract.content.forest import Forest
-from pipeline.extract.images import mark_images
-from pipeline.extract.tree import NotParseable, parse
-from pipeline.read import Response, read_archive
+from pipeline.html import main_content as content
+from pipeline.html.blocks import cut
+from pipeline.html.images import mark_images
+from pipeline.html.main_content import Array, Forest, features
+from pipeline.html.tree import NotParseable, parse
+from pipeline.warc.responses import Response, read_archive
 
 FOLDS = 4
 # Shallow trees: numpy walks all of them level by level (F1 .8447 without a bound, .8436 with it, half the time).

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.extract_engines import kept, text_of
-from pipeline.read import Response, read_archive
+from pipeline.warc.responses import Response, read_archive
 
 EDIT_RATES = (0.0, 0.01, 0.02, 0.05, 0.1)  # of words, one copy each
 PASSAGE_WORDS = 225

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from benchmarks.peak_memory import peak_bytes
 from benchmarks.worker_memory import watching
 from jobs import session
-from pipeline.duplicates.texts import signed_texts, signer, surplus_texts
-from schemas.recipe.dedup import NearText
+from jobs.near_duplicates import signed_texts, signer, surplus_texts
+from schemas.recipe import NearText
 
 SAMPLE = 20_000  # documents whose signatures are timed alone
 ROWS = 256  # of a batch, as jobs/session.py asks of Spark

@@ -14,17 +14,15 @@ from pathlib import Path
 import torch
 
 from benchmarks.results import report
-from sample.captions import caption
-from sample.drawing import example
+from tests.sampleweb.captions import caption
+from tests.sampleweb.drawing import example
 from trainer.config import load
-from trainer.evaluate.answering import Model
-from trainer.evaluate.asked import Asked, Reader, ask
-from trainer.evaluate.example import Example
-from trainer.evaluate.task import Manner
+from trainer.evaluate.model import EncodedPrompt, KosmosAdapter, Reader, encode_prompt
+from trainer.evaluate.task import AnswerMode, Example
+from trainer.load import Saved
 from trainer.model.kosmos import Kosmos
-from trainer.pieces import tokenizer_of
-from trainer.saved import Saved
 from trainer.tokenizer import Tokenizer
+from trainer.train_tokenizer import tokenizer_of
 
 BATCH, NUM_BATCHES, NUM_ROUNDS = 32, 3, 2
 MAX_TOKENS, NUM_BEAMS, NUM_OPTIONS = 24, 5, 8
@@ -43,16 +41,16 @@ def main() -> None:
         options = tuple(dict.fromkeys(said))[:NUM_OPTIONS]
         measures = {}
         for measure, manner, words, held in (
-            ("captions_per_second", Manner("say", MAX_TOKENS, NUM_BEAMS), "<image> An image of", ()),
-            ("rankings_per_second", Manner("rank"), "<image> What is it?", options),
+            ("captions_per_second", AnswerMode("say", MAX_TOKENS, NUM_BEAMS), "<image> An image of", ()),
+            ("rankings_per_second", AnswerMode("rank"), "<image> What is it?", options),
         ):
             reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
-            asked = [ask(reader, Example(p.name, words, (p,), ("",), held), MAX_TOKENS) for p in paths]
-            measures[measure] = (*_rates(Model(saved), manner, asked), f"examples/s, batch {BATCH} against 1")
+            asked = [encode_prompt(reader, Example(p.name, words, (p,), ("",), held), MAX_TOKENS) for p in paths]
+            measures[measure] = (*_rates(KosmosAdapter(saved), manner, asked), f"examples/s, batch {BATCH} against 1")
     report("eval", measures)
 
 
-def _rates(model: Model, manner: Manner, asked: Sequence[Asked]) -> tuple[float, float]:
+def _rates(model: KosmosAdapter, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> tuple[float, float]:
     """Return examples a second in batches and one by one, the better of some rounds each, in turn."""
     best, said = [0.0, 0.0], list[list[str]]()
     for _ in range(NUM_ROUNDS):
@@ -64,18 +62,18 @@ def _rates(model: Model, manner: Manner, asked: Sequence[Asked]) -> tuple[float,
     return best[0], best[1]
 
 
-def _in_batches(model: Model, manner: Manner, asked: Sequence[Asked]) -> list[str]:
+def _in_batches(model: KosmosAdapter, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[str]:
     parts = [asked[first : first + BATCH] for first in range(0, len(asked), BATCH)]
     return [answer.text for part in parts for answer in model.answer(manner, part)]
 
 
-def _one_by_one(model: Model, manner: Manner, asked: Sequence[Asked]) -> list[str]:
+def _one_by_one(model: KosmosAdapter, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[str]:
     if manner.how != "rank":
         return [model.answer(manner, [one])[0].text for one in asked]
     return [max(one.example.options, key=lambda option: _log_p(model, manner, one, option)) for one in asked]
 
 
-def _log_p(model: Model, manner: Manner, asked: Asked, option: str) -> float:
+def _log_p(model: KosmosAdapter, manner: AnswerMode, asked: EncodedPrompt, option: str) -> float:
     alone = replace(asked, example=replace(asked.example, options=(option,)))
     return model.answer(manner, [alone])[0].log_p[0]
 

@@ -68,7 +68,7 @@ def _archives(data: Path | None) -> Iterator[list[str]]:
     if data is not None and (data / "pages.warc.gz").exists():
         yield [str(data / "pages.warc.gz")]
         return
-    from sample.web import write_web
+    from tests.sampleweb.web import write_web
 
     with tempfile.TemporaryDirectory() as folder:
         write_web(Path(folder))

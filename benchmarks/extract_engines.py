@@ -6,7 +6,7 @@ Each engine imports what it needs when it is asked for, so that a process holds 
 import logging
 from collections.abc import Callable
 
-from pipeline.read import Response
+from pipeline.warc.responses import Response
 
 Engine = Callable[[Response], str]
 
@@ -34,9 +34,9 @@ def resiliparse() -> Engine:
 
 def kept() -> Engine:
     """All that `everything` asks of a page: text, images, captions, language."""
-    from pipeline.extract.images.captions import caption_of
-    from pipeline.extract.language import identify
-    from pipeline.extract.page import extract_page
+    from pipeline.html.captions import caption_of
+    from pipeline.html.page import extract_page
+    from pipeline.html.prefilter import identify
 
     def extract(page: Response) -> str:
         found = extract_page(page.body, page.charset, page.url)
@@ -50,10 +50,10 @@ def kept() -> Engine:
 
 def rejected() -> Engine:
     """What a page costs that the language gate, the last and dearest, refuses."""
-    from pipeline.extract.gates.gates import Gates
-    from schemas.recipe import extract
+    from pipeline.html.prefilter import Prefilter
+    from schemas import recipe
 
-    gates = Gates(extract.Gates(languages=("xx",), min_language_score=0.5))
+    gates = Prefilter(recipe.PrefilterConfig(languages=("xx",), min_language_score=0.5))
 
     def refuse(page: Response) -> str:
         gates.refuse(page)

@@ -14,7 +14,7 @@ from benchmarks.extract_engines import ENGINES, text_of
 from benchmarks.peers import datatrove_extract
 from benchmarks.peers.environment import python_with
 from benchmarks.whole_archive import measure
-from pipeline.read import Response, read_archive
+from pipeline.warc.responses import Response, read_archive
 
 ROUNDS = 2  # of whole archives; pages are many, and need one
 DATATROVE = f"datatrove {datatrove_extract.VERSION}"

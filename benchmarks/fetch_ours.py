@@ -10,14 +10,13 @@ import pyarrow.parquet as pq
 
 from benchmarks.fetch_run import Outcome
 from benchmarks.worker_memory import watching
-from jobs.fetch import gather
-from jobs.rounds import ask, wanted_folder
+from jobs.fetch import gather, request_all, wanted_folder
 from jobs.session import start
 from jobs.step import Context
-from pipeline.fetch.url import host
-from pipeline.store import Store
-from schemas.ids import image_id
+from pipeline.io.store import Store
+from pipeline.url import host
 from schemas.recipe import Recipe
+from schemas.tables import image_id
 
 NUM_TASKS = 2  # as many as the peer has processes
 HOST_CONNECTIONS = 8  # the peer has no bound of this kind, and none of requests a second
@@ -47,7 +46,7 @@ def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: 
         context = Context(spark, store, Recipe(name="bench", fetch=fetch), ())
         with watching(os.getpid()) as peak:
             started = time.perf_counter()
-            ask(context, "bench")
+            request_all(context, "bench")
             outcome = gather(context, None, "bench")
             seconds = time.perf_counter() - started
         return Outcome(seconds, outcome.counts["ok"], peak.num_bytes)

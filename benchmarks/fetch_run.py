@@ -34,7 +34,7 @@ class Ran:
 
 
 class FaultyServer:
-    """sample/faulty in a process of its own."""
+    """tests/sampleweb/faulty in a process of its own."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -70,7 +70,7 @@ class FaultyServer:
 @contextmanager
 def faulty_server(num_hosts: int, robots: Mapping[str, str]) -> Iterator[FaultyServer]:
     """Serve for as long as the context lasts."""
-    command = [sys.executable, "-m", "sample.faulty", "--hosts", str(num_hosts)]
+    command = [sys.executable, "-m", "tests.sampleweb.faulty", "--hosts", str(num_hosts)]
     command += [option for host, shape in robots.items() for option in ("--robots", f"{host}={shape}")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

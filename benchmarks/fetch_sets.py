@@ -1,4 +1,4 @@
-"""The two sets of addresses of the fetch benchmark: sample/faulty answers on HOSTS, nothing on DEAD.
+"""The two sets of addresses of the fetch benchmark: tests/sampleweb/faulty answers on HOSTS, nothing on DEAD.
 
 The mixed set has the shares that img2dataset's own statistics give for CC12M in January 2024, three years after it came
 out (huggingface.co/datasets/vikhyatk/cc-12m, train/00002_stats.json): 69.9 % sound, 9.5 % 404, 6.2 % 403, 401 and 400,

@@ -25,9 +25,9 @@ from benchmarks.peers.datatrove_dedup import REQUIREMENTS
 from benchmarks.peers.environment import python_with
 from benchmarks.results import report
 from benchmarks.whole_archive import measure
-from filters.text import gopher, length, repetition
+from filters import text
 from jobs.recipes import load
-from pipeline.filter import judge_pages
+from pipeline.filter import filter_pages
 from schemas.recipe import Recipe
 from schemas.tables import PAGES
 
@@ -36,7 +36,7 @@ DOCUMENTS = 2_000
 BATCH = 1_000
 # Recipe fineweb has all three; what it has beside them is taken back, and C4's rule of punctuation set.
 AS_DATATROVE = (
-    "filters.language={keep: [], min_score: 0}",
+    "filters.page={keep: [], min_score: 0}",
     "filters.text.max_duplicate_line_character_fraction=0.2",
     "filters.text.min_punctuated_line_fraction=null",
     "filters.text.max_short_line_fraction=null",
@@ -93,7 +93,7 @@ def _texts(data: Path | None) -> Iterator[str]:
         with gzip.open(data / "pages.truth.jsonl.gz", "rt", encoding="utf-8") as file:
             yield from (row["text"] or "" for row in map(json.loads, file))
         return
-    from sample.web import write_web
+    from tests.sampleweb.web import write_web
 
     with tempfile.TemporaryDirectory() as folder:
         write_web(Path(folder))
@@ -123,7 +123,7 @@ def _pages(texts: list[str]) -> pa.RecordBatch:
 
 def _judge(batches: list[pa.RecordBatch], recipe: Recipe) -> tuple[float, list[list[str]]]:
     """Return the seconds that judging takes, and each page's reasons."""
-    judge = judge_pages(recipe)
+    judge = filter_pages(recipe)
     seconds = []
     for _ in range(datatrove_filters.ROUNDS):
         started = time.perf_counter()
@@ -137,8 +137,8 @@ def _compare(ours: list[list[str]], theirs: dict[str, list[str | None]]) -> int:
     codes = {
         name: {code for measure in measures for _, code in measure.bounds}
         for name, measures in {
-            "quality": (*length.MEASURES, *gopher.MEASURES),
-            "repetition": repetition.MEASURES,
+            "quality": (*text.LENGTH, *text.GOPHER),
+            "repetition": text.REPETITION,
         }.items()
     }
     same = 0

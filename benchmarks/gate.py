@@ -20,8 +20,8 @@ from benchmarks import floors
 from benchmarks.charset_truth import decoded_fraction
 from benchmarks.language_truth import english
 from benchmarks.scoring import image_scores, text_f1
-from pipeline.extract import Page, extract_page
-from pipeline.read import Response, read_archive
+from pipeline.html.page import Page, extract_page
+from pipeline.warc.responses import Response, read_archive
 
 BASE_URL = "http://fakehost/test/page.html"  # what the pages of the image set believe to stand at
 console = Console(stderr=True)
@@ -29,7 +29,7 @@ console = Console(stderr=True)
 
 def sample() -> dict[str, float]:
     """Measure text and images on the sample web, where both are known."""
-    from sample.web import write_web
+    from tests.sampleweb.web import write_web
 
     with tempfile.TemporaryDirectory() as folder:
         write_web(Path(folder))

@@ -4,7 +4,7 @@ import tarfile
 from pathlib import Path
 
 from jobs.recipes import load
-from pipeline.extract.language import identify
+from pipeline.html.prefilter import identify
 
 WANTED = "en"
 

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.decode import decode
-from schemas.recipe.decode import Decode
+from pipeline.images.decode import decode
+from schemas.recipe import Decode
 
 Change = Callable[[Image.Image], Image.Image]
 DISTANCES = range(0, 17, 2)  # two hashes differ in an even number of bits

@@ -14,7 +14,7 @@ from benchmarks.peak_memory import peak_bytes
 from benchmarks.results import report
 from benchmarks.worker_memory import watching
 from jobs import session
-from pipeline.duplicates.lookalikes import clusters
+from jobs.near_duplicates import clusters
 
 NUM_HASHES, NUM_CLUSTERS, CLUSTER_SIZE = 1_000_000, 50_000, 6
 MAX_DISTANCE = 4

@@ -17,12 +17,12 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.gate import BASE_URL
 from benchmarks.kept_weights import keep
 from benchmarks.scoring import image_matches, image_scores
-from pipeline.extract.content import text
-from pipeline.extract.content.blocks import cut
-from pipeline.extract.content.features import Array
-from pipeline.extract.content.pictures import likely, picture_features
-from pipeline.extract.images import mark_images
-from pipeline.extract.tree import parse
+from pipeline.html import main_content
+from pipeline.html.blocks import cut
+from pipeline.html.image_content import likely, picture_features
+from pipeline.html.images import mark_images
+from pipeline.html.main_content import Array
+from pipeline.html.tree import parse
 
 FOLDS = 10
 STRENGTH = 0.03  # of the regression, in scikit-learn's terms: small weights, few pages to learn them from
@@ -68,10 +68,10 @@ def _read(data: Path) -> list[Example]:
             tree = parse(member.read(), None)
             images = mark_images(tree, BASE_URL)
             blocks, spots = cut(tree)
-            p_N, words_N = text.probabilities(blocks), text.word_counts(blocks)
+            p_N, words_N = main_content.probabilities(blocks), main_content.word_counts(blocks)
             x_NF = np.zeros((0, 0), np.float32)
             if spots:
-                x_NF = picture_features(spots, images, blocks, p_N, words_N, text.choose_text(p_N, words_N))
+                x_NF = picture_features(spots, images, blocks, p_N, words_N, main_content.choose_text(p_N, words_N))
             examples.append(Example([images[s.image].url for s in spots], row["images"], x_NF))
     return examples
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from sample.drawing import example
+from tests.sampleweb.drawing import example
 
 
 def grainy_jpeg(number: int, side_pixels: int, grain: float) -> bytes:

@@ -52,8 +52,8 @@ def _pilot(archives: Sequence[str]) -> dict[str, float]:
     from jobs import extract, fetch, filter
     from jobs.recipes import load
     from jobs.run import run
-    from pipeline.plan.pilot import Pilot
-    from pipeline.replay import replaying
+    from pipeline.inspect.pilot import Pilot
+    from pipeline.inspect.replay import replaying
 
     with tempfile.TemporaryDirectory() as output, replaying(list(archives)) as port:
         settings = [f"fetch.proxy=http://127.0.0.1:{port}", "fetch.host_requests_per_second=null", "guard.action=warn"]
@@ -64,7 +64,7 @@ def _pilot(archives: Sequence[str]) -> dict[str, float]:
 
 def _photos(path: Path) -> dict[str, float]:
     from jobs.recipes import load
-    from pipeline.decode import decode
+    from pipeline.images.decode import decode
 
     with tarfile.open(path) as tar:
         files = [f for member in tar if member.name.endswith(".jpg") and (f := tar.extractfile(member))]

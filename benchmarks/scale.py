@@ -25,13 +25,13 @@ import numpy as np
 
 from benchmarks.dedup_corpus import PASSAGE_WORDS, WHEN, drawn, invented
 from benchmarks.results import report
-from pipeline.replay import replaying
-from pipeline.store import Manifest, Store
-from pipeline.write import PartWriter
-from sample import RECIPE
-from sample.cluster import ENVIRONMENT, standing
-from sample.web import write_web
+from pipeline.inspect.replay import replaying
+from pipeline.io.store import Manifest, Store
+from pipeline.io.tables import PartWriter
 from schemas.tables import PAGES
+from tests.sampleweb import RECIPE
+from tests.sampleweb.cluster import ENVIRONMENT, standing
+from tests.sampleweb.web import write_web
 
 LEAST_EFFICIENCY, MOST_GROWTH = 0.85, 1.15
 SAMPLE_PAGES, TIMES = 300, (1, 4, 16)

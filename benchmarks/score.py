@@ -21,10 +21,8 @@ from PIL import Image
 
 from benchmarks.pictures import grainy_jpeg
 from benchmarks.results import report
-from pipeline.score.device import CPU, choose
-from pipeline.score.embed import IMAGES, embed
-from pipeline.score.encoder import Encoder, load
-from schemas.recipe.score import Clip
+from pipeline.score.clip import CPU, IMAGES, Encoder, choose, embed, load
+from schemas.recipe import Clip
 
 MODEL = "ViT-B-32"
 SIDE_PIXELS = 512

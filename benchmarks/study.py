@@ -17,9 +17,9 @@ from benchmarks.results import RESULTS
 from benchmarks.study_corpus import captions
 from benchmarks.study_plot import plot
 from benchmarks.study_scenes import Figures, asked_of, write_scenes
-from pipeline.replay import replaying
-from sample import RECIPE
-from sample.web import write_web
+from pipeline.inspect.replay import replaying
+from tests.sampleweb import RECIPE
+from tests.sampleweb.web import write_web
 
 NUM_PAGES, NOISE, WEB_SEED = 600, 20, 7
 TRAINING = (  # what matters here is captions; and shapes are told apart sooner by an eye of smaller patches

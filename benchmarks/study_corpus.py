@@ -11,7 +11,8 @@ _RELATIONS = {"a", "on", "background", "above", "below", "to", "the", "left", "r
 def captions(corpus: Path, web: Path) -> dict[str, int]:
     """Count a corpus's captions that are trained on; `wrong`: what they name is not what the image's scene holds.
 
-    Every right phrasing names size, colour and shape of each thing, and the colour behind them (sample/captions.py).
+    Every right phrasing names size, colour and shape of each thing, and the colour behind them
+    (tests/sampleweb/captions.py).
     """
     lines = map(json.loads, (web / "truth-images.jsonl").read_text(encoding="utf-8").splitlines())
     scenes = {line["image_url"]: set((line["scene"] or "").split()) - _RELATIONS for line in lines}

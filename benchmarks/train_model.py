@@ -12,8 +12,8 @@ from transformers.models.kosmos2.configuration_kosmos2 import Kosmos2TextConfig
 from transformers.models.kosmos2.modeling_kosmos2 import Kosmos2TextForCausalLM
 
 from trainer.config import load
+from trainer.metrics import decoder_per_token
 from trainer.model.kosmos import Kosmos
-from trainer.watch.flops import decoder_per_token
 
 ROWS, LENGTH, VOCABULARY = 2, 512, 16_000
 SIZES = ("model.layers=6", "model.width=512", "model.ffn_width=2048", "model.heads=8", "model.dropout=0")

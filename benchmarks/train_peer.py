@@ -12,8 +12,8 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch.utils.data import DataLoader
 from torchvision.transforms import Compose, PILToTensor
 
-from trainer import formats
-from trainer.data.packing import Row
+from trainer.data import packing
+from trainer.data.packing import PackedRow
 from trainer.tokenizer import Tokenizer
 
 Batch = tuple[torch.Tensor, torch.Tensor]  # rows (B, 4, T) and images (I, C, H, W), uint8
@@ -43,10 +43,10 @@ def _prepare(
     words: Tokenizer, corpus: str, shape: Callable[[Any], torch.Tensor], slots: int, length: int, sample: dict[str, Any]
 ) -> tuple[np.ndarray, list[torch.Tensor]]:
     if corpus == "caption":
-        document = formats.caption(words, sample["txt"], "jpg", slots, length)
+        document = packing.caption(words, sample["txt"], "jpg", slots, length)
     else:
-        document = formats.interleaved(words, sample["json"]["blocks"], slots)
-    row = Row.empty(length)
+        document = packing.interleaved(words, sample["json"]["blocks"], slots)
+    row = PackedRow.empty(length)
     row.add(document, 0, min(len(document.tokens_L), length), sample["__key__"])
     return row.columns(), [shape(sample[name]) for name in document.images]
 

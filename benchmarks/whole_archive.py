@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.extract_engines import ENGINES, text_of
 from benchmarks.peak_memory import peak_memory_bytes
 from benchmarks.peers.environment import ROOT
-from pipeline.read import Response, read_archive
+from pipeline.warc.responses import Response, read_archive
 
 
 def measure(python: str, module: str, *arguments: str) -> dict[str, Any]:
@@ -36,8 +36,8 @@ def _by_engine(name: str, archives: list[str]) -> Callable[[], int]:
 
 def _by_recipe(name: str, archives: list[str]) -> Callable[[], int]:
     from jobs import recipes
-    from pipeline.extract.archive import extract_archive
-    from pipeline.store import Store
+    from pipeline.html.extract import extract_archive
+    from pipeline.io.store import Store
 
     config = recipes.load(name).extract
 

@@ -1,38 +1,38 @@
 """Every filter, in the order in which they judge.
 
-To add one: its module, its line here, its reasons, its cases file. What is measured of a text has its line in
-filters/text instead, and judges paragraphs and pages alike.
+To add one: its value in a module, its line here, its reasons, its cases. What is measured of a text is a Measure of
+filters/text.py instead, and judges paragraphs and pages alike.
 """
 
-from filters import addresses, captions, gibberish, interleaving, language
+from filters import document, images, page
+from filters.features import Resources, with_features
+from filters.filter import Filter
 from filters.text import MEASURES
-from filters.verdict import Filter
-from filters.views import Aids, with_views
 
 PARAGRAPH_FILTERS: tuple[Filter, ...] = tuple(measure.of_paragraph for measure in MEASURES)
 """Judge each text block of a page. Columns: text."""
 
 PAGE_FILTERS: tuple[Filter, ...] = (
-    language.FILTER,
+    page.FILTER,
     *(measure.of_page for measure in MEASURES),
-    gibberish.EMOJI,
-    gibberish.HASHTAGS,
-    gibberish.URLS,
+    page.EMOJI,
+    page.HASHTAGS,
+    page.URLS,
 )
 """Judge a page by the text that its paragraphs leave. Columns: text, language, language_score."""
 
-IMAGE_FILTERS: tuple[Filter, ...] = (addresses.FILTER,)
+IMAGE_FILTERS: tuple[Filter, ...] = (images.FILTER,)
 """Judge an image before it is asked for. Columns: image_url."""
 
 DOCUMENT_FILTERS: tuple[Filter, ...] = (
-    interleaving.INTERSPERSED,
-    interleaving.NUM_IMAGES,
-    interleaving.WORDS_PER_IMAGE,
-    interleaving.SINGLE_IMAGE,
+    document.INTERSPERSED,
+    document.NUM_IMAGES,
+    document.WORDS_PER_IMAGE,
+    document.SINGLE_IMAGE,
 )
 """Judge the interleaved form of a page, once its unusable images are gone. Columns: page_id, kinds, text."""
 
-CAPTION_FILTERS: tuple[Filter, ...] = (captions.WORDS, captions.CHARACTERS)
+CAPTION_FILTERS: tuple[Filter, ...] = (images.WORDS, images.CHARACTERS)
 """Judge an image's alt text. Columns: caption."""
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "IMAGE_FILTERS",
     "PAGE_FILTERS",
     "PARAGRAPH_FILTERS",
-    "Aids",
     "Filter",
-    "with_views",
+    "Resources",
+    "with_features",
 ]

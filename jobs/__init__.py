@@ -1,1 +1,1 @@
-"""What a person runs: one small module per Spark job, the recipes, the command line."""
+"""What a person runs: one module per Spark job, the recipes, the command line."""

@@ -1,24 +1,152 @@
-"""Dedup: of what is equal or looks the same one stays, and of what evaluation sets hold, none."""
+"""Dedup: of what is equal or nearly equal one stays, and of what evaluation sets hold, none."""
 
+import hashlib
+from collections.abc import Callable, Iterator
 from functools import reduce
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.contaminated import contaminated_in_images, contaminated_in_texts, need_evaluation_sets
-from jobs.drops import of_level
-from jobs.ledger import PAGE, entries, num_paragraphs, record, surviving_captions, surviving_pages, without_refused
-from jobs.step import Context, Outcome, Step
-from pipeline.duplicates.keys import SAME_IMAGES, SAME_TEXT, TEXT
-from pipeline.duplicates.paragraphs import keyed_paragraphs, repeated_paragraphs
-from pipeline.duplicates.pictures import clustered, surplus_pictures, told_clusters
-from pipeline.duplicates.remnants import remnants
-from pipeline.duplicates.survivors import split
-from pipeline.duplicates.texts import signed_texts, surplus_texts
-from pipeline.spark import map_batches
-from pipeline.uses import USES, image_uses
-from schemas.recipe.dedup import Dedup
-from schemas.tables import IMAGES, LOOKALIKES
+from filters.words import WORD, count
+from jobs.decontaminate import contaminated_in_images, contaminated_in_texts, need_evaluation_sets
+from jobs.near_duplicates import (
+    SAME_IMAGES,
+    SAME_TEXT,
+    TEXT,
+    clustered,
+    keep_first,
+    signed_texts,
+    surplus_pictures,
+    surplus_texts,
+    told_clusters,
+)
+from jobs.step import Context, Outcome, Step, map_batches, num_of_level
+from jobs.tables import (
+    PAGE,
+    drop_rejected,
+    num_paragraphs,
+    rejection_rows,
+    surviving_captions,
+    surviving_pages,
+    write_rejections,
+)
+from pipeline.blocks import USES, by_page, image_uses, text_blocks
+from schemas.recipe import Dedup, Paragraphs
+from schemas.tables import IMAGES, LOOKALIKES, PAGES, REJECTIONS
+
+_CAPTURE = ("page_id", "warc_file", "warc_offset")
+_PAGE = (*_CAPTURE, "url")
+_COUNTED = pa.schema(
+    [
+        *(REJECTIONS.schema.field(name) for name in _PAGE),
+        pa.field("blocks", pa.list_(pa.int32())),
+        pa.field("words", pa.list_(pa.int32())),
+    ]
+)
+_LEFT = "filter(arrays_zip(blocks, words), b -> not array_contains(lost, b.blocks))"
+
+Batches = Iterator[pa.RecordBatch]
+
+
+def remnants(pages: DataFrame, gone: DataFrame, min_words: int) -> DataFrame:
+    """Return the pages that go, with `rule`, `measure` (words left) and `threshold`; those that lost nothing stay.
+
+    Args: pages as jobs.ledger.surviving_pages has them; gone are rows with `page_id`, `warc_file`, `warc_offset` and
+    `block`, which may name a block twice.
+    """
+    lost = gone.groupBy(*_CAPTURE).agg(F.collect_set("block").alias("lost"))
+    counted = map_batches(pages.select(*_PAGE, "blocks", "positions"), _counted, _COUNTED)
+    return (
+        counted.join(lost, list(_CAPTURE))
+        .withColumn("measure", F.expr(f"cast(aggregate({_LEFT}, 0L, (sum, b) -> sum + b.words) as double)"))
+        .where(f"measure < {min_words}")
+        .selectExpr(*_PAGE, "'LITTLE_LEFT' as rule", "measure", f"cast({min_words} as double) as threshold")
+    )
+
+
+def _counted(batches: Batches) -> Batches:
+    for batch in batches:
+        page, position, texts = text_blocks(batch)
+        lists = [by_page(of, page, len(batch)) for of in (pa.array(position, pa.int32()), count(texts, WORD))]
+        yield pa.RecordBatch.from_arrays([*batch.select(list(_PAGE)).columns, *lists], schema=_COUNTED)
+
+
+_PAGE_COLUMNS = ("page_id", "warc_file", "warc_offset", "url", "host", "captured_at")
+KEYED = pa.schema(
+    [*(PAGES.schema.field(name) for name in _PAGE_COLUMNS), pa.field("block", pa.int32()), pa.field("key", pa.int64())]
+)
+
+
+def keyed_paragraphs(pages: DataFrame, min_words: int) -> DataFrame:
+    """Return KEYED of pages as jobs.ledger.surviving_pages has them."""
+    return map_batches(pages.select(*_PAGE_COLUMNS, "blocks", "positions"), keyed(min_words), KEYED)
+
+
+def repeated_paragraphs(blocks: DataFrame, config: Paragraphs) -> DataFrame | None:
+    """Return a row for each text block that goes, and rule; None if none may.
+
+    Args: blocks are KEYED of pages that are there once each.
+    Columns: those that tell the page, `block`, `rule`, `measure` (how many pages have it), `threshold`, and `detail`:
+    the page that keeps it, null where none does. It is the newest, and among equally new ones that of the largest id.
+    """
+    bounds = (
+        ("REPEATED_ON_HOST", ("key", "host"), config.max_host_pages),
+        ("REPEATED_PARAGRAPH", ("key",), config.max_pages),
+    )
+    if all(bound is None for *_, bound in bounds):
+        return None
+    blocks = blocks.persist()
+    gone = [_beyond(blocks, rule, by, bound, config.keep) for rule, by, bound in bounds if bound is not None]
+    return reduce(DataFrame.unionByName, gone)
+
+
+def keyed(min_words: int) -> Callable[[Batches], Batches]:
+    """Return the function from pages to KEYED: a row for each text block of min_words or more that has a letter."""
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            page, position, texts = text_blocks(batch)
+            plain = normalised(texts)
+            wanted = np.flatnonzero(
+                pc.and_(pc.greater_equal(count(texts, WORD), min_words), pc.not_equal(plain, "")).to_numpy(False)
+            )
+            pages = batch.select(list(_PAGE_COLUMNS)).take(pa.array(page[wanted]))
+            keys = [_key(text) for text in plain.take(pa.array(wanted)).to_pylist()]
+            columns = [*pages.columns, pa.array(position[wanted], pa.int32()), pa.array(keys, pa.int64())]
+            yield pa.RecordBatch.from_arrays(columns, schema=KEYED)
+
+    return run
+
+
+def normalised(texts: pa.Array) -> pa.Array:
+    """Return texts as they are compared: n strings to n."""
+    for pattern, replacement in ((r"\p{Nd}", "0"), (r"[\p{P}\p{S}]+", ""), (r"[\s\p{Z}]+", " ")):
+        texts = pc.replace_substring_regex(texts, pattern=pattern, replacement=replacement)
+    return pc.utf8_trim(pc.utf8_lower(texts), characters=" ")
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(hashlib.sha1(text.encode(), usedforsecurity=False).digest()[:8], "big", signed=True)
+
+
+def _beyond(blocks: DataFrame, rule: str, by: tuple[str, ...], bound: int, keep: str) -> DataFrame:
+    """Find the blocks whose text stands on more than `bound` pages, of those that have the columns `by` in common."""
+    on_pages = blocks.select(*by, "page_id", "captured_at").distinct().groupBy(*by)
+    often = on_pages.agg(F.count("*").alias("num_pages"), F.max(F.struct("captured_at", "page_id")).alias("newest"))
+    gone = blocks.join(often.where(f"num_pages > {bound}"), list(by))
+    if keep == "newest":
+        gone = gone.where("page_id != newest.page_id")
+    return gone.selectExpr(
+        *("page_id", "warc_file", "warc_offset", "url", "block"),
+        f"'{rule}' as rule",
+        "cast(num_pages as double) as measure",
+        f"cast({bound} as double) as threshold",
+        "newest.page_id as detail" if keep == "newest" else "cast(null as string) as detail",
+    )
+
 
 # The newest capture stays; among equally new ones the smallest id, so that the choice is the same everywhere.
 _NEWEST = ("captured_at desc", "page_id")
@@ -28,20 +156,20 @@ def work(context: Context) -> Outcome:
     """Write a rejection for everything that goes, its `detail` naming the survivor or the item of an evaluation set."""
     config, held = context.recipe.dedup, context.recipe.decontaminate
     captures = surviving_pages(context, "filter")
-    unique, gone = split(_compared(captures, config), "page_id", ("warc_file", "warc_offset"), "warc_file")
-    twice = entries(gone, "dedup", "page", rule=F.lit("DUPLICATE_CAPTURE"), detail=F.col("survivor"))
+    unique, gone = keep_first(_compared(captures, config), "page_id", ("warc_file", "warc_offset"), "warc_file")
+    twice = rejection_rows(gone, "dedup", "page", rule=F.lit("DUPLICATE_CAPTURE"), detail=F.col("survivor"))
     # What evaluation sets hold goes first; the rest is told by what is left.
     contaminated, shared, notes = contaminated_in_texts(context, captures, unique)
     staying, of_pages = _pages(context, captures, unique, shared)
     images, of_images = _images(context, _uses(context, captures, unique, staying))
-    written, rejected = record(context, "dedup", [twice, *contaminated, *of_pages, *of_images])
+    written, rejected = write_rejections(context, "dedup", [twice, *contaminated, *of_pages, *of_images])
     files = {"rejections": written}
     context.store.remove(LOOKALIKES.name)
     if config.image_distance is not None:
         files["lookalikes"] = context.write(told_clusters(images), LOOKALIKES, LOOKALIKES.name)
     kept = staying.count()
     judged = {
-        "page": kept + of_level(rejected, "page"),
+        "page": kept + num_of_level(rejected, "page"),
         "image": images.count() + rejected.get("CONTAMINATED_IMAGE", 0),
     }
     # A pass over all texts, or all captions: not for rules that are off.
@@ -78,38 +206,38 @@ def _pages(
         (config.text, "text", "DUPLICATE_TEXT"),
     ):
         if wanted:
-            staying, gone = split(staying, column, _NEWEST, "page_id")
-            found.append(entries(gone, "dedup", "page", rule=F.lit(rule), detail=F.col("survivor")))
+            staying, gone = keep_first(staying, column, _NEWEST, "page_id")
+            found.append(rejection_rows(gone, "dedup", "page", rule=F.lit(rule), detail=F.col("survivor")))
     if config.near_text.enabled:
         texts = captures.selectExpr(*PAGE, "url", "captured_at", f"{TEXT} as text")
         near = surplus_texts(_of(signed_texts(texts, config.near_text), staying), config.near_text).persist()
-        found.append(entries(near, "dedup", "page"))
+        found.append(rejection_rows(near, "dedup", "page"))
         staying = _without(staying, near)
     paragraphs = keyed_paragraphs(captures, config.paragraphs.min_words)
     repeated = repeated_paragraphs(_of(paragraphs, staying), config.paragraphs)
     if repeated is not None:
-        found.append(entries(repeated, "dedup", "paragraph"))
+        found.append(rejection_rows(repeated, "dedup", "paragraph"))
         lost.append(repeated.select(*PAGE, "block"))
     if lost:
         least = context.recipe.filters.text.min_words if config.min_words_left is None else config.min_words_left
         small = remnants(captures, _of(reduce(DataFrame.union, lost), staying), least or 0).persist()
-        found.append(entries(small, "dedup", "page"))
+        found.append(rejection_rows(small, "dedup", "page"))
         staying = _without(staying, small)
     return staying, found
 
 
 def _images(context: Context, uses: DataFrame) -> tuple[DataFrame, list[DataFrame]]:
     """Return the stored images, with their clusters of look-alikes, and the rejections of those that go."""
-    stored = without_refused(context, context.read(IMAGES, "images").where("status = 'ok'"), "filter")
+    stored = drop_rejected(context, context.read(IMAGES, "images").where("status = 'ok'"), "filter")
     found = []
     of_sets = contaminated_in_images(context, stored)
     if of_sets is not None:
-        found.append(entries(of_sets, "dedup", "image"))
+        found.append(rejection_rows(of_sets, "dedup", "image"))
         stored = stored.join(of_sets.select("image_id"), "image_id", "left_anti")
     images = clustered(stored, context.recipe.dedup).persist()
     surplus = surplus_pictures(images, uses, context.recipe.dedup)
     if surplus is not None:
-        found.append(entries(surplus, "dedup", "image"))
+        found.append(rejection_rows(surplus, "dedup", "image"))
     return images, found
 
 

@@ -4,18 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobs.drops import of_level
-from jobs.step import Context, Outcome, Step
-from pipeline.commits import read_commits
-from pipeline.extract.archive import extract_archive, part_name
-from pipeline.extract.gates.gates import Gates
-from pipeline.read.source import find_replaced
-from pipeline.store import Store
+from jobs.step import Context, Outcome, Step, num_of_level
+from pipeline.html.extract import extract_archive, part_name
+from pipeline.html.prefilter import Prefilter
+from pipeline.io.store import Store, read_commits
+from pipeline.warc.stream import find_replaced
 from schemas.errors import PathError
+from schemas.integrity import Sum
 from schemas.reasons import STALLED
-from schemas.recipe import Recipe
-from schemas.recipe.extract import Extract
-from schemas.sums import Sum
+from schemas.recipe import Extract, Recipe
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -53,8 +50,8 @@ def work(context: Context) -> Outcome:
         rejected.update(commit["rejected"])
         sums.update(commit.get("sums", {}))
     judged = {
-        "page": counts["pages"] + of_level(rejected, "page"),
-        "caption": counts["captions"] + of_level(rejected, "caption"),
+        "page": counts["pages"] + num_of_level(rejected, "page"),
+        "caption": counts["captions"] + num_of_level(rejected, "caption"),
     }
     return Outcome(
         files, dict(sorted(counts.items())), dict(sorted(rejected.items())), _notes(done), judged=judged, sums=sums
@@ -132,6 +129,6 @@ STEP = _Extract(
     grows=True,
     resumes=True,
     watch=watch,
-    needs=lambda recipe: Gates(recipe.extract.gates),
+    needs=lambda recipe: Prefilter(recipe.extract.gates),
     warn=find_replaced_archives,
 )

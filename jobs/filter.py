@@ -9,17 +9,22 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from filters import CAPTION_FILTERS, IMAGE_FILTERS, PARAGRAPH_FILTERS
-from jobs.ledger import PAGE, entries, num_paragraphs, record
-from jobs.step import Context, Outcome, Step
-from pipeline.aids import aids
-from pipeline.filter import JUDGED_PAGE, REJECTED, judge_pages, judge_rows
-from pipeline.retune import MEASURED, can_retune, retune_pages
-from pipeline.spark import arrow_schema, map_batches
-from pipeline.store import Manifest
-from pipeline.uses import USES, image_uses
-from schemas.ids import digest
+from jobs.step import Context, Outcome, Step, arrow_schema, map_batches
+from jobs.tables import PAGE, num_paragraphs, rejection_rows, write_rejections
+from pipeline.blocks import USES, image_uses
+from pipeline.filter import (
+    JUDGED_PAGE,
+    MEASURED,
+    REJECTED,
+    can_retune,
+    filter_pages,
+    filter_rows,
+    load_resources,
+    retune_pages,
+)
+from pipeline.io.store import Manifest
 from schemas.recipe import Recipe
-from schemas.tables import CAPTIONS, MEASURES, PAGES, REJECTIONS
+from schemas.tables import CAPTIONS, MEASURES, PAGES, REJECTIONS, digest
 
 _REJECTED = pa.field("rejected", REJECTED)
 _AGAINST = ("a.rule", "a.measure", "a.threshold")
@@ -39,11 +44,11 @@ def work(context: Context) -> Outcome:
         rows = pages.select(*PAGE, "url", "language", "language_score").join(measured, list(PAGE))
         judged = map_batches(rows.select(*MEASURED.names), partial(retune_pages, recipe), JUDGED_PAGE).persist()
     else:
-        judged = map_batches(pages, judge_pages(recipe), JUDGED_PAGE).persist()
+        judged = map_batches(pages, filter_pages(recipe), JUDGED_PAGE).persist()
     of_pages = judged.withColumn("a", F.explode("rejected")).select(
         "page_id", "url", "warc_file", "warc_offset", "a.level", "a.block", *_AGAINST
     )
-    rejections = [entries(of_pages, "filter", F.col("level")), _captions(captions, recipe)]
+    rejections = [rejection_rows(of_pages, "filter", F.col("level")), _captions(captions, recipe)]
     if retuned:
         rejections.append(context.read(REJECTIONS, "measures").where("level = 'paragraph'"))
     if any(filter.on(recipe) for filter in IMAGE_FILTERS):
@@ -51,7 +56,7 @@ def work(context: Context) -> Outcome:
     # What is read must not be overwritten: new files lie beside the old ones, which go when these have been replaced.
     below = f"/retuned-{digest(json.dumps(STEP.config(recipe), sort_keys=True))}" if retuned else ""
     measures = context.write(judged, MEASURES, f"measures{below}")
-    files, rejected = record(context, "filter", rejections, below)
+    files, rejected = write_rejections(context, "filter", rejections, below)
     kept = judged.where(F.size("reasons") == 0).count()
     judged.unpersist()
     return Outcome(
@@ -96,24 +101,24 @@ def _judged(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> dict[str, 
 
 def _captions(captions: DataFrame, recipe: Recipe) -> DataFrame:
     with_verdict = CAPTIONS.schema.append(_REJECTED)
-    pairs = map_batches(captions, judge_rows(CAPTION_FILTERS, recipe), with_verdict)
+    pairs = map_batches(captions, filter_rows(CAPTION_FILTERS, recipe), with_verdict)
     found = pairs.withColumn("a", F.explode("rejected")).select(
         "page_id", "image_id", F.col("image_url").alias("url"), F.col("caption").alias("detail"), *_AGAINST
     )
-    return entries(found, "filter", "caption")
+    return rejection_rows(found, "filter", "caption")
 
 
 def _images(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> DataFrame:
     """Judge the images of blocks and captions: an address has one row, wherever it stands."""
     columns = ("image_id", "image_url")
     images = map_batches(pages, image_uses, USES).select(*columns).union(captions.select(*columns))
-    judged = map_batches(images, judge_rows(IMAGE_FILTERS, recipe), arrow_schema(images).append(_REJECTED))
+    judged = map_batches(images, filter_rows(IMAGE_FILTERS, recipe), arrow_schema(images).append(_REJECTED))
     found = judged.withColumn("a", F.explode("rejected")).select("image_id", F.col("image_url").alias("url"), *_AGAINST)
-    return entries(found.dropDuplicates(["image_id", "rule"]), "filter", "image")
+    return rejection_rows(found.dropDuplicates(["image_id", "rule"]), "filter", "image")
 
 
 def _needs(recipe: Recipe) -> None:
-    aids(recipe.filters.lists)
+    load_resources(recipe.filters.lists)
 
 
 STEP = Step("filter", "measures", ("pages",), ("filters",), work, retunes=True, needs=_needs)

@@ -7,7 +7,7 @@ if not __package__:  # run as a script: the packages are beside this file's fold
     sys.path[: not sys.flags.safe_path] = []
     sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: site-packages may hold another `dataclasses`
 
-from jobs.cli.program import main
+from jobs.cli.app import main
 
 if __name__ == "__main__":
     sys.argv.insert(1, "run")

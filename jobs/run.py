@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
-from jobs.contact import check_contact
+from jobs.errors import translate_error
+from jobs.fetch import check_contact
 from jobs.progress import console, progress
-from jobs.step import Context, Step, clear, run_step, standing
-from jobs.trouble import meant
-from pipeline.claim import claimed
-from pipeline.inputs import expand
-from pipeline.store import Manifest, Store
-from schemas.display import message
+from jobs.step import Context, Step, clear, finished_output, run_step
+from pipeline.io.run_lock import lock_run
+from pipeline.io.store import Manifest, Store
+from pipeline.warc.inputs import expand
+from schemas.display import message, redact_address
 from schemas.errors import PathError, WeftError
 from schemas.recipe import Recipe
-from schemas.secrets import redact_address
 
 STEPS: tuple[Step, ...] = (
     extract.STEP,
@@ -60,7 +59,7 @@ def run(
         check_contact(recipe)
     store.check_writable()
     try:
-        with claimed(store):
+        with lock_run(store):
             store.remove_drafts()
             try:
                 return _claimed_run(steps, recipe, store, archives, overwrite, master, retry)
@@ -70,7 +69,7 @@ def run(
     except WeftError:
         raise
     except Exception as error:
-        told = meant(error, store)
+        told = translate_error(error, store)
         if told is None:
             raise
         raise told from error
@@ -123,7 +122,7 @@ def _all_there(
     """Return every step's manifest when nothing is left to do: that is told without Spark."""
     there = {}
     for step in steps:
-        _, manifest = standing(step, store, recipe, archives)
+        _, manifest = finished_output(step, store, recipe, archives)
         if manifest is None:
             return None
         there[step.name] = manifest

@@ -1,30 +1,49 @@
 """Score: the CLIP similarity of every image with its alt text and with the texts of its page."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 
+import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.images import with_images
-from jobs.ledger import surviving_captions, surviving_images, surviving_pages
-from jobs.step import Context, Outcome, Step
-from pipeline.pairs import ALT_TEXT, PAIRS, TEXTS, WHOLE, caption_pairs, page_texts
-from pipeline.score import safety
-from pipeline.score.embed import EMBEDDED, IMAGES, embed
-from pipeline.score.embed import TEXTS as WORDS
-from pipeline.score.encoder import load
-from pipeline.score.keep import FOLDER, PARTS, VECTORS, keep
-from pipeline.score.pieces import PIECES, cut
+from jobs.step import Context, Outcome, Step, map_batches, read_files, spark_schema
+from jobs.tables import join_image_bytes, surviving_captions, surviving_images, surviving_pages
+from pipeline.blocks import USES, image_uses
+from pipeline.io.store import Store
+from pipeline.io.tables import PartWriter
+from pipeline.score import similarity
+from pipeline.score.clip import EMBEDDED, IMAGES, embed, load
+from pipeline.score.clip import TEXTS as WORDS
+from pipeline.score.segments import ALT_TEXT, PAIRS, PIECES, TEXTS, WHOLE, caption_pairs, cut, page_texts
 from pipeline.score.similarity import page_scores, pair_scores
-from pipeline.spark import map_batches, read_files, spark_schema
-from pipeline.uses import USES, image_uses
-from schemas.recipe import Recipe
-from schemas.recipe.score import Clip
-from schemas.tables import SAFETY, SCORES
+from schemas.recipe import Clip, Recipe
+from schemas.tables import EMBEDDINGS, SAFETY, SCORES
+
+FOLDER = "embeddings"
+VECTORS = pa.schema([EMBEDDED.field("id"), pa.field("kind", pa.string()), EMBEDDED.field("embedding")])
+PARTS = pa.schema([pa.field("path", pa.string())])
+
+
+def keep(store: Store) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return the function that writes batches of VECTORS as one part of `embeddings`, and gives its path there.
+
+    The part is named by its partition, so a task that is repeated replaces what it wrote.
+    """
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        task = TaskContext.get()
+        path = f"{FOLDER}/part-{task.partitionId() if task else 0:05d}.parquet"
+        with PartWriter(store, EMBEDDINGS, store.at(path)) as part:
+            for batch in batches:
+                part.writer.write_batch(batch.cast(EMBEDDINGS.schema))
+        yield pa.RecordBatch.from_pylist([{"path": path}], schema=PARTS)
+
+    return run
+
 
 GPU = "gpu"  # as in spark.executor.resource.gpu.amount
 
@@ -42,7 +61,7 @@ def work(context: Context) -> Outcome:
     words = texts.select("text_id", "text").union(captions.select("text_id", "text")).dropDuplicates(["text_id"])
     pieces = map_batches(words.withColumnRenamed("text_id", "id"), cut(clip), PIECES).persist()
     used = on_pages.select("image_id").union(captions.select("image_id")).distinct()
-    stored = with_images(context, used, "bytes").withColumnRenamed("image_id", "id")
+    stored = join_image_bytes(context, used, "bytes").withColumnRenamed("image_id", "id")
     # What is kept here is read several times, and must be computed once: above all the embeddings.
     needs = gpu_profile(dict(context.spark.sparkContext.getConf().getAll()))
     images = _embedded(clip, stored, IMAGES, needs).persist()
@@ -56,7 +75,7 @@ def work(context: Context) -> Outcome:
         "safety": "off, no weights by the recipe's clip.safety",
     }
     if head:
-        judged = map_batches(images.selectExpr("id as image_id", "embedding"), safety.judge(head), SAFETY.schema)
+        judged = map_batches(images.selectExpr("id as image_id", "embedding"), similarity.classify(head), SAFETY.schema)
         files["safety"] = context.write(judged, SAFETY, SAFETY.name)
         notes["safety"] = str(clip.safety)
     if clip.keep_embeddings:
@@ -74,13 +93,13 @@ def work(context: Context) -> Outcome:
     return Outcome(files, counts, notes=notes)
 
 
-def _head(clip: Clip) -> safety.Head | None:
+def _head(clip: Clip) -> similarity.Head | None:
     """Load the model, whatever it is asked for later, and the classifier of unsafe images.
 
     Raises: RecipeError in one line here, not from every worker.
     """
     encoder = load(clip)
-    return safety.load(clip.safety, encoder.width()) if clip.safety else None
+    return similarity.load(clip.safety, encoder.width()) if clip.safety else None
 
 
 def _needs(recipe: Recipe) -> None:

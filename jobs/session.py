@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from jobs.progress import console
-from pipeline.store import Store
-from schemas.display import printable
+from pipeline.io.store import Store
+from schemas.display import ADDRESS_USER, SPARK_PROPERTIES, printable
 from schemas.errors import MissingError, WeftError
-from schemas.secrets import ADDRESS_USER, SPARK_PROPERTIES
-from schemas.signals import noting
+from schemas.program import noting
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -6,11 +6,9 @@ from typing import cast
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.images import with_images
-from jobs.step import Context, Outcome, Step
-from pipeline.shard.order import ORDERED, shuffle_keys
-from pipeline.shard.write import ENTRIES, PLACE, ROWS, write_shards
-from pipeline.spark import map_batches
+from jobs.step import Context, Outcome, Step, map_batches
+from jobs.tables import join_image_bytes
+from pipeline.shards.write import ENTRIES, ORDERED, PLACE, ROWS, shuffle_keys, write_shards
 from schemas.shards import LISTING, VALIDATION, VERSION, Listing, ShardEntry
 from schemas.tables import CORPORA, DOCUMENTS, IMAGES
 
@@ -104,7 +102,7 @@ def _rows(context: Context, placed: DataFrame, documents: DataFrame) -> DataFram
     heads = heads.select(*place, F.lit(-1).alias("position"), "document", *nothing)
     pictures = F.expr(_IMAGE_IDS.format(blocks="document.blocks"))
     used = heads.select(*place, F.posexplode(pictures).alias("position", "image_id"))
-    tails = with_images(context, used, *stored)
+    tails = join_image_bytes(context, used, *stored)
     tails = tails.withColumn("document", F.lit(None).cast(heads.schema["document"].dataType))
     return heads.unionByName(tails.select(*heads.columns))
 

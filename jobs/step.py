@@ -1,21 +1,127 @@
-"""What a step is, and the rules by which it runs, runs again, or refuses to."""
+"""What a step is, how its tables are read and written on Spark, and the rules by which it runs, or runs again."""
 
+import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jobs.drops import ADVICE, excessive
-from pipeline import spark as sparkling
-from pipeline.store import CONFIG, Manifest, Store
+import pyarrow as pa
+from pyspark import Accumulator, AccumulatorParam
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+from pyspark.sql.types import StructType
+
+from pipeline.io.store import CONFIG, Manifest, Store
+from schemas.display import masked_keys, percent, redact_address, redacted
 from schemas.errors import PathError, RecipeError
-from schemas.reasons import STALLED
-from schemas.recipe import Recipe
-from schemas.secrets import masked_keys, redact_address, redacted
-from schemas.sums import Sum
+from schemas.integrity import Sum
+from schemas.reasons import BY_CODE, STALLED
+from schemas.recipe import DropLimits, Recipe
 from schemas.tables import Table
+
+Batches = Iterator[pa.RecordBatch]
+
+
+def spark_schema(schema: pa.Schema) -> StructType:
+    """Return the Spark form of an Arrow schema."""
+    return from_arrow_schema(schema.remove_metadata())
+
+
+def arrow_schema(frame: DataFrame) -> pa.Schema:
+    """Return the Arrow form of a frame's schema."""
+    return to_arrow_schema(frame.schema)
+
+
+def map_batches(frame: DataFrame, function: Callable[[Batches], Batches], schema: pa.Schema) -> DataFrame:
+    """Apply a function from Arrow batches to Arrow batches to each partition of a frame."""
+    plain = pa.schema([f.remove_metadata() for f in schema])
+
+    def run(batches: Batches) -> Batches:
+        for batch in function(batches):
+            yield batch.cast(plain) if batch.schema != plain else batch
+
+    return frame.mapInArrow(run, spark_schema(schema))
+
+
+def read(spark: SparkSession, store: Store, table: Table, files: list[str]) -> DataFrame:
+    """Read a table's Parquet files, as a manifest lists them; no files are an empty table.
+
+    Spark's optimizer knows a limit of 0 to be empty, and leaves joins with it out; of a frame without rows it would
+    assume the worst, and shuffle what is joined.
+    """
+    schema = spark_schema(table.schema)
+    if not files:
+        return spark.createDataFrame([], schema).limit(0)
+    return read_files(spark, store, files, schema)
+
+
+def read_files(spark: SparkSession, store: Store, files: Sequence[str], schema: StructType | None = None) -> DataFrame:
+    """Read Parquet files or folders of a store; schema is theirs unless it is given.
+
+    Spark takes an address for a pattern (org.apache.hadoop.fs.GlobPattern), so its special characters are escaped.
+    """
+    reader = spark.read if schema is None else spark.read.schema(schema)
+    return reader.parquet(*(re.sub(r"([\[\]{}*?\\])", r"\\\1", store.url(file)) for file in files))
+
+
+def write(frame: DataFrame, store: Store, table: Table, folder: str) -> list[str]:
+    """Write a frame as a table's Parquet files below a folder and return them; what lay there is replaced."""
+    ordered = frame.select(*(F.col(c.name) for c in table.columns))
+    ordered.write.mode("overwrite").parquet(store.url(folder))
+    return store.parts(folder)
+
+
+def count_by(frame: DataFrame, column: str) -> dict[str, int]:
+    """Count a frame's rows by the value of a column, sorted by it."""
+    rows = frame.groupBy(column).count().collect()
+    return dict(sorted((str(row[column]), int(row["count"])) for row in rows))
+
+
+class _Counts(AccumulatorParam[Counter[str]]):
+    def zero(self, value: Counter[str]) -> Counter[str]:
+        return Counter()
+
+    def addInPlace(self, value1: Counter[str], value2: Counter[str]) -> Counter[str]:  # Spark names it so
+        value1.update(value2)
+        return value1
+
+
+def tally(spark: SparkSession) -> Accumulator[Counter[str]]:
+    """Return counts that tasks add to and the driver reads while they run."""
+    return spark.sparkContext.accumulator(Counter(), _Counts())
+
+
+ADVICE = (
+    "Change the recipe, or raise the rule's bound by --set guard.rules.RULE=FRACTION, and run again; "
+    "--set guard.action=warn goes on"
+)
+
+
+def exceeded_limits(judged: Mapping[str, int], rejected: Mapping[str, int], guard: DropLimits) -> list[str]:
+    """Return a sentence for each rule that dropped more than its bound, the worst first.
+
+    Args: judged is by level or by rule, as in Manifest; a level that nobody counted has no bound.
+    """
+    found = []
+    for rule, dropped in rejected.items():
+        total, bound = judged.get(rule, judged.get(BY_CODE[rule].level, 0)), guard.bound(rule)
+        if bound is not None and total >= guard.min_judged and dropped > bound * total:
+            found.append((dropped / total, rule, dropped, total, bound))
+    return [
+        f"{rule} drops {percent(dropped, total)} of what was judged ({dropped:,} of {total:,} {BY_CODE[rule].level}s), "
+        f"more than {'guard.rules.' + rule if rule in guard.rules else 'guard.max_dropped_fraction'}={bound:g}"
+        for _, rule, dropped, total, bound in sorted(found, reverse=True)
+    ]
+
+
+def num_of_level(rejected: Mapping[str, int], level: str) -> int:
+    """Count the rejections of a level, where each thing is rejected once."""
+    return sum(n for rule, n in rejected.items() if BY_CODE[rule].level == level)
+
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -54,16 +160,16 @@ class Context:
     @cached_property
     def tally(self) -> "Accumulator[Counter[str]]":
         """What tasks have made so far, for people to watch; a task that Spark does twice may count twice."""
-        return sparkling.tally(self.spark)
+        return tally(self.spark)
 
     def read(self, table: Table, folder: str) -> "DataFrame":
         """Read a table as the manifest in `folder` lists it."""
         manifest = self.store.manifest(folder)
-        return sparkling.read(self.spark, self.store, table, manifest.files.get(table.name, []) if manifest else [])
+        return read(self.spark, self.store, table, manifest.files.get(table.name, []) if manifest else [])
 
     def write(self, frame: "DataFrame", table: Table, folder: str) -> list[str]:
         """Write a table below a folder; return its files."""
-        return sparkling.write(frame, self.store, table, folder)
+        return write(frame, self.store, table, folder)
 
 
 @dataclass(frozen=True)
@@ -127,7 +233,7 @@ class Step:
             )
 
 
-def standing(
+def finished_output(
     step: Step, store: Store, recipe: Recipe, archives: Sequence[str]
 ) -> tuple[dict[str, str], Manifest | None]:
     """Return what a step's output is to be made from, and its manifest when just that is there already.
@@ -157,13 +263,13 @@ def run_step(step: Step, context: Context) -> Manifest:
     """
     store, recipe = context.store, context.recipe
     step.check(store, recipe, context.alone)
-    inputs, found = standing(step, store, recipe, context.inputs)
+    inputs, found = finished_output(step, store, recipe, context.inputs)
     if found and not context.retry:
         return found
     store.write_json(store.at(CONFIG, f"{step.name}.json"), step.config(recipe))
     started, before = time.monotonic(), store.manifest(step.folder)
     outcome = step.work(context)
-    dropped = excessive(outcome.judged, outcome.rejected, recipe.guard)
+    dropped = exceeded_limits(outcome.judged, outcome.rejected, recipe.guard)
     if dropped and recipe.guard.action == "fail":
         if not step.resumes:  # nothing of it is used again, so that the recipe may change
             store.remove(CONFIG, f"{step.name}.json")

@@ -1,15 +1,98 @@
-"""Put a run on a cluster: the line of spark-submit that sends it, and what can be wrong with it before Spark starts."""
+"""Send a run to a cluster: what can be wrong with it, how large executors are, and the line of spark-submit."""
 
 import importlib.util
+import math
 import os
+import shlex
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from jobs.sizing import Sizes
+import yaml
+
+from jobs import recipes
+from jobs.fetch import check_contact
+from jobs.session import check_java, check_master, java_environment
+from pipeline.inspect.plan import Figure, count_archives
+from schemas.display import MASK, message, printable, redact
 from schemas.errors import MissingError, PathError, WeftError
+from schemas.program import Interrupted, continuing, resuming
+from schemas.recipe import Recipe
+
+_SHIPPED = files("jobs") / "rates.yaml"
+
+
+def shipped_rates() -> dict[str, Figure]:
+    """Return the shipped rates by name; their facts about archives are of Common Crawl."""
+    listed = yaml.safe_load(_SHIPPED.read_text("utf-8"))
+    return {
+        name: Figure(rate["value"], rate["unit"], rate["known"], (rate["source"],)) for name, rate in listed.items()
+    }
+
+
+CORES = 4  # of an executor, if nobody says
+MAX_EXECUTORS = 10  # nobody's whole cluster is taken unasked
+HEAP_MB_PER_CORE = 2048  # joins and shuffles; images pass in small Arrow batches
+PYTHON_MB_PER_CORE = 1024  # a worker that decodes reaches 322 MB, its child stands beside it; see docs/cluster.md
+CLIP_MB_PER_CORE = 1024  # a worker that embeds holds a model of its own
+BYTES_PER_PARTITION = 256_000_000  # of archive: a fraction of it comes to the shuffles
+MIN_PARTITIONS, MAX_PARTITIONS = 16, 20_000  # Spark merges small ones; of very many it loses sight
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What executors are asked for. num_executors None: as many as the archives keep busy, up to MAX_EXECUTORS."""
+
+    num_archives: int
+    archive_bytes: int
+    clip: bool
+    cores: int = CORES
+    num_executors: int | None = None
+    gpus: int = 0
+    discovery_script: str | None = None
+
+    @property
+    def executors(self) -> int:
+        """Return how many executors are asked for."""
+        return self.num_executors or min(MAX_EXECUTORS, max(1, math.ceil(self.num_archives / self.cores)))
+
+    @property
+    def partitions(self) -> int:
+        """Return the partitions of a shuffle: three for a core, and more where the input is large."""
+        wanted = max(MIN_PARTITIONS, 3 * self.cores * self.executors, self.archive_bytes // BYTES_PER_PARTITION)
+        return min(MAX_PARTITIONS, wanted)
+
+    def settings(self, kind: str) -> dict[str, str]:
+        """Return Spark's settings for a kind of cluster: standalone, yarn or k8s."""
+        python = PYTHON_MB_PER_CORE + CLIP_MB_PER_CORE * self.clip
+        found = {
+            "spark.executor.cores": str(self.cores),
+            "spark.executor.memory": f"{HEAP_MB_PER_CORE * self.cores}m",
+            "spark.executor.memoryOverhead": f"{python * self.cores}m",
+            "spark.sql.shuffle.partitions": str(self.partitions),
+        }
+        if kind != "standalone":
+            found["spark.executor.instances"] = str(self.executors)
+        elif self.num_executors:  # a standalone cluster gives all its cores to who does not say
+            found["spark.cores.max"] = str(self.cores * self.num_executors)
+        return {**found, **self._gpu_settings(kind)}
+
+    def _gpu_settings(self, kind: str) -> dict[str, str]:
+        if not self.gpus:
+            return {}
+        found = {"spark.executor.resource.gpu.amount": str(self.gpus)}
+        if kind == "k8s":
+            found["spark.executor.resource.gpu.vendor"] = "nvidia.com"
+        if self.discovery_script:
+            found["spark.executor.resource.gpu.discoveryScript"] = self.discovery_script
+        return found
+
 
 ENVIRONMENT = "environment"  # the folder in which a node unpacks the archive
 PYTHON = f"./{ENVIRONMENT}/bin/python"
@@ -134,3 +217,119 @@ def _address(path: str) -> str:
     absolute = Path(path).absolute()
     address = absolute.as_uri().replace(",", "%2C")
     return str(absolute) if address == f"file://{absolute}" else address
+
+
+_STOP_SECONDS = 30  # a driver takes 20 at most
+
+
+@dataclass(frozen=True)
+class SubmitRequest:
+    """The arguments of `weft submit`, as given."""
+
+    inputs: tuple[str, ...]
+    output: str
+    master: str
+    environment: str | None
+    deploy_mode: str | None
+    conf: tuple[str, ...]
+    executors: int | None
+    executor_cores: int
+    gpus_per_executor: int
+    gpu_discovery: str | None
+    recipe: str
+    assignments: tuple[str, ...]
+    overwrite: bool
+
+
+def send(request: SubmitRequest, dry_run: bool) -> int:
+    """Check, then run spark-submit and return its exit status; or print its line.
+
+    Raises: WeftError for what is wrong with the arguments, or missing.
+    """
+    check_master(request.master)
+    recipe = recipes.load(request.recipe, list(request.assignments))
+    check_contact(recipe)
+    spark = home()
+    submission = _submission(request, recipe, defaults(spark))
+    check(submission)
+    for warning in _warnings(request, submission):
+        print(f"weft: {message(warning)}", file=sys.stderr)
+    command = compose(submission, spark)
+    if dry_run:
+        shown = redact(shlex.join(command))
+        if shown != shlex.join(command):
+            print(f"weft: credentials are shown as {MASK}: put them in again", file=sys.stderr)
+        print(printable(shown, lines=True))
+        return 0
+    check_java()
+    there = continuing("the driver goes on on the cluster, whose own commands end it")
+    with there if submission.mode == "cluster" else resuming(request.overwrite):
+        return _wait({**os.environ, **java_environment(), "SPARK_HOME": str(spark)}, command)
+
+
+def _wait(environment: dict[str, str], command: list[str]) -> int:
+    """Run a command in a session of its own, and return its exit status.
+
+    A signal goes on to all processes of the session, the driver among them, and is raised once they have ended.
+    """
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        status = process.wait()
+    except Interrupted as interrupted:
+        with suppress(ProcessLookupError):  # all have ended
+            os.killpg(process.pid, interrupted.number)
+            deadline = time.monotonic() + _STOP_SECONDS
+            while time.monotonic() < deadline:
+                process.poll()  # or it would count as one that runs
+                os.killpg(process.pid, 0)
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return status if status >= 0 else 128 - status
+
+
+def _submission(request: SubmitRequest, recipe: Recipe, found: dict[str, str]) -> Submission:
+    archives = count_archives(request.inputs)
+    num_bytes = archives.num_bytes(shipped_rates()["archive.bytes"].value or 0.0)
+    sizes = Sizes(archives.num, num_bytes, recipe.clip.enabled, request.executor_cores, request.executors,
+                  request.gpus_per_executor, request.gpu_discovery)  # fmt: skip
+    bare = Submission(request.master, request.deploy_mode, request.environment, _settings(request.conf), sizes,
+                      defaults=found)  # fmt: skip
+    name, files = _recipe(request.recipe, bare.mode)
+    arguments = ["--recipe", name, "--output", _absolute(request.output)]
+    arguments += [part for assignment in request.assignments for part in ("--set", assignment)]
+    arguments += ["--overwrite"] * request.overwrite
+    arguments += [_absolute(name) for name in request.inputs]
+    return Submission(bare.master, bare.deploy_mode, bare.environment, bare.conf, sizes, arguments, files, found)
+
+
+def _recipe(name: str, mode: str) -> tuple[str, tuple[str, ...]]:
+    """Return a recipe's name as the driver reads it, and the files that go there with it."""
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        return name, ()
+    return (path.name, (str(path.absolute()),)) if mode == "cluster" else (str(path.absolute()), ())
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, str]:
+    for setting in given:
+        if "=" not in setting or not setting.startswith("spark."):
+            raise WeftError(f"--conf {setting}: write it as spark.KEY=VALUE")
+    return {key: value for key, _, value in (setting.partition("=") for setting in given)}
+
+
+def _warnings(request: SubmitRequest, submission: Submission) -> list[str]:
+    """Return what may be meant and mostly is not."""
+    found = []
+    if "://" not in request.output or request.output.startswith("file://"):
+        found.append(f"--output {request.output} is a local path: it must be one folder that every node has (NFS, say)")
+    if any("://" not in name for name in request.inputs):
+        found.append("inputs are local paths: every node must have them at the same place")
+    if request.environment is None and submission.kind != "k8s":
+        found.append(f"without --environment every node needs Weft in {sys.executable}")
+    return found
+
+
+def _absolute(name: str) -> str:
+    return name if "://" in name else str(Path(name).absolute())

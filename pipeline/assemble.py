@@ -3,13 +3,66 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from filters import DOCUMENT_FILTERS
-from pipeline.assign import place
-from pipeline.filter import held_against, judge, text_of
+from pipeline.filter import apply_filters, held_against, text_of
+from pipeline.score.segments import sentences
 from schemas.recipe import Recipe
-from schemas.tables import DOCUMENTS, PAGES, REJECTIONS, rejection
+from schemas.tables import DOCUMENTS, PAGES, REJECTIONS, caption_key, rejection
+
+Place = tuple[int, int]  # a block's index on the page, and a sentence's in the block
+
+
+def assign(scores: np.ndarray) -> list[int]:
+    """Give each image a sentence of its own, so that the sum of their scores is highest.
+
+    Where there are more images than sentences, those that are left over go to their best ones, as in MMC4's code.
+    Args: scores are images x sentences, with one sentence at least. Shape: the index of a sentence for each image.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    places: list[int] = scores.argmax(axis=1).tolist()
+    for image, sentence in zip(*linear_sum_assignment(scores, maximize=True), strict=True):
+        places[image] = int(sentence)
+    return places
+
+
+def place(blocks: dict[int, dict[str, Any]], scores: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return a document's blocks with each image before its sentence, and with the score that it has there.
+
+    A text block is cut before a sentence that gets an image. Images with the same sentence stand in the page's order.
+    Args: blocks lead from the place on the page to a block of the document; scores, from the place of each image to
+    what it has with every sentence of the page: `block`, `sentence`, `score`.
+    """
+    tables = {image: {(s["block"], s["sentence"]): s["score"] for s in of_image} for image, of_image in scores.items()}
+    places = sorted(next(iter(tables.values())))
+    chosen = assign(np.array([[table[p] for p in places] for table in tables.values()]))
+    before: dict[Place, list[dict[str, Any]]] = {}
+    for (image, table), choice in zip(tables.items(), chosen, strict=True):
+        before.setdefault(places[choice], []).append({**blocks[image], "score": table[places[choice]]})
+    placed = []
+    for index, block in blocks.items():
+        if block["kind"] == "text":
+            placed += _cut(block, {sentence: images for (b, sentence), images in before.items() if b == index})
+    return placed
+
+
+def _cut(block: dict[str, Any], before: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Cut a text block before each sentence that images stand before, and put them there."""
+    text, cut = block["text"], []
+    start = at = 0
+    for number, sentence in enumerate(sentences(text)):
+        at = text.index(sentence, at)
+        if number in before:
+            if text[start:at].strip():
+                cut.append({**block, "text": text[start:at].strip()})
+            cut += before[number]
+            start = at
+        at += len(sentence)
+    return [*cut, {**block, "text": text[start:].strip()}] if start else [*cut, block]
+
 
 SCORES = pa.list_(pa.struct([("block", pa.int32()), ("sentence", pa.int32()), ("score", pa.float32())]))
 USABLE = pa.list_(
@@ -100,7 +153,7 @@ def _judged(documents: list[dict[str, Any]], recipe: Recipe) -> list[list[dict[s
             "text": pa.array([text_of(d["blocks"]) for d in documents], pa.string()),
         }
     )
-    return held_against(judge(batch, DOCUMENT_FILTERS, recipe), batch.num_rows)
+    return held_against(apply_filters(batch, DOCUMENT_FILTERS, recipe), batch.num_rows)
 
 
 def _place(document: dict[str, Any], against: list[dict[str, Any]], recipe: Recipe) -> None:
@@ -121,3 +174,29 @@ def _place(document: dict[str, Any], against: list[dict[str, Any]], recipe: Reci
 def _entry(page: dict[str, Any], level: str, rule: str, **known: Any) -> dict[str, Any]:
     origin = {name: page[name] for name in ("page_id", "url", "warc_file", "warc_offset")}
     return rejection("assemble", rule, level, **{**origin, **known})
+
+
+_PAGE = tuple(c.name for c in PAGES.columns if c.name in DOCUMENTS.schema.names and c.name != "blocks")
+CAPTIONED = pa.schema(
+    [
+        *(PAGES.schema.field(name) for name in _PAGE),
+        pa.field("image_id", pa.string()),
+        pa.field("image_url", pa.string()),
+        pa.field("text", pa.string()),
+        pa.field("score", pa.float32()),
+    ]
+)
+_EMPTY = dict.fromkeys(("text", "image_url", "alt", "caption", "width", "height", "image_id", "score"))
+
+
+def caption_documents(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Turn batches of CAPTIONED into batches of `documents`: an image block, then its words as a text block."""
+    for batch in batches:
+        documents = []
+        for row in batch.to_pylist():
+            image = {name: row[name] for name in ("image_id", "image_url", "score")}
+            blocks = [{**_EMPTY, **image, "kind": "image"}, {**_EMPTY, "kind": "text", "text": row["text"]}]
+            page = {name: row[name] for name in _PAGE}
+            key = caption_key(row["image_id"], row["text"])
+            documents.append({**page, "key": key, "corpus": "caption", "blocks": blocks})
+        yield DOCUMENTS.batch(documents)

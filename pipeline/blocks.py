@@ -1,8 +1,12 @@
-"""Where the blocks of one kind stand: on which page of a batch, and at which place there."""
+"""Blocks of pages in Arrow batches: where those of one kind are, and which images they use."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from schemas.tables import PAGES, image_id
 
 
 def of_kind(pages: pa.ListArray, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -33,3 +37,23 @@ def by_page(values: pa.Array, rows: np.ndarray, num_pages: int) -> pa.ListArray:
     """Return values of blocks as a list for each page; rows are their pages', in order. A page without has none."""
     ends = np.searchsorted(rows, np.arange(num_pages + 1))
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values)
+
+
+USES = pa.schema(
+    [
+        *(PAGES.schema.field(n) for n in ("page_id", "warc_file", "warc_offset")),
+        pa.field("block", pa.int32()),
+        pa.field("image_id", pa.string()),
+        pa.field("image_url", pa.string()),
+    ]
+)
+
+
+def image_uses(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Turn batches of `pages` into a row of USES for each image block."""
+    for batch in batches:
+        at, page, place = of_kind(batch["blocks"], "image")
+        urls = field(batch["blocks"], "image_url", at)
+        pages = batch.select(USES.names[:3]).take(pa.array(page))
+        ids = pa.array(map(image_id, urls.to_pylist()), pa.string())
+        yield pa.RecordBatch.from_arrays([*pages.columns, pa.array(place, pa.int32()), ids, urls], schema=USES)

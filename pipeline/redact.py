@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.ip_addresses import is_public
-from schemas.recipe.assemble import Redact
+from pipeline.url import is_public
+from schemas.recipe import Redact
 from schemas.tables import DOCUMENTS
 
 EMAIL, IP, PHONE = "<email>", "<ip>", "<phone>"

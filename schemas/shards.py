@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError
-from schemas.strict_json import check_object, parse_json
+from schemas.integrity import check_object, parse_json
 from schemas.tables import CORPORA, Column, Table
 
 LISTING = "shards.json"

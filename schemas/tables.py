@@ -1,14 +1,54 @@
-"""Every table that a run writes: one row's meaning, and each column's type and doc.
+"""Every table that a run writes: its identifiers, what a row means, and the type and doc of each column."""
 
-A nullable column says in its doc what null means.
-"""
-
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
 
 from schemas.errors import SchemaError
+
+ID_LENGTH = 32  # hex characters: 128 bits, enough for 10^15 rows at a collision chance below 10^-8
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return the first 128 bits of the SHA-256 of the parts, in hex; parts cannot run into each other."""
+    h = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        h.update(len(data).to_bytes(8, "big"))
+        h.update(data)
+    return h.hexdigest()[:ID_LENGTH]
+
+
+def page_id(url: str, captured_at: str, body: bytes) -> str:
+    """Identify one capture of a page by its address, its time (WARC-Date as written) and its decoded body."""
+    return digest("page", url, captured_at, hashlib.sha256(body).digest())
+
+
+def image_id(image_url: str) -> str:
+    """Identify an image by its absolute address."""
+    return digest("image", image_url)
+
+
+def text_id(text: str) -> str:
+    """Identify a text, so that one that stands on many pages is embedded once."""
+    return digest("text", text)
+
+
+def caption_key(image: str, caption: str) -> str:
+    """Key a caption sample by the image's id and the words beside it."""
+    return digest("caption", image, caption)
+
+
+def fraction(seed: int, *parts: str) -> float:
+    """Return a number in [0, 1) that is a pure function of the seed and the parts: a coin that always falls alike."""
+    return int(digest(str(seed), *parts)[:13], 16) / 16**13  # 52 bits fit a double exactly
+
+
+def order(seed: int, key: str) -> str:
+    """Return the sort key of the global shuffle: samples sorted by it stand in a random but fixed order."""
+    return digest("order", str(seed), key)
 
 
 @dataclass(frozen=True)
@@ -69,7 +109,7 @@ BLOCKS_DOC = (
 )
 
 _PAGE = (
-    Column("page_id", pa.string(), "content-derived id of the capture, see schemas/ids.py"),
+    Column("page_id", pa.string(), "content-derived id of the capture, see schemas/tables.py"),
     Column("url", pa.string(), "address of the page, as captured"),
     Column("host", pa.string(), "host name of the address, lower case"),
     Column("warc_file", pa.string(), "the archive that holds the capture"),
@@ -149,7 +189,7 @@ SCORES = Table(
     "one (image, text) pair that was scored",
     (
         Column("image_id", pa.string(), "the image"),
-        Column("text_id", pa.string(), "the text, see schemas/ids.py"),
+        Column("text_id", pa.string(), "the text, see schemas/tables.py"),
         Column("page_id", pa.string(), "the page on which they stand together"),
         Column(
             "block",
@@ -202,7 +242,9 @@ DOCUMENTS = Table(
     "documents",
     "a sample after every filter",
     (
-        Column("key", pa.string(), "key of the sample in its shard: the page_id, or for a caption see schemas/ids.py"),
+        Column(
+            "key", pa.string(), "key of the sample in its shard: the page_id, or for a caption see schemas/tables.py"
+        ),
         Column("corpus", pa.string(), "one of: " + ", ".join(CORPORA)),
         *_PAGE,
         Column("language", pa.string(), "ISO 639 code by lid.176"),

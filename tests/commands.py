@@ -100,7 +100,7 @@ def parse(command: Command) -> None:
 def _parse_weft(words: list[str], whole: bool) -> None:
     from typer._click.exceptions import ClickException, MissingParameter
 
-    from jobs.cli.program import app
+    from jobs.cli.options import app
 
     command: Any = typer.main.get_command(app)
     name = "weft"

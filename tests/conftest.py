@@ -77,8 +77,8 @@ def small_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 
 def _web(folder: Path, **size: int) -> Iterator[Web]:
-    from pipeline.replay import replaying
-    from sample.web import write_web
+    from pipeline.inspect.replay import replaying
+    from tests.sampleweb.web import write_web
 
     write_web(folder, **size)
     with replaying([str(folder / "images.warc.gz")]) as port:
@@ -100,7 +100,7 @@ def finished(web: Web, spark: "SparkSession", tmp_path_factory: pytest.TempPathF
     """The sample web, run from its archives to its shards by the sample's recipe."""
     from jobs.recipes import load
     from jobs.run import STEPS, run
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     output = tmp_path_factory.mktemp("run") / "out"
     run(STEPS, load(str(RECIPE), [f"fetch.proxy={web.proxy}"]), str(output), web.archives)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.store import Manifest, Store
-from pipeline.write import PartWriter
+from pipeline.io.store import Manifest, Store
+from pipeline.io.tables import PartWriter
 from schemas.tables import PAGES, Table
 
 BLOCK = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)

@@ -130,7 +130,7 @@ def furnish(folder: Path, finished: Finished) -> None:
 
 def of_this_run(words: list[str], finished: Finished) -> list[str]:
     """Put the sample web's own names in the place of those that documents use for the reader's."""
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     page = finished.rows("documents")[0]
     names = {"crawl/*.warc.gz": finished.web.archives, "crawl.warc.gz": finished.web.archives,

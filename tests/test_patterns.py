@@ -27,8 +27,8 @@ SLOW_SECONDS = 0.015  # of CPU time: a linear pattern takes 1 ms for so many cha
 GROWTH = 8  # for four times as many characters: linear takes 4 times as long, quadratic 16 times
 # Patterns that are built where they are used: what they are there.
 BUILT = {
-    "pipeline.extract.depth": [(r"</script(?=[\s/>])", re.I)],
-    "pipeline.extract.images.declared": [(r"(?:^|;)\s*width\s*:([^;]*)", re.I)],
+    "pipeline.html.tree": [(r"</script(?=[\s/>])", re.I)],
+    "pipeline.html.images": [(r"(?:^|;)\s*width\s*:([^;]*)", re.I)],
 }
 # Patterns in tuples, of which a name in a loop is called.
 CALLED = {"_AROUND": {"sub"}, "_FILE_NAMES": {"fullmatch"}}

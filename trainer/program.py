@@ -11,7 +11,7 @@ from contextlib import suppress
 from schemas import program
 from schemas.display import message
 from schemas.errors import WeftError
-from schemas.signals import Interrupted, interruptible
+from schemas.program import Interrupted, interruptible
 
 
 class ReportedError(WeftError):

@@ -1,4 +1,4 @@
-"""The tokenizer as a value: text to tokens and back, and where it is kept. `trainer/pieces.py` learns it.
+"""The tokenizer as a value: text to tokens and back, and where it is kept. `trainer/train_tokenizer.py` learns it.
 
 No text from the web, whatever it spells, is ever encoded to a special token: these are control symbols.
 """
@@ -15,8 +15,8 @@ from fsspec.core import url_to_fs
 
 from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError
+from schemas.integrity import seal, unseal
 from schemas.shards import TOKENIZER_ABOUT
-from schemas.sums import seal, unseal
 
 PAD, UNK, BOS, EOS, IMAGE, END_IMAGE = range(6)
 SPECIAL = {"<pad>": PAD, "<unk>": UNK, "<s>": BOS, "</s>": EOS, "<image>": IMAGE, "</image>": END_IMAGE}

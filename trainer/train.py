@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(arguments: Sequence[str] | None) -> None:
     from trainer import config as configuration
-    from trainer.run.session import start
+    from trainer.loop import start
 
     parser = argparse.ArgumentParser(
         prog="python -m trainer.train",

@@ -1,1 +1,1 @@
-"""Addresses to bytes by img2dataset, and each failure to its class."""
+"""Image addresses to bytes by img2dataset, within what sites allow."""

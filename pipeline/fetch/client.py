@@ -13,12 +13,11 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
-from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.url import Place, credentials, parse
-from pipeline.read.message import Message, TooLarge, decode_body
+from pipeline.url import Failure, Url, credentials, parse
+from pipeline.warc.http import Message, TooLarge, decode_body
 from schemas.display import describe
-from schemas.recipe.fetch import Fetch
+from schemas.recipe import Fetch
 
 ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8,*/*;q=0.5"
 STEP_BYTES = 1 << 16
@@ -157,7 +156,7 @@ class Reply:
         """Return the value of the first header of a name, or None; each byte of it is a character."""
         return next((value for given, value in self.headers if given.lower() == name.lower()), None)
 
-    def location(self, base: str) -> Place | None:
+    def location(self, base: str) -> Url | None:
         """Return where a redirect leads; None when it does not say. Bytes beyond ASCII are percent-encoded as they are.
 
         Raises: Failure 'refused_address' for what is no address of the web.
@@ -224,7 +223,7 @@ class Client:
         self.idle: OrderedDict[int, tuple[Key, _Connection]] = OrderedDict()
 
     @contextmanager
-    def get(self, place: Place) -> Iterator[Reply]:
+    def get(self, place: Url) -> Iterator[Reply]:
         """Ask for an address; yield the reply.
 
         Raises: Failure of any class of the network, here or while the body is read.
@@ -257,11 +256,11 @@ class Client:
     def _limits(self) -> str:
         return f"{self.config.read_seconds:g} s for the next bytes, {self.config.total_seconds:g} s for all"
 
-    def _key(self, place: Place) -> Key:
+    def _key(self, place: Url) -> Key:
         next_hop = self.proxy or place
         return next_hop.scheme, next_hop.host, next_hop.port
 
-    def _send(self, place: Place, key: Key) -> tuple[_Connection, _Response]:
+    def _send(self, place: Url, key: Key) -> tuple[_Connection, _Response]:
         """Send on a kept socket, or a new one; a kept one that its server has closed meanwhile does not count."""
         deadline = time.monotonic() + self.config.total_seconds
         if self.proxy:
@@ -299,7 +298,7 @@ class Client:
                 raise
         return _Connection(host, port, Line(link, self.config.read_seconds))
 
-    def _exchange(self, connection: _Connection, place: Place, deadline: float) -> _Response:
+    def _exchange(self, connection: _Connection, place: Url, deadline: float) -> _Response:
         connection.line.restart(deadline)
         connection.putrequest(
             "GET", place.url if self.proxy else place.target, skip_host=True, skip_accept_encoding=True

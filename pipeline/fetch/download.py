@@ -1,26 +1,369 @@
-"""Call img2dataset's downloader in a task, with our opener below it and our writer above."""
+"""Download images of some hosts with img2dataset: our opener below it, our writer above it."""
 
 import contextlib
+import email.utils
 import io
 import os
+import time
 import urllib.request
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+from urllib.request import Request
 
 import pyarrow as pa
 
-from pipeline.fetch.opener import Opener
-from pipeline.fetch.results import Results
-from pipeline.imports import stand_ins
-from pipeline.scratch import temporary_folder
+from pipeline.fetch.client import Client, Reply
+from pipeline.fetch.commit_log import MOVED, CommitLog
+from pipeline.fetch.permissions import ROBOTS, Permissions
+from pipeline.fetch.scheduler import Address, Host, Scheduler
+from pipeline.images.worker import MAX_IMAGES, DecodeWorker
+from pipeline.io.imports import stand_ins, temporary_folder
+from pipeline.url import Failure, Url, asked, class_of, parse
+from pipeline.warc.http import in_headers
+from schemas.display import describe
 from schemas.errors import TransientError
+from schemas.recipe import Fetch
+from schemas.tables import IMAGES
+
+MAX_SITE_FILE_BYTES = 500 * 1024 + 1  # RFC 9309, section 2.5; the last one tells that there is more
+MAX_SITE_FILE_REDIRECTS = 5  # RFC 9309, section 2.3.1.2
+LOST_IN_A_ROW = 5  # requests to a host without a connection or an answer in time, after which it is given up
+LOST_AT_FIRST = 3  # the same, of a host that has not answered for any image yet
+BUSY_SECONDS = 0.2  # until another thread has learnt a site's files, more or less
+MAX_LARGE = 3  # bodies above client.LARGE_BYTES in memory, all others are small: so memory is bounded
+_BUSY = (429, 503)
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True)
+class FetchAnswer:
+    """The final word on an address. location is set when status is MOVED."""
+
+    address: Address
+    status: str
+    error: str | None = None
+    location: str | None = None
+    is_large: bool = False  # whether room for its body is to be given back
+
+
+@dataclass(frozen=True)
+class Again:
+    """The address is to be asked (again) after a time of the monotonic clock."""
+
+    not_before: float = 0.0
+
+
+class AnswerBody:
+    """A body in the form in which img2dataset takes an answer: like an io.BytesIO, but read without a copy."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def read(self) -> bytes:
+        return self.body
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+class DownloadWorker:
+    """Answers tickets; install it by urllib.request.install_opener for as long as img2dataset runs."""
+
+    def __init__(
+        self, config: Fetch, max_bytes: int, schedule: Scheduler, client: Client, permissions: Permissions
+    ) -> None:
+        self.config, self.max_bytes = config, max_bytes
+        self.schedule, self.client, self.permissions = schedule, client, permissions
+        self.interval = config.host_interval_seconds
+        self.room = BoundedSemaphore(MAX_LARGE)
+        self.answers: dict[str, FetchAnswer] = {}  # by ticket, until somebody takes them out
+        self.given_up: dict[str, Failure] = {}  # host to why
+        self.broken: Exception | None = None  # why answers cannot be kept, so that no more are asked for
+
+    def open(self, request: Request, data: None = None, timeout: object = None) -> AnswerBody:
+        """Return the body of the next image that comes; its Answer then lies under the ticket, the request's address.
+
+        Raises: Failure when the next final answer is none.
+        """
+        answer, body = self._next()
+        self.answers[request.full_url] = answer
+        if answer.status != "ok":
+            raise Failure(answer.status, answer.error or "")
+        return AnswerBody(body)
+
+    def _next(self) -> tuple[FetchAnswer, bytes]:
+        while not self.broken:
+            host, address = self.schedule.take()
+            if isinstance(host, Address):  # settled without a request
+                assert isinstance(address, Failure)
+                return FetchAnswer(host, address.status, address.error), b""
+            assert isinstance(address, Address)
+            again: Again | None = Again()
+            try:
+                done = Again() if self.broken else self._turn(host, address)
+                if not isinstance(done, Again):
+                    again = None
+                    return done
+                again = done
+            finally:
+                self.schedule.done(host, address if again else None, again.not_before if again else 0.0)
+        raise self.broken
+
+    def _turn(self, host: Host, address: Address) -> Again | tuple[FetchAnswer, bytes]:
+        """Make one request: for one of the site's files, or for the image when those are known."""
+        try:
+            place, origin = address.place, address.place.origin
+            path = self.permissions.next_path(origin)
+            if path == "":
+                return Again(time.monotonic() + BUSY_SECONDS)
+            if path is not None:
+                return self._learn(host, origin, path)
+            if origin not in host.origins:
+                return self._meet(host, origin)
+            refusal = self.given_up.get(host.name) or self.permissions.refusal(place)
+            if refusal:
+                raise refusal
+            return self._ask(host, address)
+        except Failure as failure:
+            return self._failed(host, address, failure)
+        except Exception as error:  # whatever a stranger's server made of us, it costs one image
+            return FetchAnswer(address, "unreachable", describe(error)), b""
+
+    def _learn(self, host: Host, origin: str, path: str) -> Again:
+        """Ask for a site's file."""
+        try:
+            self.permissions.learn(origin, path, *self._site_file(host, origin + path))
+            if path == ROBOTS:  # the other file has to wait, too
+                self.schedule.rest(host, time.monotonic() + self.permissions.crawl_delay(origin))
+        except Failure as failure:
+            num_tries = self.permissions.num_tries[origin, path]
+            if self._may_pass(failure, num_tries):
+                self.permissions.release(origin, path)
+                self.schedule.rest(host, time.monotonic() + self._pause(failure, num_tries))
+            else:
+                self.permissions.learn(origin, path, 0, b"", failure)
+        except BaseException:
+            self.permissions.release(origin, path)
+            raise
+        return Again()
+
+    def _meet(self, host: Host, origin: str) -> Again:
+        """Heed what a site's files say: how often to ask, and what needs no request any more."""
+        host.origins.add(origin)
+        delay = self.permissions.crawl_delay(origin)
+        if delay > self.interval:
+            self.schedule.limit(host, 1, max(delay, host.interval))
+        elif host.interval <= self.interval:  # no other origin of the host wants longer
+            self.schedule.limit(host, self.config.host_connections, self.interval)
+        self.schedule.settle(host, self._refusal)
+        return Again()
+
+    def _site_file(self, host: Host, url: str) -> tuple[int, bytes]:
+        place = parse(url)
+        for _ in range(MAX_SITE_FILE_REDIRECTS + 1):
+            with self.client.get(place) as reply:
+                location = reply.location(place.url) if reply.status in _REDIRECTS else None
+                if location is None:
+                    if reply.status in _BUSY:
+                        raise _refusal_of(reply)
+                    return reply.status, reply.body(MAX_SITE_FILE_BYTES, cut=True) if reply.status == 200 else b""
+            place = location
+            time.sleep(host.interval)
+        return 404, b""  # unavailable, as RFC 9309 has it
+
+    def _ask(self, host: Host, address: Address) -> Again | tuple[FetchAnswer, bytes]:
+        with self.client.get(address.place) as reply:
+            self._judge(reply)
+            if reply.status in _REDIRECTS:
+                return self._redirect(host, address, reply)
+            body, is_large = self._body(reply)
+        self.schedule.answered(host)
+        return FetchAnswer(address, "ok", is_large=is_large), body
+
+    def _body(self, reply: Reply) -> tuple[bytes, bool]:
+        """Read an image; return whether it is large too. Such a one waits for room, which `release` gives back."""
+        taken: list[bool] = []  # whether there was room to be taken
+        try:
+            return reply.body(self.max_bytes, when_large=lambda: taken.append(self.room.acquire())), bool(taken)
+        except BaseException:
+            if taken:
+                self.room.release()
+            raise
+
+    def release(self, answer: FetchAnswer) -> None:
+        """Say that an answer's body lies in memory no more."""
+        if answer.is_large:
+            self.room.release()
+
+    def _judge(self, reply: Reply) -> None:
+        """Raise Failure unless a reply may be read, or leads on."""
+        if not 200 <= reply.status < 300 and reply.status not in _REDIRECTS:
+            raise _refusal_of(reply)
+        said = in_headers(reply.headers, self.config.user_agent)
+        for directive in self.config.directives:
+            if directive in said:
+                raise Failure("directive", said[directive])
+
+    def _redirect(self, host: Host, address: Address, reply: Reply) -> Again | tuple[FetchAnswer, bytes]:
+        self.schedule.answered(host)  # whatever becomes of the image
+        place = reply.location(address.place.url)
+        if place is None:
+            raise Failure("unreachable", f"HTTP {reply.status} that does not say where to")
+        address.num_redirects += 1
+        if address.num_redirects > self.config.max_redirects:
+            raise Failure("unreachable", f"more than {self.config.max_redirects} redirects")
+        address.left.append(address.place.url)
+        place = parse(asked(place.url, self.client.proxy is not None))
+        if place.url in address.left:
+            raise Failure("unreachable", f"redirected in a circle, to {place.url[:200]}")
+        address.place, address.num_tries = place, 0
+        if place.host == host.name:
+            return Again()
+        return FetchAnswer(address, MOVED, location=place.url), b""
+
+    def _failed(self, host: Host, address: Address, failure: Failure) -> Again | tuple[FetchAnswer, bytes]:
+        wait = self._pause(failure, address.num_tries)
+        not_before = time.monotonic() + wait
+        if failure.status == "http_429" or failure.wait_seconds is not None:  # said of the host, not of one address
+            self.schedule.rest(host, not_before)
+            if wait > self.config.max_wait_seconds:
+                self._give_up(host, failure, f"asks to wait {wait:g} s")
+        self._count_loss(host, failure)
+        if self._may_pass(failure, address.num_tries) and host.name not in self.given_up:
+            address.num_tries += 1
+            return Again(not_before)
+        error = failure.error if address.num_redirects == 0 else f"{address.place.url[:200]}: {failure.error}"
+        return FetchAnswer(address, failure.status, error), b""
+
+    def _count_loss(self, host: Host, failure: Failure) -> None:
+        """Give a host up that leads nowhere, or lets us wait time after time."""
+        if not failure.is_lost:
+            self.schedule.answered(host)
+            return
+        host.num_lost += 1
+        is_nowhere = failure.status == "dns" and not failure.passes
+        if is_nowhere or host.num_lost >= (LOST_IN_A_ROW if host.has_answered else LOST_AT_FIRST):
+            self._give_up(host, failure, f"gives no answer: {failure.error}")
+
+    def _give_up(self, host: Host, failure: Failure, why: str) -> None:
+        """Ask nothing more of a host: what is left of it fails as this has failed."""
+        if host.name not in self.given_up:
+            self.given_up[host.name] = Failure(failure.status, f"not asked: {host.name} {why}")
+            self.schedule.settle(host, self._refusal)
+
+    def _may_pass(self, failure: Failure, num_tries: int) -> bool:
+        """Tell whether there is to be a further try."""
+        is_soon = self._pause(failure, num_tries) <= self.config.max_wait_seconds
+        return failure.passes and num_tries < self.config.retries and is_soon
+
+    def _pause(self, failure: Failure, num_tries: int) -> float:
+        """Return how long to wait: what the server says, else ever longer [seconds]."""
+        if failure.wait_seconds is not None:
+            return failure.wait_seconds
+        return self.config.backoff_seconds * float(2**num_tries)
+
+    def _refusal(self, place: Url) -> Failure | None:
+        return self.given_up.get(place.host) or self.permissions.refusal(place)
+
+
+def _refusal_of(reply: Reply) -> Failure:
+    """Return what a reply that brings nothing is."""
+    status, is_busy = reply.status, reply.status in _BUSY
+    wait = _retry_after(reply) if is_busy else None
+    return Failure(class_of(status), f"HTTP {status}", passes=is_busy, wait_seconds=wait)
+
+
+def _retry_after(reply: Reply, clock: Callable[[], float] = time.time) -> float | None:
+    """Return the seconds that a reply asks to wait, by number or by date (RFC 9110, section 10.2.3)."""
+    value = (reply.header("Retry-After") or "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - clock())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+BATCH_BYTES = 1 << 20
+_EMPTY: dict[str, Any] = dict.fromkeys(c.name for c in IMAGES.columns)
+
+
+class Results:
+    """Collects answers; `close` ends it. While one batch is decoded the next is filled, so two lie in memory."""
+
+    def __init__(self, decoder: DecodeWorker, journal: CommitLog, release: Callable[[FetchAnswer], None]) -> None:
+        """Args: release is told of each answer whose body is not needed any more."""
+        self.decoder, self.journal, self.release = decoder, journal, release
+        self.batch: list[tuple[FetchAnswer, bytes]] = []
+        self.num_bytes = 0
+        self.thread = ThreadPoolExecutor(1)
+        self.under_way: tuple[list[tuple[FetchAnswer, bytes]], Future[list[dict[str, Any]]]] | None = None
+
+    def add(self, answer: FetchAnswer, body: bytes | None) -> None:
+        """Take an answer, with the body of an image."""
+        if body is None:
+            self.journal.add(_row(answer, {}))
+            return
+        self.batch.append((answer, body))
+        self.num_bytes += len(body)
+        if len(self.batch) >= MAX_IMAGES or self.num_bytes >= BATCH_BYTES:
+            self._decode()
+
+    def close(self) -> None:
+        """Decode what is left, and commit."""
+        self._decode()
+        self._finish()
+        self.thread.shutdown()
+        self.journal.commit()
+
+    def _decode(self) -> None:
+        self._finish()
+        if self.batch:
+            bodies = [body for _, body in self.batch]
+            self.under_way = self.batch, self.thread.submit(self.decoder.decode, bodies)
+            self.batch, self.num_bytes = [], 0
+
+    def _finish(self) -> None:
+        if self.under_way:
+            batch, decoded = self.under_way
+            self.under_way = None
+            try:
+                for (answer, body), row in zip(batch, decoded.result(), strict=True):
+                    self.journal.add(_row(answer, {**row, "original_bytes": len(body)}))
+            finally:
+                for answer, _ in batch:
+                    self.release(answer)
+
+
+def _row(answer: FetchAnswer, decoded: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of `images`, with the journal's own columns."""
+    address = answer.address
+    return {
+        **_EMPTY,
+        "image_id": address.image_id,
+        "image_url": address.image_url,
+        "status": answer.status,
+        "error": answer.error,
+        **decoded,
+        "location": answer.location,
+        "num_redirects": address.num_redirects,
+        "part": None,
+    }
+
 
 if TYPE_CHECKING:
     from img2dataset.downloader import Downloader
 
 
-def download(opener: Opener, num_addresses: int, results: Results) -> None:
+def download(opener: DownloadWorker, num_addresses: int, results: Results) -> None:
     """Have img2dataset download as many images as the opener's schedule holds; each answer goes to the results.
 
     Raises: TransientError when img2dataset gives up.
@@ -44,7 +387,7 @@ def download(opener: Opener, num_addresses: int, results: Results) -> None:
         raise TransientError(f"img2dataset gave up: {said.getvalue()[-1_000:]}")
 
 
-def _downloader(opener: Opener, num_addresses: int, results: Results, folder: str) -> "Downloader":
+def _downloader(opener: DownloadWorker, num_addresses: int, results: Results, folder: str) -> "Downloader":
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks the network for a newer version of itself
     # img2dataset imports wandb, which leaves two folders behind, and webdataset, which takes torch if it can: 500 MB
     # and seconds of every worker, for a logger and a writer that are not used here.

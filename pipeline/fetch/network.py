@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.fetch.failure import Failure
-from pipeline.fetch.url import parse_listed
-from pipeline.ip_addresses import IPAddress, is_public
-from schemas.recipe.fetch import Fetch
+from pipeline.url import Failure, IPAddress, is_public, parse_listed
+from schemas.recipe import Fetch
 
 Resolve = Callable[..., list[Any]]
 _LOW_PORTS = (80, 443)  # others below 1024 are no web server's: a page could have us speak to mail or shells

@@ -1,15 +1,201 @@
-"""What each site allows: its robots.txt and tdmrep.json, asked for once."""
+"""What sites allow: robots.txt (RFC 9309) and tdmrep.json (TDMRep), each requested once and kept across runs."""
 
+import json
+import re
 import time
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from threading import Lock
+from typing import Any
 
-from pipeline.consent.reservation import Reservations
-from pipeline.consent.robots import Robots
-from pipeline.consent.sites import SiteFile, SiteFiles
-from pipeline.fetch.failure import Failure, class_of
-from pipeline.fetch.url import Place, parse
-from schemas.recipe.fetch import Fetch
+from protego import Protego
+
+from pipeline.io.store import Store
+from pipeline.url import Failure, Url, class_of, parse
+from schemas.errors import IntegrityError
+from schemas.recipe import Fetch
+from schemas.tables import digest
+
+MAX_BYTES = 500 * 1024  # the least that section 2.5 wants parsed; what stands behind does not count
+# Each wildcard is looked for along the whole address. The worst file that we could make takes 0.3 s to judge the worst
+# address within these bounds, and half a minute without them.
+MAX_WILDCARDS = 10_000
+MAX_URL_CHARACTERS = 8_000  # the length that RFC 9110, section 4.1, wants supported
+MAX_DELAY_SECONDS = 86_400.0
+
+_AGENT_LINE = re.compile(r"\s*user[-\s]*agent(?:\s*:|\s)\s*(.*)", re.I)
+_PRODUCT_TOKEN = re.compile(r"[\w-]+", re.A)
+_DELAY_LINE = re.compile(r"(\s*crawl-delay\s*:\s*\d+),(\d+)\s*", re.I | re.A)
+_DOWNLOADER = "img2dataset"  # what downloads: who refuses it by name refuses us
+_US, _TOOL, _OTHERS = "us", "tool", "others"  # what groups are renamed to
+_REFUSES_ALL = "User-agent: *\nDisallow: /"
+
+
+@dataclass(frozen=True)
+class Robots:
+    """What a robots.txt says to us."""
+
+    rules: Protego
+    judges_tool: bool = False  # whether a group names the downloader, and none names us
+
+    @classmethod
+    def read(cls, agent: str, status: int, body: bytes) -> "Robots":
+        """Understand the answer to a request for robots.txt.
+
+        agent is the product token that we go by. With 2xx the body counts. 4xx means that there is no such file, and
+        nothing is refused (section 2.3.1.3). In every other case (5xx, a redirection without end, 0 for no answer, and
+        429, which only puts us off) nobody knows what the site wants, so everything is refused (section 2.3.1.4).
+        Never raises. A file of more wildcards than MAX_WILDCARDS is made to wear us out: it refuses everything.
+        """
+        if not 200 <= status < 300:
+            return cls(Protego.parse("" if 400 <= status < 500 and status != 429 else _REFUSES_ALL))
+        charset = "utf-16" if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+        lines = body[: MAX_BYTES + 1].decode(charset, "replace").splitlines()
+        if len(body) > MAX_BYTES:
+            lines.pop()  # half a rule is another rule
+        lines = list(_for_agent(lines, agent))
+        text = "\n".join(lines)
+        judges_tool = f"User-agent: {_TOOL}" in lines and f"User-agent: {_US}" not in lines
+        return cls(Protego.parse(text if text.count("*") <= MAX_WILDCARDS else _REFUSES_ALL), judges_tool)
+
+    def refuses(self, url: str) -> bool:
+        """Tell whether an address may not be asked for.
+
+        One that cannot be judged (it is malformed, or longer than MAX_URL_CHARACTERS) counts as refused, for a rule
+        may well mean it.
+        """
+        if len(url) > MAX_URL_CHARACTERS:
+            return True
+        try:
+            return not (self.rules.can_fetch(url, _US) and (not self.judges_tool or self.rules.can_fetch(url, _TOOL)))
+        except ValueError:  # of urlsplit, or of encoding half a surrogate pair
+            return True
+
+    @property
+    def crawl_delay_seconds(self) -> float:
+        """The wait between two requests by Crawl-delay and Request-rate, the longer of them; 0 without either."""
+        delay, rate = self.rules.crawl_delay(_US) or 0.0, self.rules.request_rate(_US)
+        if rate:
+            delay = max(delay, min(rate.seconds, MAX_DELAY_SECONDS) / rate.requests)
+        return min(delay, MAX_DELAY_SECONDS)
+
+
+def _for_agent(lines: list[str], agent: str) -> Iterator[str]:
+    """Rename the groups of a robots.txt: those that name us, the downloader, or everyone, and all others alike.
+
+    Protego takes a group named `we` for one that means `weft`; names must be equal but for case (section 2.2.1). And
+    it keeps every rule once for each name of its group, which a hostile file drives to gigabytes.
+    """
+    names = {_DOWNLOADER: _TOOL, agent.lower(): _US}
+    for line in lines:
+        rule = line.partition("#")[0]
+        found = _AGENT_LINE.match(rule)
+        if not found:
+            delay = _DELAY_LINE.fullmatch(rule)  # as half of Europe writes it
+            yield f"{delay[1]}.{delay[2]}" if delay else rule
+            continue
+        token = _PRODUCT_TOKEN.match(found[1].lstrip("*"))
+        if token:
+            yield f"User-agent: {names.get(token[0].lower(), _OTHERS)}"
+        else:
+            yield f"User-agent: {'*' if found[1].startswith('*') else _OTHERS}"
+
+
+MAX_RULES = 1_000  # 30 ms to read, 6 ms to judge an address; what stands behind does not count
+
+
+@dataclass(frozen=True)
+class Reservations:
+    """The rules of a tdmrep.json in their order: the addresses that each is about, and whether it reserves them.
+
+    The file has a robots.txt's patterns, so a robots.txt that refuses a rule's location alone tells which they are.
+    Source: TDM Reservation Protocol, W3C community group final report of 10 May 2024, "TDM File on the Origin Server".
+    """
+
+    rules: tuple[tuple[Robots, bool], ...]
+
+    @classmethod
+    def read(cls, status: int, body: bytes) -> "Reservations":
+        """Understand the answer to a request for /.well-known/tdmrep.json. Never raises.
+
+        Without a valid file the site does not implement the protocol, and reserves nothing by it. A rule without a
+        location, or of another value than 0 and 1, is passed over.
+        """
+        listed = _parse(body) if status == 200 and len(body) <= MAX_BYTES else None
+        rules = (_rule(item) for item in listed[:MAX_RULES]) if isinstance(listed, list) else ()
+        return cls(tuple(rule for rule in rules if rule))
+
+    def refuses(self, url: str) -> bool:
+        """Tell whether an address is reserved: the first rule about it decides."""
+        return next((reserved for about, reserved in self.rules if about.refuses(url)), False)
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _rule(item: object) -> tuple[Robots, bool] | None:
+    if not isinstance(item, dict):
+        return None
+    location, value = item.get("location"), item.get("tdm-reservation")
+    # the value is an integer; a string, as headers and meta elements have it, means the same
+    if not isinstance(location, str) or len(location.splitlines()) != 1 or value not in (0, 1, "0", "1"):
+        return None
+    alone = f"User-agent: *\nDisallow: {location}".encode(errors="replace")
+    return Robots.read("", 200, alone), value in (1, "1")
+
+
+@dataclass(frozen=True)
+class SiteFile:
+    """What a site answered when it was asked for one of these files."""
+
+    url: str
+    fetched_at: float  # seconds since the epoch
+    status: int  # 0 when no answer came
+    body: bytes
+
+    @property
+    def failed(self) -> bool:
+        """Whether the site gave no answer, or one that says nothing about its file: later, or that it is in trouble."""
+        return self.status in (0, 429) or self.status >= 500
+
+
+@dataclass(frozen=True)
+class SiteFiles:
+    """A folder of answers, one small file each. It knows no clock: whoever asks says what time it is.
+
+    since is when the run began: a failure counts until the run ends, and a later run asks again.
+    """
+
+    store: Store
+    max_age_seconds: float
+    since: float
+
+    def get(self, url: str, now: float) -> SiteFile | None:
+        """Return the kept answer; None when there is none that still counts, or its file is damaged."""
+        try:
+            kept = self.store.read_json(self._path(url))
+            file = SiteFile(**{**kept, "body": kept["body"].encode("latin-1")})
+            # machines' clocks differ, so an answer may seem to come from the future
+            young = abs(now - file.fetched_at) < self.max_age_seconds
+            counts = file.url == url and young and not (file.failed and file.fetched_at < self.since)
+        except (FileNotFoundError, IntegrityError, AttributeError, KeyError, TypeError, ValueError):
+            return None
+        return file if counts else None
+
+    def put(self, file: SiteFile) -> None:
+        """Keep an answer in place of an older one. Each byte of its body becomes the character of that number."""
+        self.store.write_json(self._path(file.url), {**asdict(file), "body": file.body.decode("latin-1")})
+
+    def _path(self, url: str) -> str:
+        key = digest("site", url)
+        return self.store.at(key[:2], f"{key}.json")
+
 
 ROBOTS, RESERVATIONS = "/robots.txt", "/.well-known/tdmrep.json"
 
@@ -63,7 +249,7 @@ class Permissions:
         robots = self.robots.get(origin)
         return robots.crawl_delay_seconds if robots and origin not in self.failures else 0.0
 
-    def refusal(self, place: Place) -> Failure | None:
+    def refusal(self, place: Url) -> Failure | None:
         """Return why an address must not be asked for; None when it may, or when the site is not known yet."""
         origin = place.origin
         if origin in self.failures:

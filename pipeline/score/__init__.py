@@ -1,1 +1,1 @@
-"""Images and texts to embeddings by CLIP, and the likeness of each pair."""
+"""Images and texts to embeddings by CLIP, and the similarity of each pair."""

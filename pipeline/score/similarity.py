@@ -1,16 +1,17 @@
-"""From embeddings to scores: the cosine of an image and of that piece of a text which is most like it.
+"""From embeddings to scores: cosine similarity, quantiles, and heads that tell unsafe images."""
 
-Scores are rounded to 5 decimals. So they have few enough values to count each (pipeline/score/top.py), and the order in
-which a processor adds up cannot show.
-"""
-
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.tables import SCORES
+from schemas.errors import RecipeError
+from schemas.tables import SAFETY, SCORES
 
 DECIMALS = 5  # an error of half a unit there is below 1e-5
 MAX_ROWS = 4096  # of a batch: a page of 500 images and 100 blocks has 50,000 scores
@@ -63,3 +64,90 @@ def _matrix(vectors: pa.ListArray) -> np.ndarray:
 
 def _rounded(cosines: np.ndarray) -> pa.Array:
     return pa.array(np.round(cosines, DECIMALS).astype(np.float32))
+
+
+def cut(counts: Mapping[float, int], fraction: float) -> float | None:
+    """Return the lowest score among the best `fraction` of all: with n of them, of the best ceil(fraction * n).
+
+    Those that have just this score stay together, so a little more than the fraction may stay. None keeps nothing.
+
+    Args: counts leads from each score to how many have it.
+    """
+    left = ceil(Fraction(repr(fraction)) * sum(counts.values()))  # as written: .7 of 10 are 7, though .7 * 10 > 7
+    for score in sorted(counts, reverse=True):
+        if left <= 0:
+            break
+        left -= counts[score]
+        lowest = score
+        if left <= 0:
+            return lowest
+    return None
+
+
+_LAYER = re.compile(r"(?:.*\.)?(\d+)\.(weight|bias)")
+
+
+@dataclass(frozen=True)
+class Head:
+    """Layers in their order: weights of outputs x inputs, and biases."""
+
+    layers: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
+        """Judge embeddings: n x d to n numbers from 0 (safe) to 1."""
+        values = embeddings.astype(np.float64)
+        for number, (weight, bias) in enumerate(self.layers):
+            values = (np.maximum(values, 0) if number else values) @ weight.T + bias
+        judged: np.ndarray = 1 / (1 + np.exp(-np.clip(values[:, 0], -700, 700)))  # beyond, exp overflows
+        return judged
+
+
+def load(path: str, width: int) -> Head:
+    """Load a head for embeddings of a width.
+
+    Raises: RecipeError when the file cannot be read, or its layers do not fit together, the embeddings or one output.
+    """
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = {name: tensor.astype(np.float64) for name, tensor in load_file(path).items()}
+    except Exception as error:  # safetensors raises its own, and whatever the file system does
+        raise RecipeError(f"clip.safety={path} cannot be read as safetensors ({error})") from error
+    found: dict[int, dict[str, np.ndarray]] = {}
+    for name, tensor in tensors.items():
+        match = _LAYER.fullmatch(name)
+        if match is None:
+            raise RecipeError(f"clip.safety={path}: tensor {name} is neither NUMBER.weight nor NUMBER.bias")
+        found.setdefault(int(match[1]), {})[match[2]] = tensor
+    layers: list[tuple[np.ndarray, np.ndarray]] = []
+    for number, layer in sorted(found.items()):
+        weight, bias = layer.get("weight"), layer.get("bias")
+        if weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[:1]:
+            raise RecipeError(
+                f"clip.safety={path}: layer {number} needs a weight (outputs x inputs) and a bias (outputs)"
+            )
+        if weight.shape[1] != width:
+            what = f"layer {number}" if layers else "its first layer"
+            raise RecipeError(f"clip.safety={path}: {what} takes {weight.shape[1]} numbers and is given {width}")
+        layers.append((weight, bias))
+        width = len(bias)
+    if width != 1 or not layers:
+        raise RecipeError(f"clip.safety={path}: the last layer has {width} outputs, not one")
+    return Head(tuple(layers))
+
+
+def classify(head: Head) -> Callable[[Batches], Batches]:
+    """Return the function from batches of image_id and embedding to batches of SAFETY; no embedding, no verdict."""
+
+    def run(batches: Batches) -> Batches:
+        for batch in batches:
+            embedded = batch["embedding"].drop_null()
+            judged = iter(())
+            if len(embedded):
+                vectors = embedded.flatten().to_numpy().reshape(len(embedded), -1)
+                judged = iter(np.round(head(vectors), DECIMALS).tolist())
+            unsafe = [next(judged) if given else None for given in batch["embedding"].is_valid().to_pylist()]
+            columns = [batch["image_id"], pa.array(unsafe, pa.float32())]
+            yield pa.RecordBatch.from_arrays(columns, schema=SAFETY.schema)
+
+    return run

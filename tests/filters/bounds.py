@@ -6,18 +6,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters import Aids, with_views
-from filters.function_words import ENGLISH
-from filters.verdict import Filter, Verdict
+from filters.features import Resources, with_features
+from filters.filter import Decision, Filter
+from filters.words import ENGLISH
 from jobs.recipes import load
-from pipeline.aids import read_words
-from schemas.recipe import Recipe
-from schemas.recipe.filters import TextBounds
+from pipeline.filter import read_words
+from schemas.recipe import Recipe, TextBounds
 
 LISTS = Path(__file__).parent.parent / "cases" / "filters" / "lists"
 WORDS = {f"{name}_words": read_words(str(LISTS / f"{name}.txt")) for name in ("common", "flagged", "spam")}
 # As perplexity the cases take the length of a text; test_filters_aids.py asks a real model.
-AIDS = Aids({"stop_words": ENGLISH, **WORDS}, lambda texts: pc.utf8_length(texts).cast(pa.float64()))
+AIDS = Resources({"stop_words": ENGLISH, **WORDS}, lambda texts: pc.utf8_length(texts).cast(pa.float64()))
 TO_SET = [f"filters.lists.{name}={LISTS / name.partition('_')[0]}.txt" for name in WORDS] + [
     "filters.lists.kenlm=unread",
     "filters.caption.min_characters=5",
@@ -35,6 +34,6 @@ def every_bound(value: float = 0.0) -> Recipe:
     return load("kosmos1", [*bounds, *TO_SET, "filters.text.max_perplexity=9", "filters.paragraph.max_perplexity=9"])
 
 
-def judged(filter: Filter, rows: list[dict[str, Any]], schema: pa.Schema, recipe: Recipe) -> Verdict:
+def judged(filter: Filter, rows: list[dict[str, Any]], schema: pa.Schema, recipe: Recipe) -> Decision:
     """Judge rows by one filter, with the views that it reads."""
-    return filter(with_views(pa.RecordBatch.from_pylist(rows, schema=schema), [filter], AIDS), recipe)
+    return filter(with_features(pa.RecordBatch.from_pylist(rows, schema=schema), [filter], AIDS), recipe)

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from pipeline.aids import aids, perplexity, read_words
+from pipeline.filter import load_resources, perplexity, read_words
 from schemas.errors import PathError
-from schemas.recipe.filters import Filters, Lists
+from schemas.recipe import Filters, Lists
 
 # Logarithms to base 10: of any other word, the end of a line, a, and 0; and of the end right after a.
 ARPA = """\\data\\
@@ -33,9 +33,9 @@ def test_words_are_read_without_comments_and_case(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_text("# a list\nRed\n\nÉté # summer\n", encoding="utf-8")
     assert read_words(str(path)) == {"red", "été"}
-    assert aids(Lists(spam_words=str(path))).words["spam_words"] == {"red", "été"}
-    assert "the" in aids(Lists()).words["stop_words"]
-    assert aids(Lists()).perplexity is None
+    assert load_resources(Lists(spam_words=str(path))).words["spam_words"] == {"red", "été"}
+    assert "the" in load_resources(Lists()).words["stop_words"]
+    assert load_resources(Lists()).perplexity is None
 
 
 def test_a_list_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from filters.interleaving import SINGLE_IMAGE
+from filters.document import SINGLE_IMAGE
 from jobs.recipes import load
 
 

@@ -6,13 +6,14 @@ from bounds import AIDS, every_bound, judged
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters import CAPTION_FILTERS, DOCUMENT_FILTERS, IMAGE_FILTERS, PAGE_FILTERS, PARAGRAPH_FILTERS, with_views
+from filters import CAPTION_FILTERS, DOCUMENT_FILTERS, IMAGE_FILTERS, PAGE_FILTERS, PARAGRAPH_FILTERS
+from filters.features import with_features
+from filters.filter import Decision, Filter
 from filters.text import MEASURES
-from filters.verdict import Filter, Verdict
 from jobs.recipes import load
 from schemas.errors import SchemaError
 from schemas.reasons import CODES, OF_TEXT, REASONS
-from schemas.recipe.filters import TextBounds
+from schemas.recipe import TextBounds
 
 LEVELS = {
     "page": PAGE_FILTERS,
@@ -53,7 +54,7 @@ ROWS = st.lists(
 
 def rows(table: list[dict]) -> list[tuple[tuple[float, str | None], ...]]:
     """Return what every filter says of each row."""
-    batch = with_views(pa.RecordBatch.from_pylist(table, schema=SCHEMA), FILTERS, AIDS)
+    batch = with_features(pa.RecordBatch.from_pylist(table, schema=SCHEMA), FILTERS, AIDS)
     verdicts = [filter(batch, RECIPE) for filter in FILTERS]
     columns = [zip(v.measure.to_pylist(), v.reason.to_pylist(), strict=True) for v in verdicts]
     return list(zip(*columns, strict=True))
@@ -106,7 +107,7 @@ def test_without_bounds_no_filter_of_texts_is_on() -> None:
     ids=["a row too few", "an undeclared reason", "a bool"],
 )
 def test_a_malformed_verdict_is_refused(reason: list) -> None:
-    verdict = Verdict(pa.array([1.0, 2.0]), pa.array(reason), {})
+    verdict = Decision(pa.array([1.0, 2.0]), pa.array(reason), {})
     broken = Filter("broken", ("text",), "m", ("TOO_SHORT",), "-", lambda batch, recipe: verdict)
     with pytest.raises(SchemaError, match="broken"):
         broken(pa.RecordBatch.from_pydict({"text": ["a", "b"]}), RECIPE)

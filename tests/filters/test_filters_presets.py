@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from jobs.recipes import load, names
-from pipeline.filter import judge_pages
+from pipeline.filter import filter_pages
 from schemas.tables import PAGES
 
 PROSE = (
@@ -21,7 +21,7 @@ def judged(recipe: str, *paragraphs: str) -> tuple[list[str], list[tuple[int, st
     """Return the reasons against a page, and those against its paragraphs, by their block."""
     known = {c.name: "" for c in PAGES.columns} | {"warc_offset": 0, "language": "en", "language_score": 0.9}
     blocks = [{**BLOCK, "kind": "text", "text": text} for text in paragraphs]
-    [batch] = judge_pages(load(recipe))(iter([PAGES.batch([{**known, "blocks": blocks}])]))
+    [batch] = filter_pages(load(recipe))(iter([PAGES.batch([{**known, "blocks": blocks}])]))
     [page] = pa.Table.from_batches([batch]).to_pylist()
     paragraph = [(r["block"], r["rule"]) for r in page["rejected"] if r["level"] == "paragraph"]
     return page["reasons"], paragraph

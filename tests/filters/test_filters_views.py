@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain import Text, again, duplicate_grams, is_punctuated, part, repeated_characters, repeated_words, top_gram
 
-from filters.views import VIEWS, Aids
+from filters.features import VIEWS, Resources
 
 WORDS = st.lists(st.sampled_from(["a", "b", "the", "Word", "c", "…", "!"]), max_size=40).map(" ".join)
 TEXTS = st.lists(WORDS | st.text() | st.text(alphabet="ab \n.", max_size=60), max_size=5)
@@ -17,8 +17,8 @@ def view(name: str, texts: list[str]) -> pa.Array:
     """Make a view of texts, and those before it that it reads."""
     batch = pa.record_batch({"text": pa.array(texts, pa.string())})
     for before in VIEWS[: VIEWS.index(NAMED[name])]:
-        batch = batch.append_column(before.name, before.make(batch, Aids()))
-    return NAMED[name].make(batch, Aids())
+        batch = batch.append_column(before.name, before.make(batch, Resources()))
+    return NAMED[name].make(batch, Resources())
 
 
 @pytest.mark.parametrize(

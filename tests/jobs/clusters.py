@@ -6,7 +6,7 @@ from pathlib import Path
 from runs import started_by
 
 from jobs.session import QUICK_COMPILER
-from sample.cluster import ENVIRONMENT, Cluster
+from tests.sampleweb.cluster import ENVIRONMENT, Cluster
 
 CONF = {
     "spark.driver.host": "127.0.0.1",

@@ -7,7 +7,7 @@ import pytest
 from runs import undisturbed
 from webs import Web
 
-from sample.cluster import Cluster, standing
+from tests.sampleweb.cluster import Cluster, standing
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

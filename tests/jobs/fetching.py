@@ -8,16 +8,15 @@ from typing import Any
 import pyarrow.dataset as ds
 
 from jobs import fetch
+from jobs.fetch import ANSWERED
 from jobs.recipes import load
-from jobs.rounds import ANSWERED
 from jobs.run import run
 from pipeline.fetch.permissions import RESERVATIONS, ROBOTS
-from pipeline.store import Manifest, Store
-from pipeline.write import PartWriter
-from sample.faulty import Server
-from schemas.ids import image_id
+from pipeline.io.store import Manifest, Store
+from pipeline.io.tables import PartWriter
 from schemas.recipe import Recipe
-from schemas.tables import CAPTIONS
+from schemas.tables import CAPTIONS, image_id
+from tests.sampleweb.faulty.server import Server
 
 Requests = Counter[tuple[str, str]]  # (host, path) to how often
 

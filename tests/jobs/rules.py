@@ -16,7 +16,7 @@ from plain import (
     top_gram,
 )
 
-from filters.function_words import ENGLISH
+from filters.words import ENGLISH
 
 GOPHER_STOP_WORDS = {"the", "be", "to", "of", "and", "that", "have", "with"}
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")

@@ -14,7 +14,7 @@ from typing import Any
 
 from webs import Web
 
-from pipeline.lookup import STEPS
+from pipeline.io.tables import STEPS
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent
@@ -36,7 +36,7 @@ def weft(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 def run_arguments(web: Web, output: Path, *more: str) -> list[str]:
     """Return the arguments that run a sample web by the sample's recipe."""
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     return ["run", "--recipe", str(RECIPE), "--output", str(output), "--set", f"fetch.proxy={web.proxy}",
             "--set", "fetch.shard_images=10", *more, *web.archives]  # fmt: skip
@@ -180,7 +180,7 @@ def undisturbed(web: Web, output: Path, *assignments: str) -> dict[str, str]:
     """Run a web by the sample's recipe in the session that is active; return the sums of what came of it."""
     from jobs.recipes import load
     from jobs.run import STEPS, run
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     run(STEPS, load(str(RECIPE), [f"fetch.proxy={web.proxy}", *assignments]), str(output), web.archives)
     return sums(output)

@@ -11,10 +11,9 @@ from handmade import commit, picture, row, text
 from jobs import assemble
 from jobs.recipes import load
 from jobs.step import Context
-from pipeline.store import Store
+from pipeline.io.store import Store
 from schemas.errors import RecipeError
-from schemas.ids import image_id, text_id
-from schemas.tables import CAPTIONS, IMAGES, LOOKALIKES, PAGES, SAFETY, SCORES
+from schemas.tables import CAPTIONS, IMAGES, LOOKALIKES, PAGES, SAFETY, SCORES, image_id, text_id
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -21,11 +21,9 @@ import yaml
 from runs import weft
 from webs import Finished
 
-from pipeline.card import croissant, gather, readme
-from pipeline.card.facts import Facts
-from pipeline.card.front import size_category
-from pipeline.markdown import block, code, plain, table
-from pipeline.public import public_name, public_values
+from pipeline.inspect.card import block, code, plain, readme, size_category, table
+from pipeline.inspect.croissant import croissant
+from pipeline.inspect.facts import Facts, gather, public_name, public_values
 from schemas.recipe import Recipe
 from schemas.tables import CORPORA
 
@@ -38,16 +36,16 @@ def facts(finished: Finished) -> Facts:
 @pytest.fixture(scope="module")
 def carded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, some hosts of which are held out, with its card."""
-    from jobs.card import show
+    from jobs.cli.output import write_card
     from jobs.recipes import load
     from jobs.run import run
     from jobs.shard import STEP
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     output = Path(shutil.copytree(finished.output, tmp_path_factory.mktemp("carded") / "out"))
     overrides = [f"fetch.proxy={finished.web.proxy}", "shard.validation_fraction=0.4"]
     run((STEP,), load(str(RECIPE), overrides), str(output), overwrite=True)
-    show(str(output), None, None, None)
+    write_card(str(output), None, None, None)
     return output
 
 

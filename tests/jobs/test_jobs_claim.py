@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import claim
-from pipeline.claim import claimed
-from pipeline.store import Store
+from pipeline.io import run_lock
+from pipeline.io.run_lock import lock_run
+from pipeline.io.store import Store
 from schemas.errors import PathError
 
 HOLD = """
 import sys, time
-from pipeline.claim import claimed
-from pipeline.store import Store
+from pipeline.io.run_lock import claimed
+from pipeline.io.store import Store
 with claimed(Store(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -38,14 +38,14 @@ def test_the_second_is_refused_until_the_first_has_ended(tmp_path: Path, end: si
     try:
         with (
             pytest.raises(PathError, match=f"process {process.pid} on .*, since 20.*another --output"),
-            claimed(Store(str(output))),
+            lock_run(Store(str(output))),
         ):
             pass
     finally:
         os.kill(process.pid, end)
         process.wait(120)
     assert output.exists() == (end == signal.SIGKILL)
-    with claimed(Store(str(output))):
+    with lock_run(Store(str(output))):
         pass
 
 
@@ -54,7 +54,7 @@ def test_the_command_is_refused_in_one_line(tmp_path: Path) -> None:
 
     archive = tmp_path / "a.warc"
     archive.write_text("WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n")
-    with claimed(Store(str(tmp_path / "out"))):
+    with lock_run(Store(str(tmp_path / "out"))):
         done = weft("extract", "-r", "everything", "-o", str(tmp_path / "out"), str(archive))
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert f"process {os.getpid()}" in done.stderr
@@ -62,42 +62,42 @@ def test_the_command_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_an_error_gives_it_back(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with pytest.raises(ZeroDivisionError), claimed(store):
+    with pytest.raises(ZeroDivisionError), lock_run(store):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_object_store_is_held_while_the_heart_beats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "BEAT_SECONDS", 0.02)
-    monkeypatch.setattr(claim, "STALE_SECONDS", 0.5)
+    monkeypatch.setattr(run_lock, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(run_lock, "STALE_SECONDS", 0.5)
     store = Store(f"memory://{uuid.uuid4().hex}")
-    with claimed(store):
+    with lock_run(store):
         time.sleep(0.7)  # without a beat it would be stale
-        with pytest.raises(PathError, match="is being written by process"), claimed(store):
+        with pytest.raises(PathError, match="is being written by process"), lock_run(store):
             pass
     assert store.fs.find(store.path) == []
 
 
 def test_who_is_silent_too_long_loses_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "STALE_SECONDS", 0.1)
+    monkeypatch.setattr(run_lock, "STALE_SECONDS", 0.1)
     store = Store(f"memory://{uuid.uuid4().hex}")
-    store.write_json(store.at(claim.CLAIM, "000001.json"), {**claim._holder(), "beat": time.time() - 1})
-    with claimed(store):
-        assert [name.rsplit("/", 1)[-1] for name in store.fs.find(store.at(claim.CLAIM))] == ["000002.json"]
+    store.write_json(store.at(run_lock.CLAIM, "000001.json"), {**run_lock._holder(), "beat": time.time() - 1})
+    with lock_run(store):
+        assert [name.rsplit("/", 1)[-1] for name in store.fs.find(store.at(run_lock.CLAIM))] == ["000002.json"]
 
 
 def test_who_was_taken_over_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(run_lock, "BEAT_SECONDS", 0.05)
     store = Store(f"memory://{uuid.uuid4().hex}")
-    with pytest.raises(PathError, match=r"took .* over"), claimed(store):
-        store.write_json(store.at(claim.CLAIM, "000002.json"), claim._holder())
+    with pytest.raises(PathError, match=r"took .* over"), lock_run(store):
+        store.write_json(store.at(run_lock.CLAIM, "000002.json"), run_lock._holder())
         for _ in range(100):  # the interrupt comes between two steps of Python
             time.sleep(0.05)
 
 
 def test_the_lock_holds_no_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["weft", "run", "--set", "fetch.proxy=http://user:s3cret@h:1", "\x1b[2J"])
-    with claimed(Store(str(tmp_path / "out"))):
-        assert "s3cret" not in (tmp_path / "out" / f"{claim.CLAIM}.json").read_text()
-        with pytest.raises(PathError, match=r"http://\*\*\*@h:1"), claimed(Store(str(tmp_path / "out"))):
+    with lock_run(Store(str(tmp_path / "out"))):
+        assert "s3cret" not in (tmp_path / "out" / f"{run_lock.CLAIM}.json").read_text()
+        with pytest.raises(PathError, match=r"http://\*\*\*@h:1"), lock_run(Store(str(tmp_path / "out"))):
             pass

@@ -13,7 +13,7 @@ from commands import Command, parse
 from runs import BIN, TIMEOUT_SECONDS, weft
 from webs import Finished
 
-from jobs.reference.commands import walk
+from tools.reference import walk
 
 ARCHIVE = "WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
 CONTACT = ("--set", "fetch.contact=mailto:crawl@weft.example")
@@ -257,7 +257,7 @@ def test_stats_count_the_tokens_of_a_tokenizer(finished: Finished, tmp_path: Pat
 def test_a_file_that_the_recipe_names_is_missed_before_anything_is_written(
     setting: str, words: str, archive: str, tmp_path: Path
 ) -> None:
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     output = tmp_path / "out"
     says(["run", "--recipe", str(RECIPE), "--set", setting, *CONTACT, "-o", str(output), archive], words)
@@ -265,7 +265,7 @@ def test_a_file_that_the_recipe_names_is_missed_before_anything_is_written(
 
 
 def test_what_tells_of_a_run_needs_no_spark() -> None:
-    asked = "jobs.card, jobs.funnel, jobs.plan, jobs.stats, jobs.verify, jobs.why"
+    asked = "jobs.cli.output, jobs.cli.inspect, jobs.cli.plan, jobs.cli.inspect, jobs.cli.output, jobs.cli.why"
     source = f"import sys; sys.modules['pyspark'] = sys.modules['py4j'] = None; import {asked}"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

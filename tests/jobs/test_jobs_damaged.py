@@ -10,20 +10,22 @@ import pytest
 from runs import weft
 from webs import Finished
 
-from jobs import card, funnel, stats, why
+from jobs.cli.inspect import show_dropped, show_stats
+from jobs.cli.output import write_card
+from jobs.cli.why import show_why
+from jobs.errors import explain_read_errors
 from jobs.report import report
-from jobs.trouble import reading
 from schemas.errors import WeftError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 READERS: dict[str, Callable[[str, str], object]] = {  # an output, and an id in the file that is damaged
-    "stats": lambda output, _: stats.show(output, as_json=True),
-    "stats --funnel": lambda output, _: funnel.show(output, "rule", 9, as_json=True),
-    "stats --by host": lambda output, _: funnel.show(output, "host", 9, as_json=True),
-    "why": lambda output, name: why.show(output, name, as_json=True),
-    "card": lambda output, _: card.show(output, None, None, None),
+    "stats": lambda output, _: show_stats(output, as_json=True),
+    "stats --funnel": lambda output, _: show_dropped(output, "rule", 9, as_json=True),
+    "stats --by host": lambda output, _: show_dropped(output, "host", 9, as_json=True),
+    "why": lambda output, name: show_why(output, name, as_json=True),
+    "card": lambda output, _: write_card(output, None, None, None),
     "report": lambda output, _: report(output, None, 3, None),
 }
 READS = [
@@ -84,7 +86,7 @@ def test_a_damaged_file_is_said_in_a_line(
     path = largest(output, pattern)
     name = id_in(path) if reader == "why" else ""  # statistics leave out what has no such id
     hurt(path, damage)
-    with pytest.raises(WeftError) as raised, reading(str(output)):
+    with pytest.raises(WeftError) as raised, explain_read_errors(str(output)):
         READERS[reader](str(output), name)
     said = str(raised.value)
     assert "\n" not in said and len(said) < 1000

@@ -11,11 +11,11 @@ from handmade import commit, picture, row, text
 from PIL import Image
 
 from jobs import dedup
-from jobs.ledger import surviving_captions, surviving_images, surviving_pages
 from jobs.recipes import load
 from jobs.run import run
 from jobs.step import Context
-from pipeline.store import Store
+from jobs.tables import surviving_captions, surviving_images, surviving_pages
+from pipeline.io.store import Store
 from schemas.tables import CAPTIONS, IMAGES, PAGES
 
 if TYPE_CHECKING:

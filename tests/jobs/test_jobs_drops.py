@@ -7,13 +7,12 @@ import pytest
 from runs import weft
 from webs import Finished
 
-from jobs.drops import excessive
 from jobs.recipes import load
-from jobs.step import CONFIG, Context, Outcome, Step, run_step
-from pipeline.store import Manifest, Store
+from jobs.step import Context, Outcome, Step, exceeded_limits, run_step
+from pipeline.io.store import CONFIG, Manifest, Store
 from schemas.errors import RecipeError
 from schemas.reasons import BY_CODE
-from schemas.recipe.guard import Guard
+from schemas.recipe import DropLimits
 
 JUDGED = {"page": 200, "image": 99, "UNSAFE_IMAGE": 1000}
 
@@ -35,15 +34,15 @@ JUDGED = {"page": 200, "image": 99, "UNSAFE_IMAGE": 1000}
     ],
 )
 def test_bounds(rejected: dict[str, int], guard: dict[str, Any], rules: list[str]) -> None:
-    said = excessive(JUDGED, rejected, Guard(**guard))
+    said = exceeded_limits(JUDGED, rejected, DropLimits(**guard))
     assert [sentence.split()[0] for sentence in said] == rules
 
 
 def test_the_sentence_says_everything() -> None:
-    assert excessive({"page": 200}, {"EMOJI": 50}, Guard(rules={"EMOJI": 0.2})) == [
+    assert exceeded_limits({"page": 200}, {"EMOJI": 50}, DropLimits(rules={"EMOJI": 0.2})) == [
         "EMOJI drops 25 % of what was judged (50 of 200 pages), more than guard.rules.EMOJI=0.2"
     ]
-    (said,) = excessive({"page": 200}, {"EMOJI": 200}, Guard())
+    (said,) = exceeded_limits({"page": 200}, {"EMOJI": 200}, DropLimits())
     assert said.endswith("more than guard.max_dropped_fraction=0.95")
 
 

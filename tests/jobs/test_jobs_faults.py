@@ -28,8 +28,8 @@ from runs import (
 )
 from webs import Web
 
-from pipeline.lookup import STEPS
-from sample.cluster import Cluster
+from pipeline.io.tables import STEPS
+from tests.sampleweb.cluster import Cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

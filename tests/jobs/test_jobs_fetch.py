@@ -9,11 +9,11 @@ from urllib.parse import quote
 import pytest
 from fetching import fetched, recipe, requests, rows, statuses, want
 
-from jobs.rounds import UNDER_WAY
-from pipeline.store import Store
-from sample.faulty import Server, serving
-from sample.faulty.gallery import picture
+from jobs.fetch import UNDER_WAY
+from pipeline.io.store import Store
 from schemas.reasons import for_status
+from tests.sampleweb.faulty.gallery import picture
+from tests.sampleweb.faulty.server import Server, serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -8,10 +8,10 @@ from urllib.parse import quote
 import pytest
 from fetching import fetched, recipe, requests, rows, statuses, want
 
-from jobs.contact import check_contact
+from jobs.fetch import check_contact
 from jobs.recipes import load
-from sample.faulty import Server, serving
 from schemas.errors import RecipeError
+from tests.sampleweb.faulty.server import Server, serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

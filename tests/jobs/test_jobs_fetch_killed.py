@@ -13,9 +13,9 @@ from clusters import SUBMITTED, executors
 from fetching import answers, fetched, recipe, requests, settings, statuses, want
 from runs import BIN, TIMEOUT_SECONDS, java_of, kill_when, running, started_by, wait_for, wait_until_gone
 
-from sample.cluster import Cluster
-from sample.faulty import Server, serving
-from schemas.ids import image_id
+from schemas.tables import image_id
+from tests.sampleweb.cluster import Cluster
+from tests.sampleweb.faulty.server import Server, serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -12,12 +12,11 @@ import pytest
 from fetching import want
 from runs import weft
 
-from jobs.fetch import batch_of, parse_classes, watch
+from jobs.fetch import ANSWERED, batch_of, parse_classes, wanted_folder, watch
 from jobs.recipes import load
-from jobs.rounds import ANSWERED, wanted_folder
 from jobs.step import Context
-from pipeline.fetch.journal import ANSWERS, Journal
-from pipeline.store import Store
+from pipeline.fetch.commit_log import ANSWERS, CommitLog
+from pipeline.io.store import Store
 from schemas.errors import RecipeError
 from schemas.tables import IMAGE_STATUS
 
@@ -34,7 +33,7 @@ def test_words_of_a_fetch_under_way(tmp_path: Path) -> None:
     retrying = replace(context, retry=("dns",))
     assert batch_of(retrying) == batch_of(context), "nothing has failed yet, so what was begun goes on"
     wanted = tmp_path / wanted_folder(batch_of(context))
-    journal = Journal(store, ANSWERED, "images/batch=x", "0001-00000", f"{ANSWERED}/run-0002", 1000)
+    journal = CommitLog(store, ANSWERED, "images/batch=x", "0001-00000", f"{ANSWERED}/run-0002", 1000)
     numbers = itertools.count()
 
     def commit(*found: str) -> None:

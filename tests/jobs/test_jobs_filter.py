@@ -8,13 +8,12 @@ from fetching import rows
 from handmade import commit, picture, row, text
 
 from jobs import fetch, filter
-from jobs.ledger import surviving_images, surviving_pages, without_refused
 from jobs.recipes import load
 from jobs.run import run
 from jobs.step import Context
-from pipeline.store import Store
-from schemas.ids import image_id
-from schemas.tables import CAPTIONS, IMAGES, PAGES, REJECTIONS, rejection
+from jobs.tables import drop_rejected, surviving_images, surviving_pages
+from pipeline.io.store import Store
+from schemas.tables import CAPTIONS, IMAGES, PAGES, REJECTIONS, image_id, rejection
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -93,4 +92,4 @@ def test_refused_images_are_not_wanted(filtered: Context) -> None:
     came = [row(IMAGES, image_id=image_id(url), image_url=url, status="ok") for url in (LOGO, PHOTO)]
     commit(filtered.store, "images", "fetch", {IMAGES: came})
     assert [r["image_url"] for r in surviving_images(filtered).collect()] == [PHOTO]
-    assert without_refused(filtered, surviving_images(filtered), "filter").count() == 1
+    assert drop_rejected(filtered, surviving_images(filtered), "filter").count() == 1

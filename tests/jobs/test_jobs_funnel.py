@@ -12,11 +12,11 @@ from runs import weft
 from test_jobs_truth import Expected, capture, gate
 from webs import Finished
 
-from pipeline.funnel import by_host, by_rule
-from pipeline.store import Store
-from sample.web import PAGE_LESS
+from pipeline.inspect.funnel import by_host, by_rule
+from pipeline.io.store import Store
 from schemas.errors import PathError
 from schemas.tables import PAGES, REJECTIONS, rejection
+from tests.sampleweb.web import PAGE_LESS
 
 NO_LIMIT = 1000
 

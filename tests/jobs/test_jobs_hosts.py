@@ -15,7 +15,7 @@ from hosts import Hosts, need_namespaces, network
 from runs import BIN, ROOT, TIMEOUT_SECONDS, run_arguments, sums
 from webs import Web
 
-from sample.cluster import ENVIRONMENT
+from tests.sampleweb.cluster import ENVIRONMENT
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +24,8 @@ IMAGE_PORT, MASTER_PORT = 8080, 7077
 SILENT_SECONDS = 10  # after which a Worker counts as lost, and an executor too
 IMAGES = """
 import sys
-from pipeline.read.captures import Index
-from pipeline.replay import Proxy
+from pipeline.inspect.replay import Index
+from pipeline.inspect.replay import Proxy
 Proxy(sys.argv[1], int(sys.argv[2]), Index(sys.argv[3:])).serve_forever()
 """
 

@@ -11,7 +11,7 @@ from fetching import answers, statuses
 from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
 from webs import Web
 
-from sample.cluster import ENVIRONMENT, Cluster
+from tests.sampleweb.cluster import ENVIRONMENT, Cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,7 +40,7 @@ def test_one_core_killed_in_extract_and_in_fetch(small_web: Web, reference: dict
 def test_a_finished_run_is_not_done_again(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
     from jobs.recipes import load
     from jobs.run import STEPS, run
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     output = tmp_path / "out"
     recipe = load(str(RECIPE), ["clip.enabled=false", "corpora=[text]"])

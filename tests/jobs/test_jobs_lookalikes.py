@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from jobs import dedup
 from jobs.recipes import load
 from jobs.run import run
-from pipeline.store import Store
-from schemas.recipe.dedup import Dedup
+from pipeline.io.store import Store
+from schemas.recipe import Dedup
 from schemas.tables import CAPTIONS, IMAGES, PAGES
 
 if TYPE_CHECKING:

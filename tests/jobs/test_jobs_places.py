@@ -8,8 +8,8 @@ import pytest
 from runs import BIN, TIMEOUT_SECONDS, run_arguments, sums, undisturbed
 from webs import Web
 
-from pipeline.spark import read_files
-from pipeline.store import Store
+from jobs.step import read_files
+from pipeline.io.store import Store
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

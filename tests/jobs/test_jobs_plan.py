@@ -9,7 +9,7 @@ from runs import ROOT, weft
 from webs import Finished
 
 from benchmarks.rates import from_benchmark
-from jobs.rates import shipped_rates
+from jobs.submit import shipped_rates
 
 
 def test_the_shipped_rates_are_what_the_benchmarks_measured() -> None:

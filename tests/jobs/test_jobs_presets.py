@@ -16,13 +16,13 @@ from plain import Text
 from rules import RULES, broken
 from webs import Web
 
-from filters import CAPTION_FILTERS, IMAGE_FILTERS, Filter
+from filters import CAPTION_FILTERS, IMAGE_FILTERS
+from filters.filter import Filter
 from jobs.recipes import load, names
-from pipeline.extract.archive import extract_archive
-from pipeline.filter import judge_pages, judge_rows
-from pipeline.store import Store
-from schemas.recipe import Recipe
-from schemas.recipe.extract import Extract
+from pipeline.filter import filter_pages, filter_rows
+from pipeline.html.extract import extract_archive
+from pipeline.io.store import Store
+from schemas.recipe import Extract, Recipe
 
 OUT_OF_REACH = {("fineweb", "TOO_LONG"): "100,000 words are more than all other pages of the sample web have"}
 CAPTION_RULES = {"min_words": "SHORT_CAPTION", "min_characters": "FEW_CAPTION_CHARACTERS"}
@@ -65,7 +65,7 @@ class Judged:
 
     @cached_property
     def goes(self) -> dict[Capture, Against]:
-        batches = judge_pages(self.recipe)(iter(self.web.pages.to_batches()))
+        batches = filter_pages(self.recipe)(iter(self.web.pages.to_batches()))
         judged = [row for batch in batches for row in batch.to_pylist()]
         assert all(row["reasons"] == [a["rule"] for a in row["rejected"] if a["level"] == "page"] for row in judged)
         return {
@@ -77,7 +77,7 @@ class Judged:
     def rules(self) -> set[str]:
         """Every rule on pages, paragraphs, images and captions that the recipe switches on."""
         filters = self.recipe.filters
-        found = {RULES[key][0] for key in (*bounds(filters.text), *bounds(filters.gibberish))}
+        found = {RULES[key][0] for key in (*bounds(filters.text), *bounds(filters.page))}
         found |= {f"PARAGRAPH_{RULES[key][0]}" for key in bounds(filters.paragraph)}
         found |= {CAPTION_RULES[key] for key, bound in bounds(filters.caption).items() if bound > 1}  # 1 is no bound
         found |= {"WRONG_LANGUAGE"} if filters.language.keep else set()
@@ -91,7 +91,7 @@ class Judged:
         gone = {i: broken(text, bounds(filters.paragraph)) for i, text in texts.items()}
         left = "\n\n".join(text for i, text in texts.items() if not gone[i])
         found: Against = {(f"PARAGRAPH_{rule}", i) for i, rules in gone.items() for rule in rules}
-        found |= {(rule, None) for rule in broken(left, bounds(filters.text) | bounds(filters.gibberish))}
+        found |= {(rule, None) for rule in broken(left, bounds(filters.text) | bounds(filters.page))}
         if filters.language.keep and truth["language"] not in filters.language.keep:
             found.add(("WRONG_LANGUAGE", None))
         elif filters.language.min_score and truth["fate"] == "LANGUAGE_UNSURE":
@@ -111,7 +111,7 @@ class Judged:
         return {r["image_url"]: {a["rule"] for a in r["rejected"]} for r in self._rows(addresses, IMAGE_FILTERS)}
 
     def _rows(self, table: pa.Table, filters: tuple[Filter, ...]) -> list[Row]:
-        return [row for b in judge_rows(filters, self.recipe)(iter(table.to_batches())) for row in b.to_pylist()]
+        return [row for b in filter_rows(filters, self.recipe)(iter(table.to_batches())) for row in b.to_pylist()]
 
     def takes(self, rule: str, key: Capture, block: int | None) -> bool:
         """Tell whether a rule takes a page, or a paragraph, image or caption that is a block of its truth."""

@@ -9,10 +9,9 @@ from handmade import commit, picture, row, text
 from runs import weft
 from test_jobs_why import NO_JAVA
 
-from jobs import funnel, why
-from pipeline.store import Store
-from schemas.ids import image_id
-from schemas.tables import CAPTIONS, PAGES, REJECTIONS, rejection
+from jobs.cli import inspect, why
+from pipeline.io.store import Store
+from schemas.tables import CAPTIONS, PAGES, REJECTIONS, image_id, rejection
 
 ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj\u2066\x7f\r[bold red]loud[/] [link=http://evil/]here[/link] :smile:"
 URL = f"http://x/{ESCAPES}"
@@ -40,21 +39,21 @@ def check(shown: str) -> None:
 
 @pytest.mark.parametrize("name", [URL, URL + "2", PICTURE])
 def test_why(output: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    why.show(output, name, as_json=False)
+    why.show_why(output, name, as_json=False)
     shown = capsys.readouterr().out
     check(shown)
     assert "\\x1b[2J" in shown and "[bold red]loud[/]" in shown and ":smile:" in shown
 
 
 def test_why_as_json_holds_the_same_value(output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    why.show(output, URL, as_json=True)
+    why.show_why(output, URL, as_json=True)
     shown = capsys.readouterr().out
     check(shown)
     assert json.loads(shown)["pages"][0]["title"] == ESCAPES
 
 
 def test_hosts_of_the_funnel(output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    funnel.show(output, "host", 5, as_json=False)
+    inspect.show_dropped(output, "host", 5, as_json=False)
     check(capsys.readouterr().out)
 
 

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from runs import TIMEOUT_SECONDS, weft
 from webs import Web
 
-from jobs.progress import span, words
-from jobs.stages import LATELY_SECONDS, Look, Pace, Stages
+from jobs.progress import LATELY_SECONDS, Look, Pace, Stages, span, words
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -102,7 +101,7 @@ def test_extract_tells_what_has_come_of_the_archives(small_web: Web, spark: "Spa
     from jobs.extract import STEP
     from jobs.recipes import load
     from jobs.step import Context, run_step
-    from pipeline.store import Store
+    from pipeline.io.store import Store
 
     context = Context(spark, Store(str(tmp_path)), load("everything", []), small_web.archives)
     assert STEP.watch

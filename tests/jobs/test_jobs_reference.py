@@ -8,10 +8,9 @@ import pytest
 from pydantic import BaseModel
 
 from jobs.recipes import load, names
-from jobs.reference import PAGES
-from jobs.reference.commands import walk
 from schemas import shards, tables
 from schemas.recipe import Recipe
+from tools.reference import PAGES, walk
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -88,5 +87,5 @@ def test_wrong_arguments_get_a_usage_line(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    done = subprocess.run([sys.executable, "-m", "jobs.reference", "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "") and done.stderr == "usage: python -m jobs.reference DIR\n"
+    done = subprocess.run([sys.executable, "-m", "tools.reference", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr == "usage: python -m tools.reference DIR\n"

@@ -20,12 +20,12 @@ from runs import ROOT, weft
 from test_jobs_truth import MAX_IMAGES, Expected
 from webs import Finished
 
-from pipeline.lookup import STEPS
-from pipeline.report.data import Sources, gather
-from pipeline.store import Store
+from jobs.report import gather
+from jobs.report_sources import ReportFiles
+from pipeline.io.store import Store
+from pipeline.io.tables import STEPS
 from schemas.errors import PathError
-from schemas.ids import image_id
-from schemas.tables import PAGES, REJECTIONS, rejection
+from schemas.tables import PAGES, REJECTIONS, image_id, rejection
 
 NUM_SAMPLES = 20
 SCORED = "clip_score"
@@ -38,7 +38,7 @@ def expected(finished: Finished) -> Expected:
 
 @pytest.fixture(scope="module")
 def told(finished: Finished, spark: SparkSession) -> dict[str, Any]:
-    return gather(spark, Sources(str(finished.output)), NUM_SAMPLES)
+    return gather(spark, ReportFiles(str(finished.output)), NUM_SAMPLES)
 
 
 def share(told: dict[str, Any], name: str, of: str) -> dict[str, int]:
@@ -169,7 +169,7 @@ def test_it_is_the_same_in_whatever_parts_and_order_tables_lie(
         store.commit(folder, replace(manifest, files=files))
     spark.conf.set("spark.sql.shuffle.partitions", "5")
     try:
-        again = gather(spark, Sources(store.root), NUM_SAMPLES)
+        again = gather(spark, ReportFiles(store.root), NUM_SAMPLES)
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", partitions)
     assert json.dumps(again) == json.dumps(told)
@@ -193,7 +193,7 @@ def test_steps_that_have_not_finished_have_no_part_in_it(
     for unfinished, left in ((("shards",), 6), (("documents", "scores", "rejections/dedup"), 3)):
         for folder in unfinished:
             store.remove(folder, "_manifest.json")
-        half = gather(spark, Sources(store.root), NUM_SAMPLES)
+        half = gather(spark, ReportFiles(store.root), NUM_SAMPLES)
         assert [s["step"] for s in half["steps"]] == list(STEPS.values())[:left]
         assert (half["samples"], half["shards"], half["corpora"]) == ([], [], {})
         seen.append(half)
@@ -204,7 +204,7 @@ def test_steps_that_have_not_finished_have_no_part_in_it(
 
 
 def test_a_shards_folder_alone(told: dict, finished: Finished, spark: SparkSession) -> None:
-    alone = gather(spark, Sources(str(finished.output / "shards")), NUM_SAMPLES)
+    alone = gather(spark, ReportFiles(str(finished.output / "shards")), NUM_SAMPLES)
     for name in ("samples", "shards", "num_shards", "corpora"):
         assert json.dumps(alone[name]) == json.dumps(told[name]), name
     assert (alone["recipe"], alone["steps"], alone["funnel"], alone["clusters"]) == ({}, [], [], [])
@@ -227,7 +227,7 @@ def test_hostile_words_are_data(spark: SparkSession, tmp_path: Path) -> None:
         for rule in ("TOO_SHORT", "PAGE_DIRECTIVE")
     ]
     commit(store, "pages", "extract", {PAGES: [page], REJECTIONS: rejected})
-    told = json.loads(json.dumps(gather(spark, Sources(store.root), NUM_SAMPLES), allow_nan=False))
+    told = json.loads(json.dumps(gather(spark, ReportFiles(store.root), NUM_SAMPLES), allow_nan=False))
     (example,) = rule_of(told, "extract", "TOO_SHORT")["examples"]
     assert {example[name] for name in ("url", "text", "detail")} == {HOSTILE[:400] + "…"}
     for name in ("hosts", "languages", "licences", "directives"):
@@ -268,4 +268,4 @@ def test_wrong_arguments(
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(PathError):
-        Sources(str(tmp_path))
+        ReportFiles(str(tmp_path))

@@ -10,10 +10,9 @@ from handmade import commit, picture, row, text
 from jobs import dedup, filter
 from jobs.recipes import load
 from jobs.run import run
-from pipeline.store import Manifest, Store
+from pipeline.io.store import Manifest, Store
 from schemas.errors import RecipeError
-from schemas.ids import image_id
-from schemas.tables import CAPTIONS, PAGES
+from schemas.tables import CAPTIONS, PAGES, image_id
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

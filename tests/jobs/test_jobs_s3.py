@@ -6,9 +6,9 @@ import fsspec
 import pytest
 
 from jobs.extract import find_replaced_archives
-from pipeline.extract.archive import extract_archive
-from pipeline.store import Store
-from schemas.recipe.extract import Extract
+from pipeline.html.extract import extract_archive
+from pipeline.io.store import Store
+from schemas.recipe import Extract
 
 moto = pytest.importorskip("moto.server")
 BUCKET = "s3://bucket"

@@ -16,10 +16,10 @@ from jobs.extract import STEP as EXTRACT
 from jobs.fetch import STEP as FETCH
 from jobs.recipes import load
 from jobs.run import run
-from jobs.step import standing
-from pipeline.store import Store
+from jobs.step import finished_output
+from pipeline.io.store import Store
+from schemas.display import redacted
 from schemas.errors import PathError, RecipeError
-from schemas.secrets import redacted
 
 SECRET = "s3cret"
 PAGE = (
@@ -99,7 +99,9 @@ def test_credentials_do_not_make_another_configuration(tmp_path: Path) -> None:
 
 def test_an_output_from_before_is_known_by_its_archives_without_credentials(tmp_path: Path) -> None:
     recipe = load("everything")
-    names = standing(EXTRACT, Store(str(tmp_path)), recipe, ["https://u:p@h/a.warc.gz?sig=1", "/b.warc"])[0]["archives"]
+    names = finished_output(EXTRACT, Store(str(tmp_path)), recipe, ["https://u:p@h/a.warc.gz?sig=1", "/b.warc"])[0][
+        "archives"
+    ]
     assert names == "https://***@h/a.warc.gz?sig=***\n/b.warc"
 
 

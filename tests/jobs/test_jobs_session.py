@@ -12,7 +12,7 @@ from runs import BIN, TIMEOUT_SECONDS, java_of, running, wait_for, wait_until_go
 from webs import Web
 
 from jobs import session
-from pipeline.claim import CLAIM
+from pipeline.io.run_lock import CLAIM
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 from webs import Finished
 
-from pipeline.shard.order import split_of
-from schemas.ids import order
+from pipeline.shards.write import split_of
 from schemas.shards import INDEX, TRAIN, VALIDATION
-from schemas.tables import CORPORA
+from schemas.tables import CORPORA, order
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +125,8 @@ def test_whole_hosts_are_held_out(finished: Finished, tmp_path: Path) -> None:
     from jobs.recipes import load
     from jobs.run import run
     from jobs.shard import STEP
-    from pipeline.stats import corpora
-    from sample import RECIPE
+    from pipeline.shards.stats import corpora
+    from tests.sampleweb import RECIPE
 
     output = tmp_path / "out"
     shutil.copytree(finished.output, output)

@@ -26,8 +26,8 @@ from runs import (
 )
 from webs import Web
 
-from pipeline.claim import CLAIM
-from pipeline.lookup import STEPS
+from pipeline.io.run_lock import CLAIM
+from pipeline.io.tables import STEPS
 
 BUSY_SECONDS = 0.2  # a younger worker may not have told Java of itself, which then waits for it and for nothing else
 HELD_SECONDS = 1.0  # for what is not held to come to its end

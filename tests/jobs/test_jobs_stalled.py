@@ -14,11 +14,10 @@ from jobs import extract
 from jobs.recipes import load
 from jobs.run import run
 from jobs.step import Context, Outcome, Step, run_step
-from pipeline.commits import COMMITS, read_commits
-from pipeline.extract.archive import part_name
-from pipeline.store import Store
-from sample.faulty import serving
+from pipeline.html.extract import part_name
+from pipeline.io.store import COMMITS, Store, read_commits
 from schemas.reasons import BY_CODE, STALLED
+from tests.sampleweb.faulty.server import serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

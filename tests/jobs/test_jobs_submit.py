@@ -13,8 +13,8 @@ from clusters import SUBMIT_OPTIONS, executors
 from runs import BIN, ROOT, run_arguments, running, sums, tree_of, wait_for, wait_until_gone, weft
 from webs import Web
 
-from pipeline.claim import CLAIM
-from sample.cluster import Cluster
+from pipeline.io.run_lock import CLAIM
+from tests.sampleweb.cluster import Cluster
 
 CONTACT = ("--set", "fetch.contact=mailto:crawl@weft.example")
 SCRIPT = str(ROOT / "jobs" / "main.py")
@@ -237,7 +237,7 @@ def test_the_wheel_carries_every_file_of_the_packages(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / built.stdout.splitlines()[-1]) as wheel:
         carried = {name for name in wheel.namelist() if not name.split("/")[0].endswith(".dist-info")}
         wheel.extractall(tmp_path / "site-packages")
-    assert carried == tree - {"sample/README.md"}
+    assert carried == tree - {"tests/sampleweb/README.md"}
 
     # spark-submit runs the script where it lies: what lies beside it must not hide the standard library's modules
     (tmp_path / "site-packages" / "dataclasses.py").write_text("raise RuntimeError('of a distribution of that name')")

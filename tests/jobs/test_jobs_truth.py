@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from webs import Finished
 
-from sample.web import PAGE_LESS
-from schemas.ids import fraction, image_id
 from schemas.reasons import for_status
+from schemas.tables import fraction, image_id
+from tests.sampleweb.web import PAGE_LESS
 
 PAGE_RULES = {"WRONG_LANGUAGE", "LANGUAGE_UNSURE", "TOO_SHORT", "EMOJI", "HASHTAGS", "URLS",
               "DUPLICATE_CAPTURE", "DUPLICATE_URL", "DUPLICATE_TEXT"}  # fmt: skip
@@ -218,7 +218,7 @@ def test_captions_that_match_stay_and_others_go(finished: Finished, expected: Ex
     assert kept | gone == pairs.keys()
     assert not kept & gone
     right = sum(pairs[p] for p in kept)
-    # The shipped CLIP is small. Its figures on held-out scenes stand in sample/clip/README.md.
+    # The shipped CLIP is small. Its figures on held-out scenes stand in tests/sampleweb/clip/README.md.
     assert right / len(kept) > 0.98
     assert right / sum(pairs.values()) > 0.9
 

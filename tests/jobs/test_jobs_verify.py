@@ -16,9 +16,9 @@ import pytest
 from runs import running, state, tree_of, weft
 from webs import Finished
 
-from pipeline.verify import Report, verify
-from schemas.sums import SEAL, seal, sum_folder
-from trainer import pieces as tokenizers
+from pipeline.inspect.verify import Report, verify_output
+from schemas.integrity import SEAL, seal, sum_folder
+from trainer import train_tokenizer as tokenizers
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def output(finished: Finished, tmp_path: Path) -> Path:
 
 
 def check(output: Path, deep: bool = True) -> Report:
-    return verify(str(output), deep, 1)
+    return verify_output(str(output), deep, 1)
 
 
 def listing(output: Path) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def test_a_finished_run_is_whole(output: Path, deep: bool) -> None:
 
 
 def test_shards_alone_are_whole_in_several_processes(output: Path) -> None:
-    assert verify(str(output / "shards"), True, 2).defects == []
+    assert verify_output(str(output / "shards"), True, 2).defects == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -161,7 +161,7 @@ def is_document(path: Path) -> bool:
 @pytest.mark.parametrize("deep", [True, False])
 def test_300_flipped_bits_are_found(output: Path, deep: bool) -> None:
     """One in every kind of file, but for those that docs/operations.md names as not checked."""
-    tokenizers.learn(str(output), str(output / "tokenizer"), vocab_size=500)
+    tokenizers.train_tokenizer(str(output), str(output / "tokenizer"), vocab_size=500)
     checkpoint = output / "checkpoints" / "step-00000001"
     checkpoint.mkdir(parents=True)
     (checkpoint / "state.json").write_bytes(seal({"step": 1}))

@@ -12,12 +12,11 @@ from runs import weft
 from test_jobs_truth import MAX_IMAGES, PAGE_RULES, Expected, capture, gate
 from webs import Finished
 
-from pipeline.store import Store
-from pipeline.why import why
+from pipeline.inspect.why import why
+from pipeline.io.store import Store
 from schemas.errors import PathError
-from schemas.ids import image_id
 from schemas.reasons import BY_CODE
-from schemas.tables import CAPTIONS, LOOKALIKES, PAGES, REJECTIONS, rejection
+from schemas.tables import CAPTIONS, LOOKALIKES, PAGES, REJECTIONS, image_id, rejection
 
 NO_JAVA = {"PATH": "", "JAVA_HOME": ""}
 
@@ -168,7 +167,7 @@ def extracted(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_steps_that_have_not_run_are_said(extracted: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from jobs.why import show
+    from jobs.cli.why import show_why
 
     stories = why(extracted, "http://x/page/")["pages"]
     assert [s["page_id"] for s in stories] == [f"{n:032x}" for n in (1, 2)], "by time of capture"
@@ -176,7 +175,7 @@ def test_steps_that_have_not_run_are_said(extracted: str, capsys: pytest.Capture
     assert [(c["caption"], [r["rule"] for r in c["rejections"]]) for c in stories[0]["captions"]] == [
         ("A thing", []), ("b.jpg", ["FILE_NAME_CAPTION"])
     ]  # fmt: skip
-    show(extracted, "http://x/page/", as_json=False)
+    show_why(extracted, "http://x/page/", as_json=False)
     assert "filter, fetch, dedup, score, assemble, shard have not run" in capsys.readouterr().out
 
 

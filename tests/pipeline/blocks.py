@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from handmade import picture, row, text
 
-from jobs.ledger import PAGE
-from pipeline.spark import spark_schema
+from jobs.step import spark_schema
+from jobs.tables import PAGE
 from schemas.tables import PAGES
 
 if TYPE_CHECKING:

@@ -1,14 +1,13 @@
 """What one fetch asks of servers that misbehave, and the class of every answer.
 
-Paths say what comes, see sample/faulty/faults.py. Hosts are named by their roles.
+Paths say what comes, see tests/sampleweb/faulty/faults.py. Hosts are named by their roles.
 """
 
 from urllib.parse import quote
 
-from pipeline.fetch.opener import LOST_IN_A_ROW, MOVED
-from schemas.recipe import Recipe
-from schemas.recipe.decode import Decode
-from schemas.recipe.fetch import Fetch
+from pipeline.fetch.commit_log import MOVED
+from pipeline.fetch.download import LOST_IN_A_ROW
+from schemas.recipe import Decode, Fetch, Recipe
 
 ROBOTS_FILE, RESERVATIONS_FILE = "/robots.txt", "/.well-known/tdmrep.json"
 READ_BYTES = 500 * 1024  # of a robots.txt; in this one they end with `Disallow: /`, which is no rule of it

@@ -9,8 +9,8 @@ import pytest
 
 from jobs.recipes import load
 from pipeline.assemble import PAGES_WITH_IMAGES, assemble_pages
-from schemas.ids import fraction, image_id
 from schemas.recipe import Recipe
+from schemas.tables import fraction, image_id
 
 ALL_STAY = ["assemble.single_image_keep_fraction=1"]
 

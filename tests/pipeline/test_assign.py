@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.assign import assign, place
+from pipeline.assemble import assign, place
 
 
 def matrices(most_images: int, most_sentences: int) -> st.SearchStrategy[np.ndarray]:

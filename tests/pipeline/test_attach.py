@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.attach import MAX_ROWS, attach_images
-from pipeline.store import Store
+from jobs.tables import MAX_ROWS, attach_images
+from pipeline.io.store import Store
 
 ROWS = pa.schema([("image_id", pa.string()), ("position", pa.int32()), ("part", pa.string())])
 ATTACHED = pa.schema([("image_id", pa.string()), ("position", pa.int32()), ("bytes", pa.binary())])

@@ -8,9 +8,8 @@ from blocks import PLACED, page
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.blocks import text_blocks
-from pipeline.uses import USES, image_uses
-from schemas.ids import image_id
+from pipeline.blocks import USES, image_uses, text_blocks
+from schemas.tables import image_id
 
 PAGES = st.lists(
     st.lists(st.sampled_from(["http://a/1", "http://a/2", "http://b/ä", "words", "", "more words"]), max_size=5),

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
-from pipeline.consent.directives import ALL_ROBOTS, MAX_SOURCE_CHARACTERS, in_headers, in_page, may_be_in_page
-from schemas.recipe.values import DIRECTIVES
+from pipeline.warc.http import ALL_ROBOTS, MAX_SOURCE_CHARACTERS, in_headers, in_page, may_be_in_page
+from schemas.recipe import DIRECTIVES
 
 
 def cases(name: str) -> list[dict]:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.consent.reservation import MAX_RULES, Reservations
-from pipeline.consent.robots import MAX_BYTES
+from pipeline.fetch.permissions import MAX_BYTES, MAX_RULES, Reservations
 
 CASES = Path(__file__).parent.parent / "cases" / "consent" / "reservations.jsonl"
 SITE = "http://host.example"

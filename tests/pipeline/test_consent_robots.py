@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.consent.robots import MAX_BYTES, MAX_URL_CHARACTERS, MAX_WILDCARDS, Robots
+from pipeline.fetch.permissions import MAX_BYTES, MAX_URL_CHARACTERS, MAX_WILDCARDS, Robots
 
 CASES = Path(__file__).parent.parent / "cases" / "consent" / "robots.jsonl"
 SITE = "http://host.example"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.consent.sites import SiteFile, SiteFiles
-from pipeline.store import Store
+from pipeline.fetch.permissions import SiteFile, SiteFiles
+from pipeline.io.store import Store
 
 URL = "http://host.example/robots.txt"
 DAY = 86_400.0

@@ -9,14 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract import extract_page
-from pipeline.extract.content.blocks import cut
-from pipeline.extract.content.features import features
-from pipeline.extract.content.forest import Forest
-from pipeline.extract.content.paragraphs import join
-from pipeline.extract.content.text import choose_text, forests, with_surroundings
-from pipeline.extract.content.weights import weights
-from pipeline.extract.images import mark_images
+from pipeline.html.blocks import cut, join
+from pipeline.html.images import mark_images
+from pipeline.html.main_content import Forest, choose_text, features, forests, weights, with_surroundings
+from pipeline.html.page import extract_page
 
 PAGE = "http://host.example/page.html"
 

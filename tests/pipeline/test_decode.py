@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from jobs.recipes import load
-from pipeline import colour
-from pipeline.decode import decode
-from schemas.recipe.decode import Decode
+from pipeline.images import decode as module
+from pipeline.images.decode import decode
+from schemas.recipe import Decode
 from schemas.tables import IMAGE_STATUS, IMAGES
 
 CONFIG = load("kosmos1").decode
@@ -302,11 +302,11 @@ def test_a_profile_of_srgb_changes_no_byte() -> None:
 
 
 def test_few_transforms_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(colour, "_MAX_CACHED", 2)
+    monkeypatch.setattr(module, "_MAX_CACHED", 2)
     profiles = [rgb_profile(tone=curve(gamma)) for gamma in (1, 1.2, 1.4)]
     first = [decode(encoded(HALF, icc_profile=p), Decode())["bytes"] for p in profiles]
     assert [decode(encoded(HALF, icc_profile=p), Decode())["bytes"] for p in profiles] == first
-    assert len(set(first)) == 3 and len(colour._transforms) <= 2
+    assert len(set(first)) == 3 and len(module._transforms) <= 2
 
 
 NOISY = Image.fromarray(np.random.default_rng(2).integers(0, 256, (60, 80, 3), np.uint8)).resize((640, 480))

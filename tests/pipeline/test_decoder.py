@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import decoder as module
-from pipeline import guard
-from pipeline.decode import decode
-from pipeline.decoder import Decoder
-from schemas.recipe.decode import Decode
+from pipeline import sandbox
+from pipeline.images import worker as module
+from pipeline.images.decode import decode
+from pipeline.images.worker import DecodeWorker
+from schemas.recipe import Decode
 
 MB = 1_000_000
 
@@ -104,14 +104,14 @@ def busy_threads() -> Iterator[None]:
 
 
 def test_it_gives_what_decode_gives() -> None:
-    with Decoder(Decode()) as decoder:
+    with DecodeWorker(Decode()) as decoder:
         for data in (PICTURE, b"", b"<svg/>", PICTURE[:-30], encoded(Image.new("CMYK", (900, 700)), "JPEG")):
             assert decoder(data) == decode(data, Decode())
 
 
 def test_each_harm_costs_one_image(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(module, "decode", fragile)
-    with Decoder(Decode(max_seconds=1)) as decoder:
+    with DecodeWorker(Decode(max_seconds=1)) as decoder:
         guarding = decoder._guarding.pid
         request.getfixturevalue("busy_threads")  # started after it was entered, as downloads are
         for data, error in HARMFUL.items():
@@ -125,17 +125,17 @@ def test_each_harm_costs_one_image(monkeypatch: pytest.MonkeyPatch, request: pyt
 
 def test_a_wait_is_no_fault_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "decode", fragile)
-    with Decoder(Decode(max_seconds=1)) as decoder:
+    with DecodeWorker(Decode(max_seconds=1)) as decoder:
         assert decoder(b"starve")["status"] == "ok"
-    monkeypatch.setattr(guard, "WALL_FACTOR", 1)
-    with Decoder(Decode(max_seconds=1)) as decoder:
+    monkeypatch.setattr(sandbox, "WALL_FACTOR", 1)
+    with DecodeWorker(Decode(max_seconds=1)) as decoder:
         row = decoder(b"wait")
         assert (row["status"], row["bytes"]) == ("stalled", None) and row["error"].startswith("not done after 1 s")
         assert [r["status"] for r in decoder.decode([PICTURE, b"wait", PICTURE])] == ["ok", "stalled", "ok"]
 
 
 def test_the_decoding_child_may_be_killed_between_images() -> None:
-    with Decoder(Decode()) as decoder:
+    with DecodeWorker(Decode()) as decoder:
         assert decoder(PICTURE)["status"] == "ok"
         os.kill(child_of(decoder._guarding.pid), signal.SIGKILL)
         assert decoder(PICTURE)["error"] == "the process was ended by SIGKILL"
@@ -143,18 +143,18 @@ def test_the_decoding_child_may_be_killed_between_images() -> None:
 
 
 def test_without_the_guarding_child_it_says_so_and_does_not_fork() -> None:
-    with Decoder(Decode()) as decoder:
+    with DecodeWorker(Decode()) as decoder:
         assert decoder(PICTURE)["status"] == "ok"
         os.kill(decoder._guarding.pid, signal.SIGKILL)
         for _ in range(2):
             with pytest.raises(ChildProcessError):
                 decoder(PICTURE)
     with pytest.raises(ChildProcessError):
-        Decoder(Decode())(PICTURE)
+        DecodeWorker(Decode())(PICTURE)
 
 
 def test_no_process_outlives_it() -> None:
-    with Decoder(Decode()) as decoder:
+    with DecodeWorker(Decode()) as decoder:
         decoder(PICTURE)
         pids = [decoder._guarding.pid, child_of(decoder._guarding.pid)]
         assert all(map(runs, pids))
@@ -167,7 +167,7 @@ def test_no_process_outlives_its_parent(busy: bool, monkeypatch: pytest.MonkeyPa
     told, tell = os.pipe()
     parent = os.fork()
     if parent == 0:
-        decoder = Decoder(Decode(max_seconds=1)).__enter__()
+        decoder = DecodeWorker(Decode(max_seconds=1)).__enter__()
         decoder(PICTURE)
         os.write(tell, b"%d %d" % (decoder._guarding.pid, child_of(decoder._guarding.pid)))
         if busy:
@@ -215,7 +215,7 @@ def bombs() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", ["a PNG of 65,536 x 65,536", "a JPEG of 280 megapixels"])
 def test_a_bomb_is_refused_before_memory_is_taken(name: str, bombs: dict[str, bytes]) -> None:
     bomb = bombs[name]
-    with Decoder(Decode()) as decoder:
+    with DecodeWorker(Decode()) as decoder:
         decoder(PICTURE)
         child = child_of(decoder._guarding.pid)
         before = peak_bytes(child)
@@ -226,7 +226,7 @@ def test_a_bomb_is_refused_before_memory_is_taken(name: str, bombs: dict[str, by
 
 def test_where_a_recipe_lets_a_bomb_in_memory_is_bounded(bombs: dict[str, bytes]) -> None:
     config = Decode(max_pixels=2**33, max_memory_bytes=300 * MB)
-    with Decoder(config) as decoder:
+    with DecodeWorker(config) as decoder:
         row = decoder(bombs["a PNG of 65,536 x 65,536"])
         assert (row["status"], row["error"]) == ("undecodable", "needed more than decode.max_memory_bytes")
         row = decoder(flat_png(40_000, 8))  # 1.6 GB
@@ -235,7 +235,7 @@ def test_where_a_recipe_lets_a_bomb_in_memory_is_bounded(bombs: dict[str, bytes]
 
 
 def test_the_memory_for_a_jpeg_is_that_of_the_size_wanted(bombs: dict[str, bytes]) -> None:
-    with Decoder(Decode(max_pixels=2**33)) as decoder:
+    with DecodeWorker(Decode(max_pixels=2**33)) as decoder:
         decoder(PICTURE)
         before = peak_bytes(child_of(decoder._guarding.pid))
         row = decoder(bombs["a JPEG of 280 megapixels"])

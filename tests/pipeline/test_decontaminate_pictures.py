@@ -10,13 +10,11 @@ import pytest
 from handmade import row
 from PIL import Image, ImageDraw
 
-from pipeline.decode import decode
-from pipeline.decontaminate.contaminated import contaminated_images
-from pipeline.decontaminate.pictures import Pictures, read_pictures
-from pipeline.spark import spark_schema
+from jobs.decontaminate import Pictures, contaminated_images, read_pictures
+from jobs.step import spark_schema
+from pipeline.images.decode import decode
 from schemas.errors import PathError
-from schemas.recipe.decode import Decode
-from schemas.recipe.decontaminate import Decontaminate
+from schemas.recipe import Decode, Decontaminate
 from schemas.tables import IMAGES
 
 if TYPE_CHECKING:

@@ -12,12 +12,11 @@ from handmade import row
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.decontaminate.contaminated import contaminated_captions, contaminated_texts
-from pipeline.decontaminate.items import ItemText, read_items
-from pipeline.decontaminate.ngrams import Ngrams, ngrams
-from pipeline.spark import spark_schema
+from jobs.decontaminate import contaminated_captions, contaminated_texts
+from jobs.step import spark_schema
+from pipeline.dedup.ngrams import ItemText, Ngrams, ngrams, read_items
 from schemas.errors import PathError
-from schemas.recipe.decontaminate import Decontaminate
+from schemas.recipe import Decontaminate
 from schemas.tables import CAPTIONS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.duplicates.components import FEW, components, spark_components
+from jobs.near_duplicates import FEW, components, spark_components
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

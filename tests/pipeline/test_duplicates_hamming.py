@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.duplicates.hamming import BANDED, BITS, BLOCK, HASHES, banded, bounds_of, paired
+from pipeline.dedup.hashing import BANDED, BITS, BLOCK, HASHES, banded, bounds_of, paired
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
 FLIPS = st.lists(st.integers(0, BITS - 1), max_size=12)

@@ -7,11 +7,9 @@ import pyarrow as pa
 import pytest
 from blocks import PLACED, frame, page, told
 
-from pipeline.duplicates.keys import SAME_IMAGES, SAME_TEXT
-from pipeline.duplicates.paragraphs import keyed, keyed_paragraphs, normalised, repeated_paragraphs
-from pipeline.duplicates.remnants import remnants
-from pipeline.duplicates.survivors import split
-from schemas.recipe.dedup import Paragraphs
+from jobs.dedup import keyed, keyed_paragraphs, normalised, remnants, repeated_paragraphs
+from jobs.near_duplicates import SAME_IMAGES, SAME_TEXT, keep_first
+from schemas.recipe import Paragraphs
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -117,7 +115,7 @@ def test_of_pages_with_the_same_images_the_newest_stays(partitions: int, spark: 
         page("6", "http://x/a", captured_at="2022"),
     ]
     keyed_pages = frame(pages, partitions, spark).selectExpr("*", f"{SAME_IMAGES} as image_set")
-    stays, gone = split(keyed_pages, "image_set", ("captured_at desc", "page_id"), "page_id")
+    stays, gone = keep_first(keyed_pages, "image_set", ("captured_at desc", "page_id"), "page_id")
     assert told(stays, "page_id") == [("2",), ("3",), ("4",), ("5",)]
     assert told(gone, "page_id", "survivor") == [("1", "2"), ("6", "3")]
 

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.duplicates.minhash import bands, signatures, similarity, sketches
-from pipeline.duplicates.shingles import BLOCK, shingles
-from pipeline.duplicates.texts import SIGNED, signed_texts, signer, surplus_texts
-from schemas.recipe.dedup import NearText
+from jobs.near_duplicates import SIGNED, signed_texts, signer, surplus_texts
+from pipeline.dedup.hashing import BLOCK_CHARACTERS, bands, shingles, signatures, similarity, sketches
+from schemas.recipe import NearText
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -81,9 +80,9 @@ def test_a_text_has_its_shingles_whatever_stands_around_it(texts: list[str], ngr
 
 
 def test_blocks_do_not_show() -> None:
-    long = " ".join(words(BLOCK // 4, 1))
+    long = " ".join(words(BLOCK_CHARACTERS // 4, 1))
     one, counts = shingles(["first of all", long, "one two", long], 5)
-    assert counts[1] == counts[3] == BLOCK // 4 - 4
+    assert counts[1] == counts[3] == BLOCK_CHARACTERS // 4 - 4
     assert one[1 : 1 + counts[1]].tolist() == one[-counts[3] :].tolist()
     assert (signatures(one, counts, 16)[1] == signatures(one[1 : 1 + counts[1]], counts[1:2], 16)[0]).all()
 

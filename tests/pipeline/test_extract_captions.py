@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract.archive import extract_archive
-from pipeline.extract.images import Image
-from pipeline.extract.images.captions import Caption, Unusable, caption_of, clean
-from pipeline.extract.images.stock_phrases import STOCK_PHRASES
-from pipeline.store import Store
+from pipeline.html.captions import STOCK_PHRASES, Caption, Unusable, caption_of, clean
+from pipeline.html.extract import extract_archive
+from pipeline.html.images import Image
+from pipeline.io.store import Store
 from schemas.reasons import REASONS
-from schemas.recipe.extract import Extract
+from schemas.recipe import Extract
 
 
 def cases(name: str) -> list[dict]:

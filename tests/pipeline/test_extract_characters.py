@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract import extract_page
-from pipeline.extract.characters import clean
-from pipeline.extract.images.captions import Caption, caption_of
+from pipeline.html.captions import Caption, caption_of
+from pipeline.html.page import extract_page
+from pipeline.html.tree import clean
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 

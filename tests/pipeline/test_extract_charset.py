@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.extract.charset import SAMPLE_BYTES, decode_html
+from pipeline.html.tree import SAMPLE_BYTES, decode_html
 
 GREETING = "<p>Привет, мир</p>"
 

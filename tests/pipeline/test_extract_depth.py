@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract.depth import MAX_DEPTH, flatten
-from pipeline.extract.tree import parse
+from pipeline.html.tree import MAX_DEPTH, flatten, parse
 
 OPENED = [
     "<div>", "<font color=red>", "<span>", "<ul><li>", "<table><tr><td>", "<blockquote>", "<b>", "<x-a>", "<section>",

@@ -7,14 +7,13 @@ import pytest
 
 from jobs.extract import STEP
 from jobs.recipes import load
-from pipeline.extract.archive import extract_archive
-from pipeline.extract.gates.gates import Gates, Verdict
-from pipeline.extract.refusal import Refusal
-from pipeline.read import Response
-from pipeline.store import Store
+from pipeline.html.extract import extract_archive
+from pipeline.html.prefilter import Prefilter, PrefilterDecision, Refusal
+from pipeline.io.store import Store
+from pipeline.warc.responses import Response
+from schemas import recipe
 from schemas.errors import PathError, RecipeError
-from schemas.ids import image_id
-from schemas.recipe import extract
+from schemas.tables import image_id
 
 ENGLISH = "The river froze last night, and this morning the children of the village walked across it to school. "
 RUSSIAN = "Ночью замёрзла река, и утром деревенские дети пошли по льду в школу. "
@@ -26,13 +25,13 @@ def response(body: str, url: str = "http://host.example/a/page.html", **headers:
 
 
 def rule(page: Response, **config: object) -> str | None:
-    refusal = Gates(extract.Gates.model_validate(config)).refuse(page)
+    refusal = Prefilter(recipe.PrefilterConfig.model_validate(config)).refuse(page)
     return refusal.rule if refusal else None
 
 
 def test_without_gates_every_page_passes() -> None:
     page = response('<meta name="robots" content="noai">', X_Robots_Tag="noindex, noai, noimageai")
-    assert Gates(extract.Gates(directives=())).judge(page) == Verdict()
+    assert Prefilter(recipe.PrefilterConfig(directives=())).judge(page) == PrefilterDecision()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,7 @@ def test_language(body: str, refused: str | None) -> None:
 def test_any_wanted_language_will_do() -> None:
     page = response(f"<p>{RUSSIAN * 20}")
     assert rule(page, languages=["en", "ru"], min_language_score=0.2) is None
-    found = Gates(extract.Gates(languages=("en",), min_language_score=0.2)).refuse(page)
+    found = Prefilter(recipe.PrefilterConfig(languages=("en",), min_language_score=0.2)).refuse(page)
     assert found and found.threshold == 0.2 and found.measure is not None and found.measure < 0.2
 
 
@@ -126,7 +125,7 @@ NOAI, NOIMAGEAI = '<meta name="robots" content="noai">', '<meta name="Weft" cont
 )
 @pytest.mark.parametrize("others", [{}, {"min_words": 1}], ids=["no other gates", "other gates"])
 def test_directives(said: str, page: str | None, images: str | None, others: dict) -> None:
-    gates = Gates(extract.Gates.model_validate(others), "weft")
+    gates = Prefilter(recipe.PrefilterConfig.model_validate(others), "weft")
     header, element = f"X-Robots-Tag: {said}", f'<meta name="robots" content="{said}">'
     for given, source in ((response("<p>x", X_Robots_Tag=said), header), (response(f"{element}<p>x"), element)):
         found = gates.judge(given)
@@ -137,25 +136,27 @@ def test_directives(said: str, page: str | None, images: str | None, others: dic
 
 def test_a_reservation_refuses_the_page() -> None:
     element = '<meta name="tdm-reservation" content="1">'
-    assert Gates(extract.Gates()).refuse(response(element)) == Refusal(PAGE, element)
-    assert Gates(extract.Gates()).refuse(response("", tdm_reservation="1")) == Refusal(PAGE, "tdm-reservation: 1")
+    assert Prefilter(recipe.PrefilterConfig()).refuse(response(element)) == Refusal(PAGE, element)
+    assert Prefilter(recipe.PrefilterConfig()).refuse(response("", tdm_reservation="1")) == Refusal(
+        PAGE, "tdm-reservation: 1"
+    )
 
 
 def test_what_is_said_to_us_by_name_counts_for_us_alone() -> None:
     page = response(NOIMAGEAI, X_Robots_Tag="weft: noindex")
-    assert Gates(extract.Gates(), "weft").judge(page).page == Refusal(PAGE, "X-Robots-Tag: weft: noindex")
-    assert Gates(extract.Gates(), "other").judge(page) == Verdict()
+    assert Prefilter(recipe.PrefilterConfig(), "weft").judge(page).page == Refusal(PAGE, "X-Robots-Tag: weft: noindex")
+    assert Prefilter(recipe.PrefilterConfig(), "other").judge(page) == PrefilterDecision()
 
 
 def test_only_the_directives_of_the_recipe_count() -> None:
-    gates = Gates(extract.Gates(directives=("noml", "noimageai")), "weft")
-    assert gates.judge(response(NOAI + NOIMAGEAI)) == Verdict(images=Refusal(IMAGES, NOIMAGEAI))
-    assert gates.judge(response(NOAI)) == Verdict()
+    gates = Prefilter(recipe.PrefilterConfig(directives=("noml", "noimageai")), "weft")
+    assert gates.judge(response(NOAI + NOIMAGEAI)) == PrefilterDecision(images=Refusal(IMAGES, NOIMAGEAI))
+    assert gates.judge(response(NOAI)) == PrefilterDecision()
 
 
 def test_a_page_in_utf_16_is_heard() -> None:
     page = Response("http://host.example/", "", 0, 200, "text/html", None, [], NOAI.encode("utf-16"))
-    assert Gates(extract.Gates()).refuse(page) == Refusal(PAGE, NOAI)
+    assert Prefilter(recipe.PrefilterConfig()).refuse(page) == Refusal(PAGE, NOAI)
 
 
 def test_a_page_that_withholds_its_images_goes_on_as_text(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_a_page_that_withholds_its_images_goes_on_as_text(tmp_path: Path) -> Non
     store = Store(str(tmp_path / "out"))
     rows = {}
     for agent in ("weft", "other"):
-        commit = extract_archive(str(tmp_path / "a.warc"), store, extract.Extract(), agent)
+        commit = extract_archive(str(tmp_path / "a.warc"), store, recipe.Extract(), agent)
         rows[agent] = {table: pq.read_table(store.at(path)).to_pylist() for table, path in commit["files"].items()}
     withheld, given = rows["weft"], rows["other"]
     texts = [block for block in given["pages"][0]["blocks"] if block["kind"] == "text"]
@@ -215,7 +216,7 @@ def test_blocklist(tmp_path: Path, url: str, refused: bool) -> None:
 
 def test_a_missing_blocklist_is_told(tmp_path: Path) -> None:
     with pytest.raises(PathError, match=r"extract\.gates\.blocklist: cannot read .*/none\.txt"):
-        Gates(extract.Gates(blocklist=str(tmp_path / "none.txt")))
+        Prefilter(recipe.PrefilterConfig(blocklist=str(tmp_path / "none.txt")))
 
 
 @pytest.mark.parametrize(

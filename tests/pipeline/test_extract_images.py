@@ -9,10 +9,8 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract import extract_page
-from pipeline.extract.images import Image, mark_images, marked
-from pipeline.extract.images.addresses import absolute
-from pipeline.extract.images.srcset import best, candidates
+from pipeline.html.images import Image, absolute, best, candidates, mark_images, marked
+from pipeline.html.page import extract_page
 
 PAGE = "http://host.example/dir/page.html"
 CASES = [
@@ -112,7 +110,7 @@ def test_any_nesting_leaves_a_mark_for_each_image(tags: list[tuple[str, dict[str
 
 @given(st.binary(max_size=400) | st.text(alphabet="<>/imgsrc= 'pdivnoscript\"&;é", max_size=200).map(str.encode))
 def test_any_bytes_make_a_page_or_say_why_not(body: bytes) -> None:
-    from pipeline.extract.tree import NotParseable
+    from pipeline.html.tree import NotParseable
 
     try:
         page = extract_page(body, None, PAGE)

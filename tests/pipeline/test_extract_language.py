@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.extract.language import identify, probability
+from pipeline.html.prefilter import identify, probability
 
 SENTENCES = {
     "en": "The harbour was rebuilt after the storm, when the old wooden quay was carried away in a single night.",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.extract import extract_page
+from pipeline.html.page import extract_page
 
 PAGE = "http://host.example/dir/page.html"
 BY = "https://creativecommons.org/licenses/by/4.0/"

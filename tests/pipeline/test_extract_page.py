@@ -1,6 +1,6 @@
 """A page's blocks: text as it reads, images where they stand."""
 
-from pipeline.extract import extract_page
+from pipeline.html.page import extract_page
 
 PAGE = "http://host.example/page.html"
 LONG = "{} This paragraph is long enough to be taken for main text by any reader, and it says something of its own."

@@ -2,11 +2,9 @@
 
 import pytest
 
-from pipeline.extract import extract_page
-from pipeline.extract.content.blocks import cut
-from pipeline.extract.depth import MAX_DEPTH
-from pipeline.extract.rendering import MAX_NESTED_ROOTS
-from pipeline.extract.tree import parse
+from pipeline.html.blocks import cut
+from pipeline.html.page import extract_page
+from pipeline.html.tree import MAX_DEPTH, MAX_NESTED_ROOTS, parse
 
 LONG = "{} This paragraph is long enough to be taken for main text by any reader, and it says something of its own."
 

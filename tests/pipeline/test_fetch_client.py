@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from pipeline.fetch import network as module
 from pipeline.fetch.client import MAX_EMPTY_LINES, MAX_HEAD_BYTES, MAX_VALUE_CHARACTERS, Client, Reply
-from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.url import parse
-from sample.faulty import Server, serving
-from sample.faulty.gallery import picture
-from schemas.recipe.fetch import Fetch
+from pipeline.url import Failure, parse
+from schemas.recipe import Fetch
+from tests.sampleweb.faulty.gallery import picture
+from tests.sampleweb.faulty.server import Server, serving
 
 CONFIG = Fetch(allow_hosts=("127.0.0.1",), read_seconds=5, total_seconds=10)
 

@@ -11,18 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fetch import journal as module
-from pipeline.fetch.journal import Journal, Tally
-from pipeline.fetch.opener import Answer
-from pipeline.fetch.results import Results
-from pipeline.fetch.schedule import Address
-from pipeline.fetch.task import fence_of
-from pipeline.fetch.url import NOWHERE
-from pipeline.store import Store
-from pipeline.write import PartWriter
+from jobs.fetch import fence_path
+from pipeline.fetch import commit_log as module
+from pipeline.fetch.commit_log import CommitLog, Tally
+from pipeline.fetch.download import FetchAnswer, Results
+from pipeline.fetch.scheduler import Address
+from pipeline.io.store import Store
+from pipeline.io.tables import PartWriter
+from pipeline.url import NOWHERE
 from schemas.errors import TransientError
-from schemas.ids import image_id
-from schemas.tables import IMAGES
+from schemas.tables import IMAGES, image_id
 
 STATUSES = ("ok", "http_4xx", "timeout", "moved")
 RUN, NEXT_RUN = 1, 2
@@ -40,8 +38,8 @@ def answer(number: int, status: str | None = None, body: bytes = b"picture") -> 
     return {**row, "location": "http://i.example/" if moved else None, "num_redirects": int(moved), "part": None}
 
 
-def opened(store: Store, task: str = "0001-01-00000", max_rows: int = 1_000) -> Journal:
-    journal = Journal(store, "answers", "images", task, fence_of("answers", NEXT_RUN), max_rows)
+def opened(store: Store, task: str = "0001-01-00000", max_rows: int = 1_000) -> CommitLog:
+    journal = CommitLog(store, "answers", "images", task, fence_path("answers", NEXT_RUN), max_rows)
     journal.catch_up()
     return journal
 
@@ -141,10 +139,10 @@ def test_a_later_run_stops_an_older_one(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     journal = opened(store)
     journal.add(answer(0))
-    store.create(store.at(fence_of("answers", RUN)), b"")  # its own beginning stops nobody
+    store.create(store.at(fence_path("answers", RUN)), b"")  # its own beginning stops nobody
     journal.commit()
     journal.add(answer(1))
-    store.create(store.at(fence_of("answers", NEXT_RUN)), b"")
+    store.create(store.at(fence_path("answers", NEXT_RUN)), b"")
     with pytest.raises(TransientError, match="later run"):
         journal.commit()
     check(store, [answer(0)])
@@ -154,7 +152,7 @@ def test_it_is_stopped_also_while_it_writes(tmp_path: Path, monkeypatch: pytest.
     class Slow(PartWriter):
         def __exit__(self, *how: Any) -> None:
             super().__exit__(*how)
-            self.store.create(self.store.at(fence_of("answers", NEXT_RUN)), b"")
+            self.store.create(self.store.at(fence_path("answers", NEXT_RUN)), b"")
 
     monkeypatch.setattr(module, "PartWriter", Slow)
     store = Store(str(tmp_path))
@@ -170,8 +168,8 @@ def test_bodies_are_released_whatever_becomes_of_them(tmp_path: Path) -> None:
         def decode(self, bodies: list[bytes]) -> list[dict[str, Any]]:
             raise ChildProcessError("the process that guards decoding is lost")
 
-    released: list[Answer] = []
-    answers = [Answer(Address(str(n), str(n), NOWHERE), "ok") for n in range(3)]
+    released: list[FetchAnswer] = []
+    answers = [FetchAnswer(Address(str(n), str(n), NOWHERE), "ok") for n in range(3)]
     results = Results(Broken(), opened(Store(str(tmp_path))), released.append)  # type: ignore[arg-type]
     for one in answers:
         results.add(one, b"body")
@@ -192,7 +190,7 @@ def test_tallies_count_what_is_committed(tmp_path: Path) -> None:
     second.add(answer(100))
     first.commit()
     second.commit()
-    store.create(store.at(fence_of("answers", NEXT_RUN)), b"")  # no part
+    store.create(store.at(fence_path("answers", NEXT_RUN)), b"")  # no part
     assert tally.refresh() == {"ok": 3, "http_4xx": 2, "timeout": 1, "moved": 1} == Tally(store, "answers").refresh()
 
 

@@ -14,11 +14,9 @@ from typing import Any
 import pytest
 
 from pipeline.fetch.client import Client
-from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.url import asked, parse
-from pipeline.ip_addresses import is_public
-from schemas.recipe.fetch import Fetch
+from pipeline.url import Failure, asked, is_public, parse
+from schemas.recipe import Fetch
 
 CONTACT = "https://weft.example/bot"
 PRIVATE = {

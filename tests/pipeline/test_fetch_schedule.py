@@ -11,9 +11,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fetch.failure import Failure
-from pipeline.fetch.schedule import FIRST_CONNECTIONS, Address, Host, Schedule
-from pipeline.fetch.url import Place, parse
+from pipeline.fetch.scheduler import FIRST_CONNECTIONS, Address, Host, Scheduler
+from pipeline.url import Failure, Url, parse
 
 NO = Failure("robots", "forbidden")
 
@@ -36,7 +35,7 @@ class World:
     starts: list[tuple[int, Host, Address]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.schedule = Schedule(lambda: self.now)
+        self.schedule = Scheduler(lambda: self.now)
         self.schedule.changed.wait = self.wait  # type: ignore[method-assign]
 
     def wait(self, seconds: int | None) -> None:
@@ -113,7 +112,7 @@ def test_what_is_settled_needs_no_turn() -> None:
     world.schedule.add(host, wanted)
     world.work(1)
 
-    def judge(place: Place) -> Failure | None:
+    def judge(place: Url) -> Failure | None:
         return NO if place.url[-5] in "024" else None
 
     world.schedule.settle(host, judge)
@@ -123,7 +122,7 @@ def test_what_is_settled_needs_no_turn() -> None:
 
 
 def test_threads_that_wait_learn_what_happens() -> None:
-    schedule, host = Schedule(), Host("a.example")
+    schedule, host = Scheduler(), Host("a.example")
     schedule.add(host, addresses("a.example", 2), not_before=time.monotonic() + 600)
     taken: list[object] = []
     threads = [threading.Thread(target=lambda: taken.append(schedule.take()), daemon=True) for _ in range(3)]
@@ -138,7 +137,7 @@ def test_threads_that_wait_learn_what_happens() -> None:
 
 
 def test_threads_share_hosts_within_their_limits() -> None:
-    schedule, lock = Schedule(), threading.Lock()
+    schedule, lock = Scheduler(), threading.Lock()
     hosts = [Host(f"{name}.example", most_connections=2, has_answered=True, interval=0.01) for name in "abc"]
     active: Counter[str] = Counter()
     starts: list[tuple[Host, Address]] = []
@@ -210,7 +209,7 @@ def test_whatever_the_sequence(plans: list[tuple[int, int, list[tuple[int, list[
 
 
 def test_a_host_gets_more_connections_once_it_has_answered() -> None:
-    schedule, host = Schedule(), Host("a.example")
+    schedule, host = Scheduler(), Host("a.example")
     assert host.connections == 1
     schedule.limit(host, 4, 0.0)
     assert host.connections == FIRST_CONNECTIONS < 4

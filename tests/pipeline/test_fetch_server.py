@@ -20,9 +20,9 @@ from fetch_cases import (
 )
 from fetch_run import Fetched, Odd, fetching
 
-from pipeline.fetch.opener import LOST_AT_FIRST
-from pipeline.fetch.schedule import FIRST_CONNECTIONS
-from sample.faulty.gallery import picture
+from pipeline.fetch.download import LOST_AT_FIRST
+from pipeline.fetch.scheduler import FIRST_CONNECTIONS
+from tests.sampleweb.faulty.gallery import picture
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract.gates.blocklist import Blocklist
-from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.url import asked, host, parse, parse_listed, resolve
-from pipeline.funnel.taken import hosts_of
-from pipeline.read.captures import address_key
-from pipeline.shard.order import split_of
+from pipeline.html.prefilter import Blocklist
+from pipeline.inspect.funnel import hosts_of
+from pipeline.inspect.replay import address_key
+from pipeline.shards.write import split_of
+from pipeline.url import Failure, asked, host, parse, parse_listed, resolve
 from schemas.errors import PathError
-from schemas.recipe.fetch import Fetch
+from schemas.recipe import Fetch
 
 # Every way to write a host, and the host: case, IDNA, escapes, credentials, ports, backslashes, dots, numbers.
 SPELLINGS = {

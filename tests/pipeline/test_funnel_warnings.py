@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.funnel.warnings import Warned, find_warnings
-from pipeline.lookup import STEPS
-from pipeline.store import Manifest, Store
+from pipeline.inspect.funnel import RunWarning, find_warnings
+from pipeline.io.store import Manifest, Store
+from pipeline.io.tables import STEPS
 
 SOUND: dict[str, dict[str, Any]] = {
     "extract": {"counts": {"archives": 2, "pages": 600}, "judged": {"page": 1000}, "rejected": {"WRONG_LANGUAGE": 400}},
@@ -20,7 +20,7 @@ SOUND: dict[str, dict[str, Any]] = {
 }
 
 
-def warned(folder: Path, upto: str = "shard", **changed: dict[str, Any]) -> list[Warned]:
+def warned(folder: Path, upto: str = "shard", **changed: dict[str, Any]) -> list[RunWarning]:
     store = Store(str(folder))
     for place, step in STEPS.items():
         facts = {**SOUND[step], **changed.get(step, {})}
@@ -39,7 +39,7 @@ def test_a_sound_run_has_none(tmp_path: Path) -> None:
 def test_a_run_that_lost_its_images_says_so_first(tmp_path: Path) -> None:
     counts = {"ok": 10, "dns": 600, "timeout": 300, "http_4xx": 90}
     (found,) = warned(tmp_path, fetch={"counts": counts, "notes": {"guard": "DNS drops 60 %"}})
-    assert found == Warned(
+    assert found == RunWarning(
         "fetch",
         "only 10 of 1,000 images are kept (1.0 %): dns 60 %, timeout 30 %, http_4xx 9.0 %",
         "`weft fetch --output OUT --retry dns,timeout` asks again; `weft stats OUT --funnel --by host` names the hosts",

@@ -13,14 +13,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import guard as module
-from pipeline.extract import archive
-from pipeline.extract.archive import extract_archive
-from pipeline.guard import Guard, Lost
-from pipeline.store import Store
-from sample.archive import write_response
+from pipeline import sandbox as module
+from pipeline.html import extract
+from pipeline.html.extract import extract_archive
+from pipeline.io.store import Store
+from pipeline.sandbox import Sandbox, WorkerLost
 from schemas.reasons import STALLED
-from schemas.recipe.extract import Extract
+from schemas.recipe import Extract
+from tests.sampleweb.archive import write_response
 
 MAX_SECONDS = 0.5
 MAX_MEMORY = 200_000_000
@@ -77,9 +77,9 @@ def children() -> set[str]:
 
 
 @pytest.fixture
-def guard() -> Iterator[Guard]:
+def guard() -> Iterator[Sandbox]:
     before = children()
-    with Guard(call, MAX_SECONDS, MAX_MEMORY) as guard:
+    with Sandbox(call, MAX_SECONDS, MAX_MEMORY) as guard:
         yield guard
     assert children() == before
 
@@ -100,10 +100,10 @@ HARMFUL = [
 @pytest.mark.parametrize(("function", "cause", "detail"), HARMFUL, ids=lambda v: getattr(v, "__name__", ""))
 def test_each_harm_has_its_cause_and_the_next_call_works(function: Callable[[], None], cause: str, detail: str) -> None:
     # only what would never end meets the short limit; the rest must not meet it on a slow machine
-    with Guard(call, MAX_SECONDS if cause == "cpu" else 60, MAX_MEMORY) as guard:
+    with Sandbox(call, MAX_SECONDS if cause == "cpu" else 60, MAX_MEMORY) as guard:
         assert guard(1) == 2
         found = guard(function)
-        assert isinstance(found, Lost)
+        assert isinstance(found, WorkerLost)
         assert (found.cause, found.detail.startswith(detail)) == (cause, True), found
         assert guard(3) == 6
 
@@ -113,7 +113,7 @@ def wait_longer_than_its_processor_time() -> str:
     return "done"
 
 
-def test_waiting_costs_no_processor_time(guard: Guard) -> None:
+def test_waiting_costs_no_processor_time(guard: Sandbox) -> None:
     assert guard(wait_longer_than_its_processor_time) == "done"
 
 
@@ -125,24 +125,26 @@ def work_half() -> float:
     return time.process_time()
 
 
-def test_a_call_is_not_judged_by_the_processor_time_of_those_before_it(guard: Guard) -> None:
+def test_a_call_is_not_judged_by_the_processor_time_of_those_before_it(guard: Sandbox) -> None:
     used = [guard(work_half) for _ in range(4)]
     assert used == sorted(used) and used[-1] > MAX_SECONDS  # all in one child
 
 
 def test_a_child_that_waits_for_ever_meets_the_wall_limit() -> None:
-    with Guard(call, 60, MAX_MEMORY, max_wall_seconds=0.5) as guard:
+    with Sandbox(call, 60, MAX_MEMORY, max_wall_seconds=0.5) as guard:
         found = guard(sleep)
-        assert isinstance(found, Lost) and found.cause == "wall" and found.detail.startswith("not done after 0.5 s")
+        assert (
+            isinstance(found, WorkerLost) and found.cause == "wall" and found.detail.startswith("not done after 0.5 s")
+        )
         assert guard(3) == 6
 
 
 def test_a_guard_needs_a_limit_of_time() -> None:
     with pytest.raises(ValueError, match="limit of time"):
-        Guard(call, None, None)
+        Sandbox(call, None, None)
 
 
-def test_the_child_is_there_before_the_first_call_and_serves_them_all(guard: Guard) -> None:
+def test_the_child_is_there_before_the_first_call_and_serves_them_all(guard: Sandbox) -> None:
     assert guard.pid and str(guard.pid) in children()
     assert {guard(os.getpid) for _ in range(3)} == {guard.pid}
 
@@ -154,11 +156,11 @@ def test_a_call_is_not_judged_by_the_memory_of_those_before_it() -> None:
         kept.append(bytearray(size))
         return len(kept)
 
-    with Guard(keep, 5, MAX_MEMORY) as guard:
+    with Sandbox(keep, 5, MAX_MEMORY) as guard:
         assert [guard(80_000_000) for _ in range(4)] == [1, 2, 1, 2]
 
 
-def test_results_may_be_large(guard: Guard) -> None:
+def test_results_may_be_large(guard: Sandbox) -> None:
     assert guard(give_much) == b"x" * 20_000_000
 
 
@@ -167,10 +169,10 @@ def give_much() -> bytes:
 
 
 def test_a_guard_may_guard_another_whose_child_is_replaced_without_it() -> None:
-    with Guard(Guard(call, MAX_SECONDS, MAX_MEMORY), None, None, max_wall_seconds=60) as guard:
+    with Sandbox(Sandbox(call, MAX_SECONDS, MAX_MEMORY), None, None, max_wall_seconds=60) as guard:
         outer, inner = guard.pid, guard(os.getpid)
-        assert guard(kill_itself) == Lost("failure", "the process was ended by SIGKILL")
-        assert guard(count_for_ever) == Lost("cpu", "took more than 0.5 s of processor time")
+        assert guard(kill_itself) == WorkerLost("failure", "the process was ended by SIGKILL")
+        assert guard(count_for_ever) == WorkerLost("cpu", "took more than 0.5 s of processor time")
         assert guard.pid == outer and guard(os.getpid) not in (inner, outer, os.getpid())
         last = guard(os.getpid)
         guard.close(kill=False)
@@ -179,17 +181,17 @@ def test_a_guard_may_guard_another_whose_child_is_replaced_without_it() -> None:
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_only_a_quiet_child_says_nothing_to_standard_error(quiet: bool, capfd: pytest.CaptureFixture[str]) -> None:
-    with Guard(partial(os.write, 2), 60, MAX_MEMORY, quiet=quiet) as guard:
+    with Sandbox(partial(os.write, 2), 60, MAX_MEMORY, quiet=quiet) as guard:
         guard(b"a complaint")
     assert capfd.readouterr().err == ("" if quiet else "a complaint")
 
 
-def test_it_works_in_a_thread(guard: Guard) -> None:
+def test_it_works_in_a_thread(guard: Sandbox) -> None:
     found: list[object] = []
     thread = threading.Thread(target=lambda: found.extend(guard(f) for f in (2, count_for_ever, 3)))
     thread.start()
     thread.join(120)
-    assert found[0] == 4 and isinstance(found[1], Lost) and found[2] == 6
+    assert found[0] == 4 and isinstance(found[1], WorkerLost) and found[2] == 6
     assert guard(4) == 8  # the child outlives the thread that forked it
 
 
@@ -198,7 +200,7 @@ def test_the_child_ends_when_its_parent_is_killed(busy: bool) -> None:
     told, tell = os.pipe()
     parent = os.fork()
     if parent == 0:
-        guard = Guard(call, MAX_SECONDS, MAX_MEMORY)
+        guard = Sandbox(call, MAX_SECONDS, MAX_MEMORY)
         os.write(tell, b"%d\n" % guard(os.getpid))
         if busy:
             threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
@@ -262,13 +264,13 @@ def test_what_a_busy_machine_took_is_a_row_until_it_is_read_again(
             write_response(stream, f"http://host.example/{name}", "2024-01-01T00:00:00Z", "200 OK",
                            (("Content-Type", "text/html"),), body.encode())  # fmt: skip
     store, archive_path = Store(str(tmp_path / "out")), str(tmp_path / "a.warc.gz")
-    read = archive.extract_page
+    read = extract.extract_page
 
     def starved(body: bytes, *rest: Any) -> Any:
         time.sleep(600 if b"id=odd" in body else 0)
         return read(body, *rest)
 
-    monkeypatch.setattr(archive, "extract_page", starved)
+    monkeypatch.setattr(extract, "extract_page", starved)
     monkeypatch.setattr(module, "WALL_FACTOR", 1)
     commit = extract_archive(archive_path, store, Extract(max_seconds=2))
     (row,) = pq.read_table(store.at(commit["files"]["rejections"])).to_pylist()

@@ -16,7 +16,7 @@ import img2dataset.logger
 assert not hasattr(img2dataset.logger.wandb, "init")
 """
 OF_SCORE = """
-from pipeline.imports import import_open_clip
+from pipeline.io.imports import import_open_clip
 assert import_open_clip().list_models()
 """
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.inputs import expand
-from pipeline.read.source import find_replaced, identify_source, is_replaced
+from pipeline.warc.inputs import expand
+from pipeline.warc.stream import find_replaced, identify_source, is_replaced
 from schemas.errors import PathError
 
 

@@ -9,12 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.recipes import load
-from pipeline.plan.archives import Archives, count_archives
-from pipeline.plan.figure import Figure, product, total, total_known
-from pipeline.plan.pilot import Pilot
-from pipeline.plan.plan import ALL, plan, unmeasured
-from pipeline.store import Manifest, Store
-from pipeline.write import PartWriter
+from pipeline.inspect.pilot import Pilot
+from pipeline.inspect.plan import (
+    ALL,
+    Archives,
+    Figure,
+    count_archives,
+    estimate,
+    product,
+    total,
+    total_known,
+    unmeasured,
+)
+from pipeline.io.store import Manifest, Store
+from pipeline.io.tables import PartWriter
 from schemas.errors import PathError
 from schemas.tables import IMAGES, REJECTIONS, rejection
 
@@ -56,7 +64,7 @@ def values(figures: dict[str, Figure]) -> dict[str, float | None]:
 
 
 def test_every_figure_of_two_archives_on_eight_cores() -> None:
-    found = plan(Archives(2, 2_000_000_000, 0), RATES, RECIPE, cores=8)
+    found = estimate(Archives(2, 2_000_000_000, 0), RATES, RECIPE, cores=8)
     assert values(found["things"]) == pytest.approx(
         {
             "extract.read": 2000, "extract.pages": 1000, "extract.captions": 2000, "filter.pages": 500,
@@ -87,13 +95,13 @@ def test_every_figure_of_two_archives_on_eight_cores() -> None:
 
 
 def test_archives_that_lie_elsewhere_have_the_mean_size() -> None:
-    found = plan(Archives(3, 500_000_000, 2), RATES, RECIPE, cores=1)
+    found = estimate(Archives(3, 500_000_000, 2), RATES, RECIPE, cores=1)
     assert found["input"]["bytes"].value == 2_500_000_000
     assert found["things"]["extract.read"].value == pytest.approx(2500)
 
 
 def test_a_text_corpus_asks_for_no_image() -> None:
-    found = plan(Archives(1, 10**9, 0), RATES, load("kosmos1", ["corpora=[text]"]), cores=1)
+    found = estimate(Archives(1, 10**9, 0), RATES, load("kosmos1", ["corpora=[text]"]), cores=1)
     assert "download" not in found
     assert set(found["core-hours"]) == {"extract", "filter", "dedup", "assemble", "shard", "all"}
 
@@ -102,23 +110,23 @@ def test_near_texts_and_lookalikes_cost_what_was_measured_of_them() -> None:
     recipe = load("kosmos1", ["dedup.near_text.enabled=true", "dedup.image_distance=4"])
     near = {"dedup.near_text_core_seconds": RATES["score.core_seconds"]}  # 7.2 s for each of 250 pages
     alike = {"dedup.lookalike_core_seconds": RATES["filter.core_seconds"]}  # 3.6 s for each of 500 images
-    found = plan(Archives(1, 10**9, 0), {**RATES, **near, **alike}, recipe, cores=1)
+    found = estimate(Archives(1, 10**9, 0), {**RATES, **near, **alike}, recipe, cores=1)
     assert found["core-hours"]["dedup"].value == pytest.approx(0.5 + 0.5)
 
 
 def test_gpus_are_reckoned_from_a_pilot_alone() -> None:
     archives = Archives(1, 10**9, 0)
-    assert plan(archives, RATES, RECIPE, 1, gpus=2)["GPU-hours"]["score"].value is None
+    assert estimate(archives, RATES, RECIPE, 1, gpus=2)["GPU-hours"]["score"].value is None
     on_gpus = {**RATES, "score.gpu_seconds": Figure(0.72, "", "pilot", ("OUT",))}
-    found = plan(archives, on_gpus, RECIPE, 1, gpus=2)
+    found = estimate(archives, on_gpus, RECIPE, 1, gpus=2)
     assert found["GPU-hours"]["score"].value == pytest.approx(0.1)
     assert (found["hours"]["score"].value, found["hours"]["score"].known) == (pytest.approx(0.05), "pilot")
 
 
 @given(num=st.integers(1, 10_000), num_bytes=st.integers(1, 10**12), unsized=st.integers(0, 10_000))
 def test_twice_the_archives_are_twice_the_core_hours(num: int, num_bytes: int, unsized: int) -> None:
-    once = plan(Archives(num + unsized, num_bytes, unsized), RATES, RECIPE, cores=4)
-    twice = plan(Archives(2 * (num + unsized), 2 * num_bytes, 2 * unsized), RATES, RECIPE, cores=4)
+    once = estimate(Archives(num + unsized, num_bytes, unsized), RATES, RECIPE, cores=4)
+    twice = estimate(Archives(2 * (num + unsized), 2 * num_bytes, 2 * unsized), RATES, RECIPE, cores=4)
     for section in ("core-hours", "things", "disk"):
         for name, figure in once[section].items():
             assert figure.value is None or twice[section][name].value == pytest.approx(2 * figure.value)
@@ -137,11 +145,11 @@ def test_a_sum_of_half_its_parts_is_not_shown_as_the_whole() -> None:
     recipe = load("kosmos1", ["dedup.near_text.enabled=true", "dedup.image_distance=4"])
     near = {"dedup.near_text_core_seconds": RATES["score.core_seconds"]}
     archives = Archives(1, 10**9, 0)
-    assert plan(archives, {**RATES, **near}, recipe, 1)["core-hours"]["dedup"].value is None  # look-alikes: unknown
+    assert estimate(archives, {**RATES, **near}, recipe, 1)["core-hours"]["dedup"].value is None  # look-alikes: unknown
     for half in ("extract.kept_core_seconds", "extract.rejected_core_seconds"):
-        found = plan(archives, {name: rate for name, rate in RATES.items() if name != half}, RECIPE, 1)
+        found = estimate(archives, {name: rate for name, rate in RATES.items() if name != half}, RECIPE, 1)
         assert unmeasured(found["core-hours"]) == unmeasured(found["hours"]) == ["extract", "dedup"]
-    found = plan(archives, {name: rate for name, rate in RATES.items() if name != "assemble.text"}, RECIPE, 1)
+    found = estimate(archives, {name: rate for name, rate in RATES.items() if name != "assemble.text"}, RECIPE, 1)
     assert unmeasured(found["core-hours"]) == ["dedup", "assemble", "shard"]
     assert {"documents", "shards.text"} <= set(unmeasured(found["disk"]))
 
@@ -149,8 +157,8 @@ def test_a_sum_of_half_its_parts_is_not_shown_as_the_whole() -> None:
 @given(known=st.sets(st.sampled_from(sorted(NUMBERS))), unsized=st.integers(0, 3))
 def test_whatever_is_known_a_figure_is_whole_or_has_no_value(known: set[str], unsized: int) -> None:
     archives = Archives(1 + unsized, 10**9, unsized)
-    half = plan(archives, {name: RATES[name] for name in known}, RECIPE, cores=3)
-    whole = plan(archives, RATES, RECIPE, cores=3)
+    half = estimate(archives, {name: RATES[name] for name in known}, RECIPE, cores=3)
+    whole = estimate(archives, RATES, RECIPE, cores=3)
     for section, figures in half.items():
         for name, figure in figures.items():
             assert (figure.value is None) == (figure.known == "not measured"), (section, name)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fastwarc.stream_io import Lz4Writer, ZstdWriter
 
-from pipeline.read import Response, Unreadable, read_archive
+from pipeline.warc.responses import Response, Unreadable, read_archive
 from schemas.errors import PathError
 
 

@@ -11,7 +11,7 @@ from fastwarc.stream_io import ZstdWriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.read import Response, Unreadable, read_archive
+from pipeline.warc.responses import Response, Unreadable, read_archive
 from schemas.reasons import CODES
 
 NUM_PAGES = 5

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.redact import redactor
-from schemas.recipe.assemble import Redact
+from schemas.recipe import Redact
 
 ALL = redactor(Redact(email=True, ip=True, phone=True))
 assert ALL is not None

@@ -11,11 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from pipeline.report.data.scan import pick
-from pipeline.report.data.shares import shares
-from pipeline.report.data.spreads import LINEAR_EDGES, LOG_EDGES, bins, quantiles, spread
-from pipeline.report.data.tally import thousandths, whole
-from pipeline.store import Store
+from jobs.report_counts import LINEAR_EDGES, LOG_EDGES, bins, quantiles, shares, spread, thousandths, whole
+from jobs.report_sources import pick
+from pipeline.io.store import Store
 from schemas.tables import IMAGES
 
 

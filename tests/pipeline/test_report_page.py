@@ -11,8 +11,7 @@ from browsing import chromium, opened
 from playwright.sync_api import Browser, Page, expect
 from report_data import ADDRESSES, ATTACKS, report
 
-from pipeline.report.page import render
-from pipeline.report.page.render import FOLDER, SCRIPTS, STYLES, as_json
+from pipeline.inspect.report_page import FOLDER, SCRIPTS, STYLES, as_json, render
 from schemas.display import percent
 
 DATA = report(6)

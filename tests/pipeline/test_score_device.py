@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from jobs.score import assigned_gpus, gpu_profile
-from pipeline.score.device import choose, num_decoders
+from pipeline.score.clip import choose, num_decoders
 from schemas.errors import MissingError
 
 

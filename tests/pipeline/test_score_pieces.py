@@ -4,10 +4,10 @@ import open_clip
 import pyarrow as pa
 import pytest
 
-from pipeline.score.pieces import Window, cut, sentences
-from sample import RECIPE
-from schemas.ids import text_id
-from schemas.recipe.score import Clip
+from pipeline.score.segments import TextWindow, cut, sentences
+from schemas.recipe import Clip
+from schemas.tables import text_id
+from tests.sampleweb import RECIPE
 
 CLIP = f"local-dir:{RECIPE.parent / 'clip'}"
 CONTEXT = 77
@@ -15,8 +15,8 @@ ROOM = CONTEXT - 2  # tokens beside the marks of start and end
 
 
 @pytest.fixture(scope="module")
-def window() -> Window:
-    return Window(open_clip.get_tokenizer(CLIP))
+def window() -> TextWindow:
+    return TextWindow(open_clip.get_tokenizer(CLIP))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_sentences(text: str, parts: list[str]) -> None:
     assert sentences(text) == parts
 
 
-def test_the_window_ends_where_the_tokenizer_cuts(window: Window) -> None:
+def test_the_window_ends_where_the_tokenizer_cuts(window: TextWindow) -> None:
     assert window.fits("star " * ROOM)
     assert not window.fits("star " * (ROOM + 1))
     assert window.pieces("star " * ROOM) == [("star " * ROOM).strip()]
@@ -54,12 +54,12 @@ def test_the_window_is_told_whatever_a_tokenizer_pads_with(pad: int, marks_end: 
             words = [2 + len(word) for word in texts[0].split()][: width - len(end)] + end
             return torch.tensor([words + [pad] * (width - len(words))])
 
-    window, room = Window(Tokenizer()), 8 - marks_end
+    window, room = TextWindow(Tokenizer()), 8 - marks_end
     assert [window.fits("a " * n) for n in (0, 1, room - 1, room, room + 1, 3 * room)] == [True] * 4 + [False] * 2
     assert [window.says_nothing(t) for t in ("", "  ", "a")] == [True, True, False]
 
 
-def test_a_long_text_becomes_its_sentences_and_loses_nothing(window: Window) -> None:
+def test_a_long_text_becomes_its_sentences_and_loses_nothing(window: TextWindow) -> None:
     long = "a small red star stands above two blue rings, " * 12 + "and that is all."
     text = f"First, the scene. {long.capitalize()} Then the rest."
     pieces = window.pieces(text)
@@ -70,13 +70,13 @@ def test_a_long_text_becomes_its_sentences_and_loses_nothing(window: Window) -> 
 
 
 @pytest.mark.parametrize("letter", ["x", "星", "🌟"])
-def test_a_text_without_any_space_is_halved_and_ends(window: Window, letter: str) -> None:
+def test_a_text_without_any_space_is_halved_and_ends(window: TextWindow, letter: str) -> None:
     pieces = window.pieces(letter * 20_000)
     assert "".join(pieces) == letter * 20_000
     assert all(window.fits(p) for p in pieces)
 
 
-def test_texts_that_say_nothing_have_no_piece_and_emoji_have_one(window: Window) -> None:
+def test_texts_that_say_nothing_have_no_piece_and_emoji_have_one(window: TextWindow) -> None:
     assert [window.pieces(t) for t in ("", " \n\t ", "\u200b")] == [[], [], ["\u200b"]]
     assert window.pieces(" 🌟🌟 ") == ["🌟🌟"]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.score.safety import judge, load
+from pipeline.score.similarity import classify, load
 from schemas.errors import RecipeError
 
 WIDTH = 8
@@ -47,7 +47,7 @@ def test_an_image_without_embedding_has_no_verdict(tmp_path: Path) -> None:
     schema = pa.schema({"image_id": pa.string(), "embedding": pa.list_(pa.float32())})
     batches = [pa.RecordBatch.from_pydict(rows, schema=schema)]
     batches += [batches[0].slice(1, 1), batches[0].slice(0, 0)]
-    found = [b.to_pylist() for b in judge(head)(iter(batches))]
+    found = [b.to_pylist() for b in classify(head)(iter(batches))]
     assert found[0] == [
         {"image_id": "a", "unsafe": pytest.approx(0.8808, abs=1e-5)},
         {"image_id": "b", "unsafe": None},

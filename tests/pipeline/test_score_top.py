@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.score.top import cut
+from pipeline.score.similarity import cut
 
 
 @given(st.lists(st.integers(-5, 5).map(lambda n: n / 4), min_size=1), st.integers(1, 100))

@@ -3,8 +3,8 @@
 import open_clip
 import pytest
 
-from sample.clip_evaluation import evaluate
-from sample.clip_training import HOME
+from tests.sampleweb.clip_evaluation import evaluate
+from tests.sampleweb.clip_training import HOME
 
 
 @pytest.fixture(scope="module")

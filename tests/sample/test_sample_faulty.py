@@ -21,11 +21,10 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from sample.faulty import Server, serving
-from sample.faulty.faults import BEHAVIOURS, BOMB_BYTES, WIDE_PIXELS
-from sample.faulty.gallery import NUM_PICTURES, picture
-from sample.faulty.server import TIMEOUT_SECONDS
-from sample.pictures import ERROR_PAGE
+from tests.sampleweb.faulty.faults import BEHAVIOURS, BOMB_BYTES, WIDE_PIXELS
+from tests.sampleweb.faulty.gallery import NUM_PICTURES, picture
+from tests.sampleweb.faulty.server import TIMEOUT_SECONDS, Server, serving
+from tests.sampleweb.pictures import ERROR_PAGE
 
 ROBOTS = {
     "127.0.0.2": "disallow",
@@ -246,7 +245,7 @@ def test_nothing_hangs_at_the_end() -> None:
 
 
 def test_as_a_process() -> None:
-    command = [sys.executable, "-m", "sample.faulty", "--hosts", "3", "--robots", "127.0.0.3=disallow"]
+    command = [sys.executable, "-m", "tests.sampleweb.faulty", "--hosts", "3", "--robots", "127.0.0.3=disallow"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port = process.stdout.readline().removeprefix("3 hosts on port ").strip()

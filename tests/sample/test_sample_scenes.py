@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sample import captions
-from sample.drawing import render
-from sample.scenes import BACKGROUNDS, COLOURS, RELATIONS, SPLITS, Scene, Thing, draw_scene, opposite_scene
+from tests.sampleweb import captions
+from tests.sampleweb.drawing import render
+from tests.sampleweb.scenes import BACKGROUNDS, COLOURS, RELATIONS, SPLITS, Scene, Thing, draw_scene, opposite_scene
 
 SEEDS = st.integers(0, 2**32)
 

@@ -14,13 +14,13 @@ import trafilatura
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from PIL import Image, UnidentifiedImageError
 
-from sample.builder import plan_pages
-from sample.cases import CASES, schedule
-from sample.faults import sheets
-from sample.pages import html
-from sample.placing import SPLIT
-from sample.web import PAGE_LESS, write_web
 from schemas.reasons import CODES
+from tests.sampleweb.builder import plan_pages
+from tests.sampleweb.cases import CASES, schedule
+from tests.sampleweb.faults import sheets
+from tests.sampleweb.pages import html
+from tests.sampleweb.placing import SPLIT
+from tests.sampleweb.web import PAGE_LESS, write_web
 
 NUM_PAGES = 60  # every case at least once
 CHROME = ("About us", "Most read", "All rights reserved", "Privacy")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.secrets import MASK, masked_keys, redact, redact_address, redacted
+from schemas.display import MASK, masked_keys, redact, redact_address, redacted
 
 HIDDEN = [
     "http://user:s3cret@127.0.0.1:3128",

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import IntegrityError, PathError
+from schemas.integrity import parse_json
 from schemas.shards import INDEX, ShardEntry, check_links, check_members, parse_index, parse_listing
-from schemas.strict_json import parse_json
 
 ENTRY: ShardEntry = {
     "corpus": "text", "split": "train", "tar": "text/text-00000.tar", "index": "text/text-00000.index.parquet",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import PathError
-from schemas.signals import Interrupted, continuing, interruptible
+from schemas.program import Interrupted, continuing, interruptible
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

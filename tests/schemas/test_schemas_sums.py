@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import IntegrityError
-from schemas.sums import FILES, SEAL, SummingFile, check_folder, seal, sum_folder, sum_of, unseal
+from schemas.integrity import FILES, SEAL, SummingFile, check_folder, seal, sum_folder, sum_of, unseal
 
 VALUES = st.dictionaries(
     st.text(alphabet="abcdefghijklmnop_", min_size=1).filter(lambda key: key > SEAL),

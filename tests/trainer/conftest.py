@@ -9,8 +9,8 @@ from shardwriter import COLOURS, caption_sample, drawing, interleaved_sample, te
 
 from trainer import tokenizer
 from trainer.config import TrainConfig, load
-from trainer.pieces import learn
 from trainer.tokenizer import Tokenizer
+from trainer.train_tokenizer import train_tokenizer
 
 TINY = (
     "steps=10", "model.layers=2", "model.width=64", "model.ffn_width=128", "model.heads=2",
@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]  # fmt: skip
     texts = [text_sample(f"t{i:03}", " ".join([TEXT] * (1 + i % 4)) + f" Number {i}.") for i in range(20)]
     write_shards(folder / "shards", {"interleaved": documents, "caption": captions, "text": texts})
-    learn(str(folder), str(folder / "tokenizer"), vocab_size=500)
+    train_tokenizer(str(folder), str(folder / "tokenizer"), vocab_size=500)
     return folder
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from exam_tools import Known, colour, made, table
 
-from trainer.evaluate.example import Example
+from trainer.evaluate.task import Example
 
 
 def relative_size(folder: Path, _drawn: Path, number: int) -> Known:

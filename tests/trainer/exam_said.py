@@ -7,7 +7,7 @@ from typing import Any
 
 from exam_tools import Known, colour, made, picture, table
 
-from trainer.evaluate.example import Example
+from trainer.evaluate.task import Example
 
 TEN = (1, 0, 0, 2, 0, 1, 0, 0, 1, 0)
 """Which of three answers each of ten people gives: the first six times, the second three times, the third once."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from exam_tools import Known, colour, lines, made, picture, table
 
-from schemas.ids import digest
-from trainer.evaluate.example import Example
+from schemas.tables import digest
+from trainer.evaluate.task import Example
 
 
 def raven(folder: Path, _drawn: Path, number: int) -> Known:

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from shardwriter import COLOURS, drawing
 
-from trainer.evaluate.example import Example
+from trainer.evaluate.task import Example
 
 Known = tuple[list[Example], list[Example]]
 """What a task asks, and what shots are drawn from."""

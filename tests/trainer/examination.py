@@ -10,7 +10,7 @@ from exam_said import captions, vizwiz, vqav2, websrc
 from exam_seen import birds, hateful, imagenet, raven, sst2
 from exam_tools import Known
 
-from trainer.evaluate.example import Example
+from trainer.evaluate.task import Example
 
 WRITERS: dict[str, Callable[[Path, Path, int], Known]] = {
     "coco": partial(captions, True), "flickr30k": partial(captions, False), "vqav2": vqav2, "vizwiz": vizwiz,

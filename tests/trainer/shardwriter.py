@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from schemas.ids import digest
 from schemas.shards import INDEX, LISTING, TRAIN, VERSION
+from schemas.tables import digest
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (40, 60, 220), "yellow": (240, 210, 40)}
 

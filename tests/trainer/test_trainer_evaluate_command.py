@@ -14,11 +14,11 @@ import pytest
 from examination import Exam, write
 from training import ROOT, train
 
-from jobs.cli import main as weft_main
+from jobs.cli.app import main as weft_main
 from trainer.config import TrainConfig
 from trainer.evaluate import session
 from trainer.evaluate.__main__ import main
-from trainer.evaluate.answering import Model
+from trainer.evaluate.model import KosmosAdapter
 from trainer.evaluate.raven.files import read
 from trainer.evaluate.tasks import TASKS
 
@@ -131,7 +131,7 @@ def test_answers_lie_beside_the_weights_where_nothing_else_is_said(
 def test_prompts_are_shown_and_nothing_is_asked(
     checkpoint: Path, exam: Exam, weft: Weft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Model, "answer", None)
+    monkeypatch.setattr(KosmosAdapter, "answer", None)
     where = ["eval", "-c", checkpoint, "-d", exam.data, "-o", tmp_path / "out", "-t", "vqav2"]
     code, out, err = weft(*where, "--show-prompts", "2", "--shots", "1")
     assert (code, err) == (0, "")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from trainer.evaluate.tasks import TASKS
-from trainer.evaluate.tasks.sentiment import SIDE_PIXELS, draw
+from trainer.evaluate.tasks.words import SIDE_PIXELS, draw
 
 MARGIN = 12  # of the 16 pixels, some may be taken by what letters reach beyond their place
 SENTENCES = {

@@ -12,15 +12,19 @@ from exam_tools import made, picture
 from training import untrained
 
 from trainer.config import TrainConfig
-from trainer.evaluate.answering import Model, first_line
-from trainer.evaluate.asked import Asked, Reader, ask
-from trainer.evaluate.example import Example
-from trainer.evaluate.spelling import Spelling, Trie
-from trainer.evaluate.task import How, Manner
-from trainer.generate.continuation import Continuation, pixels
-from trainer.generate.prompt import Prompt
+from trainer.evaluate.model import (
+    ConstrainedDecoding,
+    EncodedPrompt,
+    KosmosAdapter,
+    Reader,
+    Trie,
+    encode_prompt,
+    first_line,
+)
+from trainer.evaluate.task import AnswerMode, Example, How
+from trainer.generate.engine import GenerationEngine, Prompt, pixels
 from trainer.generate.search import beam, greedy
-from trainer.saved import Saved
+from trainer.load import Saved
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
 
 OPTIONS = ("Yes", "No", "a red disc", "a red disc on white", "The old harbour looks over the sea", made(3))
@@ -37,7 +41,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [picture(tmp_path_factory.mktemp("pictures") / f"{n}.png", n) for n in range(4)]
 
 
-def asked_of(saved: Saved, pictures: list[Path], how: How, max_tokens: int = 8) -> list[Asked]:
+def asked_of(saved: Saved, pictures: list[Path], how: How, max_tokens: int = 8) -> list[EncodedPrompt]:
     """Make prompts of unlike lengths with none to three images; of rankings some by options, some by candidates."""
     reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
     found = []
@@ -51,7 +55,7 @@ def asked_of(saved: Saved, pictures: list[Path], how: How, max_tokens: int = 8) 
             options, candidates = options[:1], tuple(pictures[:3])
         shown = tuple(pictures[: num_images - bool(candidates)])
         example = Example(str(number), told, shown, ("x",), options, candidates)
-        found.append(ask(reader, example, max_tokens))
+        found.append(encode_prompt(reader, example, max_tokens))
     return found
 
 
@@ -72,7 +76,7 @@ def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
 
 @pytest.mark.parametrize(("how", "num_beams"), [("say", 1), ("say", 5), ("rank", 1), ("spell", 1), ("spell", 5)])
 def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], how: How, num_beams: int) -> None:
-    asked, of, model = asked_of(saved, pictures, how), Manner(how, 8, num_beams), Model(saved)
+    asked, of, model = asked_of(saved, pictures, how), AnswerMode(how, 8, num_beams), KosmosAdapter(saved)
     alone = [model.answer(of, [one])[0] for one in asked]
     shuffled = random.Random(0).sample(asked, len(asked))
     for order, size in ((asked, len(asked)), (shuffled, 5)):
@@ -89,7 +93,7 @@ def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], how: How,
 def test_a_ranking_is_by_what_the_model_holds_likeliest(saved: Saved, pictures: list[Path]) -> None:
     asked = asked_of(saved, pictures, "rank")
     num_candidates = 0
-    for one, answer in zip(asked, Model(saved).answer(Manner("rank"), asked), strict=True):
+    for one, answer in zip(asked, KosmosAdapter(saved).answer(AnswerMode("rank"), asked), strict=True):
         tokens = [saved.tokenizer.encode(option).tolist() for option in one.example.options]
         expected = [log_p(saved, prompt, option) for prompt in one.prompts for option in tokens]
         assert answer.log_p == pytest.approx(expected, rel=0, abs=1e-4)
@@ -105,11 +109,11 @@ def test_only_what_is_on_the_list_is_spelt(saved: Saved, pictures: list[Path], n
     reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
     lists = [OPTIONS, ("red", "red disc", "red deer"), tuple(" ".join(map(made, range(k, k + 9))) for k in range(5))]
     asked = [
-        ask(reader, Example(str(n), f"<image> {made(n)}", (pictures[n % 4],), ("x",), options), 4)
+        encode_prompt(reader, Example(str(n), f"<image> {made(n)}", (pictures[n % 4],), ("x",), options), 4)
         for n, options in enumerate(lists * 4)
     ]
     assert max(one.max_tokens for one in asked) > 20
-    said = Model(saved).answer(Manner("spell", 4, num_beams), asked)
+    said = KosmosAdapter(saved).answer(AnswerMode("spell", 4, num_beams), asked)
     assert all(answer.text in one.example.options for one, answer in zip(asked, said, strict=True))
     assert len({answer.text for answer in said}) > 3
 
@@ -117,10 +121,10 @@ def test_only_what_is_on_the_list_is_spelt(saved: Saved, pictures: list[Path], n
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 def test_enough_beams_spell_the_likeliest_option(saved: Saved, pictures: list[Path], length_penalty: float) -> None:
     asked = asked_of(saved, pictures, "spell")[::3]
-    going_on = Continuation(saved, [one.prompts[0] for one in asked], max(one.max_tokens for one in asked))
+    going_on = GenerationEngine(saved, [one.prompts[0] for one in asked], max(one.max_tokens for one in asked))
     tries = [Trie.of(map(saved.tokenizer.encode, one.example.options), EOS) for one in asked]
     room = [one.max_tokens for one in asked]
-    found = beam(Spelling(going_on, tries), len(OPTIONS) + 1, room, EOS, length_penalty)
+    found = beam(ConstrainedDecoding(going_on, tries), len(OPTIONS) + 1, room, EOS, length_penalty)
     for one, said in zip(asked, found, strict=True):
         spellings = [[*saved.tokenizer.encode(option).tolist(), EOS] for option in one.example.options]
         scores = [log_p(saved, one.prompts[0], tokens) / len(tokens) ** length_penalty for tokens in spellings]
@@ -138,7 +142,7 @@ def test_greedy_spelling_takes_the_likeliest_token_that_is_on_the_list() -> None
             return self.first()[: len(rows_R)]
 
     lists = [Trie.of([[1], [2, 1]], 0), Trie.of([[1, 2], [1, 3, 1]], 0)]
-    assert greedy(Spelling(Fixed(), lists), [9, 9], 0) == [[2, 1], [1, 3, 1]]
+    assert greedy(ConstrainedDecoding(Fixed(), lists), [9, 9], 0) == [[2, 1], [1, 3, 1]]
 
 
 def test_a_trie_holds_what_may_follow() -> None:

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import RecipeError
-from trainer.evaluate.asked import Asked, Reader, ask, show
-from trainer.evaluate.example import Answer, Example, plain
+from trainer.evaluate.model import EncodedPrompt, Reader, encode_prompt, show_prompt
 from trainer.evaluate.run import Result, Settings, evaluate, examples, show_shots
-from trainer.evaluate.task import Manner
+from trainer.evaluate.task import AnswerMode, Example, Response, plain
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import IMAGE, Tokenizer
 
@@ -33,8 +32,12 @@ def test_prompts_are_the_golden_ones(name: str, shots: int, reader: Reader, tmp_
     exam, task = write(name, tmp_path), TASKS[name]
     asked_of = examples(task, exam.data, exam.output, Settings())[:2]
     with_shots = show_shots(task, exam.data, exam.output, Settings(shots=shots), asked_of)
-    prompts = [prompt for example in with_shots for prompt in ask(reader, example, task.manner.max_tokens).prompts[:2]]
-    told = "\n\n".join(show(reader, prompt) for prompt in prompts) + "\n"
+    prompts = [
+        prompt
+        for example in with_shots
+        for prompt in encode_prompt(reader, example, task.manner.max_tokens).prompts[:2]
+    ]
+    told = "\n\n".join(show_prompt(reader, prompt) for prompt in prompts) + "\n"
     assert told == (GOLDEN / f"{name}-{shots}.txt").read_text(encoding="utf-8")
 
 
@@ -44,7 +47,7 @@ def test_no_golden_prompt_is_left_behind() -> None:
 
 def test_a_candidate_is_the_last_image_of_a_prompt_each(reader: Reader, tmp_path: Path) -> None:
     example = write("raven", tmp_path).asked[2]
-    asked = ask(reader, example, 16)
+    asked = encode_prompt(reader, example, 16)
     assert [prompt.images for prompt in asked.prompts] == [(*example.images, path) for path in example.candidates]
     assert len(asked.prompts) == 6 and all((p.tokens_L == IMAGE).sum() == 9 for p in asked.prompts)
 
@@ -58,9 +61,9 @@ LONG = Example("page", "<image> Context: <context> Q: Where? A:", (), ("here",),
 def test_a_context_is_cut_to_what_fits(words: Tokenizer, images: Path, context: str, length: int) -> None:
     """Whatever stands in it; and never more than a few tokens are left free."""
     reader, example = Reader(words, 2, length), replace(LONG, images=(images,), context=context)
-    asked = ask(reader, example, 16)
+    asked = encode_prompt(reader, example, 16)
     assert asked.num_tokens + 16 <= length
-    whole = ask(Reader(words, 2, 100_000), example, 16)
+    whole = encode_prompt(Reader(words, 2, 100_000), example, 16)
     if asked.example.words != whole.example.words:
         assert asked.num_tokens + 16 > length - 60  # a cut character may give back what its bytes took
     assert whole.example.words == LONG.words.replace("<context>", plain(context))
@@ -68,11 +71,11 @@ def test_a_context_is_cut_to_what_fits(words: Tokenizer, images: Path, context: 
 
 def test_as_much_of_a_context_is_read_as_fits(words: Tokenizer, images: Path) -> None:
     context = " ".join(["harbour bridge bakery"] * 200)
-    read = ask(Reader(words, 2, 200), replace(LONG, images=(images,), context=context), 16)
+    read = encode_prompt(Reader(words, 2, 200), replace(LONG, images=(images,), context=context), 16)
     before, _, behind = LONG.words.partition("<context>")
     kept = read.example.words.removeprefix(before).removesuffix(behind)
     assert context.startswith(kept) and 200 - 16 - 12 <= read.num_tokens <= 200 - 16
-    empty = ask(Reader(words, 2, 200), replace(LONG, images=(images,), context=""), 16)
+    empty = encode_prompt(Reader(words, 2, 200), replace(LONG, images=(images,), context=""), 16)
     assert "<context>" not in empty.example.words
 
 
@@ -81,7 +84,7 @@ def test_a_prompt_that_is_too_long_is_told_with_its_example(words: Tokenizer, im
         with pytest.raises(
             RecipeError, match=r"^page: the prompt takes \d+ tokens, .* beside \d+ for the answer; give"
         ):
-            ask(Reader(words, 2, 30), example, 16)
+            encode_prompt(Reader(words, 2, 30), example, 16)
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +108,11 @@ class Saying:
 
     def __init__(self, text: str, reader: Reader) -> None:
         self.text, self.reader = text, reader
-        self.read: list[tuple[Manner, str]] = []
+        self.read: list[tuple[AnswerMode, str]] = []
 
-    def answer(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
-        self.read += [(manner, show(self.reader, prompt)) for one in asked for prompt in one.prompts]
-        return [Answer(self.text, tuple(-float(n) for n, _ in enumerate(one.example.options))) for one in asked]
+    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Response]:
+        self.read += [(manner, show_prompt(self.reader, prompt)) for one in asked for prompt in one.prompts]
+        return [Response(self.text, tuple(-float(n) for n, _ in enumerate(one.example.options))) for one in asked]
 
 
 def with_rationale(name: str, shots: int, said: Saying, root: Path) -> Result:

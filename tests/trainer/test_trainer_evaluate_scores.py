@@ -9,14 +9,13 @@ from statistics import fmean, pstdev
 import pytest
 from examination import write
 
-from trainer.evaluate.asked import Asked, Reader
-from trainer.evaluate.example import Answer, Example
+from trainer.evaluate.model import EncodedPrompt, Reader
 from trainer.evaluate.run import Settings, evaluate
-from trainer.evaluate.task import Manner, Score
+from trainer.evaluate.task import AnswerMode, Example, Response, TaskScore
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import Tokenizer
 
-Choice = Callable[[Asked], int | str]
+Choice = Callable[[EncodedPrompt], int | str]
 Z = 3.29  # two-sided 99.9 %
 CHOSEN = [name for name, task in TASKS.items() if task.manner.how != "say" and name != "hateful"]
 
@@ -27,36 +26,36 @@ class Choosing:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
 
-    def answer(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
+    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Response]:
         return [self._one(manner, one) for one in asked]
 
-    def _one(self, manner: Manner, asked: Asked) -> Answer:
+    def _one(self, manner: AnswerMode, asked: EncodedPrompt) -> Response:
         chosen = self.choice(asked)
         if isinstance(chosen, str):
-            return Answer(chosen)
+            return Response(chosen)
         log_p = tuple(0.0 if n == chosen else -1.0 for n in range(num_choices(asked.example)))
         text = str(chosen) if asked.example.candidates else asked.example.options[chosen]
-        return Answer(text) if manner.how == "spell" else Answer(text, log_p)
+        return Response(text) if manner.how == "spell" else Response(text, log_p)
 
 
 def num_choices(example: Example) -> int:
     return len(example.candidates or example.options)
 
 
-def knowing(asked: Asked) -> int | str:
+def knowing(asked: EncodedPrompt) -> int | str:
     example = asked.example
     if example.candidates:
         return int(example.right[0])
     return example.options.index(example.right[0]) if example.options else example.right[0]
 
 
-def guessing(asked: Asked) -> int:
+def guessing(asked: EncodedPrompt) -> int:
     return random.Random(asked.example.id + asked.example.words).randrange(num_choices(asked.example))
 
 
 def scored(
     name: str, choice: Choice, root: Path, words: Tokenizer, number: int
-) -> tuple[dict[str, Score], list[Example]]:
+) -> tuple[dict[str, TaskScore], list[Example]]:
     exam = write(name, root, number)
     reader = Reader(words, 2, 4096)
     result = evaluate(TASKS[name], exam.data, exam.output, Settings(batch=16), Choosing(choice), "one", reader)
@@ -127,7 +126,7 @@ def test_who_says_what_is_right_of_another_has_the_mean_of_all_pairs(
     pairs = [judge(other[0], right) for i, right in enumerate(rights) for j, other in enumerate(rights) if i != j]
     place = {example.id: n for n, example in enumerate(asked)}
 
-    def another(one: Asked) -> str:
+    def another(one: EncodedPrompt) -> str:
         here = place[one.example.id]
         return rights[(here + 1 + random.Random(here).randrange(number - 1)) % number][0]
 

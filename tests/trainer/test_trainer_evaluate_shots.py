@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import RecipeError
-from trainer.evaluate.example import Example
-from trainer.evaluate.run import Settings, show_shots
-from trainer.evaluate.shots import Shots, shown
+from trainer.evaluate.run import Settings, Shots, show_shots, shown
+from trainer.evaluate.task import Example
 from trainer.evaluate.tasks import TASKS
 
 names = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=20)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from trainer import formats
+from trainer.data import packing
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, Tokenizer
 
 
@@ -9,7 +9,7 @@ def bits(mask: np.ndarray) -> str:
 
 
 def test_text(words: Tokenizer) -> None:
-    d = formats.text(words, "A disc.")
+    d = packing.text(words, "A disc.")
     n = len(words.encode("A disc."))
     assert d.tokens_L.tolist() == [BOS, *words.encode("A disc."), EOS]
     assert bits(d.loss_L) == "0" + "1" * (n + 1)
@@ -18,7 +18,7 @@ def test_text(words: Tokenizer) -> None:
 
 
 def test_the_loss_of_a_caption_starts_with_what_the_image_s_end_predicts(words: Tokenizer) -> None:
-    d = formats.caption(words, "a disc", "jpg", num_slots=3, max_tokens=64)
+    d = packing.caption(words, "a disc", "jpg", num_slots=3, max_tokens=64)
     n = len(words.encode("a disc"))
     assert d.tokens_L.tolist() == [BOS, IMAGE, PAD, PAD, PAD, END_IMAGE, *words.encode("a disc"), EOS]
     assert bits(d.slots_L) == "001110" + "0" * (n + 1)
@@ -28,7 +28,7 @@ def test_the_loss_of_a_caption_starts_with_what_the_image_s_end_predicts(words: 
 
 
 def test_a_long_caption_loses_its_end(words: Tokenizer) -> None:
-    d = formats.caption(words, "a disc " * 50, "jpg", num_slots=3, max_tokens=20)
+    d = packing.caption(words, "a disc " * 50, "jpg", num_slots=3, max_tokens=20)
     assert len(d.tokens_L) == 20
     assert d.tokens_L[5] == END_IMAGE
 
@@ -38,7 +38,7 @@ def test_interleaved_predicts_every_token_but_the_slots(words: Tokenizer) -> Non
         {"kind": kind, "text": text, "image": name}
         for kind, text, name in (("image", "", "0.jpg"), ("text", "A.", ""), ("text", "B.", ""), ("image", "", "1.jpg"))
     )
-    d = formats.interleaved(words, [image, a, b, c], num_slots=2)  # type: ignore[list-item]
+    d = packing.interleaved(words, [image, a, b, c], num_slots=2)  # type: ignore[list-item]
     text = words.encode("A.\nB.").tolist()
     picture = [IMAGE, PAD, PAD, END_IMAGE]
     assert d.tokens_L.tolist() == [BOS, *picture, *text, *picture, EOS]

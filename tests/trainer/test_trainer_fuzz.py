@@ -16,14 +16,13 @@ from examination import write
 from open_clip.transform import PreprocessCfg
 from shardwriter import caption_sample, drawing, interleaved_sample, text_sample, write_shards
 
-from pipeline.verify import verify
+from pipeline.inspect.verify import verify_output
 from schemas.errors import IntegrityError, RecipeError, WeftError
 from schemas.shards import LISTING, parse_listing
 from trainer.config import TrainConfig
 from trainer.data.batches import framing
-from trainer.data.instructions import Instruction, Instructions
-from trainer.data.shards import open_shards
-from trainer.data.source import Drawn, Source
+from trainer.data.shards import Instruction, Instructions, open_shards
+from trainer.data.streams import RowSource, SampledRow
 from trainer.evaluate.run import Settings, examples, show_shots
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import Tokenizer
@@ -77,14 +76,14 @@ def shards(tmp_path: Path) -> Path:
     return write_shards(tmp_path / "shards", corpora)
 
 
-def read_all(shards: Path, words: Tokenizer, config: TrainConfig) -> dict[str, list[Drawn]]:
+def read_all(shards: Path, words: Tokenizer, config: TrainConfig) -> dict[str, list[SampledRow]]:
     """Read each sample of all corpora once."""
     opened = open_shards(str(shards), on_missing="skip")
-    source = Source(opened, words, config, framing(PreprocessCfg(size=32)), 0, 1, once=True)
+    source = RowSource(opened, words, config, framing(PreprocessCfg(size=32)), 0, 1, once=True)
     return {name: list(rows(source, name)) for name, corpus in opened.corpora.items() if len(corpus)}
 
 
-def rows(source: Source, corpus: str) -> Iterator[Drawn]:
+def rows(source: RowSource, corpus: str) -> Iterator[SampledRow]:
     for turn in range(100):
         row = source.take(corpus, turn)
         yield row
@@ -93,7 +92,7 @@ def rows(source: Source, corpus: str) -> Iterator[Drawn]:
     pytest.fail("the epoch does not end")
 
 
-def keys_of(drawn: list[Drawn]) -> set[str]:
+def keys_of(drawn: list[SampledRow]) -> set[str]:
     for told in (reason for row in drawn for _, reason in row.skipped):
         assert_one_line(told)
     return {name for row in drawn for name, _ in row.skipped if "." not in name}
@@ -117,7 +116,7 @@ def test_bytes_of_tars(shards: Path, words: Tokenizer, tiny: Config) -> None:
             lost = SAMPLES[name] - sum(row.num_stretches for row in of_corpus) - len(keys_of(of_corpus))
             assert lost == 0 or (lost > 0 and len(mutant) != len(sound) and name in path.name), (number, name)
         if number % 3 == 0:
-            found = verify(str(shards), True, 1).defects
+            found = verify_output(str(shards), True, 1).defects
             assert mutant == sound or found, number  # tests/jobs/test_jobs_verify.py has more
             for defect in found:
                 assert_one_line(defect)
@@ -145,7 +144,7 @@ def test_bytes_of_listings_and_indexes(shards: Path, words: Tokenizer, tiny: Con
         except WeftError as error:
             assert_one_line(error)
         if number % 3 == 0:
-            for defect in verify(str(shards), True, 1).defects:
+            for defect in verify_output(str(shards), True, 1).defects:
                 assert_one_line(defect)
         path.write_bytes(sound)
         listing.write_bytes(told)

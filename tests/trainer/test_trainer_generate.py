@@ -18,20 +18,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from shardwriter import drawing
 
-from jobs.cli import main as weft_main
+from jobs.cli.app import main as weft_main
 from schemas.display import printable
 from schemas.errors import IntegrityError, PathError, RecipeError
 from trainer.config import TrainConfig
 from trainer.generate.__main__ import main
-from trainer.generate.continuation import Continuation, pixels
-from trainer.generate.prompt import Prompt, format_prompt
-from trainer.generate.run import Request, as_text, generate, read_requests, stream
+from trainer.generate.chat import GenerateRequest, as_text, generate, read_requests, stream
+from trainer.generate.engine import GenerationEngine, Prompt, format_prompt, pixels
 from trainer.generate.search import beam, greedy
+from trainer.load import Saved, load
+from trainer.loop import run
 from trainer.model.kosmos import Kosmos
-from trainer.pieces import learn
-from trainer.run.loop import run
-from trainer.saved import Saved, load
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
+from trainer.train_tokenizer import train_tokenizer
 
 Config = Callable[..., TrainConfig]
 END = 0
@@ -81,7 +80,7 @@ def test_cached_expectations_are_the_recomputed_ones(
     model = Kosmos(config, saved.tokenizer.vocab_size).eval()
     saved = Saved(model, saved.tokenizer, config, torch.device("cpu"))
     prompts = prompts_of(saved, pictures)
-    going_on = Continuation(saved, prompts, max_tokens=8)
+    going_on = GenerationEngine(saved, prompts, max_tokens=8)
     rows: list[int] = [0, 1, 2]
     said: list[list[int]] = [[], [], []]
     steps = {1: [0, 0, 1, 2, 2], 3: [1, 0, 2, 4, 3], 5: [3, 4, 3]}  # else all go on in their places
@@ -228,7 +227,11 @@ def test_rows_of_greedy_search_end_each_by_itself() -> None:
 
 
 def test_a_run_and_what_it_exported_say_the_same(trained: Path, saved: Saved, pictures: list[Path]) -> None:
-    requests = [Request("a", tuple(pictures[:1])), Request("It is"), Request("", tuple(pictures))]
+    requests = [
+        GenerateRequest("a", tuple(pictures[:1])),
+        GenerateRequest("It is"),
+        GenerateRequest("", tuple(pictures)),
+    ]
     said = list(generate(saved, requests, max_tokens=12))
     (checkpoint,) = (trained / "checkpoints").glob("step-*")
     assert list(generate(load(str(checkpoint)), requests, max_tokens=12)) == said
@@ -242,7 +245,7 @@ def test_a_run_and_what_it_exported_say_the_same(trained: Path, saved: Saved, pi
 
 def other_tokenizer(checkpoint: Path) -> Path:
     folder = checkpoint.parent.parent / "other"
-    learn(str((checkpoint.parent.parent / "tokenizer").resolve().parent), str(folder), vocab_size=400)
+    train_tokenizer(str((checkpoint.parent.parent / "tokenizer").resolve().parent), str(folder), vocab_size=400)
     return folder
 
 
@@ -334,7 +337,11 @@ def test_any_tokens_are_told_as_decoded(words: Tokenizer, data: st.DataObject) -
 def test_words_are_told_as_they_come(saved: Saved, pictures: list[Path]) -> None:
     """The first is told before the last is thought of; together they are what is generated at once."""
     several = 0
-    for request in (Request("a", tuple(pictures[:1])), Request("It is"), Request("The old", tuple(pictures))):
+    for request in (
+        GenerateRequest("a", tuple(pictures[:1])),
+        GenerateRequest("It is"),
+        GenerateRequest("The old", tuple(pictures)),
+    ):
         (text,) = generate(saved, [request], max_tokens=12)
         calls: list[int] = []
         hook = saved.model.decoder.register_forward_hook(lambda *_, calls=calls: calls.append(1))
@@ -354,13 +361,13 @@ def test_nothing_is_said_beyond_the_row(saved: Saved) -> None:
         prompt += " old"
     before = saved.tokenizer.encode(prompt).tolist()
     assert len(before) == 61
-    two = greedy(Continuation(saved, [format_prompt(saved.tokenizer, prompt, [], 2, 64)], 2), [2], EOS)[0]
+    two = greedy(GenerationEngine(saved, [format_prompt(saved.tokenizer, prompt, [], 2, 64)], 2), [2], EOS)[0]
     assert len(two) == 2
     text = saved.tokenizer.decode(two)
-    assert list(generate(saved, [Request(prompt)], max_tokens=1000)) == [text]
-    assert "".join(stream(saved, Request(prompt), max_tokens=1000)) == text
-    (by_beams,) = generate(saved, [Request(prompt)], max_tokens=1000, num_beams=2)
-    assert by_beams == next(generate(saved, [Request(prompt)], max_tokens=2, num_beams=2))
+    assert list(generate(saved, [GenerateRequest(prompt)], max_tokens=1000)) == [text]
+    assert "".join(stream(saved, GenerateRequest(prompt), max_tokens=1000)) == text
+    (by_beams,) = generate(saved, [GenerateRequest(prompt)], max_tokens=1000, num_beams=2)
+    assert by_beams == next(generate(saved, [GenerateRequest(prompt)], max_tokens=2, num_beams=2))
 
 
 def shown(text: str) -> str:
@@ -382,7 +389,7 @@ def test_the_command_line(
     assert [t["prompt"] for t in told] == ["a", "It"]
     assert shown(told[0]["text"]) == said
     assert main(["a", *where, "--beam", "3", "--image", str(pictures[0])]) == 0
-    request = Request("a", (pictures[0],))
+    request = GenerateRequest("a", (pictures[0],))
     assert capsys.readouterr().out == shown(next(generate(saved, [request], max_tokens=4, num_beams=3)))
     lines.write_text('{"prompt": "a"}\n{"images": []}')
     for arguments, wrong in (
@@ -416,7 +423,7 @@ def test_weft_generate_is_the_same_command(
         said = capsys.readouterr()
         return ended.value.code, said.out, said.err
 
-    said = next(generate(load(str(trained)), [Request("a", (pictures[0],))], max_tokens=4))
+    said = next(generate(load(str(trained)), [GenerateRequest("a", (pictures[0],))], max_tokens=4))
     asked = ["a", "--image", str(pictures[0]), "--max-tokens", "4"]
     assert weft(*asked) == (0, shown(said), "")
     assert weft("a", "--image", "none.jpg") == (2, "", "weft: no image none.jpg\n")
@@ -430,4 +437,4 @@ def test_weft_generate_is_the_same_command(
 
 def test_requests_may_stand_beside_their_images(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"prompt": "a", "images": ["x.jpg", "/y.jpg"]}')
-    assert read_requests(tmp_path / "p.jsonl") == [Request("a", (tmp_path / "x.jpg", Path("/y.jpg")))]
+    assert read_requests(tmp_path / "p.jsonl") == [GenerateRequest("a", (tmp_path / "x.jpg", Path("/y.jpg")))]

@@ -12,12 +12,10 @@ from training import untrained
 
 from schemas.display import printable
 from trainer.config import TrainConfig
-from trainer.generate.continuation import Continuation
-from trainer.generate.prompt import format_prompt
-from trainer.generate.run import Request, generate
+from trainer.generate.chat import HELP, GenerateRequest, Said, chat, generate
+from trainer.generate.engine import GenerationEngine, format_prompt
 from trainer.generate.search import greedy
-from trainer.generate.talk import HELP, Said, talk
-from trainer.saved import Saved
+from trainer.load import Saved
 from trainer.tokenizer import EOS, Tokenizer
 
 Talk = Callable[..., tuple[str, list[str]]]
@@ -45,7 +43,7 @@ def talking(saved: Saved, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def start(*lines: str | bytes) -> tuple[str, list[str]]:
         piped = b"".join(line.encode() + b"\n" if isinstance(line, str) else line for line in lines)
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
-        talk(saved, MOST)
+        chat(saved, MOST)
         printed = capsys.readouterr()
         told, *wrong = printed.err.splitlines()
         assert told == HELP
@@ -58,8 +56,8 @@ def answer(saved: Saved, prompt: str, images: list[Path]) -> tuple[str, str]:
     """Return what is said behind a prompt, and the same with the space that stands before its first word."""
     config = saved.config
     read = format_prompt(saved.tokenizer, prompt, images, config.vision.latents, config.data.sequence_length)
-    (tokens,) = greedy(Continuation(saved, [read], MOST), [MOST], EOS)
-    (said,) = generate(saved, [Request(prompt, tuple(images))], max_tokens=MOST)
+    (tokens,) = greedy(GenerationEngine(saved, [read], MOST), [MOST], EOS)
+    (said,) = generate(saved, [GenerateRequest(prompt, tuple(images))], max_tokens=MOST)
     assert said == saved.tokenizer.decode(tokens)
     pieces = sentencepiece.SentencePieceProcessor(model_proto=saved.tokenizer.model)
     starts_a_word = bool(tokens) and pieces.id_to_piece(tokens[0]).startswith("▁")
@@ -85,7 +83,7 @@ def test_an_answer_goes_on_with_the_words_before_it(words: Tokenizer) -> None:
     for answer_text, whole in ((" older than", "It is older than"), ("!", "It is!")):
         tokens = words.encode(f"It is{answer_text}").tolist()[len(words.encode("It is")) :]
         answered = asked.answered(words, tokens)
-        assert answered.request == Request(f"<image>{whole}", (Path("a.jpg"),))
+        assert answered.request == GenerateRequest(f"<image>{whole}", (Path("a.jpg"),))
         assert answered.told("Is it?").request.prompt == f"<image>{whole}\nIs it?"
 
 
@@ -135,7 +133,7 @@ def test_nobody_shows_an_image_by_words(saved: Saved, pictures: list[Path], talk
     said, _ = answer(saved, "<image>Is < image> here?", pictures[:1])
     assert talking(f'/image "{pictures[0]}" Is <image> here?') == (printable(f"{said}\n", lines=True), [])
     told = Said().answered(saved.tokenizer, saved.tokenizer.encode("a <image>").tolist())
-    assert told.request == Request("a < image>")
+    assert told.request == GenerateRequest("a < image>")
 
 
 def test_any_bytes_are_words(saved: Saved, talking: Talk) -> None:

@@ -13,20 +13,19 @@ from open_clip.transform import PreprocessCfg
 from training import assert_same_run, train
 
 from schemas.errors import IntegrityError, PathError, RecipeError
-from trainer import formats
+from trainer import metrics
 from trainer.config import TrainConfig, load
-from trainer.data.instructions import Instruction, Instructions
+from trainer.data import packing
 from trainer.data.loader import Loader
 from trainer.data.packing import IGNORED
-from trainer.data.shards import open_shards, with_instructions
-from trainer.generate.prompt import format_prompt
-from trainer.generate.run import Request, generate
-from trainer.run.loop import run
-from trainer.saved import load as load_saved
-from trainer.saved import sizes
+from trainer.data.shards import Instruction, Instructions, open_shards, with_instructions
+from trainer.generate.chat import GenerateRequest, generate
+from trainer.generate.engine import format_prompt
+from trainer.load import load as load_saved
+from trainer.load import sizes
+from trainer.loop import run
 from trainer.tokenizer import EOS, Tokenizer
 from trainer.train import main
-from trainer.watch import lines
 
 Config = Callable[..., TrainConfig]
 CAPITALS = {"France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Norway": "Oslo"}
@@ -98,17 +97,17 @@ def test_files_of_nothing_are_refused(tmp_path: Path) -> None:
 
 
 def test_only_the_answer_is_to_predict(words: Tokenizer) -> None:
-    document = formats.instruct(words, "Name it.\na cat", "a small cat", 64)
+    document = packing.instruct(words, "Name it.\na cat", "a small cat", 64)
     prompt = format_prompt(words, "Name it.\na cat", [], 2, 64)
     said = [*words.encode("a small cat").tolist(), EOS]
     assert document.tokens_L.tolist() == [*prompt.tokens_L.tolist(), *said], "as `weft generate` will read it"
     assert document.tokens_L[document.loss_L].tolist() == said
     assert not document.cuts_L.any() and not document.images
-    short = formats.instruct(words, "Name it.", "a small cat " * 30, 20)
+    short = packing.instruct(words, "Name it.", "a small cat " * 30, 20)
     assert len(short.tokens_L) == 20 and short.loss_L.any()
     for what, output in (("Name it. " * 30, "a cat"), ("Name it.", "  ")):
         with pytest.raises(IntegrityError, match="to ask and"):
-            formats.instruct(words, what, output, 20)
+            packing.instruct(words, what, output, 20)
 
 
 MIX = "data.sequences={instruct: 5, text: 2, caption: 7, interleaved: 1}"
@@ -194,15 +193,15 @@ def test_tuning_starts_from_weights_and_takes_their_sizes(
     told = train(config, data, tmp_path / "tuned")
     assert told.last_loss["instruct"] < 0.1 < 2 < told.first_loss["instruct"]
     saved = load_saved(str(tmp_path / "tuned"), str(data / "tokenizer"))
-    asking = [Request(f"Capital of {country}?") for country in CAPITALS]
+    asking = [GenerateRequest(f"Capital of {country}?") for country in CAPITALS]
     assert list(generate(saved, asking, max_tokens=8)) == list(CAPITALS.values())
 
     stopped = tmp_path / "stopped"  # after step 30, as a killed run leaves it
     shutil.copytree(tmp_path / "tuned", stopped)
     for later in ("step-00000040", "model"):
         shutil.rmtree(stopped / later)
-    log = (stopped / lines.FILE).read_text().splitlines(keepends=True)
-    (stopped / lines.FILE).write_text("".join(log[:30]))
+    log = (stopped / metrics.FILE).read_text().splitlines(keepends=True)
+    (stopped / metrics.FILE).write_text("".join(log[:30]))
     (first / "model" / "model.safetensors").write_bytes(b"a run that goes on does not read these again")
     train(config, data, stopped)
     assert_same_run(tmp_path / "tuned", stopped)

@@ -16,12 +16,10 @@ from training import untrained
 
 from schemas.errors import MissingError, PathError, RecipeError
 from trainer.config import TrainConfig
-from trainer.evaluate.harness import evaluate_language, find
-from trainer.evaluate.language import Language
-from trainer.evaluate.likelihood import Pair, are_said, pair, windows
+from trainer.evaluate.language import LanguageModel, Pair, are_said, evaluate_language, find, pair, windows
 from trainer.evaluate.run import Party, Settings
-from trainer.generate.run import Request, generate
-from trainer.saved import Saved
+from trainer.generate.chat import GenerateRequest, generate
+from trainer.load import Saved
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
 
 ROW = 32
@@ -93,7 +91,7 @@ def test_a_continuation_is_as_likely_as_by_hand(saved: Saved) -> None:
         expected.append(by_hand(saved, [BOS, *whole][-(ROW + 1) :], len(whole) - before))
     assert {is_said for _, is_said in expected} == {True, False}
     for batch in (1, 3, 64):
-        found = Language(saved, batch).loglikelihood(ask(pairs))
+        found = LanguageModel(saved, batch).loglikelihood(ask(pairs))
         assert [score for score, _ in found] == pytest.approx([score for score, _ in expected], abs=1e-4)
         assert [is_said for _, is_said in found] == [is_said for _, is_said in expected]
 
@@ -117,10 +115,10 @@ def test_a_piece_over_the_boundary_is_expected(words: Tokenizer) -> None:
 
 def test_nothing_is_certain(saved: Saved) -> None:
     asked = [("The old", ""), ("The old", " harbour"), (LONG, "")]
-    found = Language(saved, 4).loglikelihood(ask(asked))
+    found = LanguageModel(saved, 4).loglikelihood(ask(asked))
     assert found[0] == found[2] == (0.0, True)
     assert found[1][0] < 0
-    assert Language(saved, 4).loglikelihood([]) == []
+    assert LanguageModel(saved, 4).loglikelihood([]) == []
 
 
 def test_what_does_not_fit_is_left_out_at_the_front(saved: Saved) -> None:
@@ -188,7 +186,7 @@ def test_a_text_is_as_likely_as_by_hand(saved: Saved) -> None:
         expected.append(total)
     assert len(saved.tokenizer.encode(LONG)) > 2 * ROW
     for batch in (1, 3):
-        found = Language(saved, batch).loglikelihood_rolling(ask([(text,) for text in texts]))
+        found = LanguageModel(saved, batch).loglikelihood_rolling(ask([(text,) for text in texts]))
         assert found == pytest.approx(expected, abs=1e-3)
 
 
@@ -219,15 +217,15 @@ def test_what_is_said_ends_before_a_string(saved: Saved) -> None:
         expected += [said_until(saved, context, [whole[2]], 8), said_until(saved, context, [], ROW // 2)]
     assert len(set(expected)) > 10
     for batch in (1, 3, 64):
-        assert Language(saved, batch).generate_until(ask(asked)) == expected
+        assert LanguageModel(saved, batch).generate_until(ask(asked)) == expected
     for by_chance in ({"do_sample": True}, {"temperature": 0.7}):
         with pytest.raises(RecipeError, match="draws by chance"):
-            Language(saved, 1).generate_until(ask([("A", by_chance)]))
+            LanguageModel(saved, 1).generate_until(ask([("A", by_chance)]))
 
 
 def test_a_context_is_cut_so_that_there_is_room(saved: Saved) -> None:
     """What is said takes half a row at most, and of the context the end is read."""
-    found = Language(saved, 2).generate_until(ask([(LONG, {"until": [], "max_gen_toks": 500})]))
+    found = LanguageModel(saved, 2).generate_until(ask([(LONG, {"until": [], "max_gen_toks": 500})]))
     tokens = saved.tokenizer.encode(LONG).tolist()[-ROW // 2 :]
     said: list[int] = []
     while len(said) < ROW // 2 and EOS not in said:
@@ -251,7 +249,7 @@ CHOICES = [
 @pytest.fixture
 def tasks(tmp_path: Path, saved: Saved) -> Path:
     """Three tasks of one's own: choices, texts, and words that are to be said."""
-    said = [next(generate(saved, [Request(c["q"])], max_tokens=4)) for c in CHOICES]
+    said = [next(generate(saved, [GenerateRequest(c["q"])], max_tokens=4)) for c in CHOICES]
     rows = {
         "choices": CHOICES,
         "texts": [{"text": LONG}, {"text": "The old harbour looks over the sea."}],
@@ -299,7 +297,7 @@ def test_tasks_of_ones_own_are_asked_without_a_hub(saved: Saved, tasks: Path, mo
     for metric, of_rows in right.items():
         assert found["own_choices"][metric].value == pytest.approx(100 * sum(of_rows) / 3)
     texts = [LONG, "The old harbour looks over the sea."]
-    total = sum(Language(saved, 1).loglikelihood_rolling(ask([(text,) for text in texts])))
+    total = sum(LanguageModel(saved, 1).loglikelihood_rolling(ask([(text,) for text in texts])))
     per_byte = total / sum(len(text.encode()) for text in texts)
     assert found["own_texts"]["byte_perplexity"].value == pytest.approx(math.exp(-per_byte), rel=1e-4)
     (words,) = found["own_words"].values()

@@ -18,13 +18,11 @@ from shardwriter import caption_sample, drawing, interleaved_sample, text_sample
 from schemas.errors import IntegrityError, PathError, RecipeError, TransientError
 from schemas.shards import VALIDATION
 from trainer.config import TrainConfig
-from trainer.data import reading
-from trainer.data.batches import MicroBatch, Scale, framing
-from trainer.data.images import Framing
+from trainer.data import corpus
+from trainer.data.batches import MicroBatch, Scale, framing, validation
 from trainer.data.loader import Loader
 from trainer.data.shards import open_shards
-from trainer.data.source import Drawn, Source
-from trainer.data.validation import validation
+from trainer.data.streams import Framing, RowSource, SampledRow
 from trainer.tokenizer import Tokenizer
 
 Config = Callable[..., TrainConfig]
@@ -116,7 +114,7 @@ class Flaky(MemoryFileSystem):
 def flaky(data: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The same shards behind a connection that fails now and then."""
     fsspec.register_implementation("flaky", Flaky, clobber=True)
-    monkeypatch.setattr(reading, "FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(corpus, "FIRST_PAUSE_SECONDS", 0)
     fs = fsspec.filesystem("flaky")
     for path in (data / "shards").rglob("*"):
         if path.is_file():
@@ -201,13 +199,13 @@ def test_validation_holds_one_batch_at_a_time(
 ) -> None:
     captions = [caption_sample(f"w{i}", "A disc. " * 20, drawing("green", i)) for i in range(12)]
     write_shards(tmp_path, {"caption": captions}, split=VALIDATION)
-    shards, take, drawn = open_shards(str(tmp_path), VALIDATION), Source.take, []
+    shards, take, drawn = open_shards(str(tmp_path), VALIDATION), RowSource.take, []
 
-    def counted(source: Source, corpus: str, turn: int) -> Drawn:
+    def counted(source: RowSource, corpus: str, turn: int) -> SampledRow:
         drawn.append(turn)
         return take(source, corpus, turn)
 
-    monkeypatch.setattr(Source, "take", counted)
+    monkeypatch.setattr(RowSource, "take", counted)
     config = tiny("data.rows_per_micro_step=2", "data.validation_rows=11")
     num_drawn = [len(drawn) for _ in validation(shards, words, config, PREPROCESS, 0, world)]
     assert num_drawn == [*range(2 * world, 11, 2 * world), 11]

@@ -17,7 +17,8 @@ from shardwriter import text_sample, write_shards
 
 from schemas.errors import IntegrityError, WeftError
 from trainer.config import TrainConfig
-from trainer.data.loader import Loader, Step
+from trainer.data.batches import TrainStep
+from trainer.data.loader import Loader
 from trainer.data.shards import open_shards
 from trainer.tokenizer import Tokenizer
 
@@ -28,7 +29,7 @@ def loader(data: Path, words: Tokenizer, config: TrainConfig, rank: int = 0, wor
     return Loader(open_shards(str(data)), words, config, PreprocessCfg(size=32), rank, world)
 
 
-def equal(one: Step, other: Step) -> bool:
+def equal(one: TrainStep, other: TrainStep) -> bool:
     """Whether two steps are the same to the last byte of their images."""
     names = ("tokens_BT", "slots_BT", "stretches_BT", "targets_BT", "bytes_IHWC")
     pairs = zip(one.micro_batches, other.micro_batches, strict=True)
@@ -38,14 +39,14 @@ def equal(one: Step, other: Step) -> bool:
 
 
 @pytest.fixture(scope="module")
-def alone(data: Path, words: Tokenizer, tiny: Config) -> list[Step]:
+def alone(data: Path, words: Tokenizer, tiny: Config) -> list[TrainStep]:
     """Eight steps of one process without workers."""
     return list(itertools.islice(loader(data, words, tiny()), 8))
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_any_number_of_workers_gives_the_same_steps(
-    data: Path, words: Tokenizer, tiny: Config, alone: list[Step], num_workers: int
+    data: Path, words: Tokenizer, tiny: Config, alone: list[TrainStep], num_workers: int
 ) -> None:
     with loader(data, words, tiny(f"data.workers={num_workers}")) as source:
         assert all(equal(a, b) for a, b in zip(alone, source, strict=False))
@@ -54,7 +55,7 @@ def test_any_number_of_workers_gives_the_same_steps(
 @pytest.mark.parametrize("num_workers", [0, 1, 3])
 @pytest.mark.parametrize("world", [2, 4])
 def test_any_number_of_processes_and_workers_gives_the_same_digests(
-    data: Path, words: Tokenizer, tiny: Config, alone: list[Step], world: int, num_workers: int
+    data: Path, words: Tokenizer, tiny: Config, alone: list[TrainStep], world: int, num_workers: int
 ) -> None:
     for rank in (0, world - 1):
         with loader(data, words, tiny(f"data.workers={num_workers}"), rank, world) as source:
@@ -62,7 +63,7 @@ def test_any_number_of_processes_and_workers_gives_the_same_digests(
 
 
 def test_a_state_is_that_of_the_last_step_handed_out(
-    data: Path, words: Tokenizer, tiny: Config, alone: list[Step]
+    data: Path, words: Tokenizer, tiny: Config, alone: list[TrainStep]
 ) -> None:
     """From two processes to one and to two again, with other workers each time, though more was made ahead."""
     state = loader(data, words, tiny()).state()
@@ -88,7 +89,7 @@ def children() -> set[int]:
 
 
 def test_closing_ends_the_workers_and_the_next_step_starts_them_again(
-    data: Path, words: Tokenizer, tiny: Config, alone: list[Step]
+    data: Path, words: Tokenizer, tiny: Config, alone: list[TrainStep]
 ) -> None:
     before = children()
     source = loader(data, words, tiny("data.workers=2"))

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import SchemaError
-from trainer.evaluate.metrics.accuracy import accuracy
-from trainer.evaluate.metrics.exact import exact_match, normalise, token_f1
+from trainer.evaluate.metrics import accuracy, exact_match, normalise, token_f1
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from schemas.errors import MissingError
-from trainer.config import TrainConfig
-from trainer.config.model import Model
+from trainer.config import ModelConfig, TrainConfig
 from trainer.data.packing import IGNORED
-from trainer.model.decoder import Decoder
-from trainer.model.kosmos import Kosmos
-from trainer.model.loss import CHUNK, cross_entropy_sum
-from trainer.model.positions import XPos, sinusoids
-from trainer.model.sight import positions_in_stretch, sight
+from trainer.model.attention import XPos, attention_mask, positions_in_segment, sinusoids
+from trainer.model.kosmos import CHUNK, Decoder, Kosmos, cross_entropy_sum
 
 Config = Callable[..., TrainConfig]
 
@@ -63,15 +59,15 @@ def test_sinusoids_follow_fairseq() -> None:
 
 def test_positions_and_sight_stay_in_their_stretch() -> None:
     stretches = torch.tensor([[1, 1, 2, 2, 2, 0]])
-    assert positions_in_stretch(stretches).tolist() == [[0, 1, 0, 1, 2, 0]]
+    assert positions_in_segment(stretches).tolist() == [[0, 1, 0, 1, 2, 0]]
     expected = [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0],
                 [0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1]]  # fmt: skip
-    assert sight(stretches)[0, 0].int().tolist() == expected
+    assert attention_mask(stretches)[0, 0].int().tolist() == expected
 
 
 def test_initialisation_scales_by_magneto() -> None:
     torch.manual_seed(0)
-    decoder = Decoder(Model(layers=12, width=256, ffn_width=1024, heads=4))
+    decoder = Decoder(ModelConfig(layers=12, width=256, ffn_width=1024, heads=4))
     gain = math.sqrt(math.log(24))
     block = decoder.blocks[0]
     xavier = {

@@ -8,11 +8,8 @@ from torch.utils.checkpoint import checkpoint
 
 from schemas.errors import RecipeError
 from trainer.config import TrainConfig
-from trainer.model.decoder import Block
-from trainer.model.kosmos import Kosmos
-from trainer.model.loss import cross_entropy_sum
-from trainer.model.positions import XPos
-from trainer.model.sight import sight, sight_by_blocks
+from trainer.model.attention import XPos, attention_mask, block_mask
+from trainer.model.kosmos import DecoderBlock, Kosmos, cross_entropy_sum
 
 Config = Callable[..., TrainConfig]
 
@@ -35,11 +32,11 @@ def test_flex_sees_what_sdpa_sees(tiny: Config) -> None:
 
 def test_blocks_hide_what_the_mask_hides() -> None:
     stretches = torch.tensor([[1] * 130 + [2] * 100 + [3] * 20 + [0] * 50, [1] * 300])
-    whole = sight_by_blocks(stretches).mask_mod
+    whole = block_mask(stretches).mask_mod
     t, s = torch.arange(300)[:, None], torch.arange(300)[None, :]
     for number in range(2):
         b = torch.tensor(number)
-        assert torch.equal(whole(b, torch.tensor(0), t, s), sight(stretches)[number, 0])
+        assert torch.equal(whole(b, torch.tensor(0), t, s), attention_mask(stretches)[number, 0])
 
 
 def test_flex_refuses_what_it_cannot_do(tiny: Config) -> None:
@@ -85,16 +82,16 @@ def test_image_slots_give_the_embedding_no_gradient(tiny: Config) -> None:
     assert torch.equal(silent, slots[0])
 
 
-def block_and_row(config: TrainConfig) -> tuple[Block, tuple[object, ...]]:
+def block_and_row(config: TrainConfig) -> tuple[DecoderBlock, tuple[object, ...]]:
     torch.manual_seed(0)
-    block = Block(config.model)
+    block = DecoderBlock(config.model)
     stretches = torch.tensor([[1] * 10 + [2] * 6])
     x = torch.randn(1, 16, config.model.width, requires_grad=True)
     xpos = XPos(torch.arange(16)[None], config.model.width // config.model.heads)
-    return block, (x, sight(stretches), xpos)
+    return block, (x, attention_mask(stretches), xpos)
 
 
-def gradients(block: Block, out: torch.Tensor) -> list[torch.Tensor]:
+def gradients(block: DecoderBlock, out: torch.Tensor) -> list[torch.Tensor]:
     return list(torch.autograd.grad(out.square().sum(), list(block.parameters())))
 
 

@@ -9,11 +9,9 @@ from transformers.models.kosmos2.configuration_kosmos2 import Kosmos2TextConfig
 from transformers.models.kosmos2.modeling_kosmos2 import Kosmos2TextForCausalLM
 
 from trainer.config import TrainConfig, load
-from trainer.model.decoder import Decoder
-from trainer.model.kosmos import Kosmos
-from trainer.model.positions import XPos
-from trainer.model.resampler import Resampler
-from trainer.model.sight import sight
+from trainer.model.attention import XPos, attention_mask
+from trainer.model.kosmos import Decoder, Kosmos
+from trainer.model.vision import Resampler
 
 
 def shaken(module: torch.nn.Module) -> torch.nn.Module:
@@ -73,7 +71,7 @@ def test_the_decoder_is_the_formulas(tiny: Callable[..., TrainConfig]) -> None:
     x = torch.randn(1, 24, config.width)
     row = torch.ones(1, 24, dtype=torch.int64)
     with torch.no_grad():
-        ours = decoder(x, sight(row), XPos(torch.arange(24)[None], config.width // config.heads))
+        ours = decoder(x, attention_mask(row), XPos(torch.arange(24)[None], config.width // config.heads))
     theirs = reference_decoder(x[0], dict(decoder.named_parameters()), config.layers, config.heads)
     torch.testing.assert_close(ours[0].double(), theirs.detach(), rtol=0, atol=1e-5)
 

@@ -3,8 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.data.corpus import Sample
-from trainer.data.packing import IGNORED, Row, end_of_stretch
-from trainer.formats import Document
+from trainer.data.packing import IGNORED, Document, PackedRow, end_of_segment
 
 SAMPLE = Sample("a", "a.tar", {})
 
@@ -27,13 +26,13 @@ def documents(draw: st.DrawFn) -> Document:
 @given(st.lists(documents(), min_size=1, max_size=5))
 def test_rows_hold_every_token_once_in_order_and_whole_units(packed: list[Document]) -> None:
     length = 16
-    rows = [Row.empty(length)]
+    rows = [PackedRow.empty(length)]
     for document in packed:
         start = 0
         while start < len(document.tokens_L):
-            end = end_of_stretch(document, start, rows[-1])
+            end = end_of_segment(document, start, rows[-1])
             if end == start:
-                rows.append(Row.empty(length))
+                rows.append(PackedRow.empty(length))
                 continue
             fits = len(document.tokens_L) == end or document.cuts_L[end]
             assert fits or end - start == length  # a cut in a sentence only where it is longer than a row
@@ -50,7 +49,7 @@ def test_rows_hold_every_token_once_in_order_and_whole_units(packed: list[Docume
 def test_targets_stay_in_their_stretch_and_off_the_slots() -> None:
     slots = np.array([False, False, True, True, False, False])
     document = Document(np.arange(10, 16, dtype=np.int32), slots, ~slots, np.zeros(6, np.bool_), ("jpg",))
-    row = Row.empty(15)
+    row = PackedRow.empty(15)
     row.add(document, 0, 6, SAMPLE)
     row.add(document, 0, 6, SAMPLE)
     assert row.targets_T.tolist() == [11, IGNORED, IGNORED, 14, 15, IGNORED] * 2 + [IGNORED] * 3

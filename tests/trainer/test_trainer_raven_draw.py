@@ -5,8 +5,8 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from trainer.evaluate.raven.cells import NUM_SHADES, NUM_SIZES, SHAPES, Cell, places_of
-from trainer.evaluate.raven.draw import PLACE_PIXELS, SIDE_PIXELS, draw_cell
+from trainer.evaluate.raven.files import PLACE_PIXELS, SIDE_PIXELS, draw_cell
+from trainer.evaluate.raven.matrix import NUM_SHADES, NUM_SIZES, SHAPES, Cell, places_of
 
 WHITE, BLACK = 255, 0
 

@@ -12,10 +12,9 @@ from PIL import Image
 
 from schemas.errors import IntegrityError, PathError, SchemaError, WeftError
 from trainer.evaluate.raven import files
-from trainer.evaluate.raven.draw import draw_cell
-from trainer.evaluate.raven.files import FILE, read, write
+from trainer.evaluate.raven.files import FILE, draw_cell, read, write
 from trainer.evaluate.raven.matrix import draw_matrix
-from trainer.evaluate.raven.prompts import words
+from trainer.evaluate.tasks.matrices import words
 
 
 def test_a_set_reads_as_it_was_drawn_and_is_drawn_the_same_again(tmp_path: Path) -> None:

@@ -12,10 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from trainer.evaluate.raven.cells import LAYOUTS, NUM_SHADES, NUM_SIZES, SHAPES, VALUES, Cell
-from trainer.evaluate.raven.matrix import Matrix, draw_matrix, is_unique
-from trainer.evaluate.raven.rules import rules_of
-from trainer.evaluate.raven.solve import explained
+from trainer.evaluate.raven.files import explained
+from trainer.evaluate.raven.matrix import (
+    LAYOUTS,
+    NUM_SHADES,
+    NUM_SIZES,
+    SHAPES,
+    VALUES,
+    Cell,
+    Matrix,
+    draw_matrix,
+    is_unique,
+    rules_of,
+)
 
 ROOT = Path(__file__).parents[2]
 NUM_DRAWN = 4000

@@ -3,9 +3,8 @@
 import pytest
 
 from schemas.errors import IntegrityError
-from trainer.evaluate.raven.cells import LAYOUTS, Cell, places_of
-from trainer.evaluate.raven.rules import motions, move, obeys, rules_of
-from trainer.evaluate.raven.solve import explained, solve
+from trainer.evaluate.raven.files import explained, solve
+from trainer.evaluate.raven.matrix import LAYOUTS, Cell, motions, move, obeys, places_of, rules_of
 
 CIRCLE, TRIANGLE, SQUARE, HEXAGON, CROSS, STAR = range(6)
 

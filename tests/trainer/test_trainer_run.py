@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from training import assert_same_run, launch, train, when_written
 
 from schemas.errors import DivergedError, PathError, RecipeError
+from trainer import metrics
+from trainer.checkpoint import Writer
 from trainer.config import TrainConfig, load
 from trainer.model.kosmos import Kosmos
-from trainer.run.saving import Writer
 from trainer.train import main
-from trainer.watch import lines
 
 Config = Callable[..., TrainConfig]
 
@@ -54,16 +54,16 @@ def test_a_checkpoint_is_resumed_past_lost_steps_and_partial_files(
     train(config, data, tmp_path)
     assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-00000009", "step-00000010"]
     (tmp_path / "step-00000010").rename(tmp_path / ".step-00000010")  # as when killed while it was written
-    with (tmp_path / lines.FILE).open("a") as file:
+    with (tmp_path / metrics.FILE).open("a") as file:
         file.write('{"step": 1')
     assert train(config, data, tmp_path).resumed_at == 9
     assert_same_run(whole, tmp_path)
 
 
 def test_a_complete_run_is_not_repeated(data: Path, tiny: Config, whole: Path) -> None:
-    before = (whole / lines.FILE).read_text()
+    before = (whole / metrics.FILE).read_text()
     assert train(tiny("model.dropout=0.1", "checkpoint.keep=1"), data, whole).resumed_at == 10
-    assert (whole / lines.FILE).read_text() == before
+    assert (whole / metrics.FILE).read_text() == before
 
 
 def test_another_configuration_is_refused_by_name(data: Path, tiny: Config, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_another_configuration_is_refused_by_name(data: Path, tiny: Config, tmp_
 
 def test_an_export_loads_and_rates_follow_the_schedule(whole: Path, tiny: Config) -> None:
     assert load(str(whole / "model" / "config.yaml")) == tiny("model.dropout=0.1")
-    rates = [m.learning_rate / 0.003 for m in lines.read(whole)]
+    rates = [m.learning_rate / 0.003 for m in metrics.read(whole)]
     assert rates == pytest.approx([1 / 2, 1, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
 
 
@@ -152,7 +152,7 @@ def test_the_next_save_waits_for_the_last(
     finish = Writer.finish
     monkeypatch.setattr(Writer, "finish", lambda *a, **named: (time.sleep(0.5), finish(*a, **named)))
     train(tiny("steps=3", "checkpoint.every_steps=1"), data, tmp_path)
-    assert lines.read(tmp_path)[2].save_seconds > 0.3
+    assert metrics.read(tmp_path)[2].save_seconds > 0.3
     assert len(list(tmp_path.glob("step-*"))) == 2
 
 
@@ -180,8 +180,8 @@ def test_a_step_that_is_not_finite_changes_nothing(
 ) -> None:
     spoil(monkeypatch, range(0, 1))
     train(tiny("steps=3", "checkpoint.every_steps=1", "checkpoint.keep=3"), data, tmp_path)
-    assert [m.applied for m in lines.read(tmp_path)] == [False, True, True]
-    assert lines.read(tmp_path)[0].gradient_norm is None
+    assert [m.applied for m in metrics.read(tmp_path)] == [False, True, True]
+    assert metrics.read(tmp_path)[0].gradient_norm is None
     assert "skipped: step 1 (batch" in capsys.readouterr().err
     steps = [load_file(next((tmp_path / f"step-{s:08d}").glob("*.safetensors"))) for s in (1, 2)]
     assert not any(steps[0][key].any() for key in steps[0] if key.startswith("optimizer.") and "exp_avg" in key)
@@ -197,7 +197,7 @@ def test_steps_that_are_not_finite_end_the_run_by_name(
         DivergedError, match=r"step 3 \(batch \w{16}\): the loss of .* nor was it in the 2 steps before"
     ):
         train(tiny("optimizer.max_bad_steps=2"), data, tmp_path)
-    assert len(lines.read(tmp_path)) == 3
+    assert len(metrics.read(tmp_path)) == 3
 
 
 def test_missing_shards_are_a_path_error(tiny: Config, tmp_path: Path) -> None:

@@ -11,16 +11,16 @@ import pytest
 import yaml
 from training import ROOT, train
 
-from jobs.cli import main
+from jobs.cli.app import main
+from trainer import loop
 from trainer.config import TrainConfig
-from trainer.run import session
 
 Config = Callable[..., TrainConfig]
 
 
 def weft(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Run the command line in this process; return its status. No process may be started."""
-    monkeypatch.setattr(session, "launch", lambda *_: pytest.fail("processes were started"))
+    monkeypatch.setattr(loop, "launch", lambda *_: pytest.fail("processes were started"))
     monkeypatch.setattr(sys, "argv", ["weft", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -84,7 +84,7 @@ sys.exit(main())
 
 
 def in_two_processes(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = f"import sys; from trainer.run.launch import launch; sys.exit(launch({module!r}, sys.argv[1:], 2))"
+    program = f"import sys; from trainer.distributed import launch; sys.exit(launch({module!r}, sys.argv[1:], 2))"
     path = os.pathsep.join((str(ROOT), str(folder)))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": path}
     return subprocess.run(

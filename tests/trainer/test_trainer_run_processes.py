@@ -11,9 +11,9 @@ import pytest
 import torch
 from training import assert_like_run, finished, launch, train, weights, when_written
 
+from trainer import metrics
 from trainer.config import TrainConfig
 from trainer.train import main
-from trainer.watch import lines
 
 Config = Callable[..., TrainConfig]
 # The keys' biases hardly matter to attention, so that their gradients are of the size of rounding. Adam divides them by
@@ -49,7 +49,7 @@ def test_a_process_without_an_image_does_not_hang(data: Path, tiny: Config, tmp_
     with launch(config, data, two, "--nproc-per-node=2") as process:
         train(config, data, one)
         assert finished(process) == 0
-    assert all(m.num_images for m in lines.read(two))
+    assert all(m.num_images for m in metrics.read(two))
     assert_like_run(one, two)
 
 

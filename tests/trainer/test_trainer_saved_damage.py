@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from training import train
 
 from schemas.errors import WeftError
-from schemas.sums import seal, unseal
-from trainer import saved
+from schemas.integrity import seal, unseal
+from trainer import load
 from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig
 
@@ -42,7 +42,7 @@ def model(trained: Path, tmp_path: Path) -> Path:
 def one_line(place: Path, tokenizer: Path | None = None) -> str:
     """Load; return the error, which must be for people."""
     with pytest.raises(WeftError) as caught:
-        saved.load(str(place), None if tokenizer is None else str(tokenizer))
+        load.load(str(place), None if tokenizer is None else str(tokenizer))
     told = str(caught.value)
     assert "\n" not in told and len(told) < 1000
     return told
@@ -91,7 +91,7 @@ def test_a_configuration_that_asks_for_more_than_there_is_takes_no_memory(
     checkpoint = folder / "step-00000002"
     state, _ = unseal((checkpoint / "state.json").read_bytes())
     (checkpoint / "state.json").write_bytes(seal({**state, "config": config}))
-    monkeypatch.setattr(saved, "Kosmos", lambda *_, **__: pytest.fail("the model is made"))
+    monkeypatch.setattr(load, "Kosmos", lambda *_, **__: pytest.fail("the model is made"))
     for place in (folder / "model", checkpoint):
         told = one_line(place, data / "tokenizer")
         assert (
@@ -226,6 +226,6 @@ def test_mutants_of_what_a_run_left_raise_nothing_else(trained: Path, data: Path
         place = folder / "checkpoints/model" if source.parent.name == "model" else folder / "checkpoints/step-00000002"
         tokenizer = folder / "tokenizer" if source.parent.name == "tokenizer" else data / "tokenizer"
         try:
-            saved.load(str(place), str(tokenizer))
+            load.load(str(place), str(tokenizer))
         except WeftError as error:
             assert "\n" not in str(error) and len(str(error)) < 2000, (source, bytes(mutated[:200]))

@@ -12,13 +12,13 @@ import pytest
 from shardwriter import write_shards
 from webs import Finished
 
+from trainer import metrics
 from trainer.config import load
-from trainer.generate.run import Request, generate
-from trainer.pieces import learn
-from trainer.run.loop import Summary, run
-from trainer.saved import Saved
-from trainer.saved import load as load_saved
-from trainer.watch import lines
+from trainer.generate.chat import GenerateRequest, generate
+from trainer.load import Saved
+from trainer.load import load as load_saved
+from trainer.loop import Summary, run
+from trainer.train_tokenizer import train_tokenizer
 
 NUM_CAPTIONS, NUM_DOCUMENTS = 32, 8
 STEPS = 300
@@ -56,19 +56,19 @@ def overfit(shards: Path, folder: Path) -> tuple[Summary, list[Sample]]:
     documents = samples(shards, "interleaved")[:NUM_DOCUMENTS]
     assert (len(captions), len(documents)) == (NUM_CAPTIONS, NUM_DOCUMENTS)
     write_shards(folder / "shards", {"caption": captions, "interleaved": documents})
-    learn(str(folder), str(folder / "tokenizer"), vocab_size=600)
+    train_tokenizer(str(folder), str(folder / "tokenizer"), vocab_size=600)
     config = load("debug", [f"steps={STEPS}", "data.workers=0", "checkpoint.every_steps=1000"])
     return run(config, str(folder), str(folder / "tokenizer"), str(folder / "checkpoints")), captions
 
 
 def told(saved: Saved, paths: list[Path]) -> list[str]:
-    return list(generate(saved, [Request("", (path,)) for path in paths]))
+    return list(generate(saved, [GenerateRequest("", (path,)) for path in paths]))
 
 
 @pytest.mark.slow  # two minutes on a core of its own, beside what the finished run takes
 def test_swapping_the_images_swaps_the_captions(finished: Finished, tmp_path: Path) -> None:
     summary, captions = overfit(finished.output / "shards", tmp_path)
-    assert lines.read(tmp_path / "checkpoints")[-1].loss.keys() == {"caption", "interleaved"}
+    assert metrics.read(tmp_path / "checkpoints")[-1].loss.keys() == {"caption", "interleaved"}
     assert all(loss < 0.05 for loss in summary.last_loss.values()), summary.last_loss
     paths, words = [], []
     for key, members in captions:

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from training import when_written
 
+from trainer import metrics
 from trainer.config import TrainConfig
 from trainer.evaluate import session
 from trainer.evaluate.__main__ import main
-from trainer.saved import Saved
-from trainer.watch import lines
+from trainer.load import Saved
 
 WEFT = Path(sys.executable).parent / "weft"
 
@@ -45,7 +45,7 @@ def test_weft_train_saves_and_says_how_to_continue(
     assert warned.splitlines() == [*progress, last]
     (saved,) = output.glob("step-*")
     assert f"ended after step {int(saved.name[5:])}, which is saved" in said
-    assert len(lines.read(output)) == int(saved.name[5:]) >= 3
+    assert len(metrics.read(output)) == int(saved.name[5:]) >= 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 from training import finished, launch, train
 
-from pipeline.verify import verify
+from pipeline.inspect.verify import verify_output
 from schemas.errors import IntegrityError
-from trainer import saved
+from trainer import load
 from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig
 
@@ -46,14 +46,14 @@ def flip(path: Path, random: Random) -> bytes:
 
 @pytest.mark.parametrize("deep", [True, False])
 def test_each_flipped_bit_is_named(output: Path, deep: bool) -> None:
-    report = verify(str(output), deep, 1)
+    report = verify_output(str(output), deep, 1)
     assert (report.defects, report.notes) == ([], [])
     random, names = Random(5), {path.name for path in files(output)}
     assert {"tokenizer.model", "tokenizer.json", "state.json", "model.safetensors", "config.yaml", "sums.json"} <= names
     for _ in range(3):
         for path in files(output):
             before = flip(path, random)
-            named = {defect.file for defect in verify(str(output), deep, 1).defects}
+            named = {defect.file for defect in verify_output(str(output), deep, 1).defects}
             path.write_bytes(before)
             assert str(path.relative_to(output)) in named
 
@@ -68,21 +68,23 @@ def test_each_file_that_two_processes_saved_has_a_sum(
     for checkpoint in sorted(output.glob("step-*")):
         parts = {path.name[:11] for path in checkpoint.glob("*.safetensors")}
         assert parts == {"shard-00001", "shard-00002"}, "each process saves its part"
-    assert verify(str(output), False, 1).defects == []
+    assert verify_output(str(output), False, 1).defects == []
     random = Random(6)
     for path in files(output):
         before = flip(path, random)
-        named = {defect.file for defect in verify(str(output), False, 1).defects}
+        named = {defect.file for defect in verify_output(str(output), False, 1).defects}
         path.write_bytes(before)
         assert named == {str(path.relative_to(output))}
 
 
 @pytest.mark.parametrize("name", ["checkpoints/step-00000002", "checkpoints/model", "tokenizer", "checkpoints"])
 def test_a_folder_by_itself(output: Path, name: str) -> None:
-    assert verify(str(output / name), False, 1).defects == []
+    assert verify_output(str(output / name), False, 1).defects == []
     path = max(files(output / name), key=lambda p: p.stat().st_size)
     flip(path, Random(1))
-    assert [d.file for d in verify(str(output / name), False, 1).defects] == [str(path.relative_to(output / name))]
+    assert [d.file for d in verify_output(str(output / name), False, 1).defects] == [
+        str(path.relative_to(output / name))
+    ]
 
 
 def test_nothing_damaged_is_loaded(output: Path, data: Path, tiny: Callable[..., TrainConfig]) -> None:
@@ -93,7 +95,7 @@ def test_nothing_damaged_is_loaded(output: Path, data: Path, tiny: Callable[...,
     with pytest.raises(IntegrityError, match=r"is not as it was written.*remove that folder"):
         train(tiny("steps=2"), data, checkpoints)
     with pytest.raises(IntegrityError, match=r"is not as it was written.*safetensors"):
-        saved.load(str(checkpoint), str(data / "tokenizer"))
+        load.load(str(checkpoint), str(data / "tokenizer"))
     flip(output / "tokenizer" / "tokenizer.json", Random(1))
     with pytest.raises(IntegrityError, match="tokenizer"):
         tokenizers.load(str(output / "tokenizer"))
@@ -101,5 +103,5 @@ def test_nothing_damaged_is_loaded(output: Path, data: Path, tiny: Callable[...,
 
 def test_weights_without_sums_are_loaded(output: Path) -> None:
     (output / "checkpoints" / "model" / "sums.json").unlink()
-    saved.load(str(output / "checkpoints" / "model"))
-    assert "no sums" in verify(str(output), False, 1).notes[0]
+    load.load(str(output / "checkpoints" / "model"))
+    assert "no sums" in verify_output(str(output), False, 1).notes[0]

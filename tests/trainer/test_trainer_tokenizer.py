@@ -9,12 +9,12 @@ from shardwriter import text_sample, write_shards
 
 from schemas.errors import IntegrityError, PathError, RecipeError, WeftError
 from trainer import tokenizer
-from trainer.pieces import learn
 from trainer.tokenizer import SPECIAL, Tokenizer
+from trainer.train_tokenizer import train_tokenizer
 
 
 def test_training_twice_gives_the_same_bytes(data: Path, tmp_path: Path, words: Tokenizer) -> None:
-    assert learn(str(data), str(tmp_path), vocab_size=500).model == words.model
+    assert train_tokenizer(str(data), str(tmp_path), vocab_size=500).model == words.model
     assert words.vocab_size == 500
 
 
@@ -58,26 +58,26 @@ def test_sentences_start_after_their_marks(words: Tokenizer) -> None:
 
 def test_a_vocabulary_beyond_the_text_is_smaller(tmp_path: Path) -> None:
     write_shards(tmp_path / "shards", {"text": [text_sample("a", "one two three")]})
-    assert learn(str(tmp_path), str(tmp_path / "tokenizer"), 64_007).vocab_size < 400
+    assert train_tokenizer(str(tmp_path), str(tmp_path / "tokenizer"), 64_007).vocab_size < 400
 
 
 def test_a_vocabulary_below_the_bytes_is_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(WeftError, match="a vocabulary of 100 is too small"):
-        learn(str(data), str(tmp_path), 100)
+        train_tokenizer(str(data), str(tmp_path), 100)
 
 
 def test_shards_without_text_are_an_error(tmp_path: Path) -> None:
     write_shards(tmp_path, {"text": [text_sample("a", " ")]})
     with pytest.raises(WeftError, match="no text to learn"):
-        learn(str(tmp_path), str(tmp_path / "tokenizer"))
+        train_tokenizer(str(tmp_path), str(tmp_path / "tokenizer"))
 
 
 def test_another_tokenizer_is_not_overwritten_unasked(data: Path, tmp_path: Path) -> None:
-    first = learn(str(data), str(tmp_path), 400)
-    assert learn(str(data), str(tmp_path), 400) == first
+    first = train_tokenizer(str(data), str(tmp_path), 400)
+    assert train_tokenizer(str(data), str(tmp_path), 400) == first
     with pytest.raises(RecipeError, match="vocab_size 400 there, 350 here"):
-        learn(str(data), str(tmp_path), 350)
-    assert learn(str(data), str(tmp_path), 350, overwrite=True).vocab_size == 350
+        train_tokenizer(str(data), str(tmp_path), 350)
+    assert train_tokenizer(str(data), str(tmp_path), 350, overwrite=True).vocab_size == 350
 
 
 def test_loading_refuses_what_is_missing_or_changed(data: Path, tmp_path: Path) -> None:

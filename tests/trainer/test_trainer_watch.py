@@ -12,22 +12,28 @@ from training import train
 
 from schemas.errors import MissingError, RecipeError
 from schemas.shards import VALIDATION
+from trainer import metrics
 from trainer.config import TrainConfig, load
-from trainer.watch import lines
-from trainer.watch.boards import FOLDER, WeightsAndBiases
-from trainer.watch.device import named_peak
-from trainer.watch.flops import Eye, Flops, decoder_per_token, eye_per_image
+from trainer.metrics import (
+    FOLDER,
+    Flops,
+    VisionFlops,
+    WeightsAndBiases,
+    decoder_per_token,
+    named_peak,
+    vision_per_image,
+)
 
 Config = Callable[..., TrainConfig]
-VIT_L = Eye(layers=24, width=1024, mlp_width=4096, tokens=257, patch_values=588, learning_layers=0)
+VIT_L = VisionFlops(layers=24, width=1024, mlp_width=4096, tokens=257, patch_values=588, learning_layers=0)
 
 
 def test_flops_of_kosmos1_are_those_worked_out_by_hand() -> None:
     config = load("kosmos1_1b6")
     whole, half = (decoder_per_token(config.model, 2048, 64_128, causal) for causal in (False, True))
     assert (round(whole / 1e9, 2), round(half / 1e9, 2)) == (9.24, 8.64)
-    assert round(eye_per_image(VIT_L) / 1e9) == 162
-    last = eye_per_image(dataclasses.replace(VIT_L, learning_layers=1)) - eye_per_image(VIT_L)
+    assert round(vision_per_image(VIT_L) / 1e9) == 162
+    last = vision_per_image(dataclasses.replace(VIT_L, learning_layers=1)) - vision_per_image(VIT_L)
     assert last == pytest.approx(2 * 162e9 / 24, rel=0.01)
 
 
@@ -46,7 +52,7 @@ def watched(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_figures_of_a_step(watched: Path, tiny: Config) -> None:
-    for m in lines.read(watched):
+    for m in metrics.read(watched):
         assert 0 <= m.wait_seconds < m.seconds
         assert m.peak_gpu_bytes == 0
         assert 50e6 < m.peak_rss_bytes < 1e11
@@ -62,13 +68,13 @@ def test_tensorboard_reads_what_was_written(watched: Path) -> None:
 
     events = EventAccumulator(str(watched / FOLDER)).Reload()
     drawn = [(e.step, e.value) for e in events.Scalars("loss/text")]
-    assert drawn == [(m.step, pytest.approx(m.loss["text"])) for m in lines.read(watched)]
+    assert drawn == [(m.step, pytest.approx(m.loss["text"])) for m in metrics.read(watched)]
     assert {"speed/mfu", "speed/wait_fraction", "optimizer/gradient_norm"} <= set(events.Tags()["scalars"])
 
 
 def test_a_cpu_has_no_mfu(data: Path, tiny: Config, tmp_path: Path) -> None:
     train(tiny("steps=1"), data, tmp_path)
-    assert lines.read(tmp_path)[0].mfu is None
+    assert metrics.read(tmp_path)[0].mfu is None
     assert "tensorboard" not in {p.name for p in tmp_path.iterdir()}
 
 
@@ -93,12 +99,12 @@ def test_validation_measures_what_is_held_out(data: Path, tiny: Config, tmp_path
     known = [text_sample(f"v{i}", "The old harbour looks over the sea. Nobody knows!") for i in range(4)]
     write_shards(held / "shards", {"text": known}, split=VALIDATION)
     train(tiny("steps=6", "watch.validate_every_steps=2"), held, tmp_path / "out")
-    validations = lines.read_validation(tmp_path / "out")
+    validations = metrics.read_validation(tmp_path / "out")
     assert list(validations) == [2, 4, 6]
     assert all(set(loss) == {"text"} for loss in validations.values())
     assert validations[6]["text"] < validations[2]["text"]
     train(tiny("steps=6"), held, tmp_path / "without")
-    with_it, without = lines.read(tmp_path / "out"), lines.read(tmp_path / "without")
+    with_it, without = metrics.read(tmp_path / "out"), metrics.read(tmp_path / "without")
     assert [m.loss for m in with_it] == [m.loss for m in without]  # nothing is learnt from it
 
 

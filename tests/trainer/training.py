@@ -12,12 +12,12 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from trainer import metrics
 from trainer.config import TrainConfig
+from trainer.load import Saved
+from trainer.loop import Summary, run
 from trainer.model.kosmos import Kosmos
-from trainer.run.loop import Summary, run
-from trainer.saved import Saved
 from trainer.tokenizer import Tokenizer
-from trainer.watch import lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,7 +70,7 @@ def when_written(output: Path, num_lines: int, do: Callable[[], None]) -> thread
 
 
 def num_written(output: Path) -> int:
-    path = output / lines.FILE
+    path = output / metrics.FILE
     return path.read_text().count("\n") if path.exists() else 0
 
 
@@ -80,7 +80,7 @@ def weights(output: Path) -> dict[str, torch.Tensor]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Batches, losses and weights are equal, bit for bit."""
-    for a, b in zip(lines.read(one), lines.read(other), strict=True):
+    for a, b in zip(metrics.read(one), metrics.read(other), strict=True):
         assert (a.step, a.batch, a.loss, a.gradient_norm) == (b.step, b.batch, b.loss, b.gradient_norm)
     assert weights(one).keys() == weights(other).keys()
     assert all(torch.equal(tensor, weights(other)[name]) for name, tensor in weights(one).items())
@@ -88,7 +88,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 def assert_like_run(one: Path, other: Path, within: float = 1e-6) -> None:
     """Batches are equal; losses and weights as nearly as sums in another order are."""
-    for a, b in zip(lines.read(one), lines.read(other), strict=True):
+    for a, b in zip(metrics.read(one), metrics.read(other), strict=True):
         assert (a.step, a.batch) == (b.step, b.batch)
         for corpus, loss in a.loss.items():
             torch.testing.assert_close(loss, b.loss[corpus], rtol=0, atol=10 * within)

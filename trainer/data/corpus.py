@@ -1,14 +1,22 @@
-"""A corpus as a sequence of samples: its indexes say where every byte lies, so that no tar is scanned."""
+"""A corpus as a sequence of samples, read by ranges of files: its indexes say where every byte is."""
 
 import bisect
 import itertools
+import sys
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
-from schemas.errors import IntegrityError
+from schemas.display import message
+from schemas.errors import IntegrityError, PathError, TransientError
+from schemas.integrity import parse_json
 from schemas.shards import (
     LISTING,
     MAX_MEMBER_BYTES,
@@ -16,11 +24,107 @@ from schemas.shards import (
     ShardEntry,
     check_blocks,
     check_index_sum,
+    check_links,
     check_members,
     parse_index,
 )
-from schemas.strict_json import parse_json
-from trainer.data.reading import Files
+
+ATTEMPTS = 6
+FIRST_PAUSE_SECONDS = 0.5  # doubled after each attempt: some 15 seconds in all
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+T = TypeVar("T")
+Range = tuple[str, int, int]  # file, first byte, end
+
+
+class Files:
+    """Files under one root, named by their paths from there."""
+
+    def __init__(self, url: str) -> None:
+        self.fs, self.root = url_to_fs(url)
+        self._local = isinstance(self.fs, LocalFileSystem)
+
+    def read(self, name: str) -> bytes:
+        """Read a whole file.
+
+        Raises: PathError when it is not there or not ours to read; TransientError when no attempt succeeds.
+        """
+        data: bytes = _attempt(f"{self.root}/{name}", lambda: self.fs.cat_file(f"{self.root}/{name}"))
+        return data
+
+    def ranges(self, wanted: Sequence[Range]) -> list[bytes]:
+        """Read ranges of files, at once where the file system can; each must lie inside its file.
+
+        Raises: as `read`; a range that comes back short is one that may pass by itself.
+        """
+
+        def read() -> list[bytes]:
+            found = [self._pread(*r) for r in wanted] if self._local else self._cat(wanted)
+            for (name, start, end), data in zip(wanted, found, strict=True):
+                if len(data) != end - start:
+                    raise OSError(f"{name} gave {len(data)} of {end - start} bytes at {start}")
+            return found
+
+        return _attempt(f"{self.root}/{wanted[0][0]}", read) if wanted else []
+
+    def sizes(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the size of each file that is there [bytes]. Folders are listed: asking singly is slow far away.
+
+        Raises: PathError when a local file is a symbolic link that leads out of the root.
+        """
+        self.fs.invalidate_cache()
+        found: dict[str, int | None] = {}
+        if self._local:
+            check_links(self.root, names)
+        for folder in sorted({name.rpartition("/")[0] for name in names}):
+            for entry in _attempt(f"{self.root}/{folder}", lambda f=folder: self._list(f)):  # type: ignore[misc]
+                found[f"{folder}/{entry['name'].rpartition('/')[2]}"] = entry["size"]
+        for name in names:
+            if found.get(name) is None:  # some file systems, as HTTP, do not list, or list no sizes
+                found[name] = _attempt(f"{self.root}/{name}", lambda n=name: self._size(n))  # type: ignore[misc]
+        return {name: size for name in names if (size := found[name]) is not None}
+
+    def _pread(self, name: str, start: int, end: int) -> bytes:
+        with Path(f"{self.root}/{name}").open("rb", buffering=0) as file:  # a quarter of what fsspec takes
+            file.seek(start)
+            return file.read(end - start)
+
+    def _cat(self, wanted: Sequence[Range]) -> list[bytes]:
+        names, starts, ends = zip(*wanted, strict=True)
+        found: list[bytes] = self.fs.cat_ranges(
+            [f"{self.root}/{n}" for n in names], list(starts), list(ends), on_error="raise"
+        )
+        return found
+
+    def _list(self, folder: str) -> list[dict]:  # type: ignore[type-arg]
+        try:
+            listed: list[dict] = self.fs.ls(f"{self.root}/{folder}", detail=True)  # type: ignore[type-arg]
+        except FileNotFoundError:
+            return []
+        return listed
+
+    def _size(self, name: str) -> int | None:
+        try:
+            size: int = self.fs.size(f"{self.root}/{name}")
+        except FileNotFoundError:
+            return None
+        return size
+
+
+def _attempt(what: str, read: Callable[[], T]) -> T:
+    """Read, and again after ever longer pauses. What is not there is not asked for twice."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return read()
+        except _LASTING as error:
+            raise PathError(f"{what} cannot be read: {error}") from error
+        except Exception as error:  # file systems let through whatever their clients raise
+            if attempt == ATTEMPTS:
+                raise TransientError(f"{what} could not be read in {ATTEMPTS} attempts: {error!r}") from error
+            print(message(f"{what}: attempt {attempt} failed ({error!r})"), file=sys.stderr)
+            time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
 
 MAX_OPEN_INDEXES = 4  # of one corpus: who reads a stretch of it asks for neighbours
 READ_AHEAD = 16  # samples whose words are read at once: far away, one reading takes as long as many
@@ -36,7 +140,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Lost:
+class LostSample:
     """A shard of which samples are left out, as `data.on_missing: skip` allows."""
 
     tar: str
@@ -123,7 +227,7 @@ class Corpus:
             raise IntegrityError(f"sample {sample.key} of {sample.tar} has no member {min(unknown)[:100]!r}")
         return blocks
 
-    def lose(self, sizes: dict[str, int]) -> list[Lost]:
+    def lose(self, sizes: dict[str, int]) -> list[LostSample]:
         """Leave out what files of these sizes [bytes] cannot hold; return what is lost, nothing when all is there.
 
         A tar that was cut keeps the samples before the cut: they stand in it as they stand in the index.
@@ -143,7 +247,7 @@ class Corpus:
                 rows = self._index(number)["members"].to_pylist()
                 whole = bisect.bisect_right([max(m["offset"] + m["size"] for m in members) for members in rows], size)
             self._num_whole[number] = whole
-            lost.append(Lost(tar, reason, entry["num_samples"] - whole))
+            lost.append(LostSample(tar, reason, entry["num_samples"] - whole))
         return lost
 
     def _index(self, shard: int) -> pa.Table:

@@ -1,31 +1,98 @@
-"""The loader: an endless iterator over steps, made ready ahead off the process that trains.
-
-The global batch at step s is a function of the shards, the seed and s alone. The mixture counts tokens: a corpus gives
-rows until it has given its share of all tokens so far.
-"""
+"""The loader: an endless iterator over steps, prefetched off the process that trains."""
 
 import math
 import sys
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from threading import Condition, Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from open_clip.transform import PreprocessCfg
 
 from schemas.display import message
 from schemas.errors import IntegrityError, RecipeError
-from trainer.config import TrainConfig
-from trainer.config.data import Data
-from trainer.data.ahead import Ahead
-from trainer.data.batches import Batches
+from trainer.config import Data, TrainConfig
+from trainer.data.batches import ROWS, Batches, Steps, StreamState, TrainStep
 from trainer.data.shards import Shards
-from trainer.data.source import Source
-from trainer.data.steps import ROWS, Place, Step, Steps
-from trainer.data.streams import Cursor
+from trainer.data.streams import Cursor, RowSource
 from trainer.data.workers import Workers
 from trainer.tokenizer import Tokenizer
+
+T = TypeVar("T")
+
+
+class Closable(Protocol):
+    def close(self) -> None:
+        """Make whoever waits for this give up."""
+
+    def disconnect(self) -> None:
+        """Let go of the rest, when nobody waits any more."""
+
+
+class Prefetcher(Generic[T]):
+    """Iterate over `source`, of which up to `most` items are made ahead; none, and no thread, if `most` is 0.
+
+    An error in the making is raised when its turn comes. `close` ends what the source waits for, and then the thread.
+    """
+
+    def __init__(self, source: Iterator[T], waits_for: Closable | None, most: int) -> None:
+        self._source, self._waits_for, self._most = source, waits_for, most
+        self._made: deque[T | BaseException] = deque()
+        self._changed = Condition()
+        self._closed = False
+        self._thread = Thread(target=self._make, name="loader", daemon=True) if most else None
+        if self._thread is not None:
+            self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._thread is None:
+            return next(self._source)
+        with self._changed:
+            self._changed.wait_for(lambda: self._made or self._closed)
+            if self._closed:
+                raise RuntimeError("closed")
+            item = self._made[0]
+            if isinstance(item, BaseException):
+                raise item
+            self._made.popleft()
+            self._changed.notify_all()
+        return item
+
+    def close(self) -> None:
+        """End the thread and what it waits for; doing so twice is no error."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.notify_all()
+        if self._waits_for is not None:
+            self._waits_for.close()
+        if self._thread is not None:
+            self._thread.join()
+        if self._waits_for is not None:
+            self._waits_for.disconnect()
+
+    def _make(self) -> None:
+        while True:
+            try:
+                item: T | BaseException = next(self._source)
+            except BaseException as error:  # it is the reader's, whatever it is
+                item = error
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._made) < self._most or self._closed)
+                if self._closed:
+                    return
+                self._made.append(item)
+                self._changed.notify_all()
+            if isinstance(item, BaseException):
+                return
+
 
 TOKENS_OF_A_SAMPLE = 128  # of a caption with its image, or an instruction, as a guess
 STATE_VERSION = 2  # 2: the order of samples in an epoch goes by blocks
@@ -66,16 +133,16 @@ class Loader:
         self.skipped = Told()
         self._known = _known(shards, tokenizer)
         self._batches = Batches(preprocess, data.sequence_length, data.rows_per_micro_step, rank, world)
-        self._source = Source(shards, tokenizer, config, self._batches.framing, rank, world)
+        self._source = RowSource(shards, tokenizer, config, self._batches.framing, rank, world)
         self._config = config
         self._step = 0
-        self._places = {c: Place([Cursor()] * self._source.num_streams(c)) for c in present}
-        self._making: Ahead[tuple[Step, int, dict[str, Place]]] | None = None
+        self._places = {c: StreamState([Cursor()] * self._source.num_streams(c)) for c in present}
+        self._making: Prefetcher[tuple[TrainStep, int, dict[str, StreamState]]] | None = None
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[TrainStep]:
         return self
 
-    def __next__(self) -> Step:
+    def __next__(self) -> TrainStep:
         if self._making is None:
             self._making = self._start()
         step, self._step, self._places = next(self._making)
@@ -97,7 +164,7 @@ class Loader:
         try:
             step = int(state["step"])
             places = {
-                c: Place(
+                c: StreamState(
                     [Cursor(**cursor) for cursor in p["streams"]],
                     p["num_turns"],
                     p.get("num_given", p.get("num_tokens")),
@@ -141,19 +208,21 @@ class Loader:
     def _tokens(self, of_a_step: int) -> dict[str, float]:
         return {c: of_a_step * share for c, share in self.shares.items()}
 
-    def _start(self) -> Ahead[tuple[Step, int, dict[str, Place]]]:
+    def _start(self) -> Prefetcher[tuple[TrainStep, int, dict[str, StreamState]]]:
         data = self._config.data
         for corpus, place in self._places.items():
             self._source.stand(corpus, place.cursors)
         wanted, by_sequences = self.wanted, data.tokens_per_step is None
         if not data.workers:
-            return Ahead(Steps(self._source, self._batches, wanted, self._step, self._places, by_sequences), None, 0)
+            return Prefetcher(
+                Steps(self._source, self._batches, wanted, self._step, self._places, by_sequences), None, 0
+            )
         # turns drawn by workers beside the steps that are made ready: about a step's worth
         ahead = {c: math.ceil(n / self._of_a_row(c)) + data.workers for c, n in wanted.items()}
         turns = {c: place.num_turns for c, place in self._places.items()}
         workers = Workers(self._source, data.workers, turns, ahead)
         steps = Steps(workers, self._batches, wanted, self._step, self._places, by_sequences)
-        making = Ahead(steps, workers, data.prefetch_steps)
+        making = Prefetcher(steps, workers, data.prefetch_steps)
         weakref.finalize(self, making.close)  # also when the interpreter ends
         return making
 
@@ -186,6 +255,6 @@ def _check_known(state: dict[str, Any], known: dict[str, Any]) -> None:
             raise RecipeError(f"the checkpoint was made with another {name}; --overwrite starts anew")
 
 
-def _json(place: Place) -> dict[str, Any]:
+def _json(place: StreamState) -> dict[str, Any]:
     streams = [asdict(cursor) for cursor in place.cursors]
     return {"num_turns": place.num_turns, "num_given": place.num_given, "streams": streams}

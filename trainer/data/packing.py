@@ -1,17 +1,120 @@
-"""Pack documents into rows of a fixed length: whole sentences and whole images, from one or more documents.
-
-Every stretch of a document in a row has a number of its own there, from 1; 0 is padding. Attention and positions stay
-inside a stretch (trainer/model/sight.py), and nothing is predicted across its start.
-"""
+"""Documents in the input formats of Kosmos-1 (arXiv 2302.14045, section 2.1), packed into rows of a fixed length."""
 
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.errors import IntegrityError
+from schemas.shards import Block
 from trainer.data.corpus import Sample
-from trainer.formats import Document
-from trainer.tokenizer import PAD
+from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, Tokenizer
+
+Tokens = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A sample as the decoder reads it; L tokens."""
+
+    tokens_L: Tokens
+    """Token ids; slots hold <pad>."""
+    slots_L: Mask
+    """True where an image embedding stands."""
+    loss_L: Mask
+    """True where the token is one to predict."""
+    cuts_L: Mask
+    """True where a row may end before this token: at a sentence, or before an image."""
+    images: tuple[str, ...]
+    """Members of the sample, in the order of their slots."""
+
+
+def text(tokenizer: Tokenizer, words: str) -> Document:
+    """Format a text."""
+    return _join([_token(BOS), _words(tokenizer, words), _token(EOS)])
+
+
+def caption(tokenizer: Tokenizer, words: str, image: str, num_slots: int, max_tokens: int) -> Document:
+    """Format an image with its caption. It is never cut in two, so words beyond `max_tokens` are left out."""
+    before = _join([_token(BOS), _image(image, num_slots)])
+    silent = Document(before.tokens_L, before.slots_L, np.zeros_like(before.loss_L), before.cuts_L, before.images)
+    return _unbroken(_join([silent, _words(tokenizer, words), _token(EOS)]), max_tokens)
+
+
+def instruct(tokenizer: Tokenizer, asked: str, output: str, max_tokens: int) -> Document:
+    """Format an instruction, with its input, and what answers it: only the answer is to predict.
+
+    What is asked is read as `weft generate` reads a prompt. Never cut in two; of an answer, what lies beyond
+    `max_tokens` is left out.
+
+    Raises: IntegrityError when there is no answer, or no room for one.
+    """
+    before = _join([_token(BOS), _words(tokenizer, asked.strip())])
+    silent = Document(before.tokens_L, before.slots_L, np.zeros_like(before.loss_L), before.cuts_L, ())
+    said = _words(tokenizer, output.strip())
+    if not len(said.tokens_L) or len(before.tokens_L) >= max_tokens:
+        raise IntegrityError(
+            f"takes {len(before.tokens_L)} tokens to ask and {len(said.tokens_L)} to answer; a row has {max_tokens}"
+        )
+    return _unbroken(_join([silent, said, _token(EOS)]), max_tokens)
+
+
+def interleaved(tokenizer: Tokenizer, blocks: list[Block], num_slots: int) -> Document:
+    """Format a document of text and images. Neighbouring blocks of text are joined by a line break."""
+    parts = [_token(BOS)]
+    for kind, group in groupby(blocks, key=lambda block: block["kind"]):
+        if kind == "image":
+            parts += [_image(block["image"], num_slots) for block in group]
+        else:
+            parts.append(_words(tokenizer, "\n".join(block["text"] for block in group)))
+    document = _join([*parts, _token(EOS)])
+    document.cuts_L[1] = False  # <s> is not left behind alone
+    return document
+
+
+def _unbroken(whole: Document, max_tokens: int) -> Document:
+    """Return a document that no row may divide, cut to what a row holds."""
+    return Document(
+        whole.tokens_L[:max_tokens],
+        whole.slots_L[:max_tokens],
+        whole.loss_L[:max_tokens],
+        np.zeros_like(whole.cuts_L[:max_tokens]),
+        whole.images,
+    )
+
+
+def _token(token: int) -> Document:
+    """Return one special token; all but <s>, which nothing precedes, are to predict."""
+    no = np.zeros(1, np.bool_)
+    return Document(np.array([token], np.int32), no, np.array([token != BOS]), no, ())
+
+
+def _words(tokenizer: Tokenizer, words: str) -> Document:
+    tokens = tokenizer.encode(words)
+    no = np.zeros(len(tokens), np.bool_)
+    return Document(tokens, no, ~no, tokenizer.sentence_starts(tokens), ())
+
+
+def _image(member: str, num_slots: int) -> Document:
+    tokens = np.array([IMAGE, *[PAD] * num_slots, END_IMAGE], np.int32)
+    slots = np.zeros(len(tokens), np.bool_)
+    slots[1:-1] = True
+    cuts = np.zeros(len(tokens), np.bool_)
+    cuts[0] = True
+    return Document(tokens, slots, ~slots, cuts, (member,))
+
+
+def _join(parts: list[Document]) -> Document:
+    return Document(
+        np.concatenate([p.tokens_L for p in parts]),
+        np.concatenate([p.slots_L for p in parts]),
+        np.concatenate([p.loss_L for p in parts]),
+        np.concatenate([p.cuts_L for p in parts]),
+        tuple(image for p in parts for image in p.images),
+    )
+
 
 IGNORED = -100  # target of a position that predicts nothing
 
@@ -26,7 +129,7 @@ class PackedImage:
 
 
 @dataclass
-class Row:
+class PackedRow:
     """A row of T positions that is filled from the left."""
 
     tokens_T: npt.NDArray[np.int32]
@@ -38,7 +141,7 @@ class Row:
     num_tokens: int = 0
 
     @classmethod
-    def empty(cls, length: int) -> "Row":
+    def empty(cls, length: int) -> "PackedRow":
         return cls(
             np.full(length, PAD, np.int32),
             np.zeros(length, np.bool_),
@@ -75,7 +178,7 @@ class Row:
         self.targets_T[self.stretches_T == stretch] = IGNORED
 
 
-def end_of_stretch(document: Document, start: int, row: Row) -> int:
+def end_of_segment(document: Document, start: int, row: PackedRow) -> int:
     """Return how far a document, taken up at token `start`, goes into a row; `start` itself when it must wait.
 
     It goes to its end if that fits, else to the last place where it may be cut. A sentence longer than a whole row is

@@ -1,18 +1,137 @@
-"""The shards under one listing, local or behind an fsspec URL, and whether all of them are there."""
+"""What one listing holds: its shards, and instructions beside them as one more corpus."""
 
-from collections.abc import Sequence
+import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from fsspec.core import url_to_fs
 
-from schemas.errors import IntegrityError, PathError
-from schemas.ids import digest
+from schemas.errors import IntegrityError, PathError, RecipeError
+from schemas.integrity import parse_json
 from schemas.shards import LISTING, TRAIN, parse_listing
-from schemas.tables import CORPORA
-from trainer.data.corpus import Corpus, Lost
-from trainer.data.instructions import INSTRUCT, Instructions
-from trainer.data.reading import Files
+from schemas.tables import CORPORA, digest
+from trainer.data.corpus import Corpus, Files, LostSample, Sample
+
+INSTRUCT = "instruct"
+_MALFORMED = (IntegrityError, ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """An example: what is asked, its input included, and the answer."""
+
+    asked: str
+    output: str
+
+
+class Instructions:
+    """The examples of some files, in their order: for streams the same as `Corpus`, but that it holds no images."""
+
+    name = INSTRUCT
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Find where every example lies. A malformed line counts as one, and is told when its turn comes.
+
+        Raises: PathError when a file is missing; RecipeError when one holds no instruction at all.
+        """
+        self._files = [_parted(path) for path in paths]
+        rows, sums = array("q"), []
+        for file, (files, name) in enumerate(self._files):
+            data, num_read = files.read(name), 0
+            for line, start, end in _lines(data):
+                examples = _known(data[start:end])
+                num_read += len(examples)
+                for number in range(max(1, len(examples))):
+                    rows.extend((file, line, number, start, end))
+            if not num_read:
+                raise RecipeError(f"{paths[file]} holds no line of an instruction and its output (docs/training.md)")
+            sums.append(hashlib.sha256(data).hexdigest())
+        self.fingerprint = digest(INSTRUCT, *sums)
+        rows_N5 = np.frombuffer(rows, np.int64).reshape(-1, 5)  # file, line, which example of it, first byte, end
+        # once: streams own neighbours, and files stand one behind the other
+        self._rows_N5 = rows_N5[np.random.default_rng(int(self.fingerprint, 16)).permutation(len(rows_N5))]
+
+    def __len__(self) -> int:
+        return len(self._rows_N5)
+
+    def samples(self, first: int, end: int) -> list[Sample | None]:
+        """Look examples up, without reading any."""
+        return [
+            Sample(f"{self._files[file][1]}, line {line}", str(file), {str(number): (start, stop - start)})
+            for file, line, number, start, stop in self._rows_N5[first:end].tolist()
+        ]
+
+    def bodies(self, samples: Sequence[Sample]) -> list[bytes | None]:
+        """Read the lines of examples. Raises: PathError, TransientError as `Files.ranges`."""
+        found: list[bytes | None] = []
+        for sample in samples:
+            files, name = self._files[int(sample.tar)]
+            ((start, size),) = sample.members.values()
+            found += files.ranges([(name, start, start + size)])
+        return found
+
+    def read(self, wanted: Sequence[tuple[Sample, str]]) -> list[bytes | None]:
+        """Return nothing for each member: an instruction has no images."""
+        return [None for _ in wanted]
+
+    def example(self, sample: Sample, body: bytes | None) -> Instruction:
+        """Return an example of a line.
+
+        Raises: IntegrityError, naming file and line, when it is malformed.
+        """
+        ((number, _),) = sample.members.items()
+        try:
+            return _examples(body or b"")[int(number)]
+        except (*_MALFORMED, IndexError) as error:
+            told = error if isinstance(error, IntegrityError) else repr(error)[:200]
+            raise IntegrityError(f"{sample.key} is no instruction: {told}") from error
+
+
+def _parted(path: str) -> tuple[Files, str]:
+    if path.endswith((".gz", ".zip", ".xz", ".zst", ".bz2")):
+        raise RecipeError(f"{path} is compressed, and lines are read where they lie; unpack it first")
+    folder, _, name = path.rpartition("/")
+    return Files(folder or "."), name
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the number of each line that is not empty, and where it starts and ends."""
+    start, line = 0, 0
+    while start < len(data):
+        end, line = data.find(b"\n", start), line + 1
+        end = len(data) if end < 0 else end
+        if data[start:end].strip():
+            yield line, start, end
+        start = end + 1
+
+
+def _known(line: bytes) -> list[Instruction]:
+    try:
+        return _examples(line)
+    except _MALFORMED:
+        return []
+
+
+def _examples(line: bytes) -> list[Instruction]:
+    """Read a line of any form. Raises: IntegrityError, ValueError, KeyError, TypeError or AttributeError if of none."""
+    told: dict[str, Any] = parse_json(line, "the line")
+    if "instances" in told:
+        given = [*told["instances"], *(told.get("reformulations") or ())]
+        return [_checked(one["instruction_with_input"], one["output"]) for one in given]
+    if "targets" in told:
+        return [_checked(told["inputs"], told["targets"])]
+    asked = "\n".join(filter(None, (told["instruction"].strip(), (told.get("input") or "").strip())))
+    return [_checked(asked, told["output"])]
+
+
+def _checked(asked: str, output: str) -> Instruction:
+    if not asked.strip() or not output.strip():
+        raise ValueError("it lacks words to ask or to answer")
+    return Instruction(asked, output)
+
 
 Readable = Corpus | Instructions
 
@@ -25,7 +144,7 @@ class Shards:
     corpora: dict[str, Corpus]
     fingerprint: str
     """Digest of every shard's SHA-256 sum: the same wherever the same shards lie, lost or not."""
-    lost: list[Lost]
+    lost: list[LostSample]
     """Shards that are missing or cut, all judged when they are opened: every process leaves out the same samples."""
     instructions: Instructions | None = None
 

@@ -1,22 +1,92 @@
-"""Virtual streams: a fixed number of readers of a corpus, whatever the number of processes that train.
+"""Virtual streams: a fixed number of readers of each corpus, whatever the number of processes that train."""
 
-A stream owns a stretch of neighbouring samples and reads them in an order of its own in every epoch. Where it stands is
-three numbers, so a checkpoint holds all of it and any number of processes can take it up.
-"""
-
+import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
+from schemas.display import shorten
 from schemas.errors import IntegrityError
-from schemas.ids import digest
+from schemas.tables import digest
+from trainer.config import TrainConfig
+from trainer.data import packing
 from trainer.data.corpus import READ_AHEAD, Sample
-from trainer.data.order import Order
-from trainer.data.packing import Row, end_of_stretch
-from trainer.data.shards import Readable
-from trainer.formats import Document
+from trainer.data.packing import Document, PackedRow, end_of_segment
+from trainer.data.shards import Instructions, Readable, Shards
+from trainer.tokenizer import Tokenizer
+
+BLOCK = 256  # samples
+
+
+class Order:
+    """One epoch of a stream that owns samples `owned`: a pure function of them, the seed and the epoch."""
+
+    def __init__(self, owned: range, seed: str, epoch: int) -> None:
+        self.epoch = epoch
+        self._seed = int(digest(seed, str(epoch)), 16)
+        num_blocks = -(-len(owned) // BLOCK)
+        bounds = np.asarray([owned.start + len(owned) * i // num_blocks for i in range(num_blocks + 1)])
+        turn = np.random.default_rng(self._seed).permutation(num_blocks)
+        self._firsts, self._ends = bounds[turn], bounds[turn + 1]
+        self._passed = np.cumsum(self._ends - self._firsts)
+
+    def block(self, position: int) -> tuple[int, npt.NDArray[np.int64]]:
+        """Return where in the epoch the block around a position starts, and the block's samples in their order."""
+        number = int(np.searchsorted(self._passed, position, side="right"))
+        first, end = int(self._firsts[number]), int(self._ends[number])
+        samples = np.random.default_rng((self._seed, number)).permutation(np.arange(first, end))
+        return int(self._passed[number]) - (end - first), samples
+
+
+MAX_PIXELS = 100_000_000  # checked on the header, before anything is decoded
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a picture becomes a square of `side` pixels: its middle, or all of it squashed, as the tower learnt it."""
+
+    side: int
+    squash: bool = False
+    bicubic: bool = True
+
+    def decode(self, data: bytes) -> Pixels:
+        """Decode one image to (side, side, 3).
+
+        A large JPEG is decoded at a half, a quarter or an eighth of its size, never below the square's: its own
+        transform shrinks it on the way, at a fraction of the work.
+
+        Raises: IntegrityError when the bytes are no image, are cut short, or claim more than MAX_PIXELS.
+        """
+        try:
+            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
+                image.draft(None, (self.side, self.side))
+                picture = image if image.mode == "RGB" else image.convert("RGB")
+                return np.asarray(self.frame(picture))
+        except IntegrityError:
+            raise
+        except Exception as error:  # decoders raise whatever they like
+            raise IntegrityError(f"cannot be decoded: {shorten(error)}") from error
+
+    def frame(self, image: Image.Image) -> Image.Image:
+        """Resize once: what torchvision's Resize and CenterCrop give, without resizing what is then cut off."""
+        how = Image.Resampling.BICUBIC if self.bicubic else Image.Resampling.BILINEAR
+        w, h, side = image.width, image.height, self.side
+        if self.squash:
+            return image.resize((side, side), how)
+        width, height = (side, int(side * h / w)) if w <= h else (int(side * w / h), side)
+        left, top = round((width - side) / 2), round((height - side) / 2)
+        across, down = w / width, h / height
+        box = (left * across, top * down, min(w, (left + side) * across), min(h, (top + side) * down))
+        return image.resize((side, side), how, box=box)
+
 
 Format = Callable[[Readable, Sample, bytes | None], Document]
 Skipped = tuple[str, str]  # what could not be read, and why
@@ -52,19 +122,19 @@ class Stream:
         self._block: _Block | None = None
         self._current: tuple[Cursor, Sample, Document] | None = None  # a document, and the cursor at its first token
 
-    def row(self, length: int) -> tuple[Row, list[Skipped]]:
+    def row(self, length: int) -> tuple[PackedRow, list[Skipped]]:
         """Read on until a row is full or the next sentence does not fit it; empty when no sample can be read.
 
         With it comes what could not be read on the way: samples that are broken, but not those that are lost.
         """
-        row, skipped = Row.empty(length), list[Skipped]()
+        row, skipped = PackedRow.empty(length), list[Skipped]()
         while row.room and (found := self._document(skipped)):
             sample, document = found
             start = self.cursor.token
             if start >= len(document.tokens_L):  # only a damaged checkpoint leads there
                 self._next()
                 continue
-            end = end_of_stretch(document, start, row)
+            end = end_of_segment(document, start, row)
             if end == start:
                 break
             row.add(document, start, end, sample)
@@ -130,3 +200,114 @@ def streams(corpus: Readable, num_streams: int, seed: int, to_document: Format, 
         Stream(corpus, range(bounds[i], bounds[i + 1]), digest(str(seed), corpus.name, str(i)), to_document, once)
         for i in range(n)
     ]
+
+
+@dataclass(frozen=True)
+class SampledRow:
+    """What a turn gave. Letters: I images, H and W pixels, C channels, T positions."""
+
+    num_tokens: int
+    """0: nothing in the stream can be read."""
+    num_images: int
+    num_stretches: int
+    """Documents of the row, whole or in part."""
+    digest: bytes
+    """SHA-256 of the row before any image is decoded, the same on every process."""
+    cursor: Cursor
+    """Where the stream stands after it."""
+    columns_4T: npt.NDArray[np.int32] | None
+    """Tokens, slots, stretches and targets; None where the row is another process's, or empty."""
+    pixels_IHWC: Pixels | None
+    skipped: list[Skipped]
+    """Samples and images that could not be read; each is told to the process whose row it was to stand in."""
+
+
+class RowSource:
+    """All streams, for one of `world` processes."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        tokenizer: Tokenizer,
+        config: TrainConfig,
+        framing: Framing,
+        rank: int,
+        world: int,
+        once: bool = False,
+    ) -> None:
+        """Open the streams; with `once` a single one for each corpus, which ends with its first epoch."""
+        self.rank, self.world = rank, world
+        self._tokenizer, self._config, self._framing = tokenizer, config, framing
+        self._corpora = {name: corpus for name, corpus in shards.readable.items() if len(corpus)}
+        self._streams: dict[str, list[Stream]] = {
+            name: streams(corpus, 1 if once else config.data.streams, config.seed, self._format, once)
+            for name, corpus in self._corpora.items()
+        }
+
+    def num_streams(self, corpus: str) -> int:
+        return len(self._streams[corpus])
+
+    def stand(self, corpus: str, cursors: list[Cursor]) -> None:
+        """Set every stream of a corpus to where it stood."""
+        for stream, cursor in zip(self._streams[corpus], cursors, strict=True):
+            stream.cursor = cursor
+
+    def take(self, corpus: str, turn: int) -> SampledRow:
+        """Draw a row. The turns of a stream must be drawn one after the other.
+
+        Raises: PathError, TransientError, IntegrityError as `Corpus.read` and `Corpus.samples` do.
+        """
+        stream = self._streams[corpus][turn % self.num_streams(corpus)]
+        row, skipped = stream.row(self._config.data.sequence_length)
+        num_stretches = int(row.stretches_T.max(initial=0))
+        known = (row.num_tokens, len(row.images), num_stretches, _digest(row), stream.cursor)
+        if turn % self.world != self.rank:
+            return SampledRow(*known, None, None, [])
+        if not row.num_tokens:
+            return SampledRow(*known, None, None, skipped)
+        pixels = self._pixels(self._corpora[corpus], row, skipped)
+        return SampledRow(*known, row.columns(), pixels, skipped)
+
+    def _format(self, corpus: Readable, sample: Sample, body: bytes | None) -> packing.Document:
+        slots, length = self._config.vision.latents, self._config.data.sequence_length
+        if isinstance(corpus, Instructions):
+            return _instruct(self._tokenizer, corpus, sample, body, length)
+        if corpus.name == "text":
+            return packing.text(self._tokenizer, corpus.text(sample, body))
+        if corpus.name == "caption":
+            return packing.caption(self._tokenizer, corpus.text(sample, body), "jpg", slots, length)
+        return packing.interleaved(self._tokenizer, corpus.blocks(sample, body), slots)
+
+    def _pixels(self, corpus: Readable, row: PackedRow, skipped: list[Skipped]) -> Pixels:
+        """Decode a row's images. One that is broken becomes black, and nothing is predicted in its stretch."""
+        side = self._framing.side
+        pixels = np.zeros((len(row.images), side, side, 3), np.uint8)
+        bodies = corpus.read([(image.sample, image.member) for image in row.images])
+        for number, (image, data) in enumerate(zip(row.images, bodies, strict=True)):
+            try:
+                if data is None:
+                    raise IntegrityError("is missing, or too large")
+                pixels[number] = self._framing.decode(data)
+            except IntegrityError as error:
+                key = f"{image.sample.key}.{image.member}"
+                skipped.append((key, f"{key} of {image.sample.tar}: {error}"))
+                row.silence(image.stretch)
+        return pixels
+
+
+def _instruct(
+    tokenizer: Tokenizer, corpus: Instructions, sample: Sample, body: bytes | None, length: int
+) -> packing.Document:
+    example = corpus.example(sample, body)
+    try:
+        return packing.instruct(tokenizer, example.asked, example.output, length)
+    except IntegrityError as error:
+        raise IntegrityError(f"{sample.key} {error}") from error
+
+
+def _digest(row: PackedRow) -> bytes:
+    h = hashlib.sha256()
+    for array in (row.tokens_T, row.slots_T, row.stretches_T, row.targets_T):
+        h.update(array.tobytes())
+    h.update(repr([(i.sample.key, i.member, i.stretch) for i in row.images]).encode())
+    return h.digest()

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from schemas.errors import WeftError
-from trainer.data.source import Drawn, Source
+from trainer.data.streams import RowSource, SampledRow
 
 _PATIENCE_SECONDS = 5  # for a worker to end by itself
 _ROOT = Path(__file__).parents[2]
@@ -28,9 +28,9 @@ class Workers:
     `turns` tells the next turn of each corpus. Close it, or its processes stay until this one ends.
     """
 
-    def __init__(self, source: Source, num: int, turns: Mapping[str, int], ahead: Mapping[str, int]) -> None:
+    def __init__(self, source: RowSource, num: int, turns: Mapping[str, int], ahead: Mapping[str, int]) -> None:
         self._ahead, self._asked = ahead, dict(turns)
-        self._arrived: dict[tuple[str, int], Drawn] = {}
+        self._arrived: dict[tuple[str, int], SampledRow] = {}
         self._connections: list[Connection] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         for _ in range(num):
@@ -53,7 +53,7 @@ class Workers:
         for corpus, turn in turns.items():
             self._ask(corpus, turn + ahead[corpus])
 
-    def take(self, corpus: str, turn: int) -> Drawn:
+    def take(self, corpus: str, turn: int) -> SampledRow:
         """Return what a turn gave; the turns of a corpus are taken one after the other.
 
         Raises: what `Source.take` raises; WeftError when a worker has died.

@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(arguments: Sequence[str] | None) -> None:
-    from trainer.evaluate.session import Request, numbers, run, tasks_told
+    from trainer.evaluate.session import EvalRequest, numbers, run, tasks_told
 
     parser = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
@@ -37,7 +37,7 @@ def _evaluate(arguments: Sequence[str] | None) -> None:
     if given.batch < 1 or (given.limit is not None and given.limit < 1):
         parser.error("--batch and --limit are at least 1")
     output = None if given.output is None else Path(given.output)
-    run(Request(given.checkpoint, tuple(given.task), Path(given.data), numbers(given.shots), given.rationale,
+    run(EvalRequest(given.checkpoint, tuple(given.task), Path(given.data), numbers(given.shots), given.rationale,
                 output, given.tokenizer, given.batch, given.limit, given.seed, given.show_prompts))  # fmt: skip
 
 

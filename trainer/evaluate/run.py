@@ -1,22 +1,114 @@
-"""Ask a model what a task asks, and judge its answers: resumable, in batches, shared out over processes."""
+"""Run a task: prompts, answers and scores; resumable, in batches, divided over processes."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from schemas.errors import RecipeError, SchemaError
-from schemas.ids import digest, fraction
-from trainer.evaluate.answering import Answerer
-from trainer.evaluate.answers import Answers
-from trainer.evaluate.asked import Asked, Reader, ask
-from trainer.evaluate.example import Answer, Example
-from trainer.evaluate.rationale import INTRODUCING, introduce, reason
-from trainer.evaluate.shots import Shots, shown
-from trainer.evaluate.task import Manner, Score, Task
+from schemas.errors import PathError, RecipeError, SchemaError
+from schemas.tables import digest, fraction
+from trainer.evaluate.model import EncodedPrompt, ModelAdapter, Reader, encode_prompt
+from trainer.evaluate.task import AnswerMode, Example, Response, Task, TaskScore, plain
+from trainer.generate.engine import PLACEHOLDER
+
+
+class Shots:
+    """Draws from a pool; the same seed gives an example the same shots, whatever else is asked."""
+
+    def __init__(self, pool: Sequence[Example], number: int, seed: int) -> None:
+        self._pool, self._number, self._seed = pool, number, seed
+        self._ids = frozenset(shot.id for shot in pool)
+
+    def of(self, example: Example) -> list[Example]:
+        """Return the shots of an example, none of them itself, none twice; fewer where the pool holds fewer."""
+        found: dict[str, Example] = {}
+        most, draw = min(self._number, len(self._ids - {example.id})), 0
+        while len(found) < most:
+            shot = self._pool[int(fraction(self._seed, "shot", example.id, str(draw)) * len(self._pool))]
+            draw += 1
+            if shot.id != example.id:
+                found.setdefault(shot.id, shot)
+        return list(found.values())
+
+
+def shown(shots: Sequence[Example], example: Example) -> Example:
+    """Return the example with its shots in front: each in a line, with the first of its right answers."""
+    lines = [f"{shot.words} {plain(shot.right[0])}" for shot in shots]
+    images = tuple(image for shot in shots for image in shot.images)
+    return replace(example, words="\n".join([*lines, example.words]), images=(*images, *example.images))
+
+
+ASK = "Introduce this picture in detail:"
+INTRODUCING = AnswerMode("say", max_tokens=64)
+
+
+def introduce(example: Example) -> Example:
+    """Return what is asked first. Raises: RecipeError when the example is not about one picture."""
+    if len(example.images) != 1 or example.candidates or PLACEHOLDER not in example.words:
+        raise RecipeError("--rationale is for tasks that ask about one picture each")
+    return Example(example.id, f"{PLACEHOLDER} {ASK}", example.images, example.right)
+
+
+def reason(example: Example, said: Response) -> Example:
+    """Return the example with what the model said of its picture between the picture and the question."""
+    before, _, behind = example.words.partition(PLACEHOLDER)
+    return replace(example, words=f"{before}{PLACEHOLDER} {ASK} {plain(said.text)}\n{behind.lstrip()}")
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make a folder, or write into it. Raises: PathError when that cannot be done."""
+    try:
+        yield
+    except OSError as error:
+        raise PathError(f"cannot write to {folder}: {error.strerror}; choose another --output") from error
+
+
+class ResponseCache:
+    """The answers of one task in a folder, by the key of what was asked (and of whom)."""
+
+    def __init__(self, folder: Path, name: str, rank: int) -> None:
+        """Open them. Raises: PathError when the folder cannot be written."""
+        self._folder, self._name = folder, name
+        path = folder / f"{name}-{rank}.jsonl"
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab+")
+            if self._file.tell() and (self._file.seek(-1, 2), self._file.read(1))[1] != b"\n":
+                self._file.write(b"\n")  # behind a line that was cut
+
+    def known(self) -> dict[str, Response]:
+        """Read what all processes have answered so far."""
+        found = {}
+        for path in sorted(self._folder.glob(f"{self._name}-*.jsonl")):
+            for line in path.read_bytes().splitlines():
+                try:
+                    told = json.loads(line)  # of -Infinity too: an option that a model cannot say
+                    found[str(told["key"])] = Response(str(told["text"]), tuple(map(float, told["log_p"])))
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    continue
+        return found
+
+    def add(self, answered: Iterable[tuple[str, str, Response]]) -> None:
+        """Keep answers, each with its key and the example's id, which is for people."""
+        for key, name, answer in answered:
+            line = {"key": key, "id": name, "text": answer.text, "log_p": answer.log_p}
+            self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
 
 
 @dataclass(frozen=True)
@@ -40,7 +132,7 @@ class Result:
     shots: int
     rationale: bool
     num_examples: int
-    scores: dict[str, Score]
+    scores: dict[str, TaskScore]
 
 
 @dataclass(frozen=True)
@@ -53,7 +145,7 @@ class Party:
     gather: Callable[[list[Any]], list[Any]] = lambda part: part
     """Lay the parts of all processes end to end."""
     together: Callable[[Callable[[], Any]], Any] = lambda work: work()
-    """Do something in all processes; where it fails in one, it fails in all (trainer/run/processes.py)."""
+    """Do something in all processes; where it fails in one, it fails in all (trainer/distributed.py)."""
 
 
 def examples(task: Task, data: Path, output: Path, settings: Settings) -> list[Example]:
@@ -77,7 +169,7 @@ def folder_of(task: Task, data: Path) -> Path:
 
 
 def evaluate(
-    task: Task, data: Path, output: Path, settings: Settings, answerer: Answerer, identity: str, reader: Reader,
+    task: Task, data: Path, output: Path, settings: Settings, answerer: ModelAdapter, identity: str, reader: Reader,
     party: Party = Party(),
 ) -> Result:  # fmt: skip
     """Ask, keep the answers in `output/NAME`, and judge them. Answers that are there already are not asked for again.
@@ -87,7 +179,7 @@ def evaluate(
     Raises: as `examples` and `ask`; RecipeError when a task shows no shots and some are wanted.
     """
     asked_of: list[Example] = party.together(lambda: examples(task, data, output, settings))
-    asking = Asking(output / task.name, answerer, identity, reader, settings.batch, party)
+    asking = TaskRun(output / task.name, answerer, identity, reader, settings.batch, party)
     if settings.rationale:
         said = asking.answers(INTRODUCING, "rationale", [introduce(example) for example in asked_of])
         asked_of = [reason(example, answer) for example, answer in zip(asked_of, said, strict=True)]
@@ -108,23 +200,23 @@ def show_shots(task: Task, data: Path, output: Path, settings: Settings, asked_o
 
 
 @dataclass(frozen=True)
-class Asking:
+class TaskRun:
     """One who answers, and where the answers are kept."""
 
     folder: Path
-    answerer: Answerer
+    answerer: ModelAdapter
     identity: str
     reader: Reader
     batch: int
     party: Party
 
-    def answers(self, manner: Manner, name: str, asked_of: Sequence[Example]) -> list[Answer]:
+    def answers(self, manner: AnswerMode, name: str, asked_of: Sequence[Example]) -> list[Response]:
         """Return an answer to each example, those known already included. All processes return the same."""
-        asked: list[Asked] = self.party.together(
-            lambda: [ask(self.reader, example, manner.max_tokens) for example in asked_of]
+        asked: list[EncodedPrompt] = self.party.together(
+            lambda: [encode_prompt(self.reader, example, manner.max_tokens) for example in asked_of]
         )
         keys = [self._key(manner, one) for one in asked]
-        with self.party.together(lambda: Answers(self.folder, name, self.party.rank)) as kept:
+        with self.party.together(lambda: ResponseCache(self.folder, name, self.party.rank)) as kept:
             known = kept.known()
             self.party.wait()
             todo = [place for place, key in enumerate(keys) if key not in known]
@@ -135,7 +227,13 @@ class Asking:
         return [known[key] for key in keys]
 
     def _answer(
-        self, manner: Manner, name: str, asked: list[Asked], keys: list[str], todo: list[int], kept: Answers
+        self,
+        manner: AnswerMode,
+        name: str,
+        asked: list[EncodedPrompt],
+        keys: list[str],
+        todo: list[int],
+        kept: ResponseCache,
     ) -> None:
         """Answer this process's batches of what is left to answer, and keep the answers."""
         batches = [todo[first : first + self.batch] for first in range(0, len(todo), self.batch)]
@@ -146,7 +244,7 @@ class Asking:
                 kept.add((keys[p], asked[p].example.id, a) for p, a in zip(batch, answered, strict=True))
                 bar.advance(shown_task, len(batch) * self.party.world)
 
-    def _key(self, manner: Manner, asked: Asked) -> str:
+    def _key(self, manner: AnswerMode, asked: EncodedPrompt) -> str:
         return digest(self.identity, manner.how, str(manner.max_tokens), str(manner.num_beams), asked.digest())
 
 

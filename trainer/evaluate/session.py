@@ -1,34 +1,97 @@
-"""An evaluation as a person asks for it: one model, some tasks, some numbers of shots, and a table at the end."""
+"""An evaluation: one model, some tasks, some numbers of shots, and a table at the end."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+import yaml
+from rich.console import Console
+from rich.table import Table
 
 from schemas.display import printable
-from schemas.errors import RecipeError
-from schemas.ids import digest
+from schemas.errors import IntegrityError, RecipeError
 from schemas.overrides import nearest
-from schemas.signals import resuming
-from trainer import saved as models
-from trainer.evaluate import results
-from trainer.evaluate.answering import Model
-from trainer.evaluate.answers import writing
-from trainer.evaluate.asked import Reader, ask, show
-from trainer.evaluate.harness import PREFIX, evaluate_language, find
-from trainer.evaluate.run import Party, Settings, evaluate, examples, show_shots
-from trainer.evaluate.task import Task
+from schemas.program import resuming
+from schemas.tables import digest
+from trainer import load as models
+from trainer.distributed import init, launch
+from trainer.evaluate.language import PREFIX, evaluate_language, find
+from trainer.evaluate.model import KosmosAdapter, Reader, encode_prompt, show_prompt
+from trainer.evaluate.run import Party, Result, Settings, evaluate, examples, show_shots, writing
+from trainer.evaluate.task import Task, TaskScore
 from trainer.evaluate.tasks import TASKS
-from trainer.run.launch import launch
-from trainer.run.processes import join
+
+FILE = "results.json"
+_PAPER = Path(__file__).with_name("paper.yaml")
+
+
+def keep(output: Path, checkpoint: str, identity: str, found: list[Result]) -> None:
+    """Write results into `output/results.json`, beside those of other tasks and shots that the same model had.
+
+    Raises: IntegrityError when something else lies there.
+    """
+    path = output / FILE
+    earlier = _earlier(path, identity) if path.is_file() else {}
+    new = [{**asdict(result), "paper": paper(result.task, result.shots)} for result in found]
+    results = earlier | {_asked(result): result for result in new}
+    told = {"checkpoint": checkpoint, "identity": identity, "results": [results[asked] for asked in sorted(results)]}
+    path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+def show_results(found: list[Result]) -> None:
+    """Print the table."""
+    table = Table("task", "shots", "metric", "here", "95 %", "paper", "examples")
+    for result in found:
+        theirs = paper(result.task, result.shots)
+        for metric, score in result.scores.items():
+            table.add_row(
+                result.task + ", with rationale" * result.rationale, str(result.shots), metric,
+                _told(score.value), _interval(score), f"{theirs[metric]:.1f}" if metric in theirs else "",
+                f"{result.num_examples:,}",
+            )  # fmt: skip
+    Console().print(table)
+
+
+def paper(task: str, shots: int) -> dict[str, float]:
+    """Return the paper's figures for a task with so many shots, by metric; those that are known."""
+    return _figures().get(task, {}).get(shots, {})
+
+
+@cache
+def _figures() -> dict[str, dict[int, dict[str, float]]]:
+    found: dict[str, dict[int, dict[str, float]]] = yaml.safe_load(_PAPER.read_text(encoding="utf-8"))
+    return found
+
+
+def _interval(score: TaskScore) -> str:
+    return "" if score.low is None or score.high is None else f"{_told(score.low)} to {_told(score.high)}"
+
+
+def _told(value: float) -> str:
+    return f"{value:.3f}" if 0 < abs(value) < 1 else f"{value:.1f}"
+
+
+def _earlier(path: Path, identity: str) -> dict[tuple[str, int, bool], dict[str, Any]]:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {_asked(result): result for result in kept["results"]} if kept["identity"] == identity else {}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise IntegrityError(f"{path} is not what an evaluation wrote; move it away, and start again") from error
+
+
+def _asked(result: dict[str, Any]) -> tuple[str, int, bool]:
+    return result["task"], result["shots"], result["rationale"]
+
 
 FOLDER = "evaluation"  # beside the checkpoint
 
 
 @dataclass(frozen=True)
-class Request:
+class EvalRequest:
     """What is asked for."""
 
     checkpoint: str
@@ -62,14 +125,14 @@ def tasks_told() -> str:
     return "\n".join(f"  {name:{width}}  {about}" for name, about in told.items())
 
 
-def run(request: Request) -> None:
+def run(request: EvalRequest) -> None:
     """Evaluate, print the table and keep it; or print prompts. Under torchrun all processes share the work.
 
     Raises: RecipeError when a task is unknown, or a prompt too long for the model; PathError, SchemaError and
         IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed. Of
         several processes the first raises these, the others ReportedError.
     """
-    with resuming(), join() as processes:
+    with resuming(), init() as processes:
         chosen, of_language, harness, folder = processes.together(lambda: check(request))
         output = request.output or folder / FOLDER
         saved = processes.together(lambda: models.load(request.checkpoint, request.tokenizer))
@@ -82,25 +145,25 @@ def run(request: Request) -> None:
         identity = _identity(folder, saved.tokenizer.sha256)
         party = Party(processes.rank, processes.world, _wait, _gather, processes.together)
         found = [
-            evaluate(task, request.data, output, request.settings(shots), Model(saved), identity, reader, party)
+            evaluate(task, request.data, output, request.settings(shots), KosmosAdapter(saved), identity, reader, party)
             for task in chosen
             for shots in request.shots
         ]
         for shots in request.shots if of_language else ():
             found += evaluate_language(saved, of_language, harness, request.settings(shots), party)
         if processes.rank == 0:
-            results.keep(output, str(folder), identity, found)
-            results.show(found)
+            keep(output, str(folder), identity, found)
+            show_results(found)
 
 
-def run_processes(request: Request, num_processes: int) -> int:
+def run_processes(request: EvalRequest, num_processes: int) -> int:
     """Do what `run` does in several processes of this machine; return the exit status.
 
     What a person may have got wrong in the command, and in the benchmarks' files, is found before any of them starts.
     Raises: as `run`.
     """
     chosen, _, _, folder = check(request)
-    models.look(request.checkpoint).tokens(request.tokenizer)
+    models.open_saved(request.checkpoint).tokens(request.tokenizer)
     for task in chosen:
         examples(task, request.data, request.output or folder / FOLDER, request.settings(0))
     options = {
@@ -114,7 +177,7 @@ def run_processes(request: Request, num_processes: int) -> int:
         return launch("trainer.evaluate", arguments, num_processes)
 
 
-def check(request: Request) -> tuple[list[Task], list[str], Any, Path]:
+def check(request: EvalRequest) -> tuple[list[Task], list[str], Any, Path]:
     """Return the tasks, those of the harness and the harness, and the folder of the weights. Raises: as `run`."""
     names = list(dict.fromkeys(request.tasks))
     chosen = [_task(name) for name in names if not name.startswith(PREFIX)]
@@ -122,7 +185,7 @@ def check(request: Request) -> tuple[list[Task], list[str], Any, Path]:
     if of_language and (request.rationale or request.show_prompts is not None):
         raise RecipeError(f"--rationale and --show-prompts are not for {PREFIX} tasks, whose prompts the harness makes")
     harness = find(of_language, request.data) if of_language else None
-    return chosen, of_language, harness, models.find(Path(request.checkpoint))
+    return chosen, of_language, harness, models.resolve(Path(request.checkpoint))
 
 
 def _make(output: Path) -> None:
@@ -130,14 +193,14 @@ def _make(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
 
 
-def _prompts(request: Request, tasks: list[Task], output: Path, reader: Reader) -> Iterator[str]:
+def _prompts(request: EvalRequest, tasks: list[Task], output: Path, reader: Reader) -> Iterator[str]:
     for task in tasks:
         for shots in request.shots:
             settings = request.settings(shots)
             asked_of = examples(task, request.data, output, settings)[: request.show_prompts]
             for example in show_shots(task, request.data, output, settings, asked_of):
-                asked = ask(reader, example, task.manner.max_tokens)
-                yield from (f"{task.name} {example.id}: {show(reader, prompt)}" for prompt in asked.prompts)
+                asked = encode_prompt(reader, example, task.manner.max_tokens)
+                yield from (f"{task.name} {example.id}: {show_prompt(reader, prompt)}" for prompt in asked.prompts)
 
 
 def _task(name: str) -> Task:

@@ -14,9 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _generate(arguments: Sequence[str] | None) -> None:
-    from trainer import saved
-    from trainer.generate.run import Request, check, show
-    from trainer.generate.talk import talk
+    from trainer import load
+    from trainer.generate.chat import GenerateRequest, chat, check, show
 
     parser = argparse.ArgumentParser(
         prog="python -m trainer.generate", description="Go on with a prompt of words and images."
@@ -34,11 +33,11 @@ def _generate(arguments: Sequence[str] | None) -> None:
     if min(given.beam, given.max_tokens) < 1:
         parser.error("--beam and --max-tokens are at least 1")
     check(given.prompt, given.input, given.interactive, given.image, given.beam)
-    loaded = saved.load(given.checkpoint, given.tokenizer)
+    loaded = load.load(given.checkpoint, given.tokenizer)
     if given.interactive:
-        talk(loaded, given.max_tokens)
+        chat(loaded, given.max_tokens)
     else:
-        request = None if given.prompt is None else Request(given.prompt, tuple(given.image))
+        request = None if given.prompt is None else GenerateRequest(given.prompt, tuple(given.image))
         show(loaded, request, given.input, given.beam, given.length_penalty, given.max_tokens)
 
 

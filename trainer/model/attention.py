@@ -1,19 +1,158 @@
-"""Attention: heads over PyTorch's kernels.
+"""Attention over PyTorch kernels, with its positions, mask and KV cache."""
 
-Letters: B rows, T positions that look, S positions that are looked at, H heads, D width of a head, M width of the
-model. Tensors have the dtype of the activations (fp32 or bf16).
-"""
-
+import math
+from dataclasses import dataclass, field
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.attention.flex_attention import BlockMask, flex_attention
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from trainer.model.cache import LayerCache
-from trainer.model.positions import XPos
-from trainer.model.sight import Sight
+
+@dataclass
+class LayerCache:
+    """Keys and values of one layer, in memory for `capacity` positions of a row, and for twice as many when they are
+    full."""
+
+    capacity: int
+    filled: int = 0
+    keys_BHSD: torch.Tensor | None = None
+    values_BHSD: torch.Tensor | None = None
+
+    def extend(self, k_BHTD: torch.Tensor, v_BHTD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add new positions; return the keys and values of all, (B, H, S + T, D) each."""
+        last = self.filled + k_BHTD.shape[2]
+        while self.capacity < last:
+            self.capacity *= 2
+        self.keys_BHSD = self._added(self.keys_BHSD, k_BHTD)
+        self.values_BHSD = self._added(self.values_BHSD, v_BHTD)
+        self.filled = last
+        return self.keys_BHSD[:, :, :last], self.values_BHSD[:, :, :last]
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep the rows with these numbers, in this order."""
+        if self.keys_BHSD is not None and self.values_BHSD is not None:
+            self.keys_BHSD, self.values_BHSD = self.keys_BHSD[rows], self.values_BHSD[rows]
+
+    def _added(self, kept_BHSD: torch.Tensor | None, new_BHTD: torch.Tensor) -> torch.Tensor:
+        rows, heads, length, width = new_BHTD.shape
+        if kept_BHSD is None or kept_BHSD.shape[2] < self.capacity:
+            larger_BHSD = new_BHTD.new_empty(rows, heads, self.capacity, width)
+            if kept_BHSD is not None:
+                larger_BHSD[:, :, : self.filled] = kept_BHSD[:, :, : self.filled]
+            kept_BHSD = larger_BHSD
+        kept_BHSD[:, :, self.filled : self.filled + length] = new_BHTD
+        return kept_BHSD
+
+
+@dataclass
+class Cache:
+    """The caches of all layers, for rows of about `capacity` positions."""
+
+    num_layers: int
+    capacity: int
+    layers: list[LayerCache] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.layers = [LayerCache(self.capacity) for _ in range(self.num_layers)]
+
+    @property
+    def centre(self) -> int:
+        """The position about which xPos turns, for as long as the cache lives."""
+        return self.capacity // 2
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows are kept."""
+        kept_BHSD = self.layers[0].keys_BHSD
+        return 0 if kept_BHSD is None else len(kept_BHSD)
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep the rows with these numbers, in this order."""
+        for layer in self.layers:
+            layer.select(rows)
+
+
+XPOS_SCALE_BASE = 512
+SINUSOID_OFFSET = 2  # the first position, as in fairseq, whose padding holds the row before
+
+
+class XPos:
+    """The turn and the scale of every position of a batch, made once and used by all layers.
+
+    Pair i of a head turns by n θᵢ, θᵢ = 10000^(−2i/D), and is scaled by ζᵢ^(n/512) in queries and ζᵢ^(−n/512) in keys,
+    ζᵢ = (2i + 0.4 D) / (1.4 D): a product of query n and key m depends on n − m alone. So positions may be counted
+    from any `centre`, the middle of a row by default, which keeps the powers small.
+    """
+
+    def __init__(self, positions_BT: torch.Tensor, head_width: int, centre: int | None = None) -> None:
+        centre = positions_BT.shape[1] // 2 if centre is None else centre
+        n_BT1 = (positions_BT - centre).float().unsqueeze(-1)
+        even_P = torch.arange(0, head_width, 2, device=positions_BT.device, dtype=torch.float32)
+        angle_BTP = n_BT1 * 10_000 ** (-even_P / head_width)
+        zeta_P = (even_P + 0.4 * head_width) / (1.4 * head_width)
+        scale_B1TP = (zeta_P ** (n_BT1 / XPOS_SCALE_BASE)).unsqueeze(1)
+        cos_B1TP, sin_B1TP = angle_BTP.cos().unsqueeze(1), angle_BTP.sin().unsqueeze(1)
+        self._query = (cos_B1TP * scale_B1TP, sin_B1TP * scale_B1TP)
+        self._key = (cos_B1TP / scale_B1TP, sin_B1TP / scale_B1TP)
+
+    def queries(self, q_BHTD: torch.Tensor) -> torch.Tensor:
+        """Turn and scale queries."""
+        return _turn(q_BHTD, *self._query)
+
+    def keys(self, k_BHTD: torch.Tensor) -> torch.Tensor:
+        """Turn and scale keys."""
+        return _turn(k_BHTD, *self._key)
+
+
+def _turn(x_BHTD: torch.Tensor, cos_B1TP: torch.Tensor, sin_B1TP: torch.Tensor) -> torch.Tensor:
+    """Turn neighbouring pairs (0, 1), (2, 3), ... of each head."""
+    a_BHTP, b_BHTP = x_BHTD.float().view(*x_BHTD.shape[:-1], -1, 2).unbind(-1)
+    turned = (a_BHTP * cos_B1TP - b_BHTP * sin_B1TP, b_BHTP * cos_B1TP + a_BHTP * sin_B1TP)
+    return torch.stack(turned, -1).flatten(-2).to(x_BHTD.dtype)
+
+
+def sinusoids(positions_BT: torch.Tensor, width: int) -> torch.Tensor:
+    """Return the sinusoidal embedding of positions, (B, T, M) float32: sines in the first half, cosines in the second.
+
+    As in fairseq and so in the released Kosmos-2: frequencies 10000^(−i/(M/2 − 1)), the first position counted as 2.
+    """
+    half = width // 2
+    i = torch.arange(half, device=positions_BT.device, dtype=torch.float32)
+    frequencies = torch.exp(-math.log(10_000) / (half - 1) * i)
+    angle = (positions_BT + SINUSOID_OFFSET).float().unsqueeze(-1) * frequencies
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+Sight = torch.Tensor | BlockMask | None
+"""A mask (B, 1, T, S), True where a position looks; the same by blocks; or None: at all positions up to its own."""
+
+
+def attention_mask(stretches_BS: torch.Tensor) -> torch.Tensor:
+    """Return the mask (B, 1, S, S), True where a position looks."""
+    length = stretches_BS.shape[1]
+    causal_SS = torch.ones(length, length, dtype=torch.bool, device=stretches_BS.device).tril()
+    same_BSS = stretches_BS.unsqueeze(2) == stretches_BS.unsqueeze(1)
+    return (causal_SS & same_BSS).unsqueeze(1)
+
+
+def block_mask(stretches_BS: torch.Tensor) -> BlockMask:
+    """Return the same for all positions, as blocks: FlexAttention passes over those in which nobody looks."""
+    rows, length = stretches_BS.shape
+
+    def looks(b: torch.Tensor, _head: torch.Tensor, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        return (s <= t) & (stretches_BS[b, t] == stretches_BS[b, s])
+
+    return create_block_mask(looks, rows, None, length, length, device=stretches_BS.device)
+
+
+def positions_in_segment(stretches_BS: torch.Tensor) -> torch.Tensor:
+    """Count positions (B, S) from 0 at the start of every stretch."""
+    s_BS = torch.arange(stretches_BS.shape[1], device=stretches_BS.device).expand_as(stretches_BS)
+    is_start_BS = torch.ones_like(stretches_BS, dtype=torch.bool)
+    is_start_BS[:, 1:] = stretches_BS[:, 1:] != stretches_BS[:, :-1]
+    return s_BS - torch.where(is_start_BS, s_BS, 0).cummax(dim=1).values
 
 
 class Attention(nn.Module):

@@ -1,22 +1,130 @@
-"""Kosmos-1: image embeddings stand among the token embeddings, and one decoder reads both.
+"""Kosmos-1: image embeddings among the token embeddings, and one decoder that reads both."""
 
-Letters: B rows, T positions of a row, S of them with those that a cache holds, I images, N slots of an image,
-M width of the model, V vocabulary, C H W of a picture.
-Activations are fp32 or bf16, losses fp32, tokens int64, masks bool.
-"""
+import math
 
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.autograd.function import once_differentiable
 
-from trainer.config import TrainConfig
+from trainer.config import ModelConfig, TrainConfig
 from trainer.data.packing import IGNORED
-from trainer.model.cache import Cache
-from trainer.model.decoder import Decoder
-from trainer.model.loss import cross_entropy_sum
-from trainer.model.positions import XPos, sinusoids
-from trainer.model.resampler import Resampler
-from trainer.model.sight import Sight, positions_in_stretch, sight, sight_by_blocks
-from trainer.model.vision import Vision
+from trainer.model.attention import (
+    Attention,
+    Cache,
+    LayerCache,
+    Sight,
+    XPos,
+    attention_mask,
+    block_mask,
+    positions_in_segment,
+    sinusoids,
+)
+from trainer.model.vision import Resampler, Vision
+
+CHUNK = 2048  # positions whose logits lie in memory together
+
+
+def cross_entropy_sum(
+    x_NM: torch.Tensor, embedding_VM: torch.Tensor, targets_N: torch.Tensor, ignored: int
+) -> torch.Tensor:
+    """Return the summed loss of predicting the targets, () float32; positions whose target is `ignored` do not count.
+
+    The caller divides by the number of targets of the whole step, over all processes and micro-steps.
+    """
+    counted_N = targets_N != ignored
+    loss: torch.Tensor = _Sum.apply(x_NM[counted_N], embedding_VM, targets_N[counted_N], torch.is_grad_enabled())
+    return loss
+
+
+class _Sum(torch.autograd.Function):
+    """The sum, and with it its gradients, while a piece's logits are there: nothing is computed again for them."""
+
+    @staticmethod
+    def forward(ctx, x_NM, embedding_VM, targets_N, learns):  # type: ignore[no-untyped-def]
+        loss = x_NM.new_zeros((), dtype=torch.float32)
+        if learns:
+            dx_NM = torch.empty_like(x_NM)
+            # in fp32, as many pieces are added up in it
+            dembedding_VM = torch.zeros_like(embedding_VM, dtype=torch.float32)
+        for first in range(0, len(x_NM), CHUNK):
+            part = slice(first, first + CHUNK)
+            logits_NV = (x_NM[part] @ embedding_VM.T).float()
+            right_N1 = targets_N[part].unsqueeze(1)
+            scale_N1 = logits_NV.logsumexp(1, keepdim=True)
+            loss += (scale_N1 - logits_NV.gather(1, right_N1)).sum()
+            if learns:
+                d_NV = logits_NV.sub_(scale_N1).exp_()
+                d_NV.scatter_add_(1, right_N1, torch.full_like(scale_N1, -1.0))
+                d_NV = d_NV.to(x_NM.dtype)
+                torch.matmul(d_NV, embedding_VM, out=dx_NM[part])
+                dembedding_VM += d_NV.T @ x_NM[part]
+        if learns:
+            ctx.save_for_backward(dx_NM, dembedding_VM.to(embedding_VM.dtype))
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, scale):  # type: ignore[no-untyped-def]
+        dx_NM, dembedding_VM = ctx.saved_tensors
+        return dx_NM * scale, dembedding_VM * scale, None, None
+
+
+class DecoderBlock(nn.Module):
+    """One layer: LN → attention with an inner LN → add; LN → fc1 → GELU → LN → fc2 → add."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.width)
+        dropout = config.dropout if config.attention_dropout is None else config.attention_dropout
+        self.attention = Attention(config.width, config.heads, dropout, sub_norm=True, causal=True)
+        self.ffn_norm = nn.LayerNorm(config.width)
+        self.fc1 = nn.Linear(config.width, config.ffn_width)
+        self.sub_norm = nn.LayerNorm(config.ffn_width)
+        self.fc2 = nn.Linear(config.ffn_width, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, x_BTM: torch.Tensor, sight: Sight, xpos: XPos | None, cache: LayerCache | None = None
+    ) -> torch.Tensor:
+        y_BTM = self.attention_norm(x_BTM)
+        x_BTM = x_BTM + self.dropout(self.attention(y_BTM, y_BTM, sight, xpos, cache))
+        h_BTF = self.sub_norm(F.gelu(self.fc1(self.ffn_norm(x_BTM))))
+        out_BTM: torch.Tensor = x_BTM + self.dropout(self.fc2(h_BTF))
+        return out_BTM
+
+
+class Decoder(nn.Module):
+    """The blocks and the final LayerNorm; embeddings go in, the states that predict come out."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+        self._initialise(config)
+
+    def forward(self, x_BTM: torch.Tensor, sight: Sight, xpos: XPos | None, cache: Cache | None = None) -> torch.Tensor:
+        for number, block in enumerate(self.blocks):
+            x_BTM = block(x_BTM, sight, xpos, None if cache is None else cache.layers[number])
+        out_BTM: torch.Tensor = self.norm(x_BTM)
+        return out_BTM
+
+    @torch.no_grad()
+    def _initialise(self, config: ModelConfig) -> None:
+        """Scale fc1, fc2, v_proj and out_proj by √(ln 2N), N layers (Magneto, section 3).
+
+        The base is Xavier, as the paper says, or PyTorch's default for Linear, whose biases are scaled too, as its
+        released code has it.
+        """
+        gain = math.sqrt(math.log(2 * config.layers))
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear):
+                if config.initialisation == "xavier":
+                    nn.init.xavier_normal_(module.weight)
+                    nn.init.zeros_(module.bias)
+                if not name.endswith(("q_proj", "k_proj")):
+                    module.weight.mul_(gain)
+                    module.bias.mul_(gain)
 
 
 class Kosmos(nn.Module):
@@ -70,10 +178,10 @@ class Kosmos(nn.Module):
             stretches_BT = stretches_BT.sign()
         seen: Sight = None  # rows of one stretch are padded at their end: the causal kernel is enough
         if cache is not None or (config.document_mask and config.attention == "sdpa"):
-            seen = sight(stretches_BT)
+            seen = attention_mask(stretches_BT)
         elif config.document_mask:
-            seen = sight_by_blocks(stretches_BT)
-        return self._decoded(x_BTM, positions_in_stretch(stretches_BT), seen, cache)
+            seen = block_mask(stretches_BT)
+        return self._decoded(x_BTM, positions_in_segment(stretches_BT), seen, cache)
 
     def branches(
         self, tokens_BT: torch.Tensor, looks_BTS: torch.Tensor, positions_BT: torch.Tensor, cache: Cache

@@ -1,8 +1,4 @@
-"""The eye: a CLIP vision transformer through open_clip, all of whose tokens are used.
-
-Letters: I images, C channels, H and W pixels, S tokens of an image (the class token and the patches), V their width.
-Pixels come as float32 or bf16, normalised by `preprocess`; features leave in the same dtype with an L2 norm of 1.
-"""
+"""The vision encoder (CLIP through open_clip) and the resampler behind it."""
 
 import open_clip
 import torch
@@ -12,7 +8,8 @@ from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from schemas.errors import MissingError, RecipeError
-from trainer.config.model import Vision as VisionConfig
+from trainer.config import VisionConfig
+from trainer.model.attention import Attention
 
 
 class Vision(nn.Module):
@@ -62,3 +59,25 @@ def _tower(config: VisionConfig, pretrained: bool) -> tuple[VisionTransformer, P
     if not isinstance(model.visual, VisionTransformer):
         raise RecipeError(f"vision.model {config.model} is no vision transformer; name one, as ViT-L-14-quickgelu")
     return model.visual, PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
+
+
+class Resampler(nn.Module):
+    """Learned latents that look once at [features; latents], as in the released Kosmos models."""
+
+    def __init__(self, vision_width: int, width: int, heads: int, latents: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(vision_width, width)
+        # as small as the projected features, whose norm is 1: larger latents would drown the image at first
+        self.latents_NM = nn.Parameter(torch.randn(latents, width) * width**-0.5)
+        self.attention = Attention(width, heads)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, features_ISV: torch.Tensor) -> torch.Tensor:
+        """Return (I, N, M)."""
+        latents_INM = self.latents_NM.expand(len(features_ISV), -1, -1)
+        seen = torch.cat([self.project(features_ISV), latents_INM], dim=1)
+        images_INM: torch.Tensor = self.attention(latents_INM, seen)
+        return images_INM

@@ -2,11 +2,18 @@
 
 from pathlib import Path
 
-from trainer.evaluate.example import Example
-from trainer.evaluate.judging import one_of_right
 from trainer.evaluate.raven.files import FILE, read
-from trainer.evaluate.raven.prompts import YES, words
-from trainer.evaluate.task import RANK, Task
+from trainer.evaluate.task import RANK, Example, Task, one_of_right
+from trainer.generate.engine import PLACEHOLDER
+
+YES = "Yes"
+_NUMBERS = {3: "three", 4: "four", 8: "eight"}
+
+
+def words(num_shown: int) -> str:
+    """Return the words that are read with so many shown cells and a candidate; `<image>` says where images stand."""
+    shown = PLACEHOLDER * num_shown
+    return f"Here are {_NUMBERS[num_shown]} images: {shown} The following image is: {PLACEHOLDER} Is it correct?"
 
 
 def _read(folder: Path, _drawn: Path) -> list[Example]:

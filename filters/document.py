@@ -1,0 +1,93 @@
+"""Document filters: rules for the interleaved form of a page, once its unusable images are gone."""
+
+import pyarrow as pa
+
+from filters.filter import Decision, Filter, Threshold, threshold_filter
+from filters.words import per
+from schemas.recipe import Recipe
+from schemas.tables import fraction
+
+SOURCE = '"Language Is Not All You Need", arXiv 2302.14045, section 3.1'
+
+
+def interspersed_fraction(kinds: list[str]) -> float:
+    """Return the fraction of 'image' blocks that have a 'text' block right before or after them; 0 without images."""
+    images = [i for i, kind in enumerate(kinds) if kind == "image"]
+    beside = [i for i in images if "text" in (*kinds[max(i - 1, 0) : i], *kinds[i + 1 : i + 2])]
+    return len(beside) / len(images) if images else 0.0
+
+
+def _of_kinds(batch: pa.RecordBatch) -> pa.Array:
+    return pa.array([interspersed_fraction(k) for k in batch["kinds"].to_pylist()], pa.float64())
+
+
+def _num_images(batch: pa.RecordBatch) -> pa.Array:
+    return pa.array([kinds.count("image") for kinds in batch["kinds"].to_pylist()], pa.int32())
+
+
+def _judge_single(batch: pa.RecordBatch, recipe: Recipe) -> Decision:
+    keep = recipe.assemble.single_image_keep_fraction
+    coins, reasons = [], []
+    for page, kinds in zip(batch["page_id"].to_pylist(), batch["kinds"].to_pylist(), strict=True):
+        coins.append(fraction(recipe.seed, "single-image", page))
+        reasons.append("SINGLE_IMAGE" if kinds.count("image") == 1 and coins[-1] >= keep else None)
+    return Decision(pa.array(coins, pa.float64()), pa.array(reasons, pa.string()), {"SINGLE_IMAGE": keep})
+
+
+INTERSPERSED = threshold_filter(
+    "interspersed",
+    ("kinds",),
+    "interspersed_fraction",
+    (Threshold("assemble.min_interspersed_fraction", "NOT_INTERSPERSED"),),
+    SOURCE,
+    _of_kinds,
+)
+"""Reject galleries, where images stand apart from text.
+
+Reads:   kinds list<string>, 'text' or 'image' in reading order.
+Writes:  interspersed_fraction [0 to 1].
+Rejects: NOT_INTERSPERSED when below assemble.min_interspersed_fraction. The paper wants images interspersed in the
+         text and does not say how that is told; the measure is ours.
+"""
+
+SINGLE_IMAGE = Filter("single_image", ("page_id", "kinds"), "coin", ("SINGLE_IMAGE",), SOURCE, _judge_single)
+"""Drop a part of the documents that hold one image, so that those with several weigh more.
+
+Reads:   page_id string, kinds list<string>.
+Writes:  coin [0 to 1), a hash of the page's id and the recipe's seed, so that it falls alike in every run.
+Rejects: SINGLE_IMAGE when there is one image and coin >= assemble.single_image_keep_fraction.
+"""
+
+NUM_IMAGES = threshold_filter(
+    "num_images",
+    ("kinds",),
+    "num_images",
+    (
+        Threshold("assemble.min_document_images", "FEW_IMAGES"),
+        Threshold("assemble.max_document_images", "MANY_IMAGES"),
+    ),
+    "OmniCorpus, arXiv 2406.08418: two images at least; OBELICS, arXiv 2306.16527: 1 to 30",
+    _num_images,
+)
+"""Reject documents of few or many images.
+
+Reads:   kinds list<string>.
+Writes:  num_images.
+Rejects: FEW_IMAGES and MANY_IMAGES, beyond assemble.min_document_images and max_document_images. assemble.max_images,
+         which cuts a document, has been at work before.
+"""
+
+WORDS_PER_IMAGE = threshold_filter(
+    "words_per_image",
+    ("kinds", "num_words"),
+    "words_per_image",
+    (Threshold("assemble.min_words_per_image", "LITTLE_TEXT"),),
+    "OmniCorpus, arXiv 2406.08418, bounds the ratio of text and images; words are our unit",
+    lambda batch: per(batch["num_words"], _num_images(batch)),
+)
+"""Reject documents that hold little text beside their images.
+
+Reads:   kinds list<string>; num_words, see filters/words.py.
+Writes:  words_per_image; of a document without images, its words.
+Rejects: LITTLE_TEXT when below assemble.min_words_per_image.
+"""

@@ -1,0 +1,1 @@
+"""What is nearly the same: hashes by which it is found."""

@@ -1,0 +1,468 @@
+"""The images of a page: which there are, which address each means, and what the page says of it."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+import lxml.html
+from lxml.etree import LxmlError
+from lxml.html import HtmlElement
+
+from pipeline.html.tree import clean, parse_fragment
+from pipeline.url import is_valid, parse, resolve
+
+MAX_WIDTH_PIXELS = 2_048  # the widest candidate up to here is the best: originals may be of any size
+MAX_DENSITY = 3.0
+_SPACE = " \t\n\f\r"  # the standard's ASCII white space, which is not Python's
+_START = re.compile(rf"[{_SPACE},]*([^{_SPACE}]+)")
+_DESCRIPTORS = re.compile(r"[^,(]*(?:\([^)]*\)?[^,(]*)*")  # up to the next comma outside of brackets
+_WIDTH = re.compile(r"0*([1-9][0-9]{0,8})w")
+_HEIGHT = re.compile(r"0*[1-9][0-9]{0,8}h")
+_DENSITY = re.compile(r"((?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)x")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An address with the width [pixels] that the srcset gives it, or else its density."""
+
+    address: str
+    width: int | None
+    density: float
+
+
+def candidates(srcset: str) -> Iterator[Candidate]:
+    """Yield the candidates of a srcset in the order written; those with descriptors in error are passed over.
+
+    Commas belong to an address unless they end it (HTML standard, "parsing a srcset attribute").
+    """
+    at = 0
+    while start := _START.match(srcset, at):
+        address, at = start[1], start.end()
+        descriptors = ""
+        if not address.endswith(","):
+            found = _DESCRIPTORS.match(srcset, at)
+            assert found is not None, "it matches nothing too"
+            descriptors, at = found[0], found.end()
+        candidate = _candidate(address.rstrip(","), descriptors.split())
+        if candidate is not None:
+            yield candidate
+
+
+def best(choices: Iterable[Candidate]) -> list[str]:
+    """Return the addresses, the best first: widths before densities, the largest up to the bound before the rest.
+
+    Equal ones stay in the order given.
+    """
+    return [choice.address for choice in sorted(choices, key=_rank)]
+
+
+def _rank(candidate: Candidate) -> tuple[bool, bool, float]:
+    value, bound = (candidate.density, MAX_DENSITY) if candidate.width is None else (candidate.width, MAX_WIDTH_PIXELS)
+    above = value > bound
+    return candidate.width is None, above, value if above else -value
+
+
+def _candidate(address: str, descriptors: list[str]) -> Candidate | None:
+    """Read the descriptors: nothing, a density, or a width with perhaps a height; None when they are in error."""
+    if not address:
+        return None
+    widths = [int(m[1]) for d in descriptors if (m := _WIDTH.fullmatch(d))]
+    densities = [float(m[1]) for d in descriptors if (m := _DENSITY.fullmatch(d))]
+    heights = [d for d in descriptors if _HEIGHT.fullmatch(d)]
+    known = len(widths) + len(densities) + len(heights) == len(descriptors)
+    if not known or max(len(widths), len(densities), len(heights)) > 1:
+        return None
+    if (densities and (widths or heights)) or (heights and not widths):
+        return None
+    return Candidate(address, widths[0] if widths else None, densities[0] if densities else 1.0)
+
+
+MAX_URL_CHARACTERS = 2_000
+_READABLE = {f"image/{name}" for name in ("avif", "bmp", "gif", "jpeg", "jpg", "pjpeg", "png", "tiff", "webp")}
+_IMAGE_PATH = re.compile(r"[^?#]*\.(?:avif|bmp|gif|jfif|jpe?g|png|tiff?|webp)(?:[?#].*)?", re.I | re.S)
+_NO_ADDRESS = re.compile(r"[{<\"]")  # JSON, markup, or a template that a script would have filled in
+_NARROW = re.compile(r"max-width|print|dark", re.I)  # <source media>: not what a reader at a desk sees by default
+_NO_IMAGE = re.compile(
+    r"[^?#]*\.(?:mp4|m4v|webm|mov|ogv|avi|m3u8|mpd|mp3|m4a|ogg|wav|html?|php\d?|aspx?|jsp|json|xml|js|css|pdf|zip|vtt)",
+    re.I,
+)
+# The HTML standard's attributes of <img>, present and past, and those of amp-img and RDFa.
+_STANDARD = frozenset(
+    (
+        "accesskey", "align", "alt", "border", "class", "content", "contenteditable", "crossorigin",
+        "decoding", "dir", "draggable", "dynsrc", "elementtiming", "fetchpriority", "height", "hidden", "href",
+        "hspace", "id", "importance", "ismap", "itemid", "itemprop", "itemref", "itemscope", "itemtype", "lang",
+        "layout", "loading", "longdesc", "lowsrc", "media", "name", "nonce", "property", "referrerpolicy", "rel",
+        "role", "sizes", "slot", "src", "srcset", "style", "tabindex", "title", "translate", "type", "typeof",
+        "usemap", "vspace", "width", "xmlns",
+    )
+)  # fmt: skip
+_EXPRESSION = re.compile(r"^(?:[:@\[(]|v-|x-|on|aria-)|^data-(?:bind|on-)")  # what a script computes, or does
+# Lazy attributes by their names: that of the whole picture, of any picture, and of another or a smaller one.
+_SOURCE = re.compile(r"src$|^data-(?:original|lazy|lazy-?load|echo)$|^(?:original|loadlate|lazyload|real|orig|_src)$")
+_WHOLE = re.compile(r"full|large|big|orig|hi-?res|high|zoom|max|retina|2x|\bhd\b")
+_OF_IMAGE = re.compile(r"src|url|ima?ge?|lazy|load|delay|defer|file|photo|picture|media")
+_PLAIN_ADDRESS = re.compile(r"(?:https?:)?//[^/\s]+/[^\s]*[^/\s]", re.I)
+_OF_IMAGE_URL = re.compile(r"(?:ima?ge?|photo|picture|src|base|lazy|media)[-_]?ur[il]$")
+_OTHER = re.compile(
+    r"placeholder|low|small|thumb|tiny|mini|medium|blur|preview|poster|video|audio|iframe|fallback|error|default"
+    r"|hover|mouse|roll|second|anim|next|prev|background|\bbg|avatar|icon|logo|\bpin|facebook|twitter|share|title|caption"
+    r"|alt\b|href|link|page|track|beacon|(?<!lazy)(?<!lazy-)loading|preloader|spinner|blank|dummy|broken|missing"
+    r"|no-?(?:image|img|photo|pic)|not-?found|unavailable|mobile|tablet"
+)
+# What sites call the picture that stands in for another: every word of the file's name must be one of these.
+_STAND_INS = {"placeholder", "spacer", "blank", "transparent", "trans", "pixel", "lazy", "lazyload", "loading",
+              "loader", "preloader", "spinner", "cleardot", "1x1", "empty", "grey", "gray", "none", "null", "dot",
+              "clear", "space"}  # fmt: skip
+_SURE_STAND_INS = {"placeholder", "spacer", "blank", "transparent", "1x1", "cleardot"}  # of photographs too
+_BESIDE_STAND_INS = {"", "image", "img", "ajax", "white", "black", "bg", "horizontal",
+                     "vertical", "square", "small", "big", "large", "default", "icon", "gif"}  # fmt: skip
+_DRAWN = (".gif", ".png", ".svg")
+
+
+def absolute(address: str, base: str) -> str | None:
+    """Resolve an address as browsers do (the WHATWG URL standard), without fragment and credentials.
+
+    None unless it is a usable http(s) address, and another one than the base itself.
+    """
+    if len(address) > MAX_URL_CHARACTERS:
+        return None
+    resolved = resolve(address, base)
+    return None if resolved is None or len(resolved) > MAX_URL_CHARACTERS or resolved == base else resolved
+
+
+def base_address(tree: HtmlElement, page_url: str) -> str:
+    """Return the address that others are relative to: the first <base href>, itself relative to the page.
+
+    Empty when not even the page's address is one.
+    """
+    href = next((e.get("href") for e in tree.iter("base") if e.get("href")), "")
+    page_url = page_url if is_valid(page_url) else ""
+    return absolute(href, page_url) or page_url
+
+
+def addresses(element: HtmlElement, base: str) -> Iterator[str]:
+    """Yield the usable addresses of an image, the best first."""
+    for address in _written(element):
+        url = absolute(address, base)
+        if url and not _stands_in(url):
+            yield url
+
+
+def is_image(address: str, media_type: str | None) -> bool:
+    """Tell whether an embedded resource is an image that is read, by its declared type, or else by its address."""
+    if media_type:
+        return media_type.split(";")[0].strip().lower() in _READABLE
+    return bool(_IMAGE_PATH.fullmatch(address.strip()))
+
+
+def is_lazy(name: str) -> bool:
+    """Tell whether an attribute may hold an address that a script moves to src: any that no standard defines."""
+    return name not in _STANDARD and not _EXPRESSION.search(name)
+
+
+def named_in_data(element: HtmlElement) -> tuple[list[str], list[str]]:
+    """Return the addresses in lazy attributes: those to prefer to a src, and those to take without one."""
+    ranked: list[tuple[int, str]] = []
+    for name, value in element.items():
+        value = value.strip()
+        if not is_lazy(name) or name.endswith(("srcset", "src-set")) or _NO_ADDRESS.search(value):
+            continue
+        names_image = bool(_IMAGE_PATH.fullmatch(value))
+        if not names_image and _NO_IMAGE.fullmatch(value):
+            continue
+        if _SOURCE.search(name) and (names_image or "/" in value):
+            ranked.append((3 if _OTHER.search(name) else 0 if _WHOLE.search(name) else 1, value))
+        elif names_image and "/" in value and not re.search(r"\s", value):
+            known = _WHOLE.search(name) or _OF_IMAGE.search(name)
+            ranked.append((3 if _OTHER.search(name) or not known else 0 if _WHOLE.search(name) else 2, value))
+        elif _PLAIN_ADDRESS.fullmatch(value) and _OF_IMAGE_URL.search(name) and not _OTHER.search(name):
+            ranked.append((3, value))
+    ranked.sort(key=lambda r: r[0])
+    return [v for rank, v in ranked if rank < 3], [v for rank, v in ranked if rank == 3]
+
+
+def _written(element: HtmlElement) -> Iterator[str]:
+    """Yield what the page gives as addresses: lazy srcsets, srcsets, lazy attributes, src, then anything else."""
+    lazy: list[str] = []
+    plain: list[str] = []
+    for part in _sources(element):
+        for name, value in part.items():
+            if name.endswith(("srcset", "src-set")):
+                (plain if name == "srcset" else lazy).append(value)
+    for srcsets in (lazy, plain):
+        yield from best(c for srcset in srcsets for c in candidates(srcset))
+    preferred, others = named_in_data(element)
+    yield from (*preferred, element.get("src") or "", *others)
+
+
+def _sources(element: HtmlElement) -> list[HtmlElement]:
+    """The element with the <source>s of its <picture> that we can read, those for narrow screens last."""
+    picture = next(element.iterancestors("picture"), None)  # libxml2 nests <img> in <source>
+    written = picture.iter("source") if picture is not None else ()
+    sources = [s for s in written if (s.get("type") or "image/jpeg").split(";")[0].strip().lower() in _READABLE]
+    narrow = [s for s in sources if _NARROW.search(s.get("media") or "")]
+    return [*(s for s in sources if s not in narrow), element, *narrow]
+
+
+def _stands_in(url: str) -> bool:
+    name = parse(url).file_name
+    stem, dot, extension = name.rpartition(".")
+    words = set(re.split(r"[-_.~]|%20|(?<![0-9x])[0-9]+(?![0-9x])", stem))
+    sure = words & (_STAND_INS if dot + extension in _DRAWN else _SURE_STAND_INS)
+    return bool(dot and sure) and words <= _STAND_INS | _BESIDE_STAND_INS
+
+
+IMAGES = ("img", "amp-img")
+_PIXELS = re.compile(r"\s*([0-9]{1,5})(?:\.[0-9]*)?(?:px)?\s*", re.I)
+_MAX_WRAPPERS = 3  # <a>, <picture> or <div> around an image, beside which its caption may stand
+
+
+def declared_pixels(element: HtmlElement) -> tuple[int | None, int | None]:
+    """Return the declared width and height, by attribute or else by style."""
+    if element.get("layout") == "responsive":  # of amp-img: a ratio, not pixels
+        return None, None
+    width, height = _side(element, "width"), _side(element, "height")
+    # a zero beside a real size is a template's way to say "not known"
+    return (None if width == 0 and (height or 0) > 1 else width), (None if height == 0 and (width or 0) > 1 else height)
+
+
+def is_pixel(element: HtmlElement) -> bool:
+    """Tell whether the image is declared too small to be seen: a tracking pixel."""
+    return any(side is not None and side <= 1 for side in declared_pixels(element))
+
+
+def fold(text: str | None) -> str:
+    """Return the text without characters that no reader sees, and with every run of white space made one space."""
+    return " ".join(clean(text or "").split())
+
+
+def caption_beside(element: HtmlElement) -> str:
+    """Return the figcaption of the image's figure, or the caption that follows it by class; '' without either."""
+    figure = next(element.iterancestors("figure"), None)
+    if figure is not None:
+        for caption in figure.iter("figcaption"):
+            if next(caption.iterancestors("figure"), None) is figure:  # not that of a figure inside
+                return _words(caption)
+    return next((words for sibling in _captions_after(element) if (words := _words(sibling))), "")
+
+
+def _captions_after(element: HtmlElement) -> Iterator[HtmlElement]:
+    """Yield elements of class *caption* that follow the image, or its wrappers, before any other image."""
+    node = element
+    for _ in range(_MAX_WRAPPERS):
+        for sibling in node.itersiblings():
+            if sibling.tag in IMAGES or next(sibling.iter(*IMAGES), None) is not None:
+                return
+            if "caption" in (sibling.get("class") or "").lower():
+                yield sibling
+        parent = node.getparent()
+        if parent is None or parent.tag in ("body", "figure") or _holds_more(parent):
+            return
+        node = parent
+
+
+def _holds_more(wrapper: HtmlElement) -> bool:
+    return len(list(wrapper.iter(*IMAGES))) > 1 or any(text.strip() for text in wrapper.itertext())
+
+
+def _words(element: HtmlElement) -> str:
+    return fold("".join(element.xpath(".//text()[not(ancestor::script or ancestor::style)]")))
+
+
+def _side(element: HtmlElement, side: str) -> int | None:
+    style = element.get("style") or ""
+    styled = re.search(rf"(?:^|;)\s*{side}\s*:([^;]*)", style, re.I)
+    if f"min-{side}" in style.lower():  # width:0;min-width:100% fills its frame
+        styled = None
+    for value in (element.get(side), styled[1] if styled else None):
+        if found := _PIXELS.fullmatch(value or ""):
+            return int(found[1])
+    return None
+
+
+_BACKGROUND = re.compile(r"background(?:-image)?\s*:[^;{}]{0,80}?\burl\(\s*([\"']?)([^\"'()\s]+)\1\s*\)", re.I)
+_EXTENSIONS = re.compile(r"(?:\.(?:avif|gif|jpe?g|png|webp))+$")
+_SIZE_IN_NAME = re.compile(r"-([0-9]+)x[0-9]+$|[-_]([0-9]{2,5})[wx]$|@[0-9.]+x$|-scaled$")
+_SIZE_IN_QUERY = re.compile(r"w|h|q|wid|hei|im_?width|im_?height|width|height|quality|quality_?\w+|size|resize|fit|crop"
+                            r"|dpr|auto|fm|format|strip|ssl")  # fmt: skip
+
+
+def reveal(tree: HtmlElement, base: str) -> None:
+    """Put hidden images where they would be seen. Of a lazy image and its <noscript> twin the better one stays."""
+    for noscript in list(tree.iter("noscript")):
+        if next(noscript.iter("img"), None) is None:
+            _parse_text(noscript)
+        hidden = [image for image in noscript.iter("img") if not is_pixel(image)]
+        if len(hidden) == 1 and (twin := _twin(noscript, hidden[0], base)) is not None:
+            _merge(hidden[0], twin, base)
+        if next(noscript.iter("img"), None) is not None:
+            noscript.drop_tag()
+    for element in list(tree.iter("object", "embed", "video")):
+        _image_of_embedded(element)
+    for element in list(tree.iterfind(".//*[@role='img']")):
+        _image_of_style(element)
+    for figure in tree.iter("figure"):
+        if next(figure.iter(*IMAGES, "video", "iframe"), None) is None:
+            _image_of_figure(figure)
+
+
+def _parse_text(noscript: HtmlElement) -> None:
+    """Make elements of the images in a <noscript> whose content was escaped."""
+    text = noscript.text or ""
+    if "<img" not in text.lower():
+        return
+    try:
+        fragment = parse_fragment(text)
+    except (LxmlError, ValueError):
+        return
+    noscript.text = None
+    for image in list(fragment.iter("img")):
+        image.tail = None
+        noscript.append(image)
+
+
+def _twin(noscript: HtmlElement, hidden: HtmlElement, base: str) -> HtmlElement | None:
+    """Find the lazy image that the <noscript> stands in for: right before it, after it, or around it."""
+    parent = noscript.getparent()
+    if parent is not None and parent.tag == "amp-img":
+        return parent
+    previous, following = noscript.getprevious(), noscript.getnext()
+    lazy = []
+    if previous is not None and not (previous.tail or "").strip():
+        lazy += _only_image(previous)
+    if following is not None and not (noscript.tail or "").strip():
+        lazy += _only_image(following)
+    own = _identity(next(addresses(hidden, base), None))
+    identities = [_identity(next(addresses(image, base), None)) for image in lazy]
+    for wanted in (own, None):  # the same picture, or else an image that has no address of its own
+        if wanted in identities:
+            return lazy[identities.index(wanted)]
+    return None
+
+
+def _only_image(element: HtmlElement) -> list[HtmlElement]:
+    images = list(element.iter("img"))
+    return images if len(images) == 1 and next(element.iterchildren("noscript"), None) is None else []
+
+
+def _merge(hidden: HtmlElement, twin: HtmlElement, base: str) -> None:
+    """Give the lazy image the better address, and the words and sizes that only its twin has."""
+    found = [url for image in (twin, hidden) if (url := next(addresses(image, base), None))]
+    for name in ("alt", "title", "width", "height"):
+        if not twin.get(name) and hidden.get(name):
+            twin.set(name, hidden.get(name))
+    for name in list(twin.attrib):
+        if is_lazy(name) or name in ("src", "srcset"):
+            del twin.attrib[name]
+    if found:
+        twin.set("data-src", max(found, key=_stated_width))  # goes before the <source>s of a <picture>
+    hidden.drop_tree()
+
+
+def _identity(url: str | None) -> tuple[str, ...] | None:
+    """What two addresses of one picture share: the file's name and query, but for sizes and formats."""
+    if url is None:
+        return None
+    parts = parse(url)
+    name = _EXTENSIONS.sub("", unquote(parts.path).rsplit("/", 1)[-1].lower())
+    stem = _SIZE_IN_NAME.sub("", name)
+    query = (f"{k}={v}" for k, v in parse_qsl(parts.query) if not _SIZE_IN_QUERY.fullmatch(k.lower()))
+    return (stem or parts.path, *sorted(query))
+
+
+def _stated_width(url: str) -> float:
+    """Return the width that an address asks for; one that asks for none gives the original."""
+    parts = parse(url)
+    in_name = _SIZE_IN_NAME.search(_EXTENSIONS.sub("", parts.path.lower()))
+    stated = [in_name[1] or in_name[2]] if in_name else []
+    stated += [v for k, v in parse_qsl(parts.query) if k.lower() in ("w", "wid", "width", "imwidth", "resize", "fit")]
+    widths = [int(found[0]) for value in stated if (found := re.match("[0-9]{1,6}", value or ""))]
+    return min(widths, default=math.inf)
+
+
+def _image_of_embedded(element: HtmlElement) -> None:
+    """Put an image in the place of an <object> or <embed> that shows one, and before a <video> that has a poster.
+
+    A browser shows the poster until somebody plays the video.
+    """
+    address = element.get({"object": "data", "embed": "src", "video": "poster"}[element.tag]) or ""
+    if element.tag != "video" and not is_image(address, element.get("type")):
+        return
+    if not address.strip() or element.getparent() is None:
+        return
+    image = lxml.html.Element("img", src=address)
+    for name in ("title", "width", "height"):
+        if element.get(name):
+            image.set(name, element.get(name))
+    image.set("alt", element.get("aria-label") or "")
+    element.addprevious(image)
+    if element.tag != "video":
+        element.drop_tree()
+
+
+def _image_of_style(element: HtmlElement) -> None:
+    """Put an image into an element that says it is one (role="img") and has it as its background."""
+    found = _BACKGROUND.search(element.get("style") or "")
+    if found and next(element.iter(*IMAGES, "svg"), None) is None:
+        image = lxml.html.Element("img", src=found[2], alt=element.get("aria-label") or "")
+        element.insert(0, image)
+        image.tail, element.text = element.text, None
+
+
+def _image_of_figure(figure: HtmlElement) -> None:
+    """Put the image into a figure that names it in its attributes alone, as some sites' scripts expect it."""
+    named = [figure.get("itemid") or ""] if (figure.get("itemtype") or "").endswith("/ImageObject") else []
+    for address in (*named, *named_in_data(figure)[0]):
+        if address:
+            image = lxml.html.Element("img", src=address)
+            figure.insert(0, image)
+            image.tail, figure.text = figure.text, None
+            return
+
+
+_PLACEHOLDER = re.compile(r"weft-image-(\d+)\.jpg$")
+
+
+@dataclass(frozen=True)
+class Image:
+    url: str
+    alt: str
+    title: str
+    caption: str
+    width: int | None
+    height: int | None
+
+
+def mark_images(tree: HtmlElement, page_url: str) -> list[Image]:
+    """Find the page's images in reading order, and mark each in the tree with a placeholder that names its index.
+
+    Changes the tree: hidden images are put where they would be seen, other attributes of <img> go, and an <img>
+    that cannot be seen, or has no usable address, goes too.
+    """
+    base = base_address(tree, page_url)
+    reveal(tree, base)
+    images: list[Image] = []
+    for element in list(tree.iter(*IMAGES)):
+        url = None if is_pixel(element) else next(addresses(element, base), None)
+        if url is None:
+            if element.getparent() is not None:
+                element.drop_tree() if element.tag == "img" else element.drop_tag()  # an open <amp-img> holds the rest
+            continue
+        alt, title = fold(element.get("alt")), fold(element.get("title"))
+        images.append(Image(url, alt, title, caption_beside(element), *declared_pixels(element)))
+        element.tag = "img"
+        element.attrib.clear()
+        element.set("src", f"weft-image-{len(images) - 1}.jpg")
+    return images
+
+
+def marked(src: str | None) -> int | None:
+    """Return the index that a placeholder names; None for any other address."""
+    found = _PLACEHOLDER.search(src or "")
+    return int(found[1]) if found else None
+
+
+__all__ = ["Image", "mark_images", "marked"]

@@ -1,0 +1,1 @@
+"""Image bytes of strangers to stored images."""

@@ -1,0 +1,387 @@
+"""A whole output is what its manifests, sums and listing say: parts and shards in parallel, then all together."""
+
+import multiprocessing
+import signal
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import resource_tracker
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.io.store import COMMITS, CONFIG, MANIFEST, Manifest, Store
+from pipeline.io.tables import STEPS
+from pipeline.shards.stats import locate, read_listing
+from pipeline.shards.verify import Checked, Defect, check_shard, key_number
+from schemas.display import describe
+from schemas.errors import IntegrityError, PathError
+from schemas.integrity import FILES, Sum, difference, unseal
+from schemas.program import noting
+from schemas.shards import CARD, CROISSANT, LISTING, REPORT, TOKENIZER, TOKENIZER_ABOUT, Listing
+
+TRAINER = "train"  # and TOKENIZER: what makes a damaged one anew, for Defect.step
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass
+class Documents:
+    """What documents there are, what is wrong with them, and which of them an older release wrote without a sum."""
+
+    defects: list[Defect] = field(default_factory=list)
+    unsealed: list[str] = field(default_factory=list)
+
+    def read(self, store: Store, path: str, step: str) -> object:
+        """Return what a document holds; None when it is not there, or damaged."""
+        try:
+            value, sealed = unseal(store.fs.cat_file(store.at(path)))
+        except FileNotFoundError:
+            return None
+        except (IntegrityError, OSError) as error:
+            what = str(error) if isinstance(error, IntegrityError) else describe(error, 200)
+            self.defects.append(Defect(path, f"is not as it was written: {what}", step=step))
+            return None
+        if not sealed:
+            self.unsealed.append(path)
+        return value
+
+
+def read_manifests(store: Store, documents: Documents) -> dict[str, Manifest]:
+    """Return the manifest of each step that has finished, and read what stands beside them.
+
+    These are the configurations that steps were started with, and the commits of extract.
+    """
+    found = {}
+    for folder, step in STEPS.items():
+        path = f"{folder}/{MANIFEST}"
+        value = documents.read(store, path, step)
+        if value is None:
+            continue
+        try:
+            found[step] = Manifest(**value)  # type: ignore[arg-type]
+        except TypeError as error:
+            documents.defects.append(Defect(path, f"is of another version of Weft: {error}", step=step))
+    for path in store.documents(CONFIG):
+        documents.read(store, path, path.rsplit("/", 1)[-1].removesuffix(".json"))
+    for path in store.documents("pages", COMMITS):
+        documents.read(store, path, "extract")
+    return found
+
+
+def trained_folders(store: Store, everything: bool) -> list[tuple[str, str]]:
+    """List folders of a tokenizer or of weights, with what is in them: those of a run, or all below the root."""
+    tops = store.fs.ls(store.path, detail=False) if store.fs.exists(store.path) else []
+    names = [top.rstrip("/").rsplit("/", 1)[-1] for top in tops]
+    roots = [""] if everything else [n for n in names if n == TOKENIZER or n.startswith(CHECKPOINTS)]
+    found = []
+    for root in roots:
+        paths = [path[len(store.path) + 1 :] for path in store.fs.find(store.at(root) if root else store.path)]
+        weights = {path.rpartition("/")[0] for path in paths if path.rpartition("/")[2] in (FILES, "state.json")}
+        weights |= {path.rpartition("/")[0] for path in paths if path.endswith("model.safetensors")}
+        words = {path.rpartition("/")[0] for path in paths if path.rpartition("/")[2] == TOKENIZER_ABOUT}
+        inside = {folder for folder in words if any(folder.startswith(f"{w}/" if w else "") for w in weights)}
+        found += [(folder, TRAINER) for folder in sorted(weights) if not folder.rpartition("/")[2].startswith(".")]
+        found += [(folder, TOKENIZER) for folder in sorted(words - inside)]
+    return found
+
+
+def check_trained(root: str, folder: str, kind: str) -> tuple[Documents, int]:
+    """Check a folder of a tokenizer or of weights; return what is wrong, and how many files have a sum."""
+    store, documents = Store(root), Documents()
+    name = "/".join(filter(None, (folder, TOKENIZER_ABOUT if kind == TOKENIZER else FILES)))
+    value = documents.read(store, name, kind)
+    if kind == TRAINER and value is None and not documents.defects:
+        documents.unsealed.append(folder or ".")
+        return documents, 0
+    sums: dict[str, Any] = {}  # of a tokenizer, whose size nothing says, the SHA-256 alone
+    if isinstance(value, dict):
+        sums = value.get("files", {}) if kind == TRAINER else {}
+        if kind == TOKENIZER and "sha256" in value:
+            sums = {"tokenizer.model": {"sha256": value["sha256"]}}
+    for file, said in sums.items():
+        path = "/".join(filter(None, (folder, file)))
+        try:
+            found = store.sum(path)
+            if what := difference(found, {**found, **said}):
+                documents.defects.append(Defect(path, what, step=kind))
+        except FileNotFoundError:
+            documents.defects.append(Defect(path, "is not there", step=kind))
+        except OSError as error:
+            documents.defects.append(Defect(path, f"cannot be read: {describe(error, 200)}", step=kind))
+    return documents, len(sums)
+
+
+_CRC_MAGIC = b"crc\0"
+_CRC_PAGE_BYTES = 4
+
+
+def check_part(root: str, path: str, step: str, deep: bool, said: Sum | None) -> tuple[int, list[Defect]]:
+    """Return a part's rows by its footer, and what is wrong with it; if deep, every page of it is read.
+
+    said is the sum in its manifest; None where an older release wrote none: then the pages' checksums are all there is.
+    """
+    store = Store(root)
+    try:
+        if said and (what := difference(store.sum(path), said)):
+            return 0, [Defect(path, what, step=step)]
+        with store.fs.open(store.at(path), "rb") as file:
+            part = pq.ParquetFile(file, page_checksum_verification=True)
+            num_rows = part.metadata.num_rows
+            if deep:
+                for _ in part.iter_batches(256):
+                    pass
+        return num_rows, []
+    except FileNotFoundError:
+        return 0, [Defect(path, "is not there", step=step)]
+    except (OSError, ValueError, pa.ArrowException) as error:
+        return 0, [Defect(path, f"cannot be read: {describe(error, 200)}", step=step)]
+
+
+def check_crc(root: str, path: str, step: str) -> list[Defect]:
+    """Return what is wrong with a checksum file `.NAME.crc` that Hadoop keeps beside a local file, and reads it by.
+
+    It holds "crc", a zero, the size of a chunk in 4 bytes, and the CRC-32 of each chunk (Hadoop, ChecksumFileSystem).
+    """
+    store = Store(root)
+    folder, _, name = path.rpartition("/")
+    try:
+        sums = store.fs.cat_file(store.at(path))
+        with store.fs.open(store.at(folder, name[1:].removesuffix(".crc")), "rb") as file:
+            sound = sums[:4] == _CRC_MAGIC and sums[4:] == sums[4:8] + _crcs_of_chunks(
+                file, int.from_bytes(sums[4:8], "big")
+            )
+    except (OSError, ValueError) as error:
+        return [Defect(path, f"cannot be read: {describe(error, 200)}", step=step)]
+    what = "does not belong to the file beside it, which Spark then refuses to read"
+    return [] if sound else [Defect(path, what, step=step)]
+
+
+def _crcs_of_chunks(file: BinaryIO, chunk_bytes: int) -> bytes:
+    """Return the CRC-32 of each chunk of a file. Raises: ValueError for a size that no Hadoop writes."""
+    if chunk_bytes.bit_count() != 1 or chunk_bytes > 1 << 20:
+        raise ValueError(f"chunks of {chunk_bytes} bytes")
+    found = bytearray()
+    while data := file.read(chunk_bytes * 1024):
+        for start in range(0, len(data), chunk_bytes):
+            found += zlib.crc32(data[start : start + chunk_bytes]).to_bytes(_CRC_PAGE_BYTES, "big")
+    return bytes(found)
+
+
+Say = Callable[[int, int], None]  # how many files are done, of how many
+_BY_COUNT = {"pages": "pages", "captions": "captions", "scores": "scores"}  # table to the count that tells its rows
+_BY_SUM = ("images", "documents")  # tables of which all counts of the step together tell the rows
+
+
+@dataclass
+class Report:
+    """What was looked at, what is wrong, and what is worth a word."""
+
+    defects: list[Defect] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def verify_output(directory: str, deep: bool, processes: int, say: Say = lambda done, of: None) -> Report:
+    """Check a run's output, a shards folder alone, a tokenizer, or weights and checkpoints.
+
+    Raises: PathError when it is none of these.
+    """
+    output, documents, report = Store(directory), Documents(), Report()
+    manifests = read_manifests(output, documents)
+    run = output if manifests or documents.defects else None
+    listing, store, folder = _listing(output, documents, "shard" in manifests)
+    trained = trained_folders(output, everything=run is None and listing is None)
+    if run is None and listing is None and not documents.defects and not trained:
+        raise PathError(f"{directory} holds no finished step of a run, no shards, no tokenizer and no weights")
+    tasks: list[partial[Any]] = []
+    parts = [(s, t, f) for s, m in manifests.items() for t in sorted(m.files) for f in m.files[t] if t != "shards"]
+    for step, _, file in parts:
+        tasks.append(partial(check_part, output.root, file, step, deep, manifests[step].sums.get(file)))
+    tasks += [partial(check_trained, output.root, name, kind) for name, kind in trained]
+    crcs = list(_crcs(output, manifests)) if output.local else []
+    tasks += [partial(check_crc, output.root, path, step) for path, step in crcs]
+    if listing:
+        tasks += [
+            partial(check_shard, store.root, folder, directory if run else "", deep, entry)
+            for entry in listing["shards"]
+        ]
+    found = _all(tasks, processes, say)
+    rows: Counter[tuple[str, str]] = Counter()
+    for (step, table, _), (num_rows, defects) in zip(parts, found, strict=False):
+        rows[step, table] += num_rows
+        report.defects += defects
+    num_weights = 0
+    for of_folder, num_files in found[len(parts) : len(parts) + len(trained)]:
+        report.defects += of_folder.defects
+        documents.unsealed += of_folder.unsealed
+        num_weights += num_files
+    known = {defect.file for defect in report.defects}
+    for (path, _), defects in zip(crcs, found[len(parts) + len(trained) :], strict=False):
+        folder_of, _, name = path.rpartition("/")
+        if f"{folder_of}/{name[1:].removesuffix('.crc')}" not in known:
+            report.defects += defects
+    checked = found[len(parts) + len(trained) + len(crcs) :]
+    for shard in checked:
+        report.defects += shard.defects
+    report.defects += documents.defects
+    for step, manifest in manifests.items():
+        report.defects += _miscounted(step, manifest, rows, report.defects)
+    if listing:
+        report.defects += _repeated(store, folder, listing, checked)
+        report.notes += _unlisted(store, folder, listing)
+        if "shard" in manifests:
+            report.defects += _unlike(manifests["shard"], listing, folder)
+    report.notes += _without_sums(manifests, parts, documents.unsealed)
+    entries = listing["shards"] if listing else []
+    report.counts = {"tables' files": len(parts), "rows": rows.total(), "shards": len(entries),
+                     "samples": sum(e["num_samples"] for e in entries)}  # fmt: skip
+    if num_weights:
+        report.counts["files of weights and tokenizers"] = num_weights
+    return report
+
+
+def _listing(output: Store, documents: Documents, is_made: bool) -> tuple[Listing | None, Store, str]:
+    """Read the listing of the shards of a run, or of a shards folder; none is a defect where the step has made it."""
+    try:
+        store, folder = locate(output.root)
+    except PathError:
+        if is_made:
+            documents.defects.append(Defect(f"shards/{LISTING}", "is not there"))
+        return None, output, "shards"
+    path = "/".join(filter(None, (folder, LISTING)))
+    if documents.read(store, path, "shard") is None:
+        return None, store, folder
+    try:
+        return read_listing(store, folder), store, folder
+    except (IntegrityError, PathError) as error:
+        documents.defects.append(Defect(path, str(error), step="shard"))
+        return None, store, folder
+
+
+def _crcs(output: Store, manifests: dict[str, Manifest]) -> Iterator[tuple[str, str]]:
+    """Yield the checksum files that Hadoop keeps beside a run's local files, and the step of each."""
+    folders = {f.rpartition("/")[0]: step for step, m in manifests.items() for t, fs in m.files.items() for f in fs
+               if t != "shards"}  # fmt: skip
+    for name, step in STEPS.items():
+        folders |= dict.fromkeys((name, f"rejections/{step}"), step) if step in manifests else {}
+    for folder, step in sorted((f, s) for f, s in folders.items() if output.fs.exists(output.at(f))):
+        names = (path.rsplit("/", 1)[-1] for path in output.fs.ls(output.at(folder), detail=False))
+        yield from ((f"{folder}/{name}", step) for name in sorted(names) if name[0] == "." and name.endswith(".crc"))
+
+
+def _without_sums(
+    manifests: dict[str, Manifest], parts: list[tuple[str, str, str]], unsealed: list[str]
+) -> Iterator[str]:
+    """Say how many files an older release has written without their sums."""
+    num_parts = sum(file not in manifests[step].sums for step, _, file in parts)
+    if num_parts or unsealed:
+        yield (
+            f"an older release wrote no sums of {num_parts:,} parts of tables, whose footers are not checked, and of "
+            f"{len(unsealed):,} manifests, commits, configurations, tokenizers and folders of weights"
+        )
+
+
+def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:
+    """Return what each task returns, in their order; new processes are started whole, since file systems have threads.
+
+    Raises: PathError when a process dies. At KeyboardInterrupt the processes, which only read, are killed.
+    """
+    if processes == 1 or len(tasks) < 2:
+        found = []
+        for number, task in enumerate(tasks):
+            say(number, len(tasks))
+            found.append(task())
+        return found
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=context) as pool:
+        others = multiprocessing.active_children()
+        # What starts them would let SIGINT through again, were it not running; they inherit that it is blocked: a
+        # terminal sends it to them too.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            with noting() as received:  # blocked in this thread only: raised here, it would start half a process
+                futures: list[Future[Any]] = [pool.submit(task) for task in tasks]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            if received.number:
+                signal.raise_signal(received.number)
+            for done, _ in enumerate(as_completed(futures), 1):
+                say(done, len(tasks))
+            return [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            raise PathError("a process of the check died, perhaps for memory; --processes 1 takes the least") from error
+        except KeyboardInterrupt:
+            for process in set(multiprocessing.active_children()).difference(others):
+                process.kill()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _miscounted(step: str, manifest: Manifest, rows: Counter[tuple[str, str]], known: list[Defect]) -> Iterator[Defect]:
+    """Yield tables whose rows are not as many as the manifest says, where no part of the step is known to be bad."""
+    if any(defect.step == step for defect in known):
+        return
+    for table in manifest.files:
+        if table == "rejections":
+            said = sum(manifest.rejected.values())
+        elif table in _BY_SUM:
+            said = sum(manifest.counts.values())
+        elif table in _BY_COUNT:
+            said = manifest.counts.get(_BY_COUNT[table], 0)
+        else:
+            continue
+        if rows[step, table] != said:
+            told = f"holds {rows[step, table]} rows, the manifest of {step} says {said}"
+            yield Defect(f"{table} of {step}", told, step=step)
+
+
+def _repeated(store: Store, folder: str, listing: Listing, checked: list[Checked]) -> Iterator[Defect]:
+    """Yield samples whose key another sample of the corpus has; a key's digest is kept in 8 bytes."""
+    for corpus in sorted({entry["corpus"] for entry in listing["shards"]}):
+        of_corpus = [(e, c) for e, c in zip(listing["shards"], checked, strict=True) if e["corpus"] == corpus]
+        values, times = np.unique(np.concatenate([c.keys for _, c in of_corpus]), return_counts=True)
+        twice = set(values[times > 1].tolist())
+        first: dict[str, str] = {}
+        for entry, shard in of_corpus:
+            if not twice or twice.isdisjoint(shard.keys.tolist()):
+                continue
+            with store.fs.open(store.at(*filter(None, (folder, entry["index"]))), "rb") as file:
+                keys = pq.read_table(file, columns=["key"])["key"].to_pylist()
+            for key in (k for k in keys if key_number(k) in twice):
+                if key in first:
+                    yield Defect("/".join(filter(None, (folder, entry["tar"]))), f"stands in {first[key]} too", key)
+                first.setdefault(key, entry["tar"])
+
+
+def _unlisted(store: Store, folder: str, listing: Listing) -> Iterator[str]:
+    """Say which files beside the shards nothing names: readers of the listing do not see them, others would."""
+    root = store.at(*filter(None, (folder,)))
+    named = {LISTING, MANIFEST, CARD, CROISSANT, REPORT} | {
+        entry[kind] for entry in listing["shards"] for kind in ("tar", "index")
+    }
+    strange = sorted({path[len(root) + 1 :] for path in store.fs.find(root)} - named)
+    if strange:
+        more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
+        yield f"beside the shards lies what the listing does not name: {', '.join(strange[:5])}{more}"
+
+
+def _unlike(manifest: Manifest, listing: Listing, folder: str) -> Iterator[Defect]:
+    """Yield how the manifest of the step and the listing differ."""
+    path, named = f"{folder}/{LISTING}", {f"shards/{e[k]}" for e in listing["shards"] for k in ("tar", "index")}
+    if differing := sorted(named ^ set(manifest.files.get("shards", []))):
+        yield Defect(path, f"it and the manifest do not name the same files: {', '.join(differing[:5])}")
+    counted = Counter[str]()
+    for entry in listing["shards"]:
+        counted[entry["corpus"]] += entry["num_samples"]
+    for corpus, number in counted.items():
+        if number != (said := manifest.counts.get(f"{corpus}_samples", 0)):
+            yield Defect(path, f"{corpus} has {number} samples, the manifest says {said}")

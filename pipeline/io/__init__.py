@@ -1,0 +1,1 @@
+"""Where data is: the output folder and its run lock, and the Parquet parts of tables."""

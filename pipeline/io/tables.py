@@ -1,0 +1,166 @@
+"""Tables of a run: Parquet parts written whole or not at all, and rows found in the files that manifests list."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from pipeline.io.store import DRAFT, Manifest, Store
+from schemas.errors import IntegrityError, PathError
+from schemas.integrity import Sum, SummingFile
+from schemas.tables import LOOKALIKES, SAFETY, SCORES, Table
+
+ROWS_PER_GROUP = 500
+
+
+class PartWriter:
+    """Collect rows of a table into one Parquet file. Use as a context manager: an exception leaves no file."""
+
+    def __init__(self, store: Store, table: Table, path: str) -> None:
+        self.store, self.table, self.path = store, table, path
+        folder, name = path.rsplit("/", 1)
+        self.draft = f"{folder}/{DRAFT}{uuid.uuid4().hex}-{name}"
+        self.rows: list[dict[str, Any]] = []
+        self.num_rows = 0
+
+    def __enter__(self) -> Self:
+        self.store.fs.makedirs(self.path.rsplit("/", 1)[0], exist_ok=True)
+        self.file = SummingFile(self.store.fs.open(self.draft, "wb"))
+        self.writer = pq.ParquetWriter(self.file, self.table.schema, compression="zstd", write_page_checksum=True)
+        return self
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add one row; raises SchemaError when it does not fit the table."""
+        self.rows.append(row)
+        self.num_rows += 1
+        if len(self.rows) >= ROWS_PER_GROUP:
+            self._flush()
+
+    @property
+    def sum(self) -> Sum:
+        """The sum of the part, once it is written."""
+        return self.file.sum
+
+    def _flush(self) -> None:
+        self.writer.write_table(pa.Table.from_batches([self.table.batch(self.rows)], self.table.schema))
+        self.rows = []
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self.rows:
+            self._flush()
+        self.writer.close()
+        self.file.close()
+        if error is None:
+            self.store.fs.mv(self.draft, self.path)
+        else:
+            self.store.fs.rm_file(self.draft)
+
+
+STEPS = {
+    "pages": "extract",
+    "measures": "filter",
+    "images": "fetch",
+    "rejections/dedup": "dedup",
+    "scores": "score",
+    "documents": "assemble",
+    "shards": "shard",
+}
+"""Where each step's manifest lies, in the order of the steps."""
+
+_FOLDERS = {"captions": "pages", LOOKALIKES.name: "rejections/dedup", SCORES.name: "scores", SAFETY.name: "scores"}
+_WIDE = ("blocks", "bytes")
+_CHECKED = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
+UNREADABLE = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError, MemoryError)
+"""What is raised where a table's file is damaged or gone."""
+
+
+def damaged(path: str, error: Exception) -> IntegrityError:
+    """Return what to say of a file that cannot be read, with what was met on reading it."""
+    met = "it is gone" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:200]
+    return IntegrityError(
+        f"{path} cannot be read ({met or type(error).__name__}): `weft verify` on the output names what is damaged, "
+        "and the commands that mend it"
+    )
+
+
+def among(column: str, values: Iterable[str]) -> pc.Expression:
+    """Ask for rows of which a column has one of the values; none has where there are no values."""
+    return ds.field(column).isin(pa.array(list(values), pa.string()))
+
+
+class Lookup:
+    """A run that is asked for single rows. Raises: PathError when nothing of a run is there."""
+
+    def __init__(self, directory: str) -> None:
+        self.store = Store(directory)
+        found = {step: self.store.manifest(folder) for folder, step in STEPS.items()}
+        self.manifests: dict[str, Manifest] = {step: m for step, m in found.items() if m}
+        if not self.manifests:
+            raise PathError(f"{directory} holds no finished step of a run; `weft run` or `weft extract` makes one")
+
+    @property
+    def not_run(self) -> list[str]:
+        """The steps that have not finished."""
+        return [step for step in STEPS.values() if step not in self.manifests]
+
+    def files(self, table: Table, step: str | None = None) -> list[str]:
+        """List the files of a table, as the store's file system takes them; of `rejections`, those of a step or all."""
+        if step is None and table.name != "rejections":
+            step = STEPS[_FOLDERS.get(table.name, table.name)]
+        manifests = [m for name, m in self.manifests.items() if step in (None, name)]
+        return [self.store.at(file) for m in manifests for file in m.files.get(table.name, [])]
+
+    def find(self, table: Table, where: pc.Expression, *columns: str) -> list[dict[str, Any]]:
+        """Return the rows for which an expression holds: the named columns, or else all that are not wide."""
+        names = list(columns) or [c.name for c in table.columns if c.name not in _WIDE]
+        files = self.files(table)
+        if any(name in _WIDE for name in names) and files:
+            files = sorted(set(self._dataset(table, files).to_table(["__filename"], where)["__filename"].to_pylist()))
+        return self._dataset(table, files).to_table(names, where).to_pylist() if files else []
+
+    def batches(self, table: Table, columns: list[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
+        """Go through some columns of a table, or of the rows for which an expression holds, batch by batch."""
+        files = self.files(table)
+        if files:
+            yield from self._dataset(table, files).to_batches(columns=columns, filter=where)
+
+    def table(self, table: Table, file: str, columns: list[str]) -> pa.Table:
+        """Read some columns of one file of a table."""
+        return self._dataset(table, [file]).to_table(columns)
+
+    def holding(self, table: Table, leaf: str, values: list[str], *columns: str) -> list[dict[str, Any]]:
+        """Return some columns of rows with blocks of which a field has one of the values, and `at`, these blocks."""
+        found = []
+        for path in self.files(table):
+            with self.store.fs.open(path, "rb") as f:
+                file = pq.ParquetFile(f, page_checksum_verification=True)
+                leaves = [file.schema.column(i).path for i in range(len(file.schema))]
+                wanted = [p for p in leaves if p.startswith("blocks.") and p.endswith(f".{leaf}")]
+                for batch in file.iter_batches(columns=[*columns, *wanted]):
+                    found += _holding(batch, pa.array(values))
+        return found
+
+    def _dataset(self, table: Table, files: list[str]) -> ds.Dataset:
+        schema = pa.schema([f.with_nullable(True).remove_metadata() for f in table.schema])
+        return ds.dataset(files, schema=schema, format=_CHECKED, filesystem=self.store.fs)
+
+
+def _holding(batch: pa.RecordBatch, values: pa.Array) -> list[dict[str, Any]]:
+    blocks = batch["blocks"]
+    hits = pc.indices_nonzero(pc.is_in(pc.list_flatten(blocks).field(0), values))
+    rows = pc.list_parent_indices(blocks).take(hits).to_pylist()
+    first = blocks.offsets[0].as_py()
+    places: dict[int, list[int]] = {}
+    for row, hit in zip(rows, hits.to_pylist(), strict=True):
+        places.setdefault(row, []).append(hit - (blocks.offsets[row].as_py() - first))
+    plain = batch.drop_columns(["blocks"])
+    return [{**plain.slice(row, 1).to_pylist()[0], "at": at} for row, at in places.items()]

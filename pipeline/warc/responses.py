@@ -1,0 +1,295 @@
+"""The responses in an archive that are wanted, and a row for every other response and all that is unreadable."""
+
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import BinaryIO, NamedTuple, cast
+
+from pipeline.media_types import HTML_TYPES, XHTML, XML_TYPES, is_binary, sniff_html
+from pipeline.warc.http import Message, TooLarge, decode_body, decode_undeclared, parse_message
+from pipeline.warc.records import MAX_HEAD_BYTES, ArchivePosition, ByteWindow, Gap, Record, read_records
+from pipeline.warc.stream import ArchiveFile, is_panic, open_source, read_pieces
+from schemas.display import describe
+from schemas.errors import WeftError
+
+_DATE = re.compile(
+    r"(?P<year>\d{4})(?:-?(?P<month>\d\d)(?:-?(?P<day>\d\d)(?:[T ]?(?P<hour>\d\d)"
+    r"(?::?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,]\d+)?)?)?)?)?)?"
+    r"(?:(?<=\d)(?P<sign>[+-])(?P<zone_hours>\d\d):?(?P<zone_minutes>\d\d))?"
+)
+
+
+def to_utc(text: str) -> str:
+    """Return a WARC-Date or a date of ARC as YYYY-MM-DDTHH:MM:SSZ, or "" when it is none.
+
+    ISO 8601 with or without separators, fractions (dropped) and zone; what a shortened date leaves out is its start.
+
+    >>> to_utc("2014-01"), to_utc("20080430204825"), to_utc("2014-02-10T00:00:01.5+01:00"), to_utc("null")
+    ('2014-01-01T00:00:00Z', '2008-04-30T20:48:25Z', '2014-02-09T23:00:01Z', '')
+    """
+    match = _DATE.match(text.strip())
+    if match is None:
+        return ""
+    year, month, day, hour, minute, second = (int(part) if part else None for part in match.groups()[:6])
+    try:
+        moment = datetime(year or 0, month or 1, day or 1, hour or 0, minute or 0, second or 0, tzinfo=UTC)
+        if match["sign"]:
+            ahead = timedelta(hours=int(match["zone_hours"]), minutes=int(match["zone_minutes"]))
+            moment += -ahead if match["sign"] == "+" else ahead
+    except (ValueError, OverflowError):
+        return ""
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+MAGIC = b"PK\x03\x04"
+LOCAL_HEADER_BYTES = 30
+
+
+class Part(NamedTuple):
+    """An archive in a zip. A stored one is read in place; a deflated one from its beginning on."""
+
+    source: ArchiveFile
+    begin: int  # where it begins in the source
+    end: int
+    entry: int | None  # of a deflated one the offset of its entry in the zip
+
+
+def list_parts(source: ArchiveFile) -> Iterator[Part | Gap]:
+    """Yield the archives in a zip, in the order of its directory; names only choose, nothing is unpacked to disk.
+
+    Raises zipfile.BadZipFile, before the first of them, when the zip's directory is missing or damaged, or claims more
+    bytes than the file has (entries that overlap, by which a small zip poses as a huge one).
+    """
+    try:
+        zipped = zipfile.ZipFile(source.file)
+    except (NotImplementedError, ValueError, OverflowError, RuntimeError) as error:
+        raise zipfile.BadZipFile(str(error)) from error
+    entries = [entry for entry in zipped.infolist() if entry.filename.startswith("archive/") and not entry.is_dir()]
+    if sum(entry.compress_size for entry in entries) > source.file.seek(0, 2):
+        raise zipfile.BadZipFile("entries of the zip overlap")
+    for entry in entries:
+        try:
+            file = cast(BinaryIO, zipped.open(entry))
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+            yield Gap(max(entry.header_offset, 0), entry.compress_size, f"an entry of the zip: {error}")
+            continue
+        if entry.compress_type == zipfile.ZIP_STORED:
+            source.file.seek(entry.header_offset + LOCAL_HEADER_BYTES - 4)
+            sizes = source.file.read(4)  # of the name and the extra field, which stand before the data
+            begin = source.file.tell() + int.from_bytes(sizes[:2], "little") + int.from_bytes(sizes[2:], "little")
+            end = begin + entry.file_size
+            yield Part(source.until(end), begin, end, None)
+        else:
+            yield Part(ArchiveFile(file, source.name), 0, entry.file_size, entry.header_offset)
+
+
+def scan(path: str, hold_bytes: int, start: int = 0) -> Iterator[Record | Gap]:
+    """Yield every record of a WARC, ARC or WACZ, told apart by content, and every gap between them.
+
+    `hold_bytes` bounds what is kept of a record's block, and with it the memory. `start` is the `place.member` of a
+    record from an earlier scan, to begin there.
+    Raises: PathError when the file cannot be opened or read; nothing that it holds raises.
+    """
+    with closing(open_source(path)) as source:
+        is_zip = source.read(len(MAGIC)) == MAGIC
+        if is_zip:
+            try:
+                for part in list_parts(source):
+                    yield from [part] if isinstance(part, Gap) else _scan_part(part, hold_bytes, start)
+                return
+            except zipfile.BadZipFile:
+                source = source.until(None)  # without its directory: what stands in it is found by its own marks
+        yield from _read(source, start, hold_bytes)
+
+
+def _scan_part(part: Part, hold_bytes: int, start: int) -> Iterator[Record | Gap]:
+    if part.entry is None:
+        if start < part.end:
+            yield from _read(part.source, max(start, part.begin), hold_bytes, part.begin)
+    elif start <= part.entry:
+        for item in _read(part.source, part.begin, hold_bytes):
+            if isinstance(item, Record):
+                yield replace(item, place=ArchivePosition(part.entry, item.place.offset))
+            else:
+                yield replace(item, offset=part.entry + item.offset)
+        if part.source.position < part.end:
+            yield Gap(part.entry, part.end - part.source.position, "an entry of the zip does not decompress")
+
+
+def _read(source: ArchiveFile, start: int, hold_bytes: int, begin: int = 0) -> Iterator[Record | Gap]:
+    return read_records(ByteWindow(partial(read_pieces, source, begin=begin), start), hold_bytes)
+
+
+Wanted = Callable[[int, str, str], bool]
+RESPONSES = ("response", "resource")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A captured response. Its offset is that of its record in the file; where one compressed member holds several
+    records, the member's, plus where in the decompressed member the record begins."""
+
+    url: str
+    captured_at: str  # YYYY-MM-DDTHH:MM:SSZ; "" where the archive does not say
+    offset: int
+    status: int
+    content_type: str  # lower case, without parameters; "" where unknown
+    charset: str | None  # as the HTTP header has it, lower case
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A stretch of an archive, or a part of a response, that was left behind; `rule` is one of schemas/reasons.py."""
+
+    offset: int
+    length: int | None  # bytes, see Gap; None where it is the whole record or file
+    rule: str
+    detail: str
+    url: str = ""
+
+
+def is_page(status: int, content_type: str, url: str) -> bool:
+    """Want HTML that was answered with 200: what a person saw as a page."""
+    return status == 200 and content_type in HTML_TYPES
+
+
+def read_archive(
+    path: str, wanted: Wanted = is_page, max_body_bytes: int = 10_000_000
+) -> Iterator[Response | Unreadable]:
+    """Yield the responses of an archive in its order, and a row for every stretch that could not be read.
+
+    Reads WARC, ARC and WACZ, plain or compressed, from a local path or an fsspec URL. `response` records come out, and
+    `resource` records as responses with status 200; other kinds are passed over. `wanted` gets the status, the content
+    type ("" where neither headers nor bytes tell) and the address. A body above `max_body_bytes` gives a row alone, and
+    so does what is not wanted and no HTML. A response with a fault comes out as far as it goes, and a row says so.
+    Raises: PathError when the file cannot be opened or read; nothing that it holds raises.
+    """
+    kinds: Counter[str] = Counter()
+    passed: Gap | None = None
+    for item in _scan(path, max_body_bytes + MAX_HEAD_BYTES):
+        if isinstance(item, Gap) and kinds:
+            yield _unreadable(item)
+        elif isinstance(item, Gap):  # not yet told from a file that is no archive at all
+            passed = Gap(passed.offset, item.offset + item.length - passed.offset, passed.detail) if passed else item
+        else:
+            if passed and not kinds:
+                yield _unreadable(passed)
+            kinds[item.kind] += 1
+            yield from _read_record(item, wanted, max_body_bytes)
+    if not kinds:
+        detail = "no record of WARC, ARC or WACZ in it" if passed else "nothing in it"
+        yield Unreadable(0, None, "NOT_AN_ARCHIVE", detail)
+    elif not any(kinds[kind] for kind in RESPONSES):
+        found = ", ".join(f"{num} {kind or 'of no type'}" for kind, num in kinds.most_common(8))
+        yield Unreadable(0, None, "NO_RESPONSE", f"no response among its records: {found}"[:500])
+
+
+def _scan(path: str, hold_bytes: int) -> Iterator[Record | Gap]:
+    """Scan an archive; what raises on its bytes ends it there, with a gap that says so."""
+    end = 0
+    try:
+        for item in scan(path, hold_bytes):
+            end = item.place.offset if isinstance(item, Record) else item.offset + item.length
+            yield item
+    except BaseException as error:
+        if not _comes_of_bytes(error):
+            raise
+        yield Gap(end, 0, f"reading stops behind here: {describe(error)}")
+
+
+def _comes_of_bytes(error: BaseException) -> bool:
+    """Tell whether an archive's bytes raised this, and not the machine or a person."""
+    return is_panic(error) or (isinstance(error, Exception) and not isinstance(error, (WeftError, MemoryError)))
+
+
+def _unreadable(gap: Gap) -> Unreadable:
+    return Unreadable(gap.offset, gap.length, "UNREADABLE", gap.detail)
+
+
+def _read_record(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterator[Response | Unreadable]:
+    offset, url = record.place.offset, record.url
+    try:
+        if record.kind in RESPONSES:
+            yield from _read_response(record, wanted, max_body_bytes)
+        elif record.kind == "continuation":
+            yield Unreadable(offset, None, "UNREADABLE", "a segment of a record; segments are not joined", url)
+        elif not record.kind:
+            yield Unreadable(offset, None, "UNREADABLE", "a record without WARC-Type", url)
+    except BaseException as error:  # one record costs itself, never the archive
+        if not _comes_of_bytes(error):
+            raise
+        yield Unreadable(offset, None, "UNREADABLE", describe(error), url)
+    if record.gap:
+        yield Unreadable(record.gap.offset, record.gap.length, "TRUNCATED_RECORD", record.gap.detail, url)
+
+
+def _read_response(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterator[Response | Unreadable]:
+    offset, url = record.place.offset, record.url
+
+    def row(rule: str, detail: str) -> Unreadable:
+        return Unreadable(offset, None, rule, detail, url)
+
+    if not url:
+        yield row("NO_ADDRESS", "a response without WARC-Target-URI")
+        return
+    message = parse_message(record)
+    if message is None:
+        yield row("BAD_HTTP", "no HTTP status line")
+        return
+    content_type = message.content_type
+    is_known = bool(content_type) and content_type not in XML_TYPES
+    if is_known and not wanted(message.status, content_type, url):
+        if content_type not in HTML_TYPES:
+            yield row("NOT_HTML", content_type[:200])
+        return
+    try:
+        if len(record.block) < record.num_bytes and not record.gap:
+            raise TooLarge
+        body, fault = _decode(message, max_body_bytes)
+    except TooLarge:
+        if content_type in XML_TYPES:
+            yield row("NOT_HTML", f"{content_type}, and more than {max_body_bytes} bytes")
+        else:
+            yield row("TOO_LARGE", f"a body of more than {max_body_bytes} bytes")
+        return
+    content_type = _type_by_bytes(message, body)
+    if not is_known and not wanted(message.status, content_type, url):
+        if content_type not in HTML_TYPES:
+            yield row("NOT_HTML", content_type or "no type that is known, and the bytes do not begin a page")
+        return
+    if content_type in HTML_TYPES and is_binary(body):
+        yield row("BINARY_BODY", f"{content_type}, but the body is no text{f'; {fault}' if fault else ''}")
+        return
+    if body or not (fault or record.gap):
+        captured_at = to_utc(record.headers.get("warc-date", ""))
+        yield Response(url, captured_at, offset, message.status, content_type, message.charset, message.headers, body)
+        if (cut := record.headers.get("warc-truncated")) and not (fault or record.gap):
+            yield row("TRUNCATED_RECORD", f"WARC-Truncated: {cut[:100]}: the crawler kept a part of the response")
+    if fault and not record.gap:  # of a record that is cut short, its own row tells
+        yield row("BAD_HTTP", fault)
+
+
+def _decode(message: Message, max_bytes: int) -> tuple[bytes, str]:
+    body, fault = decode_body(message, max_bytes)
+    if fault or message.content_type not in ("", *HTML_TYPES):
+        return body, fault
+    return decode_undeclared(body, max_bytes)
+
+
+def _type_by_bytes(message: Message, body: bytes) -> str:
+    """Return the declared type, or what the bytes show where none is; a page of XHTML sent as XML is XHTML."""
+    if message.content_type in XML_TYPES:
+        return XHTML if sniff_html(body) == XHTML else message.content_type
+    options = message.values("x-content-type-options")
+    may_sniff = not options or options[0].partition(",")[0].strip().lower() != "nosniff"
+    return message.content_type or (sniff_html(body) if may_sniff else "")
+
+
+__all__ = ["Response", "Unreadable", "Wanted", "is_page", "read_archive"]

@@ -1,0 +1,1 @@
+"""Generators of what is kept in the repository."""

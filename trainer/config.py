@@ -1,0 +1,287 @@
+"""The trainer's configuration: every choice of a training run, validated, with `--set key=value` on top."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from schemas.errors import RecipeError
+from schemas.overrides import Section, merge, nearest, override, parse, validate
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+MAX_PARAMETERS = 10**12  # of the decoder: what asks for more is damaged, or a slip of the keyboard
+
+
+class ModelConfig(Section):
+    """The decoder."""
+
+    layers: int = Field(gt=0, le=1024, description="decoder blocks")
+    width: int = Field(gt=0, le=2**17, description="width of the residual stream")
+    ffn_width: int = Field(gt=0, le=2**19, description="width between the two matrices of a feed-forward block")
+    heads: int = Field(gt=0, le=1024, description="attention heads, of the resampler too")
+    dropout: Fraction = Field(0.0, description="on embeddings and every residual branch")
+    attention_dropout: Fraction | None = Field(None, description="on attention weights; null: as `dropout`")
+    attention: Literal["sdpa", "flex"] = Field(
+        "sdpa", description="flex: FlexAttention, which passes over what a document mask hides; for GPUs"
+    )
+    document_mask: bool = Field(
+        True, description="documents of a row see only themselves; false: a row is one stretch, as the paper packs"
+    )
+    positions: Literal["xpos", "sinusoidal"] = Field("xpos", description="sinusoidal also scales embeddings by √width")
+    initialisation: Literal["xavier", "linear"] = Field(
+        "xavier", description="base of the Magneto initialisation: the paper's, or PyTorch's default for Linear"
+    )
+    vocabulary_multiple: int = Field(
+        128, gt=0, le=2**16, description="the embedding is padded to a multiple of this many rows"
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "ModelConfig":
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"model.width {self.width} must be a multiple of 2 × heads ({2 * self.heads}): xPos turns pairs"
+            )
+        if self.positions == "sinusoidal" and self.width < 4:
+            raise ValueError("model.width must be at least 4 for sinusoidal positions")
+        return self
+
+    @property
+    def min_parameters(self) -> int:
+        """Parameters of the decoder's matrices, and of an embedding of the fewest rows."""
+        return self.width * (self.layers * (4 * self.width + 2 * self.ffn_width) + self.vocabulary_multiple)
+
+    @model_validator(mode="after")
+    def _is_of_a_sane_size(self) -> "ModelConfig":
+        if self.min_parameters > MAX_PARAMETERS:
+            raise ValueError(
+                f"model: {self.layers} layers of width {self.width} and ffn_width {self.ffn_width} have "
+                f"{self.min_parameters:,} parameters, which is more than {MAX_PARAMETERS:,}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _flex_drops_nothing(self) -> "ModelConfig":
+        dropout = self.dropout if self.attention_dropout is None else self.attention_dropout
+        if self.attention == "flex" and dropout:
+            raise ValueError("model.attention flex cannot drop attention weights: set model.attention_dropout to 0")
+        return self
+
+
+class Tower(Section):
+    """A vision transformer made anew, for runs without a pretrained one."""
+
+    image_size: int = Field(64, gt=0, le=4096, description="side of the square that an image is cut to [pixels]")
+    patch_size: int = Field(16, gt=0, le=4096, description="side of a patch [pixels]")
+    width: int = Field(128, gt=0, le=2**14, description="width of its features")
+    layers: int = Field(2, gt=0, le=256, description="blocks")
+    heads: int = Field(4, gt=0, le=256, description="attention heads")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Tower":
+        if self.width % self.heads:
+            raise ValueError(f"vision.tower.width {self.width} must be a multiple of its heads ({self.heads})")
+        if not self.patch_size <= self.image_size <= 512 * self.patch_size:
+            raise ValueError(
+                f"vision.tower.image_size {self.image_size} must be 1 to 512 times its patch_size ({self.patch_size})"
+            )
+        return self
+
+
+class VisionConfig(Section):
+    """The eye: a CLIP vision transformer and the resampler behind it."""
+
+    model: str | None = Field(None, description="open_clip model name, or local-dir:PATH; null: `tower`, made anew")
+    pretrained: str | None = Field(None, description="open_clip tag (fetched from a hub) or path of a checkpoint")
+    tower: Tower = Tower()
+    trainable_layers: int | None = Field(1, ge=0, description="last blocks of the tower that learn; null: all of it")
+    latents: int = Field(64, gt=0, le=4096, description="embeddings that stand for one image in the decoder")
+
+    @property
+    def min_parameters(self) -> int:
+        """Parameters of the matrices of a tower made anew; 0 for one by name."""
+        return 12 * self.tower.layers * self.tower.width**2 if self.model is None else 0
+
+
+MAX_SEQUENCES = 10**7  # of a corpus in a step
+
+
+class Mixture(Section):
+    """Shares of each step's tokens (not samples); they are normalised over the corpora that the shards hold."""
+
+    text: float = Field(0.5, ge=0)
+    caption: float = Field(0.5, ge=0)
+    interleaved: float = Field(0.2, ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_read(self) -> "Mixture":
+        if not self.text + self.caption + self.interleaved:
+            raise ValueError("data.mixture must give some corpus a share above 0")
+        return self
+
+
+class Sequences(Section):
+    """Sequences of each corpus in a step, in place of shares of its tokens: a row of text or of interleaved documents,
+    one caption, one instruction."""
+
+    instruct: int = Field(0, ge=0, le=MAX_SEQUENCES, description="instructions, of the files in data.instructions")
+    text: int = Field(0, ge=0, le=MAX_SEQUENCES)
+    caption: int = Field(0, ge=0, le=MAX_SEQUENCES)
+    interleaved: int = Field(0, ge=0, le=MAX_SEQUENCES)
+
+    @model_validator(mode="after")
+    def _something_is_read(self) -> "Sequences":
+        if not self.instruct + self.text + self.caption + self.interleaved:
+            raise ValueError("data.sequences must give some corpus a number above 0")
+        return self
+
+
+class Data(Section):
+    """What a step reads."""
+
+    sequence_length: int = Field(gt=0, le=2**20, description="tokens of a row, image embeddings included")
+    tokens_per_step: int | None = Field(
+        None,
+        gt=0,
+        le=10**9,
+        description="tokens of a step over all processes, padding not counted; null: `sequences` decide",
+    )
+    mixture: Mixture = Mixture()
+    sequences: Sequences | None = Field(None, description="null: `tokens_per_step` and `mixture` decide")
+    instructions: tuple[str, ...] = Field(
+        (), description="JSON lines of instructions with their outputs, paths or addresses; docs/training.md"
+    )
+    rows_per_micro_step: int = Field(
+        1, gt=0, le=2**16, description="rows that one process puts through the model at a time"
+    )
+    streams: int = Field(
+        64, gt=0, le=10**6, description="virtual streams of a corpus, whatever the number of processes"
+    )
+    workers: int = Field(
+        4, ge=0, le=1024, description="processes that read and decode for one that trains; 0: it does so itself"
+    )
+    prefetch_steps: int = Field(
+        2, gt=0, le=1000, description="whole steps that are made ready ahead, where there are workers"
+    )
+    on_missing: Literal["stop", "skip"] = Field(
+        "stop", description="what a missing or cut shard does when a run starts: stop it, or be left out and counted"
+    )
+    validation_rows: int = Field(
+        64, ge=0, le=10**9, description="rows of each corpus that its validation loss is measured on"
+    )
+
+    @model_validator(mode="after")
+    def _tokens_or_sequences(self) -> "Data":
+        if (self.tokens_per_step is None) == (self.sequences is None):
+            raise ValueError("give data.tokens_per_step or data.sequences, and null for the other")
+        if bool(self.instructions) != bool(self.sequences is not None and self.sequences.instruct):
+            raise ValueError("data.instructions and data.sequences.instruct go together: files, and how many of a step")
+        return self
+
+
+class Optimizer(Section):
+    """AdamW, warmed up and then decayed linearly to 0."""
+
+    learning_rate: float = Field(gt=0)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    eps: float = Field(1e-6, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    clip_norm: float = Field(2.0, gt=0, description="largest norm of a step's gradient")
+    warmup_steps: int = Field(375, ge=0)
+    max_bad_steps: int = Field(
+        3, ge=0, description="steps in a row that may be skipped, their loss or gradient not being finite"
+    )
+
+
+class Checkpoint(Section):
+    every_steps: int = Field(
+        1000, gt=0, lt=10**12, description="steps between checkpoints; the last step is always saved"
+    )
+    keep: int = Field(3, gt=0, le=10**6, description="newest checkpoints that stay")
+    asynchronous: bool = Field(True, description="write while training goes on, from a copy in the machine's memory")
+
+
+class Compute(Section):
+    """How processes share the work. Nothing here changes what is learnt, so all of it may change at a resumption."""
+
+    replicas: int = Field(
+        1, gt=0, le=10**6, description="groups of processes that each hold the whole model (HSDP); 1: FSDP"
+    )
+    activation_checkpointing: Literal["none", "blocks"] = Field(
+        "none", description="blocks: keep a block's input alone and compute it again in the backward pass"
+    )
+    compile: bool = Field(False, description="compile decoder blocks by torch.compile")
+
+
+class Watch(Section):
+    """What is shown and kept beside `metrics.jsonl`. All of it may change at a resumption."""
+
+    validate_every_steps: int | None = Field(None, gt=0, description="steps between validations; null: none")
+    tensorboard: bool = Field(False, description="event files in the output's folder `tensorboard`")
+    wandb: str | None = Field(None, description="project of Weights & Biases; null: nothing is sent")
+    peak_flops: float | None = Field(
+        None, gt=0, description="what a device can do in bf16 [FLOP/s], for MFU; null: by the GPU's name"
+    )
+
+
+_SHIPPED = Path(__file__).parent / "configs"
+
+
+class TrainConfig(Section):
+    """A whole configuration. It is saved with every checkpoint."""
+
+    name: str = Field(description="what the configuration is called")
+    about: str = Field("", description="one line: what it is for")
+    start: str | None = Field(None, description="weights that the run starts from, as `--from` gives them; null: new")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the weights, the dropout and the order of the data")
+    steps: int = Field(gt=0, lt=10**12, description="optimizer steps")
+    cpu_threads: int | None = Field(
+        None, gt=0, le=4096, description="threads of a process on a CPU; null: PyTorch's choice"
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="of parameters in use; masters and sums are fp32")
+    model: ModelConfig
+    vision: VisionConfig = VisionConfig()
+    data: Data
+    optimizer: Optimizer
+    checkpoint: Checkpoint = Checkpoint()
+    compute: Compute = Compute()
+    watch: Watch = Watch()
+
+    @model_validator(mode="after")
+    def _an_image_fits_a_row(self) -> "TrainConfig":
+        least = 2 * (self.vision.latents + 4)  # an image, its two tokens and a few words, twice
+        if self.data.sequence_length < least:
+            raise ValueError(f"data.sequence_length must be at least {least} to hold images of {self.vision.latents}")
+        return self
+
+
+def shipped() -> list[str]:
+    """Return the names of the configurations that ship with the trainer."""
+    return sorted(file.stem for file in _SHIPPED.glob("*.yaml"))
+
+
+def load(
+    name_or_path: str, overrides: list[str] | tuple[str, ...] = (), beneath: dict[str, Any] | None = None
+) -> TrainConfig:
+    """Load a shipped configuration by name, or any by path, and lay `key=value` overrides on it.
+
+    What the configuration does not say is taken from `beneath`.
+
+    Raises: RecipeError that names the configuration or key which is unknown, or the value which is impossible.
+    """
+    path = _SHIPPED / f"{name_or_path}.yaml" if name_or_path in shipped() else Path(name_or_path)
+    if not path.is_file():
+        raise RecipeError(
+            f"no configuration named {name_or_path}{nearest(name_or_path, shipped())}; "
+            f"give the path of a YAML file or one of: {', '.join(shipped())}"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"configuration {name_or_path} cannot be read: {error}") from error
+    values = merge(beneath or {}, parse(text, name_or_path))
+    values |= {key: beneath[key] for key in ("start",) if beneath}  # the configuration of an export says none
+    if "model" not in values:
+        raise RecipeError(f"configuration {name_or_path} says no sizes of a model; start from one: --from CHECKPOINT")
+    return validate(TrainConfig, override(values, overrides), f"configuration {name_or_path}")

@@ -1,0 +1,428 @@
+"""A training run: from shards, a tokenizer and a configuration to checkpoints, metrics and weights."""
+
+import math
+import shutil
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+from torch.optim import AdamW
+
+from schemas.display import message
+from schemas.errors import DivergedError, PathError, RecipeError
+from schemas.program import noting, resuming
+from schemas.shards import TRAIN, VALIDATION
+from schemas.tables import digest
+from trainer import checkpoint, metrics
+from trainer import config as configuration
+from trainer import tokenizer as tokenizers
+from trainer.checkpoint import Saver, export
+from trainer.config import Optimizer, TrainConfig
+from trainer.data.batches import MicroBatch, validation
+from trainer.data.loader import Loader, check_state, present_shares
+from trainer.data.shards import Shards, beside, open_shards, with_instructions
+from trainer.distributed import Processes, check_replicas, init, launch, reduce_over_replicas, shard
+from trainer.load import Found, open_saved, sizes
+from trainer.metrics import Flops, Monitor, StepMetrics, peak_flops, peak_gpu_bytes, peak_rss_bytes
+from trainer.model.kosmos import Kosmos
+from trainer.program import ReportedError
+from trainer.tokenizer import Tokenizer
+
+
+@torch.no_grad()
+def validation_loss(model: Kosmos, batches: Iterator[MicroBatch], processes: Processes) -> dict[str, float]:
+    """Return the mean loss over the targets of each corpus, over all processes.
+
+    Every process must bring as many batches as the others, of the same corpora in the same order.
+
+    Raises: in all processes, what a batch of one of them raises.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    num_targets: dict[str, int] = defaultdict(int)
+    model.eval()
+    while (batch := processes.together(lambda: next(batches, None))) is not None:
+        b = batch.to(processes.device)
+        sums[b.corpus] += float(model(b.tokens_BT, b.slots_BT, b.stretches_BT, b.pixels_ICHW, b.targets_BT))
+        num_targets[b.corpus] += batch.num_targets
+    model.train()
+    if isinstance(model, FSDPModule):
+        model.reshard()  # the last backward pass would have done it, and optimizer and checkpoints know shards alone
+    totals = processes.sum(*sums.values(), *num_targets.values())
+    return {c: s / n for c, s, n in zip(sums, totals[: len(sums)], totals[len(sums) :], strict=True) if n}
+
+
+MODEL = "model"  # folder of the exported weights
+
+
+def prepare(folder: Path, overwrite: bool) -> None:
+    """Make the output folder, emptied of an earlier run's files when it is to be overwritten."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for partial in folder.glob(".step-*"):  # what a killed run was writing
+            shutil.rmtree(partial)
+        if overwrite:
+            for old in (*folder.glob("step-*"), *folder.glob(MODEL), *folder.glob(metrics.FOLDER)):
+                shutil.rmtree(old)
+            for name in (metrics.FILE, metrics.VALIDATION_FILE):
+                (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise PathError(f"cannot write to {folder}: {error.strerror}; choose another --output") from error
+
+
+def open_held_out(data: str, config: TrainConfig) -> Shards | None:
+    """Open the shards to validate on; None when nobody asked for that.
+
+    Raises: RecipeError when they hold nothing.
+    """
+    if config.watch.validate_every_steps is None:
+        return None
+    held_out = open_shards(data, VALIDATION, config.data.on_missing)
+    if not any(len(corpus) for corpus in held_out.corpora.values()):
+        raise RecipeError(f"watch.validate_every_steps is set, but {data} holds no validation split; set it to null")
+    return held_out
+
+
+def make_model(config: TrainConfig, vocab_size: int, pretrained: bool) -> Kosmos:
+    """Make the model in the machine's memory. Raises: RecipeError when it does not fit; what the eye raises."""
+    try:
+        return Kosmos(config, vocab_size, pretrained)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise RecipeError(
+            f"a model of {config.model.layers} layers of width {config.model.width} does not fit into the memory of "
+            "this machine; choose smaller sizes (model.layers, model.width, model.ffn_width)"
+        ) from error
+
+
+def make_optimizer(model: Kosmos, config: TrainConfig) -> AdamW:
+    """Make AdamW over what learns; every step sets the rate itself."""
+    o = config.optimizer
+    learning = [p for p in model.parameters() if p.requires_grad]
+    return AdamW(learning, o.learning_rate, o.betas, o.eps, o.weight_decay)
+
+
+def announce(config: TrainConfig, shards: Shards, loader: Loader, num_parameters: int, first: int) -> None:
+    """Say on standard output what is trained, on what, and from where."""
+    tokens = config.data.tokens_per_step
+    if tokens is None:
+        step = f"{', '.join(f'{n:g} {corpus}' for corpus, n in loader.wanted.items())} sequences a step"
+    else:
+        step = f"{tokens:,} tokens a step ({', '.join(f'{share:.0%} {c}' for c, share in loader.shares.items())})"
+    print(message(f"{config.name}: {num_parameters:,} parameters, {step}"))
+    for corpus in loader.left_out:
+        print(f"there is no sample of {corpus}: it is left out" + ", and the others share its tokens" * bool(tokens))
+    for lost in shards.lost:
+        print(message(f"{lost.tar}: {lost.reason}; {lost.num_samples:,} samples are left out"))
+    if first:
+        print(f"going on after step {first}")
+
+
+def take_step(
+    number: int,
+    loader: Loader,
+    model: Kosmos,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    processes: Processes,
+) -> StepMetrics:
+    """Take step `number`, counted from 0, on the loader's next rows.
+
+    The loss is the sum over all processes and micro-steps, divided by the count of all their targets. Where it, or the
+    gradient, is not finite, the weights and the optimizer stay as they were.
+    """
+    started = time.perf_counter()
+    torch.manual_seed(int(digest(str(config.seed), str(number), str(processes.rank)), 16) % 2**63)  # dropout
+    step = processes.together(partial(next, loader))
+    waited = time.perf_counter() - started
+    corpora = list(step.num_tokens)
+    num_targets = processes.sum(*(sum(b.num_targets for b in step.micro_batches if b.corpus == c) for c in corpora))
+    losses = {c: torch.zeros((), dtype=torch.float64, device=processes.device) for c in corpora}
+    for i, batch in enumerate(step.micro_batches, start=1):
+        reduce_over_replicas(model, now=i == len(step.micro_batches))
+        b = batch.to(processes.device)
+        loss = model(b.tokens_BT, b.slots_BT, b.stretches_BT, b.pixels_ICHW, b.targets_BT)
+        (loss / max(1, sum(num_targets))).backward()
+        losses[batch.corpus] += loss.detach()  # never .item() here: the device would wait
+    gradient_norm = _clip(model, config.optimizer.clip_norm)
+    *sums, num_skipped = processes.sum(*(float(loss) for loss in losses.values()), len(step.skipped))
+    finite = math.isfinite(gradient_norm) and all(map(math.isfinite, sums))
+    rate = learning_rate(config.optimizer, number, config.steps)
+    if finite:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+    optimizer.zero_grad()
+    seconds = time.perf_counter() - started
+    slowest, gpu_bytes, rss_bytes = processes.largest(waited, peak_gpu_bytes(processes.device), peak_rss_bytes())
+    return StepMetrics(
+        step=number + 1,
+        loss={c: s / n for c, s, n in zip(corpora, sums, num_targets, strict=True) if n and math.isfinite(s)},
+        num_tokens=step.num_tokens,
+        num_images=step.num_images,
+        num_skipped=int(num_skipped),
+        learning_rate=rate,
+        gradient_norm=gradient_norm if math.isfinite(gradient_norm) else None,
+        applied=finite,
+        seconds=seconds,
+        wait_seconds=slowest,
+        peak_gpu_bytes=int(gpu_bytes),
+        peak_rss_bytes=int(rss_bytes),
+        batch=step.digest,
+    )
+
+
+def _clip(model: Kosmos, most: float) -> float:
+    """Scale the gradients down to a norm of `most`; return the norm that they had, over all processes."""
+    norm = nn.utils.clip_grad_norm_(model.parameters(), most)
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+
+def learning_rate(config: Optimizer, step: int, steps: int) -> float:
+    """Return the rate of a step, counted from 0: up linearly over the warm-up, then down linearly to 0."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    return config.learning_rate * (steps - step) / max(1, steps - config.warmup_steps)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to."""
+
+    output: str
+    num_steps: int
+    """Steps done, those before a resume included."""
+    resumed_at: int
+    """Steps that were done already when the run started."""
+    interrupted_by: int
+    """The number of the signal that ended the run, which is saved and which the same call goes on with; 0: none."""
+    first_loss: dict[str, float]
+    """Mean loss of each corpus over the first tenth of the steps."""
+    last_loss: dict[str, float]
+    """Mean loss of each corpus over the last tenth of the steps."""
+    num_skipped: int
+    """Samples and images that could not be read, each as often as its turn came."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads, opened and checked."""
+
+    config: TrainConfig
+    start: Found | None
+    """The weights to start from."""
+    tokenizer: Tokenizer
+    shards: Shards
+    held_out: Shards | None
+
+
+def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool = False) -> Summary:
+    """Train on the shards in `data` and leave checkpoints, metrics and weights in the local folder `output`.
+
+    Goes on from the newest checkpoint that `output` holds, on any number of processes; a run that is complete is not
+    repeated. `data` and `tokenizer` are local paths or fsspec URLs. A run that starts from weights (`config.start`)
+    reads them once: what it has learnt since is in its own checkpoints.
+
+    Raises: PathError when the shards, the tokenizer or the weights are missing or `output` cannot be written;
+        IntegrityError when weights, tokenizer and configuration do not belong together; RecipeError when
+        `output` was made with another configuration, other shards or another tokenizer and `overwrite` is not given;
+        DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite. Of several processes the
+        first raises these, the others ReportedError.
+    """
+    with init() as processes:
+        return train(processes, config, data, tokenizer, output, overwrite)
+
+
+def open_inputs(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool, world: int) -> Inputs:
+    """Open what `world` processes would read, and check all that can be known before they start. Raises: as `run`."""
+    folder = Path(output)
+    check_replicas(config, world)
+    start = None if config.start is None else open_saved(config.start)
+    if start is not None:
+        start.check_sizes(config)
+        if folder.resolve() in start.folder.resolve().parents:
+            raise RecipeError(f"{folder} holds the weights to start from; choose another --output")
+    words = tokenizers.load(tokenizer) if start is None else start.tokens(tokenizer)
+    shards = with_instructions(open_shards(data, TRAIN, config.data.on_missing), config.data.instructions)
+    held_out = open_held_out(data, config)
+    present_shares(shards, config.data)
+    step = -1 if overwrite else checkpoint.newest_step(folder)
+    if step >= 0:
+        saved = checkpoint.read_state(checkpoint.folder_of(folder, step))
+        checkpoint.check_config(folder, saved, config)
+        check_state(saved.loader, shards, words)
+    return Inputs(config, start, words, shards, held_out)
+
+
+def train(
+    processes: Processes, config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool = False
+) -> Summary:
+    """Do what `run` does in processes that have been joined."""
+    folder = Path(output)
+    if config.cpu_threads is not None:
+        torch.set_num_threads(config.cpu_threads)
+    inputs = processes.together(lambda: open_inputs(config, data, tokenizer, output, overwrite, processes.world))
+    start, words, shards, held_out = inputs.start, inputs.tokenizer, inputs.shards, inputs.held_out
+    with noting() as received, ExitStack() as stack:
+        shown = processes.rank == 0
+        processes.together(lambda: prepare(folder, overwrite) if shown else None)
+        saved = checkpoint.newest(folder, processes)
+        torch.manual_seed(config.seed)
+        model = processes.together(lambda: make_model(config, words.vocab_size, pretrained=start is None))
+        if start is not None and saved is None:
+            processes.together(lambda: start.fill(model))
+        model = model.to(processes.device)
+        num_parameters, flops = sum(p.numel() for p in model.parameters()), Flops.of(model, config)
+        peak = config.watch.peak_flops or peak_flops(processes.device)
+        reading = (words, config, model.vision.preprocess, processes.rank, processes.world)
+        loader = stack.enter_context(processes.together(lambda: Loader(shards, *reading)))
+        shard(model, processes, config)
+        optimizer = make_optimizer(model, config)
+        if saved is not None:
+            processes.together(lambda: loader.load_state(saved.loader))
+            checkpoint.check_sums(checkpoint.folder_of(folder, saved.step), processes)
+            checkpoint.load(checkpoint.folder_of(folder, saved.step), model, optimizer, processes)
+        done = first = kept = saved.step if saved is not None else 0
+        num_bad = saved.num_bad_steps if saved is not None else 0
+        if shown:
+            announce(config, shards, loader, num_parameters, first)
+        monitor = stack.enter_context(processes.together(lambda: Monitor(folder, first, config, shown)))
+        with Saver(folder, config.checkpoint, processes) as saver:
+            save_seconds, ended_by = 0.0, 0
+            while done < config.steps and not (ended_by := int(processes.largest(received.number)[0])):
+                step = take_step(done, loader, model, optimizer, config, processes)
+                mfu = flops.utilisation(step, peak * processes.world) if peak is not None else None
+                monitor.add(replace(step, mfu=mfu, save_seconds=save_seconds))
+                done, save_seconds, num_bad = done + 1, 0.0, 0 if step.applied else num_bad + 1
+                if not step.applied:
+                    _tell_bad(step, num_bad, config.optimizer.max_bad_steps, processes)
+                if held_out is not None and done % (config.watch.validate_every_steps or 1) == 0:
+                    batches = validation(held_out, *reading)
+                    monitor.add_validation(done, validation_loss(model, batches, processes))
+                if done == config.steps or done % config.checkpoint.every_steps == 0:
+                    save_seconds = _save(saver, done, num_bad, config, loader, model, optimizer)
+                    kept = done
+            if kept < done:  # a signal
+                _save(saver, done, num_bad, config, loader, model, optimizer)
+        if done == config.steps and (done > first or not (folder / MODEL).exists()):
+            processes.together(lambda: export(folder / MODEL, model, config, tokenizer, processes))
+    steps = metrics.read(folder)
+    tenth = max(1, len(steps) // 10)
+    first_loss, last_loss = _mean_loss(steps[:tenth]), _mean_loss(steps[-tenth:])
+    num_skipped = sum(step.num_skipped for step in steps)
+    return Summary(output, done, first, ended_by, first_loss, last_loss, num_skipped)
+
+
+def _save(
+    saver: Saver, done: int, num_bad: int, config: TrainConfig, loader: Loader, model: Kosmos, optimizer: AdamW
+) -> float:
+    """Save, and return for how long that held training up [seconds]."""
+    started = time.perf_counter()
+    saver.save(checkpoint.State(done, num_bad, config.model_dump(mode="json"), loader.state()), model, optimizer)
+    return time.perf_counter() - started
+
+
+def _tell_bad(step: StepMetrics, num_bad: int, most: int, processes: Processes) -> None:
+    """Say which step was skipped, and why.
+
+    Raises: DivergedError when more than `most` in a row were.
+    """
+    bad = [corpus for corpus in step.num_tokens if corpus not in step.loss]
+    what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
+    said = f"step {step.step} (batch {step.batch[:16]}): {what} is not finite"
+    if num_bad > most:
+        diverged = DivergedError(
+            f"{said}, nor was it in the {num_bad - 1} steps before; start anew with a lower optimizer.learning_rate, "
+            "or raise optimizer.max_bad_steps to go on from the newest checkpoint"
+        )
+        raise diverged if processes.rank == 0 else ReportedError(str(diverged))
+    if processes.rank == 0:
+        print(f"skipped: {said}", file=sys.stderr)
+
+
+def _mean_loss(steps: list[StepMetrics]) -> dict[str, float]:
+    corpora = dict.fromkeys(corpus for step in steps for corpus in step.loss)
+    return {c: fmean(s.loss[c] for s in steps if c in s.loss) for c in corpora}
+
+
+CHECKPOINTS = "checkpoints"  # beside the shards
+
+
+def start(
+    config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None = None,
+    output: str | None = None, overwrite: bool = False,
+) -> None:  # fmt: skip
+    """Run what a person asks for, and print what it came to: a configuration by name, the weights to start from, and
+    places, or their defaults.
+
+    A signal is raised again once the run is saved. Raises: as `run` and `trainer.config.load`.
+    """
+    with resuming(overwrite), init() as processes:
+        settings, words, folder = processes.together(
+            lambda: settle(config, assignments, weights, data, tokenizer, output)
+        )
+        summary = train(processes, settings, data, words, folder, overwrite)
+        if processes.rank == 0:
+            _report(summary)
+        if summary.interrupted_by:
+            signal.raise_signal(summary.interrupted_by)
+
+
+def start_processes(
+    num_processes: int, config: str, assignments: Sequence[str], weights: str | None, data: str,
+    tokenizer: str | None = None, output: str | None = None, overwrite: bool = False,
+) -> int:  # fmt: skip
+    """Do what `start` does in several processes of this machine; return the exit status.
+
+    What a person may have got wrong is found before any of them starts. Raises: as `start`.
+    """
+    settings, words, folder = settle(config, assignments, weights, data, tokenizer, output)
+    open_inputs(settings, data, words, folder, overwrite, num_processes)
+    options = {"--config": config, "--data": data, "--from": weights, "--tokenizer": tokenizer, "--output": output}
+    arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
+    arguments += [f"--set={assignment}" for assignment in assignments] + ["--overwrite"] * overwrite
+    with resuming(overwrite):
+        return launch("trainer.train", arguments, num_processes)
+
+
+def settle(
+    config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None, output: str | None
+) -> tuple[TrainConfig, str, str]:
+    """Return the configuration, and the folders of the tokenizer and of the output. Raises: as `start`."""
+    settings = configured(config, assignments, weights)
+    words = tokenizer or (beside(data, "tokenizer") if weights is None else open_saved(weights).tokenizer)
+    return settings, words, output or beside(data, _folder(settings))
+
+
+def configured(config: str, assignments: Sequence[str], weights: str | None) -> TrainConfig:
+    """Load a configuration by name; where it starts from weights, with their sizes. Raises: as `start`."""
+    return configuration.load(config, [*assignments], None if weights is None else sizes(weights))
+
+
+def _folder(config: TrainConfig) -> str:
+    """Name the default folder: a run that starts from another's weights must not lie in its place."""
+    return CHECKPOINTS if config.start is None else f"{CHECKPOINTS}-{config.name}"
+
+
+def _report(summary: Summary) -> None:
+    """Print what a run came to."""
+    for corpus in sorted(summary.first_loss.keys() & summary.last_loss.keys()):
+        print(f"{corpus:12} loss {summary.first_loss[corpus]:.3f} -> {summary.last_loss[corpus]:.3f}")
+    if summary.num_skipped:
+        print(f"{summary.num_skipped} samples or images could not be read")
+    if summary.interrupted_by:
+        print(f"ended after step {summary.num_steps}, which is saved")
+    else:
+        steps, folder = summary.num_steps, message(summary.output)
+        print(f"{steps} steps; weights in {folder}/{MODEL}, checkpoints in {folder}")
