@@ -1,7 +1,7 @@
 """Train the forests that tell main content: `python -m benchmarks.content_training DATA [--write]`.
 
 Trained on `pages-more` and on the pages of `pages` that are not from WCXB; tried on WCXB's, none of whose domains is
-among the others. `--write` keeps the weights in pipeline/extract/content/weights.npz. Needs the extra `tune`.
+among the others. `--write` keeps the weights in pipeline/html/weights.npz. Needs the extra `tune`.
 """
 
 import gzip

@@ -25,9 +25,9 @@ from benchmarks.peers.datatrove_dedup import REQUIREMENTS
 from benchmarks.peers.environment import python_with
 from benchmarks.results import report
 from benchmarks.whole_archive import measure
-from filters import text
 from jobs.recipes import load
 from pipeline.filter import filter_pages
+from schemas.reasons import TEXT_FILTERS
 from schemas.recipe import Recipe
 from schemas.tables import PAGES
 
@@ -36,7 +36,7 @@ DOCUMENTS = 2_000
 BATCH = 1_000
 # Recipe fineweb has all three; what it has beside them is taken back, and C4's rule of punctuation set.
 AS_DATATROVE = (
-    "filters.page={keep: [], min_score: 0}",
+    "filters.language={keep: [], min_score: 0}",
     "filters.text.max_duplicate_line_character_fraction=0.2",
     "filters.text.min_punctuated_line_fraction=null",
     "filters.text.max_short_line_fraction=null",
@@ -134,13 +134,9 @@ def _judge(batches: list[pa.RecordBatch], recipe: Recipe) -> tuple[float, list[l
 
 def _compare(ours: list[list[str]], theirs: dict[str, list[str | None]]) -> int:
     """Count verdicts that are the same by either of Gopher's filters, and print those that differ."""
-    codes = {
-        name: {code for measure in measures for _, code in measure.bounds}
-        for name, measures in {
-            "quality": (*text.LENGTH, *text.GOPHER),
-            "repetition": text.REPETITION,
-        }.items()
-    }
+    gopher = [row for row in TEXT_FILTERS if "(Gopher)" in row.source or row.measure == "num_words"]
+    repetition = {row.code for row in gopher if "table A1" in row.source}
+    codes = {"quality": {row.code for row in gopher} - repetition, "repetition": repetition}
     same = 0
     differing: dict[tuple[str, str, str], int] = {}
     for name, reasons in theirs.items():

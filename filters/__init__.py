@@ -7,14 +7,14 @@ filters/text.py instead, and judges paragraphs and pages alike.
 from filters import document, images, page
 from filters.features import Resources, with_features
 from filters.filter import Filter
-from filters.text import MEASURES
+from filters.text import PAGE_TEXT_FILTERS, PARAGRAPH_TEXT_FILTERS
 
-PARAGRAPH_FILTERS: tuple[Filter, ...] = tuple(measure.of_paragraph for measure in MEASURES)
+PARAGRAPH_FILTERS: tuple[Filter, ...] = PARAGRAPH_TEXT_FILTERS
 """Judge each text block of a page. Columns: text."""
 
 PAGE_FILTERS: tuple[Filter, ...] = (
     page.FILTER,
-    *(measure.of_page for measure in MEASURES),
+    *PAGE_TEXT_FILTERS,
     page.EMOJI,
     page.HASHTAGS,
     page.URLS,

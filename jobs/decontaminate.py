@@ -121,7 +121,7 @@ OF_IMAGES = _found("image_id", "url", *_WHY)
 def contaminated_texts(pages: DataFrame, ngrams: Ngrams, config: Decontaminate) -> DataFrame:
     """Return rows of OF_TEXTS: a page that goes, or else each of its paragraphs that goes.
 
-    Args: pages as jobs.ledger.surviving_pages has them. `measure` counts the runs of words that a paragraph shares, or
+    Args: pages as jobs.tables.surviving_pages has them. `measure` counts the runs of words that a paragraph shares, or
     the paragraphs of a page that share any; `detail` is the first item that has one.
     """
     shared = pages.sparkSession.sparkContext.broadcast(ngrams)

@@ -54,7 +54,7 @@ Batches = Iterator[pa.RecordBatch]
 def remnants(pages: DataFrame, gone: DataFrame, min_words: int) -> DataFrame:
     """Return the pages that go, with `rule`, `measure` (words left) and `threshold`; those that lost nothing stay.
 
-    Args: pages as jobs.ledger.surviving_pages has them; gone are rows with `page_id`, `warc_file`, `warc_offset` and
+    Args: pages as jobs.tables.surviving_pages has them; gone are rows with `page_id`, `warc_file`, `warc_offset` and
     `block`, which may name a block twice.
     """
     lost = gone.groupBy(*_CAPTURE).agg(F.collect_set("block").alias("lost"))
@@ -81,7 +81,7 @@ KEYED = pa.schema(
 
 
 def keyed_paragraphs(pages: DataFrame, min_words: int) -> DataFrame:
-    """Return KEYED of pages as jobs.ledger.surviving_pages has them."""
+    """Return KEYED of pages as jobs.tables.surviving_pages has them."""
     return map_batches(pages.select(*_PAGE_COLUMNS, "blocks", "positions"), keyed(min_words), KEYED)
 
 
@@ -219,8 +219,10 @@ def _pages(
         found.append(rejection_rows(repeated, "dedup", "paragraph"))
         lost.append(repeated.select(*PAGE, "block"))
     if lost:
-        least = context.recipe.filters.text.min_words if config.min_words_left is None else config.min_words_left
-        small = remnants(captures, _of(reduce(DataFrame.union, lost), staying), least or 0).persist()
+        least = config.min_words_left
+        if least is None:
+            least = int(context.recipe.filters.text.bound("min_words") or 0)
+        small = remnants(captures, _of(reduce(DataFrame.union, lost), staying), least).persist()
         found.append(rejection_rows(small, "dedup", "page"))
         staying = _without(staying, small)
     return staying, found

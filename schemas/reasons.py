@@ -1,6 +1,7 @@
-"""Every reason for which something is left behind. A code that is not here cannot be written."""
+"""Every reason for which something is left out, and the table of text filters. No other code can be written."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -10,76 +11,139 @@ class Reason:
     meaning: str
 
 
-_PARAGRAPH = "PARAGRAPH_"
+@dataclass(frozen=True)
+class TextFilter:
+    """One bound of one measure of a text: `filters.text.KEY` for a page, `filters.paragraph.KEY` for a paragraph.
+
+    measure: the function of filters/text.py, which is also the name in `measures`
+    key:     begins with `min_` or `max_`: the least or the largest value that is kept
+    code:    the reason of a page that misses the bound; `of_paragraph` gives that of a paragraph
+    what:    what is measured, with its unit where it has one
+    kind:    what the bound may be: a fraction, a count, a number from 0, or a positive number
+    note:    what else has the same reason, for a page
+    """
+
+    measure: str
+    key: str
+    code: str
+    what: str
+    kind: Literal["fraction", "count", "number", "positive"]
+    source: str
+    note: str = ""
+
+    @property
+    def is_minimum(self) -> bool:
+        """Whether the bound is the least value that is kept."""
+        return self.key.startswith("min_")
+
+    def reason(self, section: Literal["text", "paragraph"]) -> Reason:
+        """Return the reason of what misses the bound in a section of `filters`."""
+        meaning = f"{self.what}: {'below' if self.is_minimum else 'above'} filters.{section}.{self.key}"
+        if section == "text":
+            return Reason(self.code, "page", meaning + self.note)
+        return Reason(of_paragraph(self.code), "paragraph", meaning)
+
+
+_GOPHER = '"Scaling Language Models" (Gopher), arXiv 2112.11446, appendix A.1.1'
+_GOPHER_REPETITION = _GOPHER + ", table A1"
+_C4 = '"Exploring the Limits of Transfer Learning" (C4), arXiv 1910.10683, section 2.2'
+_C4_CODE = "C4's code (tensorflow/datasets, c4_utils.py), which goes beyond the paper"
+_FINEWEB = '"The FineWeb Datasets", arXiv 2406.17557, section 3.5'
+_OBELICS = "OBELICS, arXiv 2306.16527, appendix A.1.3, and its released configuration"
+_OMNICORPUS = "OmniCorpus, arXiv 2406.08418: capitals and digits at most .8"
+_WORDS_SOURCE = "OBELICS, arXiv 2306.16527, appendix A.1; Gopher, arXiv 2112.11446, A.1.1"
+_ON_A_PAGE, _IN_A_LINE = ": none on a page", ": none in a line that stays"
+
+# fmt: off
+TEXT_FILTERS = (
+    # Length. Gopher's words are counted so too: the paper does not say what a word is.
+    TextFilter("num_words", "min_words", "TOO_SHORT", "words, as white space divides them", "count", _WORDS_SOURCE,
+               "; or fewer than extract.gates.min_words"),
+    TextFilter("num_words", "max_words", "TOO_LONG", "words, as white space divides them", "count", _WORDS_SOURCE),
+    # Gopher's quality rules. Words are the tokens of filters/features.py: with a letter or digit where characters of
+    # words are averaged, marks of punctuation too where something is counted per word, as datatrove counts them.
+    # Blank lines are no lines. Capitals do not count in stop words.
+    TextFilter("mean_word_characters", "min_mean_word_characters", "SHORT_WORDS", "mean length of words [characters]",
+               "number", _GOPHER),
+    TextFilter("mean_word_characters", "max_mean_word_characters", "LONG_WORDS", "mean length of words [characters]",
+               "number", _GOPHER),
+    TextFilter("hashes_per_word", "max_hashes_per_word", "HASHES", "# signs per word", "number", _GOPHER),
+    TextFilter("ellipses_per_word", "max_ellipses_per_word", "ELLIPSES", "ellipses per word", "number", _GOPHER),
+    TextFilter("bullet_line_fraction", "max_bullet_line_fraction", "BULLETS", "lines that begin with a bullet",
+               "fraction", _GOPHER),
+    TextFilter("ellipsis_line_fraction", "max_ellipsis_line_fraction", "CUT_LINES", "lines that end in an ellipsis",
+               "fraction", _GOPHER),
+    TextFilter("alphabetic_word_fraction", "min_alphabetic_word_fraction", "NOT_ALPHABETIC", "words with a letter",
+               "fraction", _GOPHER),
+    TextFilter("num_gopher_stop_words", "min_gopher_stop_words", "FEW_DIFFERENT_STOP_WORDS",
+               "different ones of Gopher's 8 stop words", "count",
+               _GOPHER + ': two of "the, be, to, of, and, that, have, with"'),
+    # Gopher's repetition rules: lines and paragraphs that the text has before; the most frequent 2- to 4-gram, and
+    # repeated 5- to 10-grams, as a fraction of the characters.
+    TextFilter("duplicate_line_fraction", "max_duplicate_line_fraction", "DUPLICATE_LINES", "repeated lines",
+               "fraction", _GOPHER_REPETITION),
+    TextFilter("duplicate_line_character_fraction", "max_duplicate_line_character_fraction",
+               "DUPLICATE_LINE_CHARACTERS", "characters in repeated lines", "fraction",
+               _GOPHER_REPETITION + "; FineWeb, arXiv 2406.17557, section 3.5"),
+    TextFilter("duplicate_paragraph_fraction", "max_duplicate_paragraph_fraction", "DUPLICATE_PARAGRAPHS",
+               "repeated paragraphs", "fraction", _GOPHER_REPETITION),
+    TextFilter("duplicate_paragraph_character_fraction", "max_duplicate_paragraph_character_fraction",
+               "DUPLICATE_PARAGRAPH_CHARACTERS", "characters in repeated paragraphs", "fraction", _GOPHER_REPETITION),
+    *(TextFilter(f"top_{n}_gram_fraction", f"max_top_{n}_gram_fraction", f"TOP_{n}_GRAM",
+                 f"characters in the most frequent {n}-gram", "fraction", _GOPHER_REPETITION) for n in (2, 3, 4)),
+    *(TextFilter(f"duplicate_{n}_gram_fraction", f"max_duplicate_{n}_gram_fraction", f"DUPLICATE_{n}_GRAMS",
+                 f"characters in repeated {n}-grams", "fraction", _GOPHER_REPETITION) for n in (5, 6, 7, 8, 9, 10)),
+    # C4 judges single lines by words (3), terminal punctuation, javascript, policy phrases and long words; whole pages
+    # by sentences, curly brackets and lorem ipsum. Set the former in `filters.paragraph`, the latter in `filters.text`:
+    # our unit is the paragraph, which is mostly one line.
+    TextFilter("num_sentences", "min_sentences", "FEW_SENTENCES", "sentences", "count",
+               _C4 + ": at least 5, of the lines that stay"),
+    TextFilter("curly_brackets", "max_curly_brackets", "CURLY_BRACKETS", "opening curly brackets", "count",
+               _C4 + _ON_A_PAGE),
+    TextFilter("lorem_ipsum", "max_lorem_ipsum", "LOREM_IPSUM", "times of 'lorem ipsum'", "count", _C4 + _ON_A_PAGE),
+    TextFilter("javascript_mentions", "max_javascript_mentions", "JAVASCRIPT", "times of 'javascript'", "count",
+               _C4 + _IN_A_LINE),
+    TextFilter("policy_phrases", "max_policy_phrases", "POLICY_PHRASES", "phrases as 'privacy policy', 'use cookies'",
+               "count", _C4_CODE + _IN_A_LINE),
+    TextFilter("endless_words", "max_endless_words", "ENDLESS_WORDS", "words of more than 1,000 characters", "count",
+               _C4_CODE + _IN_A_LINE),
+    # FineWeb's third rule, characters in repeated lines, is one of Gopher's.
+    TextFilter("punctuated_line_fraction", "min_punctuated_line_fraction", "NOT_PUNCTUATED",
+               "lines that end in punctuation, perhaps within quotation marks or brackets", "fraction",
+               _FINEWEB + "; with 1 in filters.paragraph the rule of C4, arXiv 1910.10683"),
+    TextFilter("short_line_fraction", "max_short_line_fraction", "SHORT_LINES", "lines of 30 characters or fewer",
+               "fraction", _FINEWEB),
+    # OBELICS and OmniCorpus. A text of fewer than 12 tokens counts as punctuated throughout. White space is a special
+    # character, as the bound was chosen for that. Lists and model are the recipe's `filters.lists`.
+    TextFilter("character_repetition_fraction", "max_character_repetition_fraction", "REPEATED_CHARACTERS",
+               "runs of 10 characters that are among the most repeated", "fraction", _OBELICS),
+    TextFilter("word_repetition_fraction", "max_word_repetition_fraction", "REPEATED_WORDS",
+               "5-grams that the text has more than once", "fraction", _OBELICS),
+    TextFilter("punctuation_fraction", "min_punctuation_fraction", "LITTLE_PUNCTUATION",
+               "marks of punctuation among words", "fraction", _OBELICS),
+    TextFilter("special_character_fraction", "max_special_character_fraction", "SPECIAL_CHARACTERS",
+               "characters that are neither letters nor marks, white space too", "fraction", _OBELICS),
+    TextFilter("upper_case_fraction", "max_upper_case_fraction", "UPPER_CASE", "capitals among characters",
+               "fraction", _OMNICORPUS),
+    TextFilter("digit_fraction", "max_digit_fraction", "DIGITS", "digits among characters", "fraction", _OMNICORPUS),
+    TextFilter("stop_word_fraction", "min_stop_word_fraction", "FEW_STOP_WORDS", "words of filters.lists.stop_words",
+               "fraction", _OBELICS),
+    TextFilter("common_word_fraction", "min_common_word_fraction", "FEW_COMMON_WORDS",
+               "words of filters.lists.common_words", "fraction", _OBELICS),
+    TextFilter("flagged_word_fraction", "max_flagged_word_fraction", "FLAGGED_WORDS",
+               "words of filters.lists.flagged_words", "fraction", _OBELICS),
+    TextFilter("spam_word_fraction", "max_spam_word_fraction", "SPAM_WORDS", "words of filters.lists.spam_words",
+               "fraction", _OBELICS),
+    TextFilter("perplexity", "max_perplexity", "PERPLEXITY", "perplexity by filters.lists.kenlm", "positive", _OBELICS),
+)
+# fmt: on
+"""The one table of text filters: recipe keys, reasons and their docs derive from it; filters/text.py measures."""
 
 
 def of_paragraph(code: str) -> str:
-    """Return the code of a paragraph that misses the bound by which a page's code is told."""
-    return _PARAGRAPH + code
+    """Return the code of a paragraph that misses the bound whose code of a page is given."""
+    return f"PARAGRAPH_{code}"
 
-
-# filter: texts. Pages are judged by filters.text; paragraphs alike, by filters.paragraph
-OF_TEXT = (
-    Reason("TOO_SHORT", "page", "fewer words than filters.text.min_words; of pages, than extract.gates.min_words too"),
-    Reason("TOO_LONG", "page", "more words than filters.text.max_words"),
-    Reason("SHORT_WORDS", "page", "mean word length below filters.text.min_mean_word_characters"),
-    Reason("LONG_WORDS", "page", "mean word length above filters.text.max_mean_word_characters"),
-    Reason("HASHES", "page", "# signs per word above filters.text.max_hashes_per_word"),
-    Reason("ELLIPSES", "page", "ellipses per word above filters.text.max_ellipses_per_word"),
-    Reason("BULLETS", "page", "lines that begin with a bullet above filters.text.max_bullet_line_fraction"),
-    Reason("CUT_LINES", "page", "lines that end in an ellipsis above filters.text.max_ellipsis_line_fraction"),
-    Reason("NOT_ALPHABETIC", "page", "words with a letter below filters.text.min_alphabetic_word_fraction"),
-    Reason(
-        "FEW_DIFFERENT_STOP_WORDS", "page", "of Gopher's 8 stop words fewer than filters.text.min_gopher_stop_words"
-    ),
-    Reason("DUPLICATE_LINES", "page", "repeated lines above filters.text.max_duplicate_line_fraction"),
-    Reason(
-        "DUPLICATE_LINE_CHARACTERS",
-        "page",
-        "characters in repeated lines above filters.text.max_duplicate_line_character_fraction",
-    ),
-    Reason("DUPLICATE_PARAGRAPHS", "page", "repeated paragraphs above filters.text.max_duplicate_paragraph_fraction"),
-    Reason(
-        "DUPLICATE_PARAGRAPH_CHARACTERS",
-        "page",
-        "characters in repeated paragraphs above filters.text.max_duplicate_paragraph_character_fraction",
-    ),
-    *(
-        Reason(
-            f"TOP_{n}_GRAM",
-            "page",
-            f"characters in the most frequent {n}-gram above filters.text.max_top_{n}_gram_fraction",
-        )
-        for n in (2, 3, 4)
-    ),
-    *(
-        Reason(
-            f"DUPLICATE_{n}_GRAMS",
-            "page",
-            f"characters in repeated {n}-grams above filters.text.max_duplicate_{n}_gram_fraction",
-        )
-        for n in (5, 6, 7, 8, 9, 10)
-    ),
-    Reason("FEW_SENTENCES", "page", "fewer sentences than filters.text.min_sentences"),
-    Reason("CURLY_BRACKETS", "page", "more curly brackets than filters.text.max_curly_brackets"),
-    Reason("LOREM_IPSUM", "page", "'lorem ipsum' more often than filters.text.max_lorem_ipsum"),
-    Reason("JAVASCRIPT", "page", "'javascript' more often than filters.text.max_javascript_mentions"),
-    Reason("POLICY_PHRASES", "page", "phrases of notices more often than filters.text.max_policy_phrases"),
-    Reason("ENDLESS_WORDS", "page", "words of more than 1,000 characters above filters.text.max_endless_words"),
-    Reason("NOT_PUNCTUATED", "page", "lines that end in punctuation below filters.text.min_punctuated_line_fraction"),
-    Reason("SHORT_LINES", "page", "short lines above filters.text.max_short_line_fraction"),
-    Reason("REPEATED_CHARACTERS", "page", "repeated characters above filters.text.max_character_repetition_fraction"),
-    Reason("REPEATED_WORDS", "page", "repeated words above filters.text.max_word_repetition_fraction"),
-    Reason("LITTLE_PUNCTUATION", "page", "punctuation below filters.text.min_punctuation_fraction"),
-    Reason("SPECIAL_CHARACTERS", "page", "characters but letters above filters.text.max_special_character_fraction"),
-    Reason("UPPER_CASE", "page", "capitals above filters.text.max_upper_case_fraction"),
-    Reason("DIGITS", "page", "digits above filters.text.max_digit_fraction"),
-    Reason("FEW_STOP_WORDS", "page", "words of filters.lists.stop_words below filters.text.min_stop_word_fraction"),
-    Reason("FEW_COMMON_WORDS", "page", "words of a list of common ones below filters.text.min_common_word_fraction"),
-    Reason("FLAGGED_WORDS", "page", "words of a list of flagged ones above filters.text.max_flagged_word_fraction"),
-    Reason("SPAM_WORDS", "page", "words of a list of spam above filters.text.max_spam_word_fraction"),
-    Reason("PERPLEXITY", "page", "perplexity above filters.text.max_perplexity"),
-)
 
 REASONS = (
     # extract: stretches of archives
@@ -109,11 +173,8 @@ REASONS = (
     # filter
     Reason("WRONG_LANGUAGE", "page", "not in extract.gates.languages, or not among filters.language.keep"),
     Reason("LANGUAGE_UNSURE", "page", "language score below filters.language.min_score"),
-    *OF_TEXT,
-    *(
-        Reason(of_paragraph(r.code), "paragraph", r.meaning.replace("filters.text", "filters.paragraph"))
-        for r in OF_TEXT
-    ),
+    *(f.reason("text") for f in TEXT_FILTERS),
+    *(f.reason("paragraph") for f in TEXT_FILTERS),
     Reason("EMOJI", "page", "emoji per word above filters.gibberish.max_emoji_fraction"),
     Reason("HASHTAGS", "page", "hashtags per word above filters.gibberish.max_hashtag_fraction"),
     Reason("URLS", "page", "addresses per word above filters.gibberish.max_url_fraction"),

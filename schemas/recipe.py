@@ -4,11 +4,11 @@ import difflib
 import re
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.overrides import Section, nearest
-from schemas.reasons import CODES
+from schemas.reasons import CODES, TEXT_FILTERS, TextFilter
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Directive = Literal["noai", "noimageai", "noindex", "noimageindex", "noml", "tdm-reservation"]
@@ -196,55 +196,27 @@ class LanguageFilters(Section):
     min_score: Fraction = Field(0.0, description="lowest probability of the page's language")
 
 
-class TextBounds(Section):
-    """Bounds of what is measured of a text; null is no bound, and what has none is not measured."""
+def _text_bound(text_filter: TextFilter) -> tuple[Any, Any]:
+    """Return the type and the field of a bound; null is no bound."""
+    side = "least" if text_filter.is_minimum else "most"
+    description = f"{side} {text_filter.what}; null is no bound"
+    if text_filter.kind == "fraction":
+        return Fraction | None, Field(None, description=description)
+    if text_filter.kind == "positive":
+        return float | None, Field(None, gt=0, description=description)
+    return (int if text_filter.kind == "count" else float) | None, Field(None, ge=0, description=description)
 
-    min_words: int | None = Field(None, ge=0, description="fewest words, as white space divides them")
-    max_words: int | None = Field(None, ge=0, description="most words")
-    min_mean_word_characters: float | None = Field(None, ge=0, description="least mean length of words")
-    max_mean_word_characters: float | None = Field(None, ge=0, description="largest mean length of words")
-    max_hashes_per_word: float | None = Field(None, ge=0, description="most # signs per word")
-    max_ellipses_per_word: float | None = Field(None, ge=0, description="most ellipses per word")
-    max_bullet_line_fraction: Fraction | None = Field(None, description="most lines that begin with a bullet")
-    max_ellipsis_line_fraction: Fraction | None = Field(None, description="most lines that end in an ellipsis")
-    min_alphabetic_word_fraction: Fraction | None = Field(None, description="fewest words with a letter")
-    min_gopher_stop_words: int | None = Field(None, ge=0, description="fewest different of Gopher's 8 stop words")
-    max_duplicate_line_fraction: Fraction | None = Field(None, description="most lines that stand earlier")
-    max_duplicate_line_character_fraction: Fraction | None = Field(None, description="the same by characters")
-    max_duplicate_paragraph_fraction: Fraction | None = Field(None, description="most paragraphs that stand earlier")
-    max_duplicate_paragraph_character_fraction: Fraction | None = Field(None, description="the same by characters")
-    max_top_2_gram_fraction: Fraction | None = Field(None, description="most characters in the most frequent 2-gram")
-    max_top_3_gram_fraction: Fraction | None = Field(None, description="the same of 3 words")
-    max_top_4_gram_fraction: Fraction | None = Field(None, description="the same of 4 words")
-    max_duplicate_5_gram_fraction: Fraction | None = Field(None, description="most characters in repeated 5-grams")
-    max_duplicate_6_gram_fraction: Fraction | None = Field(None, description="the same of 6 words")
-    max_duplicate_7_gram_fraction: Fraction | None = Field(None, description="the same of 7 words")
-    max_duplicate_8_gram_fraction: Fraction | None = Field(None, description="the same of 8 words")
-    max_duplicate_9_gram_fraction: Fraction | None = Field(None, description="the same of 9 words")
-    max_duplicate_10_gram_fraction: Fraction | None = Field(None, description="the same of 10 words")
-    min_sentences: int | None = Field(None, ge=0, description="fewest sentences")
-    max_curly_brackets: int | None = Field(None, ge=0, description="most opening curly brackets")
-    max_lorem_ipsum: int | None = Field(None, ge=0, description="most times of 'lorem ipsum'")
-    max_javascript_mentions: int | None = Field(None, ge=0, description="most times of 'javascript'")
-    max_policy_phrases: int | None = Field(None, ge=0, description="most phrases as 'privacy policy', 'use cookies'")
-    max_endless_words: int | None = Field(None, ge=0, description="most words of more than 1,000 characters")
-    min_punctuated_line_fraction: Fraction | None = Field(None, description="fewest lines that end in punctuation")
-    max_short_line_fraction: Fraction | None = Field(None, description="most lines of 30 characters or fewer")
-    max_character_repetition_fraction: Fraction | None = Field(
-        None, description="most runs of 10 characters that are among the most repeated"
-    )
-    max_word_repetition_fraction: Fraction | None = Field(None, description="most 5-grams that are said again")
-    min_punctuation_fraction: Fraction | None = Field(None, description="fewest marks of punctuation among words")
-    max_special_character_fraction: Fraction | None = Field(
-        None, description="most characters that are no letters; white space counts as special"
-    )
-    max_upper_case_fraction: Fraction | None = Field(None, description="most characters that are capitals")
-    max_digit_fraction: Fraction | None = Field(None, description="most characters that are digits")
-    min_stop_word_fraction: Fraction | None = Field(None, description="fewest words of filters.lists.stop_words")
-    min_common_word_fraction: Fraction | None = Field(None, description="fewest words of filters.lists.common_words")
-    max_flagged_word_fraction: Fraction | None = Field(None, description="most words of filters.lists.flagged_words")
-    max_spam_word_fraction: Fraction | None = Field(None, description="most words of filters.lists.spam_words")
-    max_perplexity: float | None = Field(None, gt=0, description="most perplexity by filters.lists.kenlm")
+
+_TextBounds = create_model("_TextBounds", __base__=Section, **{f.key: _text_bound(f) for f in TEXT_FILTERS})  # type: ignore[call-overload]
+
+
+class TextBounds(_TextBounds):
+    """Bounds of what is measured of a text; what has no bound is not measured."""
+
+    def bound(self, key: str) -> float | None:
+        """Return a bound by its key."""
+        found: float | None = getattr(self, key)
+        return found
 
 
 class Lists(Section):

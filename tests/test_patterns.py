@@ -33,7 +33,7 @@ BUILT = {
 # Patterns in tuples, of which a name in a loop is called.
 CALLED = {"_AROUND": {"sub"}, "_FILE_NAMES": {"fullmatch"}}
 # Texts that are bounded before a pattern sees them: how many characters, and by what.
-BOUNDED = {"pipeline.extract.images.hidden._EXTENSIONS": 2_000}  # addresses.MAX_URL_CHARACTERS
+BOUNDED = {"pipeline.html.images._EXTENSIONS": 2_000}  # addresses.MAX_URL_CHARACTERS
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:

@@ -82,7 +82,7 @@ class Archives:
 def count_archives(inputs: Sequence[str]) -> Archives:
     """Count the archives that inputs mean, and add up the sizes of local ones.
 
-    Raises: PathError as pipeline.inputs.expand.
+    Raises: PathError as pipeline.warc.inputs.expand.
     """
     found = expand(list(inputs))
     local = [archive for archive in found if "://" not in archive]

@@ -43,7 +43,7 @@ def test_case(name: str, case: dict[str, Any]) -> None:
     verdict = judged(FILTERS[name], [case["row"]], schema, load("kosmos1", assignments))
     assert verdict.measure.to_pylist() == pytest.approx([case["measure"]])
     assert verdict.reason.to_pylist() == [case["reason"]]
-    if name in {measure.name for measure in MEASURES}:
+    if name in MEASURES:
         of_paragraphs = load("kosmos1", [text.replace("filters.text", "filters.paragraph") for text in assignments])
         again = judged(OF_PARAGRAPHS[f"paragraph_{name}"], [case["row"]], schema, of_paragraphs)
         assert again.measure == verdict.measure

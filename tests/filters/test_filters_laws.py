@@ -12,7 +12,7 @@ from filters.filter import Decision, Filter
 from filters.text import MEASURES
 from jobs.recipes import load
 from schemas.errors import SchemaError
-from schemas.reasons import CODES, OF_TEXT, REASONS
+from schemas.reasons import CODES, REASONS, TEXT_FILTERS
 from schemas.recipe import TextBounds
 
 LEVELS = {
@@ -89,11 +89,15 @@ def test_reasons_belong_to_one_filter_and_its_level() -> None:
     assert len({code for code, _ in told}) == len(told)
 
 
-def test_every_key_has_a_measure_and_a_reason() -> None:
-    bounds = [bound for measure in MEASURES for bound in measure.bounds]
-    assert sorted(key for key, _ in bounds) == sorted(TextBounds.model_fields)
-    assert [code for _, code in bounds] == [reason.code for reason in OF_TEXT]
-    assert all(f"filters.text.{key}" in r.meaning for (key, _), r in zip(bounds, OF_TEXT, strict=True))
+def test_every_row_of_the_table_has_a_measure_a_key_and_two_reasons() -> None:
+    assert list(dict.fromkeys(row.measure for row in TEXT_FILTERS)) == list(MEASURES)
+    for section, filters in (("text", PAGE_FILTERS), ("paragraph", PARAGRAPH_FILTERS)):
+        codes = [code for f in filters for code in f.reasons]
+        for row in TEXT_FILTERS:
+            reason = row.reason(section)
+            assert reason.code in codes and f"filters.{section}.{row.key}" in reason.meaning
+            assert reason in REASONS
+    assert list(TextBounds.model_fields) == [row.key for row in TEXT_FILTERS]
 
 
 def test_without_bounds_no_filter_of_texts_is_on() -> None:

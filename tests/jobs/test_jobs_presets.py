@@ -77,7 +77,7 @@ class Judged:
     def rules(self) -> set[str]:
         """Every rule on pages, paragraphs, images and captions that the recipe switches on."""
         filters = self.recipe.filters
-        found = {RULES[key][0] for key in (*bounds(filters.text), *bounds(filters.page))}
+        found = {RULES[key][0] for key in (*bounds(filters.text), *bounds(filters.gibberish))}
         found |= {f"PARAGRAPH_{RULES[key][0]}" for key in bounds(filters.paragraph)}
         found |= {CAPTION_RULES[key] for key, bound in bounds(filters.caption).items() if bound > 1}  # 1 is no bound
         found |= {"WRONG_LANGUAGE"} if filters.language.keep else set()
@@ -91,7 +91,7 @@ class Judged:
         gone = {i: broken(text, bounds(filters.paragraph)) for i, text in texts.items()}
         left = "\n\n".join(text for i, text in texts.items() if not gone[i])
         found: Against = {(f"PARAGRAPH_{rule}", i) for i, rules in gone.items() for rule in rules}
-        found |= {(rule, None) for rule in broken(left, bounds(filters.text) | bounds(filters.page))}
+        found |= {(rule, None) for rule in broken(left, bounds(filters.text) | bounds(filters.gibberish))}
         if filters.language.keep and truth["language"] not in filters.language.keep:
             found.add(("WRONG_LANGUAGE", None))
         elif filters.language.min_score and truth["fate"] == "LANGUAGE_UNSURE":

@@ -71,7 +71,7 @@ def test_the_commonest_are_listed_and_the_others_counted(spark: SparkSession) ->
 
 
 def test_rows_are_picked_from_the_row_groups_that_hold_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.write.ROWS_PER_GROUP", 10)
+    monkeypatch.setattr("pipeline.io.tables.ROWS_PER_GROUP", 10)
     store = Store(str(tmp_path))
     images = [row(IMAGES, image_id=f"i{n:03}", image_url=f"u{n}", status="ok", bytes=b"x" * n) for n in range(95)]
     commit(store, "images", "fetch", {IMAGES: images}, num_parts=1)
