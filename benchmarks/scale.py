@@ -28,7 +28,7 @@ from benchmarks.results import report
 from pipeline.inspect.replay import replaying
 from pipeline.io.store import Manifest, Store
 from pipeline.io.tables import PartWriter
-from schemas.tables import PAGES
+from schemas.tables import PAGES, STEPS
 from tests.sampleweb import RECIPE
 from tests.sampleweb.cluster import ENVIRONMENT, standing
 from tests.sampleweb.web import write_web
@@ -38,7 +38,6 @@ SAMPLE_PAGES, TIMES = 300, (1, 4, 16)
 ARCHIVE_COPIES = 4  # of the largest web's archives, so that one core has half a minute's work
 NUM_DOCUMENTS, NUM_PARTS = 600_000, 12
 ROUNDS = 2  # the faster one counts, as others use the machine
-STEPS = {"extract": "pages", "dedup": "rejections/dedup"}
 WEFT = str(Path(sys.executable).parent / "weft")
 
 
@@ -112,7 +111,7 @@ def _timed(step: str, archives: list[str], folder: Path, master: str, environmen
     else:
         shutil.rmtree(output, ignore_errors=True)
     _run([WEFT, step, "--output", str(output), "--master", master, *settings, *archives], environment)
-    return float(json.loads((output / STEPS[step] / "_manifest.json").read_text())["seconds"])
+    return float(json.loads((output / STEPS[step].folder / "_manifest.json").read_text())["seconds"])
 
 
 def _whole_run(web: Path, times: int, folder: Path) -> float:

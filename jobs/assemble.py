@@ -4,14 +4,14 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.step import Context, Outcome, Step, count_by, map_batches, read_files
-from jobs.tables import PAGE, rejection_rows, surviving_captions, surviving_images, surviving_pages, write_rejections
+from jobs.tables import rejection_rows, surviving_captions, surviving_images, surviving_pages, write_rejections
 from pipeline.assemble import ASSEMBLED, CAPTIONED, PAGES_WITH_IMAGES, assemble_pages, caption_documents
 from pipeline.blocks import USES, image_uses
 from pipeline.redact import redact_documents, redactor
 from pipeline.score.segments import ALT_TEXT, PAIRS, caption_pairs
 from pipeline.score.similarity import cut
 from schemas.recipe import Recipe
-from schemas.tables import DOCUMENTS, LOOKALIKES, PAGES, SAFETY, SCORES
+from schemas.tables import CAPTURE, DOCUMENTS, LOOKALIKES, PAGES, SAFETY, SCORES, STEPS
 
 _PAIR = ("image_id", "text_id")
 
@@ -47,8 +47,8 @@ def pick_captions(context: Context, captions: DataFrame, images: DataFrame) -> t
 
 def _scored(context: Context, captions: DataFrame, images: DataFrame) -> DataFrame:
     """Bring to each pair its score, null where it has none, and the page that it stands on."""
-    scores = context.read(SCORES, "scores").where(F.col("block") == ALT_TEXT).select(*_PAIR, "page_id", "score")
-    pages = context.read(PAGES, "pages").drop("blocks").dropDuplicates(["page_id"])
+    scores = context.read(SCORES).where(F.col("block") == ALT_TEXT).select(*_PAIR, "page_id", "score")
+    pages = context.read(PAGES).drop("blocks").dropDuplicates(["page_id"])
     pairs = map_batches(captions, caption_pairs, PAIRS).join(images, "image_id")
     return pairs.join(scores.distinct(), [*_PAIR, "page_id"], "left").join(pages, "page_id")
 
@@ -115,7 +115,7 @@ def work(context: Context) -> Outcome:
 
 def _unsafe(context: Context, images: DataFrame) -> DataFrame:
     """Find the images that the classifier takes for unsafe, and those that it could not judge."""
-    judged = images.join(context.read(SAFETY, "scores"), "image_id", "left")
+    judged = images.join(context.read(SAFETY), "image_id", "left")
     bound = F.lit(context.recipe.score.max_unsafe_score).cast("float")
     unsafe = judged.where(F.col("unsafe").isNull() | (F.col("unsafe") > bound))
     return unsafe.select(
@@ -126,7 +126,7 @@ def _unsafe(context: Context, images: DataFrame) -> DataFrame:
 def _assembled(context: Context, pages: DataFrame, uses: DataFrame) -> DataFrame:
     """Bring to each page its usable images with their scores, and assemble it."""
     recipe = context.recipe
-    scores = context.read(SCORES, "scores").where(F.col("block") != ALT_TEXT)
+    scores = context.read(SCORES).where(F.col("block") != ALT_TEXT)
     every = F.collect_list(F.struct("block", "sentence", "score"))
     assigned = recipe.assemble.placement == "assignment"
     of_images = scores.groupBy("image_id", "page_id").agg(
@@ -134,18 +134,12 @@ def _assembled(context: Context, pages: DataFrame, uses: DataFrame) -> DataFrame
     )
     scored = uses.join(of_images, ["image_id", "page_id"], "left").withColumn("look", F.col("image_id"))
     if recipe.dedup.keep_lookalikes == "one_a_page":
-        looks = context.read(LOOKALIKES, "rejections/dedup")
+        looks = context.read(LOOKALIKES)
         scored = scored.join(looks, "image_id", "left").withColumn("look", F.coalesce("cluster", "image_id"))
     image = F.struct("block", "image_id", "look", "score", "scores")
-    usable = scored.groupBy(*PAGE).agg(F.collect_list(image).alias("usable"))
-    joined = pages.join(usable, list(PAGE), "left").select(*PAGES_WITH_IMAGES.names)
+    usable = scored.groupBy(*CAPTURE).agg(F.collect_list(image).alias("usable"))
+    joined = pages.join(usable, list(CAPTURE), "left").select(*PAGES_WITH_IMAGES.names)
     return map_batches(joined, assemble_pages(recipe), ASSEMBLED)
 
 
-STEP = Step(
-    "assemble",
-    "documents",
-    ("pages", "measures", "images", "rejections/dedup", "scores"),
-    ("corpora", "redact", "score", "assemble"),
-    work,
-)
+STEP = Step(STEPS["assemble"], ("corpora", "redact", "score", "assemble"), work)

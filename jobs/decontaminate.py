@@ -1,6 +1,6 @@
 """Find what evaluation sets hold of a run: texts by runs of words, images by their perceptual hashes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import fsspec
@@ -11,20 +11,18 @@ from pyspark.sql import functions as F
 
 from jobs.near_duplicates import TELLING_ONES
 from jobs.step import Context, map_batches
-from jobs.tables import PAGE, rejection_rows, surviving_captions
+from jobs.tables import rejection_rows, surviving_captions
 from pipeline.blocks import text_blocks
 from pipeline.dedup.ngrams import Ngrams, ngrams, read_items
 from pipeline.images.decode import decode
 from pipeline.warc.stream import open_source
 from schemas.errors import PathError
 from schemas.recipe import Decode, Decontaminate, Recipe
-from schemas.tables import REJECTIONS
+from schemas.tables import CAPTURE, REJECTIONS, Batches
 
 BLOCK = 256  # images that are compared with all evaluation images at a time
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff")
 _READ = pa.schema([pa.field(name, pa.string()) for name in ("name", "sha256", "phash", "error")])
-
-Batches = Iterator[pa.RecordBatch]
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def _found(*names: str) -> pa.Schema:
     return pa.schema([REJECTIONS.schema.field(name) for name in names])
 
 
-_PAGE = ("page_id", "warc_file", "warc_offset", "url")
+_PAGE = (*CAPTURE, "url")
 _WHY = ("rule", "measure", "threshold", "detail")
 OF_TEXTS = _found(*_PAGE, "level", "block", *_WHY)
 OF_CAPTIONS = _found("image_id", "page_id", "url", *_WHY)
@@ -215,7 +213,7 @@ def contaminated_in_texts(
     if not held.texts:
         return [], None, {}
     items = ngrams(read_items(held.texts, held.keys), held.ngram_words, held.min_item_words, held.max_shared_items)
-    found = contaminated_texts(captures, items, held).join(unique.select(*PAGE), list(PAGE), "left_semi")
+    found = contaminated_texts(captures, items, held).join(unique.select(*CAPTURE), list(CAPTURE), "left_semi")
     of_texts = rejection_rows(found, "dedup", F.col("level")).persist()
     of_captions = rejection_rows(contaminated_captions(surviving_captions(context), items), "dedup", "caption")
     told = f"{len(items.places)}, of which {items.num_short} are too short to be looked for"

@@ -1,7 +1,7 @@
 """Dedup: of what is equal or nearly equal one stays, and of what evaluation sets hold, none."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import reduce
 
 import numpy as np
@@ -25,7 +25,6 @@ from jobs.near_duplicates import (
 )
 from jobs.step import Context, Outcome, Step, map_batches, num_of_level
 from jobs.tables import (
-    PAGE,
     drop_rejected,
     num_paragraphs,
     rejection_rows,
@@ -35,10 +34,9 @@ from jobs.tables import (
 )
 from pipeline.blocks import USES, by_page, image_uses, text_blocks
 from schemas.recipe import Dedup, Paragraphs
-from schemas.tables import IMAGES, LOOKALIKES, PAGES, REJECTIONS
+from schemas.tables import CAPTURE, IMAGES, LOOKALIKES, PAGES, REJECTIONS, STEPS, Batches
 
-_CAPTURE = ("page_id", "warc_file", "warc_offset")
-_PAGE = (*_CAPTURE, "url")
+_PAGE = (*CAPTURE, "url")
 _COUNTED = pa.schema(
     [
         *(REJECTIONS.schema.field(name) for name in _PAGE),
@@ -48,8 +46,6 @@ _COUNTED = pa.schema(
 )
 _LEFT = "filter(arrays_zip(blocks, words), b -> not array_contains(lost, b.blocks))"
 
-Batches = Iterator[pa.RecordBatch]
-
 
 def remnants(pages: DataFrame, gone: DataFrame, min_words: int) -> DataFrame:
     """Return the pages that go, with `rule`, `measure` (words left) and `threshold`; those that lost nothing stay.
@@ -57,10 +53,10 @@ def remnants(pages: DataFrame, gone: DataFrame, min_words: int) -> DataFrame:
     Args: pages as jobs.tables.surviving_pages has them; gone are rows with `page_id`, `warc_file`, `warc_offset` and
     `block`, which may name a block twice.
     """
-    lost = gone.groupBy(*_CAPTURE).agg(F.collect_set("block").alias("lost"))
+    lost = gone.groupBy(*CAPTURE).agg(F.collect_set("block").alias("lost"))
     counted = map_batches(pages.select(*_PAGE, "blocks", "positions"), _counted, _COUNTED)
     return (
-        counted.join(lost, list(_CAPTURE))
+        counted.join(lost, list(CAPTURE))
         .withColumn("measure", F.expr(f"cast(aggregate({_LEFT}, 0L, (sum, b) -> sum + b.words) as double)"))
         .where(f"measure < {min_words}")
         .selectExpr(*_PAGE, "'LITTLE_LEFT' as rule", "measure", f"cast({min_words} as double) as threshold")
@@ -74,7 +70,7 @@ def _counted(batches: Batches) -> Batches:
         yield pa.RecordBatch.from_arrays([*batch.select(list(_PAGE)).columns, *lists], schema=_COUNTED)
 
 
-_PAGE_COLUMNS = ("page_id", "warc_file", "warc_offset", "url", "host", "captured_at")
+_PAGE_COLUMNS = (*CAPTURE, "url", "host", "captured_at")
 KEYED = pa.schema(
     [*(PAGES.schema.field(name) for name in _PAGE_COLUMNS), pa.field("block", pa.int32()), pa.field("key", pa.int64())]
 )
@@ -140,7 +136,7 @@ def _beyond(blocks: DataFrame, rule: str, by: tuple[str, ...], bound: int, keep:
     if keep == "newest":
         gone = gone.where("page_id != newest.page_id")
     return gone.selectExpr(
-        *("page_id", "warc_file", "warc_offset", "url", "block"),
+        *(*CAPTURE, "url", "block"),
         f"'{rule}' as rule",
         "cast(num_pages as double) as measure",
         f"cast({bound} as double) as threshold",
@@ -184,7 +180,7 @@ def work(context: Context) -> Outcome:
 def _compared(captures: DataFrame, config: Dedup) -> DataFrame:
     """Return what tells a page, and the hashes that stand for what is compared of it: texts are not shuffled."""
     hashes = [f"{SAME_TEXT} as text"] * config.text + [f"{SAME_IMAGES} as image_set"] * config.image_set
-    return captures.selectExpr(*PAGE, "url", "captured_at", *hashes)
+    return captures.selectExpr(*CAPTURE, "url", "captured_at", *hashes)
 
 
 def _pages(
@@ -199,7 +195,7 @@ def _pages(
     lost = []
     if shared is not None:
         staying = _without(staying, shared.where("level = 'page'"))
-        lost.append(shared.where("level = 'paragraph'").select(*PAGE, "block"))
+        lost.append(shared.where("level = 'paragraph'").select(*CAPTURE, "block"))
     for wanted, column, rule in (
         (config.url, "url", "DUPLICATE_URL"),
         (config.image_set, "image_set", "DUPLICATE_IMAGE_SET"),
@@ -209,7 +205,7 @@ def _pages(
             staying, gone = keep_first(staying, column, _NEWEST, "page_id")
             found.append(rejection_rows(gone, "dedup", "page", rule=F.lit(rule), detail=F.col("survivor")))
     if config.near_text.enabled:
-        texts = captures.selectExpr(*PAGE, "url", "captured_at", f"{TEXT} as text")
+        texts = captures.selectExpr(*CAPTURE, "url", "captured_at", f"{TEXT} as text")
         near = surplus_texts(_of(signed_texts(texts, config.near_text), staying), config.near_text).persist()
         found.append(rejection_rows(near, "dedup", "page"))
         staying = _without(staying, near)
@@ -217,7 +213,7 @@ def _pages(
     repeated = repeated_paragraphs(_of(paragraphs, staying), config.paragraphs)
     if repeated is not None:
         found.append(rejection_rows(repeated, "dedup", "paragraph"))
-        lost.append(repeated.select(*PAGE, "block"))
+        lost.append(repeated.select(*CAPTURE, "block"))
     if lost:
         least = config.min_words_left
         if least is None:
@@ -230,7 +226,7 @@ def _pages(
 
 def _images(context: Context, uses: DataFrame) -> tuple[DataFrame, list[DataFrame]]:
     """Return the stored images, with their clusters of look-alikes, and the rejections of those that go."""
-    stored = drop_rejected(context, context.read(IMAGES, "images").where("status = 'ok'"), "filter")
+    stored = drop_rejected(context, context.read(IMAGES).where("status = 'ok'"), "filter")
     found = []
     of_sets = contaminated_in_images(context, stored)
     if of_sets is not None:
@@ -255,17 +251,15 @@ def _uses(context: Context, captures: DataFrame, unique: DataFrame, staying: Dat
 
 
 def _of(rows: DataFrame, pages: DataFrame) -> DataFrame:
-    return rows.join(pages.select(*PAGE), list(PAGE), "left_semi")
+    return rows.join(pages.select(*CAPTURE), list(CAPTURE), "left_semi")
 
 
 def _without(rows: DataFrame, pages: DataFrame) -> DataFrame:
-    return rows.join(pages.select(*PAGE), list(PAGE), "left_anti")
+    return rows.join(pages.select(*CAPTURE), list(CAPTURE), "left_anti")
 
 
 STEP = Step(
-    "dedup",
-    "rejections/dedup",
-    ("pages", "measures", "images"),
+    STEPS["dedup"],
     ("dedup", "decontaminate"),
     work,
     needs=need_evaluation_sets,

@@ -13,6 +13,7 @@ from schemas.errors import PathError
 from schemas.integrity import Sum
 from schemas.reasons import STALLED
 from schemas.recipe import Extract, Recipe
+from schemas.tables import STEPS
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
@@ -121,9 +122,7 @@ class _Extract(Step):
 
 
 STEP = _Extract(
-    "extract",
-    "pages",
-    (),
+    STEPS["extract"],
     ("extract",),
     work,
     grows=True,

@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ from schemas.integrity import Sum
 from schemas.overrides import nearest
 from schemas.reasons import for_status
 from schemas.recipe import Fetch, Recipe
-from schemas.tables import IMAGE_STATUS, IMAGES, REJECTIONS, digest
+from schemas.tables import IMAGE_STATUS, IMAGES, REJECTIONS, STEPS, Batches, digest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -103,12 +103,10 @@ class FetchPaths:
     started_at: float  # clock of the driver
 
 
-def fetch_task(
-    store: Store, places: FetchPaths, recipe: Recipe
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def fetch_task(store: Store, places: FetchPaths, recipe: Recipe) -> Callable[[Batches], Batches]:
     """Return the function that asks for a partition of WANTED, and yields a row of ASKED."""
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         context = TaskContext.get()
         task = f"{places.run:04d}-{places.round:02d}-{context.partitionId() if context else 0:05d}"
         fence = fence_path(places.answers, places.run + 1)
@@ -292,7 +290,7 @@ def _list(context: Context, before: Manifest | None) -> DataFrame:
     """List what is to be asked for, as WANTED."""
     wanted = _wanted(context)
     if before:
-        images = context.read(IMAGES, "images").where(~F.col("status").isin(*context.retry, "stalled"))
+        images = context.read(IMAGES).where(~F.col("status").isin(*context.retry, "stalled"))
         wanted = wanted.join(images, "image_id", "left_anti")
     return wanted.select("image_id", "image_url", F.col("image_url").alias("url"), HOST_OF("image_url").alias("host"))
 
@@ -370,4 +368,4 @@ def _account(context: Context, files: list[str], folder: str) -> tuple[dict[str,
 
 
 # How images are asked for does not shape what an answered one is, so `fetch` may change between runs.
-STEP = Step("fetch", "images", ("pages", "measures"), ("corpora", "decode"), work, resumes=True, watch=watch)
+STEP = Step(STEPS["fetch"], ("corpora", "decode"), work, resumes=True, watch=watch)

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from filters import CAPTION_FILTERS, IMAGE_FILTERS, PARAGRAPH_FILTERS
 from jobs.step import Context, Outcome, Step, arrow_schema, map_batches
-from jobs.tables import PAGE, num_paragraphs, rejection_rows, write_rejections
+from jobs.tables import num_paragraphs, rejection_rows, write_rejections
 from pipeline.blocks import USES, image_uses
 from pipeline.filter import (
     JUDGED_PAGE,
@@ -24,7 +24,7 @@ from pipeline.filter import (
 )
 from pipeline.io.store import Manifest
 from schemas.recipe import Recipe
-from schemas.tables import CAPTIONS, MEASURES, PAGES, REJECTIONS, digest
+from schemas.tables import CAPTIONS, CAPTURE, MEASURES, PAGES, REJECTIONS, STEPS, digest
 
 _REJECTED = pa.field("rejected", REJECTED)
 _AGAINST = ("a.rule", "a.measure", "a.threshold")
@@ -36,12 +36,12 @@ def work(context: Context) -> Outcome:
     Another recipe's output is the start, where it measured all that is to be judged.
     """
     recipe = context.recipe
-    pages, captions = context.read(PAGES, "pages"), context.read(CAPTIONS, "pages")
+    pages, captions = context.read(PAGES), context.read(CAPTIONS)
     before = context.store.manifest("measures")
     retuned = before is not None and _can_retune(before, context)
     if retuned:
-        measured = context.read(MEASURES, "measures").drop("reasons")
-        rows = pages.select(*PAGE, "url", "language", "language_score").join(measured, list(PAGE))
+        measured = context.read(MEASURES).drop("reasons")
+        rows = pages.select(*CAPTURE, "url", "language", "language_score").join(measured, list(CAPTURE))
         judged = map_batches(rows.select(*MEASURED.names), partial(retune_pages, recipe), JUDGED_PAGE).persist()
     else:
         judged = map_batches(pages, filter_pages(recipe), JUDGED_PAGE).persist()
@@ -50,7 +50,7 @@ def work(context: Context) -> Outcome:
     )
     rejections = [rejection_rows(of_pages, "filter", F.col("level")), _captions(captions, recipe)]
     if retuned:
-        rejections.append(context.read(REJECTIONS, "measures").where("level = 'paragraph'"))
+        rejections.append(context.read(REJECTIONS, "filter").where("level = 'paragraph'"))
     if any(filter.on(recipe) for filter in IMAGE_FILTERS):
         rejections.append(_images(pages, captions, recipe))
     # What is read must not be overwritten: new files lie beside the old ones, which go when these have been replaced.
@@ -121,4 +121,4 @@ def _needs(recipe: Recipe) -> None:
     load_resources(recipe.filters.lists)
 
 
-STEP = Step("filter", "measures", ("pages",), ("filters",), work, retunes=True, needs=_needs)
+STEP = Step(STEPS["filter"], ("filters",), work, retunes=True, needs=_needs)

@@ -1,6 +1,6 @@
 """Near-duplicate pages and images: candidates by a cheap key, verified, and joined into clusters."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from pipeline.dedup.hashing import (
     whole,
 )
 from schemas.recipe import Dedup, NearText
+from schemas.tables import Batches
 
 TEXT = "array_join(transform(filter(blocks, b -> b.kind = 'text'), b -> b.text), '\n\n')"
 _ADDRESSES = "array_sort(array_distinct(transform(filter(blocks, b -> b.kind = 'image'), b -> b.image_url)))"
@@ -44,8 +45,6 @@ def keep_first(frame: DataFrame, column: str, order: tuple[str, ...], name: str)
 
 
 FEW = 1_000_000  # pairs that one task joins sooner than Spark a round: some 100 MB
-
-Batches = Iterator[pa.RecordBatch]
 Node = TypeVar("Node", int, str)
 
 

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.report_sources import Batches, TableFiles, read
+from jobs.report_sources import TableFiles, read
 from pipeline.filter import text_of
 from pipeline.inspect.funnel import hosts_of
 from pipeline.io.store import Store
 from pipeline.shards.stats import QUANTILES
+from schemas.tables import Batches
 
 TALLY = pa.schema([("of", pa.string()), ("name", pa.string()), ("value", pa.string()), ("count", pa.int64())])
 DIRECTIVES = ("PAGE_DIRECTIVE", "DIRECTIVE")

@@ -16,7 +16,7 @@ from PIL import Image
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.report_sources import Batches, ReportFiles, TableFiles, pick, read, scan
+from jobs.report_sources import ReportFiles, TableFiles, pick, read, scan
 from jobs.step import map_batches
 from pipeline.filter import text_of
 from pipeline.inspect.facts import public_name
@@ -25,7 +25,7 @@ from pipeline.io.store import Store
 from schemas.errors import IntegrityError
 from schemas.integrity import parse_json
 from schemas.shards import INDEX, MAX_MEMBER_BYTES
-from schemas.tables import CORPORA, IMAGES, PAGES, REJECTIONS, digest
+from schemas.tables import CAPTURE, CORPORA, IMAGES, PAGES, REJECTIONS, Batches, digest
 
 MAX_SIDE_PIXELS = 240
 QUALITY = 70
@@ -128,7 +128,7 @@ def find_pictures(spark: SparkSession, sources: ReportFiles, wanted: Set[str]) -
 
 MAX_EXAMPLES = 4  # of a rule
 HIDDEN = ("UNSAFE_IMAGE",)  # nobody asked to see these
-_TIES = ("page_id", "warc_file", "warc_offset", "block", "image_id", "url", "detail", "measure", "threshold")
+_TIES = (*CAPTURE, "block", "image_id", "url", "detail", "measure", "threshold")
 _CHOSEN = pa.schema(
     [
         pa.field("thing", pa.string()),

@@ -1,6 +1,6 @@
 """The files that a report reads, and how they become Spark frames."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -14,7 +14,19 @@ from pipeline.io.tables import UNREADABLE, Lookup, damaged
 from pipeline.shards.stats import locate, read_listing
 from schemas.errors import PathError
 from schemas.shards import Listing, ShardEntry
-from schemas.tables import CORPORA, DOCUMENTS, IMAGES, LOOKALIKES, PAGES, REJECTIONS, SAFETY, SCORES, Table, digest
+from schemas.tables import (
+    CORPORA,
+    DOCUMENTS,
+    IMAGES,
+    LOOKALIKES,
+    PAGES,
+    REJECTIONS,
+    SAFETY,
+    SCORES,
+    Batches,
+    Table,
+    digest,
+)
 
 MAX_SHARDS = 2000
 _TALLIED = (PAGES, IMAGES, SCORES, SAFETY)
@@ -106,8 +118,6 @@ class ReportFiles:
 
 FILES_PER_TASK = 8  # about: for so many files at once a task is started
 _FILES = "kind string, of string, path string"
-
-Batches = Iterator[pa.RecordBatch]
 
 
 def scan(

@@ -1,7 +1,7 @@
 """Score: the CLIP similarity of every image with its alt text and with the texts of its page."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 import pyarrow as pa
@@ -21,20 +21,20 @@ from pipeline.score.clip import TEXTS as WORDS
 from pipeline.score.segments import ALT_TEXT, PAIRS, PIECES, TEXTS, WHOLE, caption_pairs, cut, page_texts
 from pipeline.score.similarity import page_scores, pair_scores
 from schemas.recipe import Clip, Recipe
-from schemas.tables import EMBEDDINGS, SAFETY, SCORES
+from schemas.tables import EMBEDDINGS, SAFETY, SCORES, STEPS, Batches
 
 FOLDER = "embeddings"
 VECTORS = pa.schema([EMBEDDED.field("id"), pa.field("kind", pa.string()), EMBEDDED.field("embedding")])
 PARTS = pa.schema([pa.field("path", pa.string())])
 
 
-def keep(store: Store) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def keep(store: Store) -> Callable[[Batches], Batches]:
     """Return the function that writes batches of VECTORS as one part of `embeddings`, and gives its path there.
 
     The part is named by its partition, so a task that is repeated replaces what it wrote.
     """
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         task = TaskContext.get()
         path = f"{FOLDER}/part-{task.partitionId() if task else 0:05d}.parquet"
         with PartWriter(store, EMBEDDINGS, store.at(path)) as part:
@@ -182,6 +182,4 @@ def _kept(context: Context, images: DataFrame, sentences: DataFrame) -> list[str
     return sorted(part["path"] for part in parts)
 
 
-STEP = Step(
-    "score", "scores", ("pages", "measures", "images", "rejections/dedup"), ("corpora", "clip"), work, needs=_needs
-)
+STEP = Step(STEPS["score"], ("corpora", "clip"), work, needs=_needs)

@@ -10,7 +10,7 @@ from jobs.step import Context, Outcome, Step, map_batches
 from jobs.tables import join_image_bytes
 from pipeline.shards.write import ENTRIES, ORDERED, PLACE, ROWS, shuffle_keys, write_shards
 from schemas.shards import LISTING, VALIDATION, VERSION, Listing, ShardEntry
-from schemas.tables import CORPORA, DOCUMENTS, IMAGES
+from schemas.tables import CORPORA, DOCUMENTS, IMAGES, STEPS
 
 # Readers that infer their columns from the first samples (Hugging Face datasets looks at five) learn every image
 # member when the fullest documents lead each shard.
@@ -23,8 +23,8 @@ def work(context: Context) -> Outcome:
     """Write the tars, their indexes, and last the listing that names them all."""
     store = context.store
     store.remove("shards")
-    documents = context.read(DOCUMENTS, "documents")
-    images = context.read(IMAGES, "images").where("status = 'ok'")
+    documents = context.read(DOCUMENTS)
+    images = context.read(IMAGES).where("status = 'ok'")
     placed, num_shards = _place(context, documents, images)
     rows = _rows(context, placed, documents).repartition(max(num_shards, 1), "corpus", "split", "shard")
     rows = rows.sortWithinPartitions("corpus", "split", "shard", F.desc("lead"), "order", "key", "position")
@@ -107,4 +107,4 @@ def _rows(context: Context, placed: DataFrame, documents: DataFrame) -> DataFram
     return heads.unionByName(tails.select(*heads.columns))
 
 
-STEP = Step("shard", "shards", ("images", "documents"), ("shard",), work)
+STEP = Step(STEPS["shard"], ("shard",), work)

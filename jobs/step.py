@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,7 @@ from schemas.errors import PathError, RecipeError
 from schemas.integrity import Sum
 from schemas.reasons import BY_CODE, STALLED
 from schemas.recipe import DropLimits, Recipe
-from schemas.tables import Table
-
-Batches = Iterator[pa.RecordBatch]
+from schemas.tables import STEPS, Batches, StepSpec, Table, step_of
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
@@ -162,9 +160,9 @@ class Context:
         """What tasks have made so far, for people to watch; a task that Spark does twice may count twice."""
         return tally(self.spark)
 
-    def read(self, table: Table, folder: str) -> "DataFrame":
-        """Read a table as the manifest in `folder` lists it."""
-        manifest = self.store.manifest(folder)
+    def read(self, table: Table, step: str | None = None) -> "DataFrame":
+        """Read a table as the manifest of its step lists it; of `rejections`, say which step's."""
+        manifest = self.store.manifest((STEPS[step] if step else step_of(table)).folder)
         return read(self.spark, self.store, table, manifest.files.get(table.name, []) if manifest else [])
 
     def write(self, frame: "DataFrame", table: Table, folder: str) -> list[str]:
@@ -176,8 +174,7 @@ class Context:
 class Step:
     """One verb of the pipeline.
 
-    folder:   where its main output and its manifest lie
-    after:    folders of the steps whose output it reads
+    spec:     its name, its folder, its tables and the steps whose output it reads
     sections: the parts of the recipe that shape its output
     resumes:  whether a run of it goes on from what a stopped one has committed, rather than starting anew
     retunes:  whether, run alone, it makes its output anew by another recipe without being told to overwrite
@@ -187,9 +184,7 @@ class Step:
     warn:     returns a warning about an output that is there already and these inputs, or None
     """
 
-    name: str
-    folder: str
-    after: tuple[str, ...]
+    spec: StepSpec
     sections: tuple[str, ...]
     work: Callable[[Context], Outcome]
     retunes: bool = False
@@ -198,6 +193,16 @@ class Step:
     needs: Callable[[Recipe], object] | None = None
     watch: Callable[[Context], Callable[[], str]] | None = None
     warn: Callable[[Store, Sequence[str]], str | None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The step's name, which is that of its command too."""
+        return self.spec.name
+
+    @property
+    def folder(self) -> str:
+        """Where its manifest is."""
+        return self.spec.folder
 
     def config(self, recipe: Recipe) -> dict[str, Any]:
         """Return what must be equal for an output to count as made by this recipe; credentials are masked."""
@@ -243,7 +248,7 @@ def finished_output(
     Raises: PathError when a step before it has not finished.
     """
     inputs = {}
-    for folder in step.after:
+    for folder in (STEPS[name].folder for name in step.spec.inputs):
         before = store.manifest(folder)
         if before is None:
             raise PathError(f"{store.root}/{folder} is not there yet: run the steps before `weft {step.name}` first")

@@ -1,7 +1,7 @@
 """Tables of a run in Spark: what no step rejected, image bytes joined to rows, and rejections written."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import groupby
 from typing import Any
@@ -13,14 +13,14 @@ from pyspark.sql import functions as F
 
 from jobs.step import Context, arrow_schema, count_by, map_batches, read_files, spark_schema
 from pipeline.io.store import Store
-from schemas.tables import CAPTIONS, IMAGES, PAGES, REJECTIONS
+from schemas.tables import CAPTIONS, CAPTURE, IMAGES, PAGES, REJECTIONS, Batches
 
 MAX_ROWS = 64  # of a batch: images are large, and a batch lies in memory twice
 
 
 def attach_images(
     store: Store, parts: dict[str, str], schema: pa.Schema, columns: list[str]
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+) -> Callable[[Batches], Batches]:
     """Return the function that adds columns of `images` to batches with `image_id` and `part`, sorted by `part`.
 
     Args: parts leads from the name in `part` to a Parquet file in the store; schema is that of what comes out, the
@@ -28,7 +28,7 @@ def attach_images(
     Shape: a row out for each row in whose image the part holds, in the order of the part.
     """
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         rows = (row for batch in batches for row in batch.to_pylist())
         for part, of_part in groupby(rows, key=lambda row: row["part"]):
             wanted = defaultdict(list)
@@ -36,7 +36,7 @@ def attach_images(
                 wanted[row["image_id"]].append(row)
             yield from _read(store.at(parts[part]), wanted)
 
-    def _read(path: str, wanted: dict[str, list[dict[str, Any]]]) -> Iterator[pa.RecordBatch]:
+    def _read(path: str, wanted: dict[str, list[dict[str, Any]]]) -> Batches:
         with store.fs.open(path, "rb") as file:
             for images in pq.ParquetFile(file).iter_batches(MAX_ROWS, columns=["image_id", *columns]):
                 for image in images.to_pylist():
@@ -58,13 +58,12 @@ def join_image_bytes(context: Context, rows: DataFrame, *columns: str) -> DataFr
     schema = pa.schema([*arrow_schema(rows), *(IMAGES.schema.field(name) for name in columns)])
     if not files:
         return context.spark.createDataFrame([], spark_schema(schema))
-    stored = context.read(IMAGES, "images").where("status = 'ok'")
+    stored = context.read(IMAGES).where("status = 'ok'")
     placed = rows.join(stored.select("image_id", F.col("_metadata.file_name").alias("part")), "image_id")
     placed = placed.select(*rows.columns, "part").repartitionByRange(len(files), "part").sortWithinPartitions("part")
     return map_batches(placed, attach_images(context.store, parts, schema, list(columns)), schema)
 
 
-PAGE = ("page_id", "warc_file", "warc_offset")  # one archived capture
 _PAGE_COLUMNS = tuple(c.name for c in PAGES.columns if c.name != "blocks")
 PAIR = ("image_id", "page_id", "caption")
 
@@ -100,17 +99,17 @@ def surviving_pages(context: Context, *steps: str) -> DataFrame:
 
     A column `positions` says where each block stood on the page as extracted: `block` of `rejections` means that.
     """
-    pages, of_paragraphs = context.read(PAGES, "pages"), []
+    pages, of_paragraphs = context.read(PAGES), []
     for step in steps:
-        rejected = _rejections(context, step)
-        gone = rejected.where("level = 'page'").select(*PAGE).distinct()
-        pages = pages.join(gone, list(PAGE), "left_anti")
-        of_paragraphs.append(rejected.where("level = 'paragraph'").select(*PAGE, "block"))
-    paragraphs = reduce(DataFrame.union, of_paragraphs).groupBy(*PAGE).agg(F.collect_set("block").alias("gone"))
+        rejected = context.read(REJECTIONS, step)
+        gone = rejected.where("level = 'page'").select(*CAPTURE).distinct()
+        pages = pages.join(gone, list(CAPTURE), "left_anti")
+        of_paragraphs.append(rejected.where("level = 'paragraph'").select(*CAPTURE, "block"))
+    paragraphs = reduce(DataFrame.union, of_paragraphs).groupBy(*CAPTURE).agg(F.collect_set("block").alias("gone"))
     stays = "x -> not array_contains(coalesce(gone, array()), x.position)"
     placed = "transform(blocks, (b, i) -> struct(b as block, i as position))"
     return (
-        pages.join(paragraphs, list(PAGE), "left")
+        pages.join(paragraphs, list(CAPTURE), "left")
         .withColumn("kept", F.expr(f"filter({placed}, {stays})"))
         .selectExpr(*_PAGE_COLUMNS, "kept.block as blocks", "kept.position as positions")
     )
@@ -118,9 +117,9 @@ def surviving_pages(context: Context, *steps: str) -> DataFrame:
 
 def num_paragraphs(pages: DataFrame, among: DataFrame | None = None) -> int:
     """Count the text blocks of pages, or of those that are among others; their counts are joined, not their texts."""
-    counted = pages.selectExpr(*PAGE, "size(filter(blocks, b -> b.kind = 'text')) as paragraphs")
+    counted = pages.selectExpr(*CAPTURE, "size(filter(blocks, b -> b.kind = 'text')) as paragraphs")
     if among is not None:
-        counted = counted.join(among.select(*PAGE), list(PAGE), "left_semi")
+        counted = counted.join(among.select(*CAPTURE), list(CAPTURE), "left_semi")
     (row,) = counted.selectExpr("coalesce(sum(paragraphs), 0) as paragraphs").collect()
     return int(row["paragraphs"])
 
@@ -130,31 +129,26 @@ def surviving_captions(context: Context, *steps: str) -> DataFrame:
 
     A further step that rejected a caption took all that the image has on that page.
     """
-    judged = _rejections(context, "filter")
+    judged = context.read(REJECTIONS, "filter")
     foreign = judged.where("level = 'page' and rule in ('WRONG_LANGUAGE', 'LANGUAGE_UNSURE')").select("page_id")
     poor = judged.where("level = 'caption'").select("image_id", "page_id", F.col("detail").alias("caption"))
-    captions = context.read(CAPTIONS, "pages").dropDuplicates(list(PAIR))
+    captions = context.read(CAPTIONS).dropDuplicates(list(PAIR))
     captions = captions.join(foreign.distinct(), "page_id", "left_anti").join(poor.distinct(), list(PAIR), "left_anti")
     for step in steps:
-        gone = _rejections(context, step).where("level = 'caption'").select("image_id", "page_id").distinct()
+        gone = context.read(REJECTIONS, step).where("level = 'caption'").select("image_id", "page_id").distinct()
         captions = captions.join(gone, ["image_id", "page_id"], "left_anti")
     return captions
 
 
 def surviving_images(context: Context) -> DataFrame:
     """Read the images that were fetched, decoded and are no duplicate, without their bytes."""
-    images = context.read(IMAGES, "images").where("status = 'ok'").drop("bytes")
+    images = context.read(IMAGES).where("status = 'ok'").drop("bytes")
     return drop_rejected(context, images, "filter", "dedup")
 
 
 def drop_rejected(context: Context, images: DataFrame, *steps: str) -> DataFrame:
     """Take out of rows with an `image_id` those whose image some step rejected."""
     for step in steps:
-        gone = _rejections(context, step).where("level = 'image'").select("image_id")
+        gone = context.read(REJECTIONS, step).where("level = 'image'").select("image_id")
         images = images.join(gone, "image_id", "left_anti")
     return images
-
-
-def _rejections(context: Context, step: str) -> DataFrame:
-    folder = {"filter": "measures"}.get(step, f"rejections/{step}")
-    return context.read(REJECTIONS, folder)

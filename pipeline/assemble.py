@@ -1,6 +1,6 @@
 """A page and what is known of its images, to a document and a reason for everything left out of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from filters import DOCUMENT_FILTERS
 from pipeline.filter import apply_filters, held_against, text_of
 from pipeline.score.segments import sentences
 from schemas.recipe import Recipe
-from schemas.tables import DOCUMENTS, PAGES, REJECTIONS, caption_key, rejection
+from schemas.tables import DOCUMENTS, PAGES, REJECTIONS, Batches, caption_key, rejection
 
 Place = tuple[int, int]  # a block's index on the page, and a sentence's in the block
 
@@ -90,10 +90,10 @@ ASSEMBLED = pa.schema(
 """A document, its `corpus` null when the page ends here; and the rejections on the way."""
 
 
-def assemble_pages(recipe: Recipe) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def assemble_pages(recipe: Recipe) -> Callable[[Batches], Batches]:
     """Return the function that turns batches of PAGES_WITH_IMAGES into batches of ASSEMBLED, row by row."""
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         for batch in batches:
             documents = [_draft(page, recipe) for page in batch.to_pylist()]
             for document, against in zip(documents, _judged(documents, recipe), strict=True):
@@ -189,7 +189,7 @@ CAPTIONED = pa.schema(
 _EMPTY = dict.fromkeys(("text", "image_url", "alt", "caption", "width", "height", "image_id", "score"))
 
 
-def caption_documents(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def caption_documents(batches: Batches) -> Batches:
     """Turn batches of CAPTIONED into batches of `documents`: an image block, then its words as a text block."""
     for batch in batches:
         documents = []

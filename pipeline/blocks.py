@@ -1,12 +1,10 @@
 """Blocks of pages in Arrow batches: where those of one kind are, and which images they use."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.tables import PAGES, image_id
+from schemas.tables import CAPTURE, PAGES, Batches, image_id
 
 
 def of_kind(pages: pa.ListArray, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -41,7 +39,7 @@ def by_page(values: pa.Array, rows: np.ndarray, num_pages: int) -> pa.ListArray:
 
 USES = pa.schema(
     [
-        *(PAGES.schema.field(n) for n in ("page_id", "warc_file", "warc_offset")),
+        *(PAGES.schema.field(n) for n in CAPTURE),
         pa.field("block", pa.int32()),
         pa.field("image_id", pa.string()),
         pa.field("image_url", pa.string()),
@@ -49,7 +47,7 @@ USES = pa.schema(
 )
 
 
-def image_uses(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def image_uses(batches: Batches) -> Batches:
     """Turn batches of `pages` into a row of USES for each image block."""
     for batch in batches:
         at, page, place = of_kind(batch["blocks"], "image")

@@ -1,7 +1,7 @@
 """Run filters over Arrow batches: every measure kept, every reason recorded."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,7 @@ from filters.words import ENGLISH
 from pipeline.blocks import by_page, field, of_kind
 from schemas.errors import MissingError, PathError
 from schemas.recipe import Lists, Recipe
-from schemas.tables import MEASURES, PAGES
+from schemas.tables import CAPTURE, MEASURES, PAGES, Batches
 
 _DIGIT = re.compile(r"\d")
 
@@ -85,7 +85,6 @@ REJECTED_PAGE = pa.list_(pa.struct([("level", pa.string()), ("block", pa.int32()
 """What speaks against a page, and against its paragraphs: these have the index of their block."""
 
 JUDGED_PAGE = pa.schema([*MEASURES.schema, PAGES.schema.field("url"), pa.field("rejected", REJECTED_PAGE)])
-Batches = Iterator[pa.RecordBatch]
 Against = list[dict[str, Any]]
 
 
@@ -151,7 +150,7 @@ def filter_pages(recipe: Recipe) -> Callable[[Batches], Batches]:
                 all_found += [{"level": "page", "block": None, **a} for a in found]
             yield pa.RecordBatch.from_pydict(
                 {
-                    **{name: batch[name] for name in ("page_id", "warc_file", "warc_offset", "url")},
+                    **{name: batch[name] for name in (*CAPTURE, "url")},
                     "measures": told_measures(judged, batch.num_rows),
                     "reasons": [[a["rule"] for a in found] for found in of_pages],
                     "rejected": rejected,
@@ -190,7 +189,7 @@ def can_retune(old: Recipe, new: Recipe) -> bool:
     return all(f.on(old) if f.by_measure else set(f.reads) <= set(_OF_PAGE) for f in PAGE_FILTERS if f.on(new))
 
 
-def retune_pages(recipe: Recipe, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def retune_pages(recipe: Recipe, batches: Batches) -> Batches:
     """Turn batches of MEASURED into batches of JUDGED_PAGE, the paragraphs' rejections left out."""
     active = [f for f in PAGE_FILTERS if f.on(recipe)]
     for batch in batches:
@@ -199,7 +198,7 @@ def retune_pages(recipe: Recipe, batches: Iterator[pa.RecordBatch]) -> Iterator[
         found = held_against(judged, batch.num_rows)
         yield pa.RecordBatch.from_pydict(
             {
-                **{name: batch[name] for name in ("page_id", "warc_file", "warc_offset", "url")},
+                **{name: batch[name] for name in (*CAPTURE, "url")},
                 "measures": told_measures(judged, batch.num_rows),
                 "reasons": [[a["rule"] for a in of_page] for of_page in found],
                 "rejected": [[{"level": "page", "block": None, **a} for a in of_page] for of_page in found],

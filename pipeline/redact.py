@@ -7,14 +7,12 @@ grouping 3-3-4 of North America.
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import pyarrow as pa
 
 from pipeline.url import is_public
 from schemas.recipe import Redact
-from schemas.tables import DOCUMENTS
+from schemas.tables import DOCUMENTS, Batches
 
 EMAIL, IP, PHONE = "<email>", "<ip>", "<phone>"
 
@@ -102,13 +100,13 @@ def _phones(text: str) -> str:
     return _ANNOUNCED.sub(replace, _PHONE.sub(PHONE, text))
 
 
-def redact_documents(redact: Callable[[str], str]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def redact_documents(redact: Callable[[str], str]) -> Callable[[Batches], Batches]:
     """Return the function that redacts every word of batches of `documents`: titles, texts, alt texts and captions."""
 
     def clean(row: dict[str, Any], *columns: str) -> dict[str, Any]:
         return {**row, **{name: row[name] and redact(row[name]) for name in columns}}
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         for batch in batches:
             documents = [clean(document, "title") for document in batch.to_pylist()]
             for document in documents:

@@ -1,6 +1,7 @@
 """Every table that a run writes: its identifiers, what a row means, and the type and doc of each column."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,6 +9,8 @@ import pyarrow as pa
 
 from schemas.errors import SchemaError
 
+Batches = Iterator[pa.RecordBatch]
+CAPTURE = ("page_id", "warc_file", "warc_offset")  # the key of one archived capture of a page
 ID_LENGTH = 32  # hex characters: 128 bits, enough for 10^15 rows at a collision chance below 10^-8
 
 
@@ -286,3 +289,46 @@ def rejection(step: str, rule: str, level: str, **known: object) -> dict[str, ob
     """Return one row of `rejections`; columns that are not given are null."""
     row: dict[str, object] = dict.fromkeys((c.name for c in REJECTIONS.columns), None)
     return {**row, "step": step, "rule": rule, "level": level, **known}
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """A step as the readers of its output know it.
+
+    folder: where its manifest is, and most of its parts, below the output
+    tables: what its manifest lists; `shards` are no table
+    inputs: the steps whose output it reads
+    unit:   what it commits at a time: a killed run repeats no more than that
+    """
+
+    name: str
+    folder: str
+    tables: tuple[Table, ...]
+    inputs: tuple[str, ...]
+    unit: str
+
+
+STEPS: dict[str, StepSpec] = {
+    step.name: step
+    for step in (
+        StepSpec("extract", "pages", (PAGES, CAPTIONS, REJECTIONS), (), "an archive"),
+        StepSpec("filter", "measures", (MEASURES, REJECTIONS), ("extract",), "the step"),
+        StepSpec("fetch", "images", (IMAGES, REJECTIONS), ("extract", "filter"), "fetch.shard_images images"),
+        StepSpec("dedup", "rejections/dedup", (REJECTIONS, LOOKALIKES), ("extract", "filter", "fetch"), "the step"),
+        StepSpec("score", "scores", (SCORES, SAFETY, EMBEDDINGS), ("extract", "filter", "fetch", "dedup"), "the step"),
+        StepSpec(
+            "assemble",
+            "documents",
+            (DOCUMENTS, REJECTIONS),
+            ("extract", "filter", "fetch", "dedup", "score"),
+            "the step",
+        ),
+        StepSpec("shard", "shards", (), ("fetch", "assemble"), "the step"),
+    )
+}
+"""The one table of steps, in their order."""
+
+
+def step_of(table: Table) -> StepSpec:
+    """Return the step that writes a table; every step writes its own `rejections`. Raises: KeyError for that one."""
+    return {t.name: step for step in STEPS.values() for t in step.tables if t is not REJECTIONS}[table.name]

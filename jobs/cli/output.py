@@ -15,10 +15,10 @@ from pipeline.inspect.croissant import croissant
 from pipeline.inspect.facts import gather
 from pipeline.inspect.verify import Report, verify_output
 from pipeline.io.store import Store
-from pipeline.io.tables import STEPS
 from pipeline.shards.verify import Defect
 from schemas.display import to_json
 from schemas.shards import CARD, CROISSANT
+from schemas.tables import STEPS
 
 
 def write_card(directory: str, name: str | None, licence: str | None, to: str | None) -> None:
@@ -77,7 +77,7 @@ _TRAINED = {
 def _remedies(directory: str, defects: list[Defect]) -> list[str]:
     """Say which steps make what is damaged anew; what follows the first of them is made by the same `weft run`."""
     damaged = {defect.step for defect in defects}
-    steps = [step for step in STEPS.values() if step in damaged]
+    steps = [step for step in STEPS if step in damaged]
     trained = [line for step, line in _TRAINED.items() if step in damaged]
     if not steps:
         return trained

@@ -8,6 +8,8 @@ from unicodedata import ucd_3_2_0 as unicode
 import numpy as np
 import pyarrow as pa
 
+from schemas.tables import Batches
+
 _KEPT = 1 << 17  # powers that are computed once
 
 
@@ -199,8 +201,6 @@ BANDED = pa.schema([pa.field("band", pa.int64()), pa.field("hash", pa.int64())])
 PAIRS = pa.schema([pa.field("a", pa.int64()), pa.field("b", pa.int64())])
 BLOCK = 512  # hashes of a bucket that are compared with as many others at a time: 2 MB, which a core's cache holds
 _NUMBER_AT = 56  # the bit of `band` from which on the band's number stands; a band has 32 bits at most
-
-Batches = Iterator[pa.RecordBatch]
 
 
 def bounds_of(max_distance: int) -> list[tuple[int, int]]:

@@ -7,15 +7,15 @@ import pyarrow.compute as pc
 
 from pipeline.inspect.funnel import count_dropped, hosts_of
 from pipeline.inspect.plan import Figure, count_archives
-from pipeline.io.tables import STEPS, Lookup
+from pipeline.io.tables import Lookup
 from pipeline.shards.stats import corpora
 from schemas.errors import PathError
-from schemas.tables import CORPORA, IMAGES
+from schemas.tables import CORPORA, IMAGES, STEPS
 
 
 def counts(run: Lookup) -> Iterator[tuple[str, int]]:
     """Yield how many things each step made of how many."""
-    for step in STEPS.values():
+    for step in STEPS:
         manifest = run.manifests.get(step)
         if manifest is None:
             continue

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.io.store import COMMITS, CONFIG, MANIFEST, Manifest, Store
-from pipeline.io.tables import STEPS
 from pipeline.shards.stats import locate, read_listing
 from pipeline.shards.verify import Checked, Defect, check_shard, key_number
 from schemas.display import describe
@@ -25,6 +24,7 @@ from schemas.errors import IntegrityError, PathError
 from schemas.integrity import FILES, Sum, difference, unseal
 from schemas.program import noting
 from schemas.shards import CARD, CROISSANT, LISTING, REPORT, TOKENIZER, TOKENIZER_ABOUT, Listing
+from schemas.tables import STEPS
 
 TRAINER = "train"  # and TOKENIZER: what makes a damaged one anew, for Defect.step
 CHECKPOINTS = "checkpoints"
@@ -58,8 +58,8 @@ def read_manifests(store: Store, documents: Documents) -> dict[str, Manifest]:
     These are the configurations that steps were started with, and the commits of extract.
     """
     found = {}
-    for folder, step in STEPS.items():
-        path = f"{folder}/{MANIFEST}"
+    for step, spec in STEPS.items():
+        path = f"{spec.folder}/{MANIFEST}"
         value = documents.read(store, path, step)
         if value is None:
             continue
@@ -69,7 +69,7 @@ def read_manifests(store: Store, documents: Documents) -> dict[str, Manifest]:
             documents.defects.append(Defect(path, f"is of another version of Weft: {error}", step=step))
     for path in store.documents(CONFIG):
         documents.read(store, path, path.rsplit("/", 1)[-1].removesuffix(".json"))
-    for path in store.documents("pages", COMMITS):
+    for path in store.documents(STEPS["extract"].folder, COMMITS):
         documents.read(store, path, "extract")
     return found
 
@@ -268,8 +268,8 @@ def _crcs(output: Store, manifests: dict[str, Manifest]) -> Iterator[tuple[str, 
     """Yield the checksum files that Hadoop keeps beside a run's local files, and the step of each."""
     folders = {f.rpartition("/")[0]: step for step, m in manifests.items() for t, fs in m.files.items() for f in fs
                if t != "shards"}  # fmt: skip
-    for name, step in STEPS.items():
-        folders |= dict.fromkeys((name, f"rejections/{step}"), step) if step in manifests else {}
+    for step in manifests:
+        folders |= dict.fromkeys((STEPS[step].folder, f"rejections/{step}"), step)
     for folder, step in sorted((f, s) for f, s in folders.items() if output.fs.exists(output.at(f))):
         names = (path.rsplit("/", 1)[-1] for path in output.fs.ls(output.at(folder), detail=False))
         yield from ((f"{folder}/{name}", step) for name in sorted(names) if name[0] == "." and name.endswith(".crc"))

@@ -15,6 +15,7 @@ from schemas.errors import PathError
 from schemas.reasons import BY_CODE
 from schemas.tables import (
     CAPTIONS,
+    CAPTURE,
     DOCUMENTS,
     ID_LENGTH,
     IMAGES,
@@ -45,7 +46,6 @@ def outcomes(rows: Iterable[dict[str, Any]], *levels: str) -> list[dict[str, Any
 
 
 Place = tuple[str | None, str, int]  # page_id, warc_file, warc_offset; the id is null where a record had no page in it
-_PLACE = ("page_id", "warc_file", "warc_offset")
 _ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 
 
@@ -92,7 +92,7 @@ def _variants(url: str) -> list[str]:
 
 def _by_id(run: Lookup, name: str) -> Match:
     here = ds.field("page_id") == name
-    captures = _places(run.find(PAGES, here, *_PLACE) + run.find(REJECTIONS, here, *_PLACE))
+    captures = _places(run.find(PAGES, here, *CAPTURE) + run.find(REJECTIONS, here, *CAPTURE))
     if captures:
         return Match(captures)
     here = ds.field("image_id") == name
@@ -111,9 +111,9 @@ def _by_id(run: Lookup, name: str) -> Match:
 def _by_address(run: Lookup, urls: list[str]) -> Match:
     here, identities = among("url", urls), {image_id(url): url for url in urls}
     of_place = here & ds.field("image_id").is_null() & ds.field("warc_file").is_valid()
-    rejected = run.find(REJECTIONS, of_place, *_PLACE, "rule")
+    rejected = run.find(REJECTIONS, of_place, *CAPTURE, "rule")
     pages = [row for row in rejected if row["rule"] != "NOT_HTML"]
-    captures = _places(run.find(PAGES, here, *_PLACE) + pages)
+    captures = _places(run.find(PAGES, here, *CAPTURE) + pages)
     known = among("image_id", list(identities))
     found = {r["image_id"] for table in (IMAGES, CAPTIONS, REJECTIONS) for r in run.find(table, known, "image_id")}
     if not found and not captures:  # it may be in the text of a page that was rejected, and never asked for
@@ -129,7 +129,7 @@ def _places(rows: list[dict[str, Any]]) -> list[Place]:
     return list(dict.fromkeys((r["page_id"], r["warc_file"], r["warc_offset"]) for r in rows if r["warc_file"]))
 
 
-FIELDS = ("corpus", "key", "page_id", "warc_file", "warc_offset")
+FIELDS = ("corpus", "key", *CAPTURE)
 
 
 def documents(run: Lookup, where: pc.Expression) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Tables of a run: Parquet parts written whole or not at all, and rows found in the files that manifests list."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipeline.io.store import DRAFT, Manifest, Store
 from schemas.errors import IntegrityError, PathError
 from schemas.integrity import Sum, SummingFile
-from schemas.tables import LOOKALIKES, SAFETY, SCORES, Table
+from schemas.tables import STEPS, Batches, Table, step_of
 
 ROWS_PER_GROUP = 500
 
@@ -63,18 +63,6 @@ class PartWriter:
             self.store.fs.rm_file(self.draft)
 
 
-STEPS = {
-    "pages": "extract",
-    "measures": "filter",
-    "images": "fetch",
-    "rejections/dedup": "dedup",
-    "scores": "score",
-    "documents": "assemble",
-    "shards": "shard",
-}
-"""Where each step's manifest lies, in the order of the steps."""
-
-_FOLDERS = {"captions": "pages", LOOKALIKES.name: "rejections/dedup", SCORES.name: "scores", SAFETY.name: "scores"}
 _WIDE = ("blocks", "bytes")
 _CHECKED = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
@@ -102,7 +90,7 @@ class Lookup:
 
     def __init__(self, directory: str) -> None:
         self.store = Store(directory)
-        found = {step: self.store.manifest(folder) for folder, step in STEPS.items()}
+        found = {step.name: self.store.manifest(step.folder) for step in STEPS.values()}
         self.manifests: dict[str, Manifest] = {step: m for step, m in found.items() if m}
         if not self.manifests:
             raise PathError(f"{directory} holds no finished step of a run; `weft run` or `weft extract` makes one")
@@ -110,12 +98,12 @@ class Lookup:
     @property
     def not_run(self) -> list[str]:
         """The steps that have not finished."""
-        return [step for step in STEPS.values() if step not in self.manifests]
+        return [step for step in STEPS if step not in self.manifests]
 
     def files(self, table: Table, step: str | None = None) -> list[str]:
         """List the files of a table, as the store's file system takes them; of `rejections`, those of a step or all."""
         if step is None and table.name != "rejections":
-            step = STEPS[_FOLDERS.get(table.name, table.name)]
+            step = step_of(table).name
         manifests = [m for name, m in self.manifests.items() if step in (None, name)]
         return [self.store.at(file) for m in manifests for file in m.files.get(table.name, [])]
 
@@ -127,7 +115,7 @@ class Lookup:
             files = sorted(set(self._dataset(table, files).to_table(["__filename"], where)["__filename"].to_pylist()))
         return self._dataset(table, files).to_table(names, where).to_pylist() if files else []
 
-    def batches(self, table: Table, columns: list[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(self, table: Table, columns: list[str], where: pc.Expression | None = None) -> Batches:
         """Go through some columns of a table, or of the rows for which an expression holds, batch by batch."""
         files = self.files(table)
         if files:

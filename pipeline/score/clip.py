@@ -17,6 +17,7 @@ from PIL import Image
 from pipeline.io.imports import import_open_clip
 from schemas.errors import MissingError, RecipeError
 from schemas.recipe import Clip
+from schemas.tables import Batches
 
 CPU = "cpu"
 
@@ -160,8 +161,6 @@ def load(config: Clip, device: str = CPU) -> Encoder:
 
 EMBEDDED = pa.schema([pa.field("id", pa.string()), pa.field("embedding", pa.list_(pa.float32()))])
 """embedding is null for an image that cannot be decoded."""
-
-Batches = Iterator[pa.RecordBatch]
 Row = tuple[str, Any]  # an id, and a value on its way from bytes or text to its tensor
 IMAGES, TEXTS = "bytes", "text"
 

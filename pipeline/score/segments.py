@@ -1,7 +1,7 @@
 """Which texts an image is compared with, cut into sentences that fit the window of CLIP."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.io.imports import import_open_clip
 from schemas.recipe import Clip
-from schemas.tables import text_id
+from schemas.tables import Batches, text_id
 
 if TYPE_CHECKING:
     import torch
@@ -83,13 +83,13 @@ def _halves(text: str) -> tuple[str, str]:
     return text[:cut], text[cut:]
 
 
-def cut(config: Clip) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def cut(config: Clip) -> Callable[[Batches], Batches]:
     """Return the function that turns batches of (id, text) into batches of PIECES, each piece of a text once.
 
     A text that says nothing to the model has none.
     """
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         open_clip = import_open_clip()
         window: TextWindow | None = None
         for batch in batches:
@@ -119,8 +119,6 @@ TEXTS = pa.schema(
     ]
 )
 """A text of a page, with which every image of the page is compared."""
-
-Batches = Iterator[pa.RecordBatch]
 
 
 def page_texts(unit: Literal["blocks", "sentences"]) -> Callable[[Batches], Batches]:

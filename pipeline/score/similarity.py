@@ -1,7 +1,7 @@
 """From embeddings to scores: cosine similarity, quantiles, and heads that tell unsafe images."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -11,13 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.errors import RecipeError
-from schemas.tables import SAFETY, SCORES
+from schemas.tables import SAFETY, SCORES, Batches
 
 DECIMALS = 5  # an error of half a unit there is below 1e-5
 MAX_ROWS = 4096  # of a batch: a page of 500 images and 100 blocks has 50,000 scores
 
 _OF_TEXT = ("block", "sentence", "text_id")
-Batches = Iterator[pa.RecordBatch]
 
 
 def page_scores(batches: Batches) -> Batches:

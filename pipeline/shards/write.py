@@ -24,20 +24,18 @@ from schemas.shards import (
     ShardEntry,
     TextFields,
 )
-from schemas.tables import DOCUMENTS, fraction, order
+from schemas.tables import DOCUMENTS, Batches, fraction, order
 
 ORDERED = pa.schema([pa.field(name, pa.string()) for name in ("key", "corpus", "split", "order")])
 
 
-def shuffle_keys(
-    seed: int, validation_fraction: float
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def shuffle_keys(seed: int, validation_fraction: float) -> Callable[[Batches], Batches]:
     """Return the function that turns batches with key, corpus and host into batches of ORDERED.
 
     Sorted by `order`, documents stand in a random order that depends on the seed and their keys alone.
     """
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         for batch in batches:
             splits = [split_of(host, validation_fraction) for host in batch["host"].to_pylist()]
             orders = [order(seed, key) for key in batch["key"].to_pylist()]
@@ -260,13 +258,13 @@ ENTRIES = pa.schema(
 )
 
 
-def write_shards(store: Store) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def write_shards(store: Store) -> Callable[[Batches], Batches]:
     """Return the function that turns batches of ROWS, sorted by PLACE, into batches of ENTRIES.
 
     A partition may hold several shards, each whole. Memory holds one sample and one shard's index.
     """
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         entries = []
         writer: ShardWriter | None = None
         at: tuple[str, str, int] | None = None

@@ -14,12 +14,12 @@ from typing import Any
 
 from webs import Web
 
-from pipeline.io.tables import STEPS
+from schemas.tables import STEPS as SPECS
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent
 TIMEOUT_SECONDS = 600
-FOLDERS = {step: folder for folder, step in STEPS.items()}
+FOLDERS = {step.name: step.folder for step in SPECS.values()}
 
 
 def weft(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

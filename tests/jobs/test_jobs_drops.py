@@ -1,5 +1,6 @@
 """The guard: a rule that takes more than its bound is said, or stops the run before the step counts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline.io.store import CONFIG, Manifest, Store
 from schemas.errors import RecipeError
 from schemas.reasons import BY_CODE
 from schemas.recipe import DropLimits
+from schemas.tables import STEPS
 
 JUDGED = {"page": 200, "image": 99, "UNSAFE_IMAGE": 1000}
 
@@ -51,7 +53,7 @@ class Dropper:
 
     def __init__(self, store: Store, resumes: bool = False) -> None:
         self.store, self.runs = store, 0
-        self.step = Step("filter", "measures", (), ("filters",), self.work, resumes=resumes)
+        self.step = Step(replace(STEPS["filter"], inputs=()), ("filters",), self.work, resumes=resumes)
 
     def work(self, context: Context) -> Outcome:
         self.runs += 1

@@ -28,7 +28,7 @@ from runs import (
 )
 from webs import Web
 
-from pipeline.io.tables import STEPS
+from schemas.tables import STEPS
 from tests.sampleweb.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_a_worker_is_killed_in_every_step(small_web: Web, spark: "SparkSession",
     output, near = tmp_path / "out", "dedup.near_text.enabled=true"  # without it, dedup has next to no Python
     expected = undisturbed(small_web, tmp_path / "undisturbed", near)
     with running(output, run_arguments(small_web, output, "--master", "local[2]", "--set", near)) as run:
-        for step in STEPS.values():
+        for step in STEPS:
             kill_in(run, step, lambda: workers(java_of(run.process.pid)), KILLED)
         assert run.end() == 0, run.log()
     assert sums(output) == expected
@@ -84,7 +84,7 @@ def test_an_executor_is_lost_in_every_step(
 ) -> None:
     output = tmp_path / "out"
     with running(output, run_arguments(small_web, output, "--master", cluster.url), **SUBMITTED) as run:
-        for step in STEPS.values():
+        for step in STEPS:
             kill_executor(run, step, cluster)
         assert run.end() == 0, run.log()
     assert sums(output) == reference

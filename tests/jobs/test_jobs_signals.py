@@ -27,7 +27,7 @@ from runs import (
 from webs import Web
 
 from pipeline.io.run_lock import CLAIM
-from pipeline.io.tables import STEPS
+from schemas.tables import STEPS
 
 BUSY_SECONDS = 0.2  # a younger worker may not have told Java of itself, which then waits for it and for nothing else
 HELD_SECONDS = 1.0  # for what is not held to come to its end
@@ -88,7 +88,7 @@ def test_the_same_command_goes_on_after_a_signal_in_every_step(small_web: Web, s
     expected = undisturbed(small_web, tmp_path / "undisturbed", NEAR)
     output = tmp_path / "out"
     arguments = run_arguments(small_web, output, "--master", "local[2]", "--set", NEAR)
-    for turn, step in enumerate(STEPS.values()):
+    for turn, step in enumerate(STEPS):
         number = signal.SIGINT if turn % 2 else signal.SIGTERM
         with running(output, arguments) as run:
             interrupt(run, step, number, group=turn % 4 > 1)

@@ -17,6 +17,7 @@ from jobs.step import Context, Outcome, Step, run_step
 from pipeline.html.extract import part_name
 from pipeline.io.store import COMMITS, Store, read_commits
 from schemas.reasons import BY_CODE, STALLED
+from schemas.tables import STEPS
 from tests.sampleweb.faulty.server import serving
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def test_a_step_is_finished_once_nothing_is_stalled(rule: str, num_runs: int, tm
         made.append({} if made else {rule: 1, "EMOJI": 2})
         return Outcome({}, {"pages": 3}, made[-1])
 
-    step, store = Step("filter", "measures", (), ("filters",), work), Store(str(tmp_path))
+    step, store = Step(replace(STEPS["filter"], inputs=()), ("filters",), work), Store(str(tmp_path))
     context = Context(None, store, load("kosmos1"), ())  # type: ignore[arg-type]
     assert run_step(step, context).rejected == {rule: 1, "EMOJI": 2}
     for _ in range(2):

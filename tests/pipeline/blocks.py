@@ -7,8 +7,7 @@ import pyarrow as pa
 from handmade import picture, row, text
 
 from jobs.step import spark_schema
-from jobs.tables import PAGE
-from schemas.tables import PAGES
+from schemas.tables import CAPTURE, PAGES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -34,5 +33,5 @@ def told(found: "DataFrame", *columns: str) -> list[tuple[Any, ...]]:
     """Return the named columns of the rows that say what goes, sorted; every row must tell its capture."""
     rows = found.collect()
     assert all((r["warc_file"], r["warc_offset"]) == ("w", len(r["page_id"])) for r in rows)
-    assert {*PAGE, "url"} <= set(found.columns)
+    assert {*CAPTURE, "url"} <= set(found.columns)
     return sorted((tuple(r[column] for column in columns) for r in rows), key=str)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.inspect.funnel import RunWarning, find_warnings
 from pipeline.io.store import Manifest, Store
-from pipeline.io.tables import STEPS
+from schemas.tables import STEPS
 
 SOUND: dict[str, dict[str, Any]] = {
     "extract": {"counts": {"archives": 2, "pages": 600}, "judged": {"page": 1000}, "rejected": {"WRONG_LANGUAGE": 400}},
@@ -22,7 +22,7 @@ SOUND: dict[str, dict[str, Any]] = {
 
 def warned(folder: Path, upto: str = "shard", **changed: dict[str, Any]) -> list[RunWarning]:
     store = Store(str(folder))
-    for place, step in STEPS.items():
+    for step, place in ((s.name, s.folder) for s in STEPS.values()):
         facts = {**SOUND[step], **changed.get(step, {})}
         recipe = {"corpora": ["interleaved", "caption"]}
         store.commit(place, Manifest(step, recipe, {}, {}, {}, **facts))
