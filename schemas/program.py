@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from schemas.errors import PathError
 
@@ -174,6 +175,16 @@ def missing_package(error: BaseException) -> str | None:
     callers = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     extra = "train" if any(name.partition(".")[0] == "trainer" for name in callers) else "pipeline"
     return f'the package of {known.name} is not installed, which this command needs: pip install "weft[{extra}]"'
+
+
+def usage_error(error: Any) -> str:
+    """Say what is wrong with the arguments, and where the right ones are explained.
+
+    Args: error is a typer.exceptions.TyperException.
+    """
+    context = getattr(error, "ctx", None)
+    words = error.format_message().strip().rstrip(".")
+    return f"{words}; `{context.command_path if context else 'weft'} --help` explains" if words else "say which command"
 
 
 def _has_no_reader(descriptor: int) -> bool:

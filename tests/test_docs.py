@@ -88,7 +88,7 @@ def test_every_command_is_run_or_has_a_reason_not_to() -> None:
     "text",
     ["weft runn -o OUT a.warc.gz", "weft run --outputt OUT a.warc.gz", "weft run a.warc.gz", "weft stats OUT --by page",
      "weft run -o OUT --set filters.langage.min_score=1 a.warc.gz", "weft train --data OUT --set stepz=1",
-     "torchrun -m trainer.train --confg debug --data OUT", "spark-submit jobs/main.py --recipe kosmos a.warc.gz"],
+     "torchrun -m trainer train --confg debug --data OUT", "spark-submit jobs/main.py --recipe kosmos a.warc.gz"],
 )  # fmt: skip
 def test_a_command_that_does_not_parse_is_found(text: str) -> None:
     with pytest.raises(AssertionError):

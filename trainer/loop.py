@@ -393,7 +393,7 @@ def start_processes(
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--set={assignment}" for assignment in assignments] + ["--overwrite"] * overwrite
     with resuming(overwrite):
-        return launch("trainer.train", arguments, num_processes)
+        return launch("trainer", ["train", *arguments], num_processes)
 
 
 def settle(

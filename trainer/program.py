@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from typer.exceptions import TyperException
+
 from schemas import program
 from schemas.display import message
 from schemas.errors import WeftError
@@ -18,7 +20,7 @@ class ReportedError(WeftError):
     """Another process has the same error, or one that ends this process too, and reports it."""
 
 
-def run_command(work: Callable[[], None]) -> int:
+def run_command(work: Callable[[], int | None]) -> int:
     """Do the work of a command line; return the exit status: 0, 2 after a person's error, 130 and 143 after a signal,
     141 where the reader of standard output left.
 
@@ -27,10 +29,10 @@ def run_command(work: Callable[[], None]) -> int:
     return program.run_program(lambda: _run(work))
 
 
-def _run(work: Callable[[], None]) -> int:
+def _run(work: Callable[[], int | None]) -> int:
     try:
         with interruptible():
-            work()
+            return work() or 0
     except ReportedError:
         return 2
     except WeftError as error:
@@ -44,7 +46,8 @@ def _run(work: Callable[[], None]) -> int:
         if "RANK" not in os.environ:  # else who started the processes says it
             _say(str(interrupted), interrupted.status)
         return interrupted.status
-    return 0
+    except TyperException as error:
+        return _say(program.usage_error(error), 2) if os.environ.get("RANK", "0") == "0" else 2
 
 
 def _say(words: str, status: int) -> int:

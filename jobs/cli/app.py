@@ -10,13 +10,16 @@ from contextlib import suppress
 import typer
 from typer.exceptions import TyperException
 
-from jobs.cli import steps, plan, inspect, output, training  # noqa: F401  # each adds its commands
+from jobs.cli import steps, plan, inspect, output  # noqa: F401  # each adds its commands
 from jobs.cli.options import app
 from schemas.display import message, printable, redact, shorten
 from schemas.errors import WeftError
-from schemas.program import Interrupted, interruptible, missing_package, run_program
+from schemas.program import Interrupted, interruptible, missing_package, run_program, usage_error
+from trainer.cli import app as trainer_app
 
 __all__ = ["app", "main"]
+
+app.add_typer(trainer_app)  # its commands stand beside the others
 
 
 def main() -> None:
@@ -38,7 +41,7 @@ def _run() -> int:
     except WeftError as error:
         return _say(str(error), 2)
     except TyperException as error:
-        return _say(_usage(error), 2)
+        return _say(usage_error(error), 2)
     except Interrupted as interrupted:
         return _say(str(interrupted), interrupted.status)
     except KeyboardInterrupt:  # of a program that the command started, as spark-submit
@@ -61,13 +64,6 @@ def _say(words: str, status: int) -> int:
     with suppress(BrokenPipeError):
         typer.echo(f"weft: {message(' '.join(words.split()))}", err=True)
     return status
-
-
-def _usage(error: TyperException) -> str:
-    """Say what is wrong with the arguments, and where the right ones are explained."""
-    context = getattr(error, "ctx", None)
-    words = error.format_message().strip().rstrip(".")
-    return f"{words}; `{context.command_path if context else 'weft'} --help` explains" if words else "say which command"
 
 
 def _cause(trace: str) -> str:

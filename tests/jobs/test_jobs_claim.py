@@ -17,9 +17,9 @@ from schemas.errors import PathError
 
 HOLD = """
 import sys, time
-from pipeline.io.run_lock import claimed
+from pipeline.io.run_lock import lock_run
 from pipeline.io.store import Store
-with claimed(Store(sys.argv[1])):
+with lock_run(Store(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """

@@ -70,9 +70,9 @@ def test_another_thread_handles_none() -> None:
 
 UNWINDING = """
 import os, signal, time
-from schemas import signals
-signals.REPEAT_SECONDS = 0
-with signals.interruptible():
+from schemas import program
+program.REPEAT_SECONDS = 0
+with program.interruptible():
     try:
         os.kill(os.getpid(), signal.SIGINT)
     finally:

@@ -14,6 +14,7 @@ from training import assert_same_run, train
 
 from schemas.errors import IntegrityError, PathError, RecipeError
 from trainer import metrics
+from trainer.cli import main
 from trainer.config import TrainConfig, load
 from trainer.data import packing
 from trainer.data.loader import Loader
@@ -25,7 +26,6 @@ from trainer.load import load as load_saved
 from trainer.load import sizes
 from trainer.loop import run
 from trainer.tokenizer import EOS, Tokenizer
-from trainer.train import main
 
 Config = Callable[..., TrainConfig]
 CAPITALS = {"France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Norway": "Oslo"}
@@ -229,6 +229,6 @@ def test_wrong_starts_are_told_in_a_line(
             "no.jsonl",
         ),
     ):
-        assert main([*arguments, *where]) == 2
+        assert main(["train", *arguments, *where]) == 2
         said = capsys.readouterr().err
         assert said.count("\n") == 1 and wrong in said, said

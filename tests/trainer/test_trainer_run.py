@@ -15,9 +15,9 @@ from training import assert_same_run, launch, train, when_written
 from schemas.errors import DivergedError, PathError, RecipeError
 from trainer import metrics
 from trainer.checkpoint import Writer
+from trainer.cli import main
 from trainer.config import TrainConfig, load
 from trainer.model.kosmos import Kosmos
-from trainer.train import main
 
 Config = Callable[..., TrainConfig]
 
@@ -92,7 +92,7 @@ def test_an_export_loads_and_rates_follow_the_schedule(whole: Path, tiny: Config
 def test_a_user_s_error_is_one_line_and_status_2(
     data: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([a.format(data=data) for a in arguments]) == 2
+    assert main(["train", *(a.format(data=data) for a in arguments)]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
@@ -115,9 +115,9 @@ def test_a_killed_run_resumes_exactly(data: Path, tiny: Config, whole: Path, tmp
 
 NEVER_WRITTEN = """
 import threading
-from trainer.run import saving
-finish = saving.Writer.finish
-saving.Writer.finish = lambda w, **a: threading.Event().wait() if w._state.step == 6 else finish(w, **a)
+from trainer import checkpoint
+finish = checkpoint.Writer.finish
+checkpoint.Writer.finish = lambda w, **a: threading.Event().wait() if w._state.step == 6 else finish(w, **a)
 """
 
 

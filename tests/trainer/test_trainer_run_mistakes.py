@@ -67,10 +67,10 @@ def test_a_mistake_is_found_before_processes_start(
 FAULTY = """
 import os, sys
 from schemas.errors import PathError
-from trainer.data import source
-from trainer.train import main
+from trainer.cli import main
+from trainer.data.streams import RowSource
 
-read, times = source.Source._pixels, []
+read, times = RowSource._pixels, []
 
 def pixels(self, *arguments):
     times.append(1)
@@ -78,7 +78,7 @@ def pixels(self, *arguments):
         raise PathError("caption/caption-00000.tar cannot be read: it is gone")
     return read(self, *arguments)
 
-source.Source._pixels = pixels
+RowSource._pixels = pixels
 sys.exit(main())
 """
 
@@ -98,7 +98,7 @@ def test_an_error_of_one_process_in_the_middle_ends_all_in_one_line(
 ) -> None:
     (tmp_path / "faulty.py").write_text(FAULTY)
     arguments = [f"--config={tiny_file}", f"--data={data}", f"--output={tmp_path / 'run'}", "--set=steps=50"]
-    done = in_two_processes(tmp_path, "faulty", *arguments)
+    done = in_two_processes(tmp_path, "faulty", "train", *arguments)
     assert done.returncode == 2, done.stderr
     errors = [line for line in done.stderr.splitlines() if not line.startswith("step ")]
     assert errors == ["error: caption/caption-00000.tar cannot be read: it is gone"]
@@ -108,7 +108,7 @@ def test_a_damaged_index_in_the_middle_ends_all_in_one_line(data: Path, tiny_fil
     shutil.copytree(data, tmp_path / "data")
     (tmp_path / "data/shards/text/text-00001.index.parquet").write_bytes(b"PAR1")
     arguments = [f"--config={tiny_file}", f"--data={tmp_path / 'data'}", f"--output={tmp_path / 'run'}"]
-    done = in_two_processes(tmp_path, "trainer.train", *arguments)
+    done = in_two_processes(tmp_path, "trainer", "train", *arguments)
     assert done.returncode == 2, done.stderr
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("step ")]
     assert error.startswith("error: text/text-00001.index.parquet is not as it was written")
@@ -119,6 +119,6 @@ def test_an_output_that_one_process_cannot_write_ends_all_in_one_line(
 ) -> None:
     (tmp_path / "file").write_text("")
     arguments = [f"--config={tiny_file}", f"--data={data}", f"--output={tmp_path / 'file' / 'run'}"]
-    done = in_two_processes(tmp_path, "trainer.train", *arguments)
+    done = in_two_processes(tmp_path, "trainer", "train", *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "choose another --output" in done.stderr

@@ -12,8 +12,8 @@ import torch
 from training import assert_like_run, finished, launch, train, weights, when_written
 
 from trainer import metrics
+from trainer.cli import main
 from trainer.config import TrainConfig
-from trainer.train import main
 
 Config = Callable[..., TrainConfig]
 # The keys' biases hardly matter to attention, so that their gradients are of the size of rounding. Adam divides them by
@@ -102,7 +102,7 @@ def test_nodes_that_would_hang_after_a_restart_are_refused(
     told = {"GROUP_WORLD_SIZE": "2", "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_MAX_RESTARTS": "3"}
     for name, value in {"RANK": "0", **told}.items():
         monkeypatch.setenv(name, value)
-    assert main([f"--data={data}", f"--output={tmp_path}"]) == 2
+    assert main(["train", f"--data={data}", f"--output={tmp_path}"]) == 2
     assert "need TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in capsys.readouterr().err
 
 

@@ -12,9 +12,9 @@ import yaml
 from training import when_written
 
 from trainer import metrics
+from trainer.cli import main
 from trainer.config import TrainConfig
 from trainer.evaluate import session
-from trainer.evaluate.__main__ import main
 from trainer.load import Saved
 
 WEFT = Path(sys.executable).parent / "weft"
@@ -58,5 +58,5 @@ def test_an_evaluation_says_that_the_same_command_goes_on(
 
     monkeypatch.setattr(session, "check", lambda request: ([], [], None, tmp_path))
     monkeypatch.setattr(session.models, "load", load)
-    assert main([f"--checkpoint={tmp_path}", f"--data={tmp_path}", "--task=raven"]) == 128 + number
+    assert main(["eval", f"--checkpoint={tmp_path}", f"--data={tmp_path}", "--task=raven"]) == 128 + number
     assert capsys.readouterr().err == f"error: interrupted by {number.name}; the same command goes on from here\n"

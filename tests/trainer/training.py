@@ -37,8 +37,8 @@ def launch(config: TrainConfig, data: Path, output: Path, *torchrun: str, before
     path = output.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     command = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", *torchrun] if torchrun else []
-    program = ["-m", "trainer.train"] if not before else ["-c", f"{before}\nfrom trainer.train import main\nmain()"]
-    command += [*program, f"--config={path}", f"--data={data}", f"--output={output}"]
+    program = ["-m", "trainer"] if not before else ["-c", f"{before}\nfrom trainer.cli import main\nmain()"]
+    command += [*program, "train", f"--config={path}", f"--data={data}", f"--output={output}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen([sys.executable, *command], env=environment, cwd=ROOT, stdin=subprocess.DEVNULL)
 

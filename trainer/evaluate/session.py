@@ -174,7 +174,7 @@ def run_processes(request: EvalRequest, num_processes: int) -> int:
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--task={name}" for name in request.tasks] + ["--rationale"] * request.rationale
     with resuming():
-        return launch("trainer.evaluate", arguments, num_processes)
+        return launch("trainer", ["eval", *arguments], num_processes)
 
 
 def check(request: EvalRequest) -> tuple[list[Task], list[str], Any, Path]:

@@ -1,11 +1,42 @@
-"""The commands that train, use and measure a decoder."""
+"""The command line of the trainer: `python -m trainer COMMAND`, alone or by torchrun; `weft` has the same commands.
 
+Each command imports what it needs when it runs, so that a package that is not installed is one line.
+"""
+
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from jobs.cli.options import Assignments, Data, Overwrite, app
 from schemas.display import message
+from trainer.program import run_command
+
+app = typer.Typer(
+    help="Train a decoder on shards, use it and measure it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},  # of every command
+    rich_markup_mode="markdown",
+)
+Data = Annotated[
+    str,
+    typer.Option("--data", "-d", metavar="DIR", help="Output of a run, or its shards folder; a path or an address."),
+]
+Checkpoint = Annotated[
+    str, typer.Option("--checkpoint", "-c", metavar="DIR", help="Exported weights, a checkpoint, or a run's folder.")
+]
+OwnTokenizer = Annotated[str | None, typer.Option(metavar="DIR", help="Default: the one beside the checkpoint.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the configuration, as steps=200; repeatable."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove what is there and make it anew.")]
+Processes = Annotated[int, typer.Option(help="Processes on this machine, one for each GPU.", min=1)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit status, as `run_command` does."""
+    return run_command(lambda: app(args=arguments, prog_name="python -m trainer", standalone_mode=False))
 
 
 @app.command()
@@ -52,14 +83,14 @@ def train(
     ] = None,
     assignments: Assignments = None,
     overwrite: Overwrite = False,
-    processes: Annotated[int, typer.Option(help="Processes on this machine, one for each GPU.", min=1)] = 1,
+    processes: Processes = 1,
 ) -> None:
     """Train a decoder that sees on the shards. A run that was stopped goes on from its newest checkpoint.
 
     Tune one on instructions, mixed with the shards it learnt from:
     `weft train --config instruct --from OUT --data OUT --set data.instructions=[FILE.jsonl]`
 
-    On several machines start `trainer.train` by torchrun yourself: `python -m trainer.train --help`.
+    On several machines start it by torchrun yourself: `torchrun OPTIONS -m trainer train --config ... --data ...`.
 
     Example: `weft train --config kosmos1_1b6 --data OUT --processes 8`
     """
@@ -74,10 +105,7 @@ def train(
 
 @app.command()
 def generate(
-    checkpoint: Annotated[
-        str,
-        typer.Option("--checkpoint", "-c", metavar="DIR", help="Exported weights, a checkpoint, or a run's folder."),
-    ],
+    checkpoint: Checkpoint,
     prompt: Annotated[
         str | None, typer.Argument(metavar="PROMPT", help="Words; `<image>` says where an image stands.")
     ] = None,
@@ -97,9 +125,7 @@ def generate(
             "--interactive", "-i", help="A talk, instead: each line of standard input is answered; /image PATH shows."
         ),
     ] = False,
-    tokenizer: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Default: the one beside the checkpoint.")
-    ] = None,
+    tokenizer: OwnTokenizer = None,
     beam: Annotated[int, typer.Option(help="Beams; 1 takes the likeliest token each time.", min=1)] = 1,
     length_penalty: Annotated[
         float, typer.Option(help="Beams rank by log-probability / length ** this; more prefers longer ones.", min=0)
@@ -127,10 +153,7 @@ def generate(
 
 @app.command(name="eval")
 def evaluate(
-    checkpoint: Annotated[
-        str,
-        typer.Option("--checkpoint", "-c", metavar="DIR", help="Exported weights, a checkpoint, or a run's folder."),
-    ],
+    checkpoint: Checkpoint,
     data: Annotated[
         str, typer.Option("--data", "-d", metavar="DIR", help="The benchmarks' files, each in a folder of its name.")
     ],
@@ -148,9 +171,7 @@ def evaluate(
         str | None,
         typer.Option("--output", "-o", metavar="DIR", help="Default: `evaluation` in the checkpoint's folder."),
     ] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Default: the one beside the checkpoint.")
-    ] = None,
+    tokenizer: OwnTokenizer = None,
     batch: Annotated[int, typer.Option(help="Examples that are answered at a time.", min=1)] = 32,
     limit: Annotated[
         int | None, typer.Option(help="Ask only so many examples of each task, chosen by the seed.", min=1)
@@ -160,12 +181,12 @@ def evaluate(
         int | None,
         typer.Option(metavar="N", help="Print the first N prompts as the model reads them; ask nothing.", min=1),
     ] = None,
-    processes: Annotated[int, typer.Option(help="Processes on this machine, one for each GPU.", min=1)] = 1,
+    processes: Processes = 1,
 ) -> None:
     """Measure a decoder on what Kosmos-1 was measured on. One that was stopped goes on where it stood.
 
     The output holds the answers and results.json; the table shows the paper's figures beside. On several machines:
-    `torchrun -m trainer.evaluate`, with the same options.
+    `torchrun OPTIONS -m trainer eval`, with the same options.
 
     Example: `weft eval -c OUT/checkpoints -d BENCHMARKS -t coco -t vqav2 --shots 0,2,4,8`
     """
