@@ -46,8 +46,8 @@ def test_a_closed_pipe_ends_a_command_quietly(data: Path, tiny: Callable[..., Tr
         reader, writer = os.pipe()
         os.close(reader)  # before anything is written, as `head` that has seen enough
         done = subprocess.run(
-            [sys.executable, "-m", "trainer", *arguments], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=writer,
-            stderr=subprocess.PIPE, check=False,
+            [sys.executable, "-m", "trainer", *arguments], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=writer, stderr=subprocess.PIPE, check=False,
         )  # fmt: skip
         os.close(writer)
         assert (done.returncode, done.stderr) == (141, b""), arguments
