@@ -37,7 +37,7 @@ KEPT_OUT = "wcxb"  # the source whose pages of `pages` are never trained on
 
 
 @dataclass(frozen=True)
-class Example:
+class BlockExample:
     """A page with its truth."""
 
     domain: str
@@ -78,7 +78,7 @@ def main(data: Path, write: bool) -> None:
         keep(**first.arrays("first"), **second.arrays("second"))
 
 
-def _read(data: Path, name: str) -> list[Example]:
+def _read(data: Path, name: str) -> list[BlockExample]:
     with gzip.open(data / f"{name}.truth.jsonl.gz", "rt", encoding="utf-8") as file:
         truth = {row["url"]: row for row in map(json.loads, file)}
     found = []
@@ -97,7 +97,7 @@ def _read(data: Path, name: str) -> list[Example]:
             continue
         texts = [b.text for b in blocks]
         found.append(
-            Example(
+            BlockExample(
                 ".".join((urlsplit(page.url).hostname or "").split(".")[-2:]),
                 row.get("page_type") or row["source"],
                 name == "pages" and row["source"] == KEPT_OUT,
@@ -111,7 +111,7 @@ def _read(data: Path, name: str) -> list[Example]:
     return found
 
 
-def _fit(examples: list[Example], inputs: list[Array], num_trees: int) -> Forest:
+def _fit(examples: list[BlockExample], inputs: list[Array], num_trees: int) -> Forest:
     """Fit a forest; a block that is main text in part stands on both sides, with that weight."""
     x = np.concatenate(inputs)
     y = np.concatenate([e.labels_N for e in examples])
@@ -154,7 +154,7 @@ def _lay_out(trees: list[dict[str, Any]]) -> Forest:
     )
 
 
-def _report(tried: list[Example], first: Forest, second: Forest) -> None:
+def _report(tried: list[BlockExample], first: Forest, second: Forest) -> None:
     scores = defaultdict(list)
     for example in track(tried, "try"):
         p_N = second(content.with_surroundings(example.x_NF, first(example.x_NF), example.words_N))

@@ -18,25 +18,25 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.fetch_peer import NUM_PROCESSES
-from benchmarks.fetch_run import FaultyServer, Outcome, Ran, faulty_server
+from benchmarks.fetch_run import FaultyServer, FetchOutcome, Ran, faulty_server
 from benchmarks.fetch_sets import DEAD, HOSTS, ROBOTS, clean, mixed
 from benchmarks.results import report
 from benchmarks.worker_memory import watching
 
 ROUNDS = 2
 SETS = {"clean": clean, "mixed": mixed}
-Run = Callable[[list[str], int, Path], Outcome]
+Run = Callable[[list[str], int, Path], FetchOutcome]
 
 
-def run_ours(addresses: list[str], threads: int, folder: Path) -> Outcome:
+def run_ours(addresses: list[str], threads: int, folder: Path) -> FetchOutcome:
     """Fetch by our step: NUM_PROCESSES Spark tasks at a time, `threads` requests under way in each."""
     from benchmarks.fetch_ours import run
 
-    found: Outcome = run(addresses, threads, (*HOSTS, *DEAD), folder)
+    found: FetchOutcome = run(addresses, threads, (*HOSTS, *DEAD), folder)
     return found
 
 
-def run_peer(addresses: list[str], threads: int, folder: Path) -> Outcome:
+def run_peer(addresses: list[str], threads: int, folder: Path) -> FetchOutcome:
     """Fetch by plain img2dataset in a fresh process."""
     (folder / "addresses.txt").write_text("\n".join(addresses), "utf-8")
     command = [sys.executable, "-m", "benchmarks.fetch_peer", str(folder), str(threads)]
@@ -49,7 +49,7 @@ def run_peer(addresses: list[str], threads: int, folder: Path) -> Outcome:
     if process.returncode:
         raise SystemExit(f"img2dataset failed: {(folder / 'log').read_text('utf-8')[-1000:]}")
     told = json.loads((folder / "outcome.json").read_text("utf-8"))
-    return Outcome(told["seconds"], told["ok"], peak.num_bytes)
+    return FetchOutcome(told["seconds"], told["ok"], peak.num_bytes)
 
 
 RUNS: dict[str, Run] = {"ours": run_ours, "peer": run_peer}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.fetch_run import Outcome
+from benchmarks.fetch_run import FetchOutcome
 from benchmarks.worker_memory import watching
 from jobs.fetch import gather, request_all, wanted_folder
 from jobs.session import start
@@ -22,7 +22,7 @@ NUM_TASKS = 2  # as many as the peer has processes
 HOST_CONNECTIONS = 8  # the peer has no bound of this kind, and none of requests a second
 
 
-def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: Path) -> Outcome:
+def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: Path) -> FetchOutcome:
     """Fetch addresses by NUM_TASKS tasks at a time.
 
     Spark is started before time counts, and has read a table once, as it has in a run before the fetch; what its
@@ -49,6 +49,6 @@ def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: 
             request_all(context, "bench")
             outcome = gather(context, None, "bench")
             seconds = time.perf_counter() - started
-        return Outcome(seconds, outcome.counts["ok"], peak.num_bytes)
+        return FetchOutcome(seconds, outcome.counts["ok"], peak.num_bytes)
     finally:
         spark.stop()

@@ -13,7 +13,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FetchOutcome:
     """What a downloader tells of its run."""
 
     seconds: float  # from the call to its return
@@ -43,7 +43,7 @@ class FaultyServer:
         """Forget what was asked."""
         self._get("/_reset")
 
-    def ran(self, outcome: Outcome) -> Ran:
+    def ran(self, outcome: FetchOutcome) -> Ran:
         """Add to an outcome what was asked since the last reset."""
         tally: dict[str, Any] = json.loads(self._get("/_requests"))
         requests: Counter[str] = Counter()

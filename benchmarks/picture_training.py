@@ -29,7 +29,7 @@ STRENGTH = 0.03  # of the regression, in scikit-learn's terms: small weights, fe
 
 
 @dataclass(frozen=True)
-class Example:
+class ImageExample:
     """A page with its images."""
 
     addresses: list[str]
@@ -57,7 +57,7 @@ def main(data: Path, write: bool) -> None:
         keep(**_fit(examples))
 
 
-def _read(data: Path) -> list[Example]:
+def _read(data: Path) -> list[ImageExample]:
     truth = [json.loads(line) for line in (data / "ordered-images.truth.jsonl").read_text("utf-8").splitlines()]
     examples = []
     with tarfile.open(data / "ordered-images.tar.gz") as tar:
@@ -72,11 +72,11 @@ def _read(data: Path) -> list[Example]:
             x_NF = np.zeros((0, 0), np.float32)
             if spots:
                 x_NF = picture_features(spots, images, blocks, p_N, words_N, main_content.choose_text(p_N, words_N))
-            examples.append(Example([images[s.image].url for s in spots], row["images"], x_NF))
+            examples.append(ImageExample([images[s.image].url for s in spots], row["images"], x_NF))
     return examples
 
 
-def _fit(examples: list[Example]) -> dict[str, Any]:
+def _fit(examples: list[ImageExample]) -> dict[str, Any]:
     """Fit a regression in which pages with many images weigh more, but not as much more."""
     some = [e for e in examples if e.addresses]
     x_NF, y_N = np.concatenate([e.x_NF for e in some]), np.concatenate([e.y_N for e in some])
@@ -91,7 +91,7 @@ def _fit(examples: list[Example]) -> dict[str, Any]:
     }
 
 
-def _choose(example: Example, fitted: dict[str, Any]) -> list[str]:
+def _choose(example: ImageExample, fitted: dict[str, Any]) -> list[str]:
     if not example.addresses:
         return []
     return [a for a, kept in zip(example.addresses, likely(example.x_NF, fitted), strict=True) if kept]

@@ -12,7 +12,7 @@ from tests.sampleweb.captions import caption
 from tests.sampleweb.drawing import example
 from trainer.evaluate.caption_metrics import cider
 from trainer.evaluate.model import KosmosAdapter, Reader, encode_prompt
-from trainer.evaluate.task import AnswerMode, Example, Response
+from trainer.evaluate.task import AnswerMode, Completion, Example
 from trainer.load import load
 
 NUM_SCENES, BATCH, MAX_TOKENS = 300, 32, 40
@@ -58,7 +58,7 @@ def _figures(model: KosmosAdapter, reader: Reader, scenes: Sequence[Example]) ->
     }
 
 
-def _answers(model: KosmosAdapter, reader: Reader, scenes: Sequence[Example], manner: AnswerMode) -> list[Response]:
+def _answers(model: KosmosAdapter, reader: Reader, scenes: Sequence[Example], manner: AnswerMode) -> list[Completion]:
     asked = [encode_prompt(reader, scene, MAX_TOKENS) for scene in scenes]
     parts = [asked[first : first + BATCH] for first in range(0, len(asked), BATCH)]
     return [answer for part in parts for answer in model.answer(manner, part)]

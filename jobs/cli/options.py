@@ -69,7 +69,3 @@ Master = Annotated[
     typer.Option("--master", metavar="URL", help="Spark master; default: what spark-submit says, else local[*]."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
-Data = Annotated[
-    str,
-    typer.Option("--data", "-d", metavar="DIR", help="Output of a run, or its shards folder; a path or an address."),
-]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.errors import RecipeError
 from trainer.evaluate.model import EncodedPrompt, Reader, encode_prompt, show_prompt
 from trainer.evaluate.run import Result, Settings, evaluate, examples, show_shots
-from trainer.evaluate.task import AnswerMode, Example, Response, plain
+from trainer.evaluate.task import AnswerMode, Completion, Example, plain
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import IMAGE, Tokenizer
 
@@ -110,9 +110,9 @@ class Saying:
         self.text, self.reader = text, reader
         self.read: list[tuple[AnswerMode, str]] = []
 
-    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Response]:
+    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
         self.read += [(manner, show_prompt(self.reader, prompt)) for one in asked for prompt in one.prompts]
-        return [Response(self.text, tuple(-float(n) for n, _ in enumerate(one.example.options))) for one in asked]
+        return [Completion(self.text, tuple(-float(n) for n, _ in enumerate(one.example.options))) for one in asked]
 
 
 def with_rationale(name: str, shots: int, said: Saying, root: Path) -> Result:

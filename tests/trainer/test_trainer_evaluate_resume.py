@@ -11,7 +11,7 @@ from examination import Exam, write
 from schemas.errors import PathError
 from trainer.evaluate.model import EncodedPrompt, Reader
 from trainer.evaluate.run import ResponseCache, Result, Settings, evaluate, show_shots
-from trainer.evaluate.task import AnswerMode, Response
+from trainer.evaluate.task import AnswerMode, Completion
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import Tokenizer
 
@@ -26,13 +26,13 @@ class Stopping:
         self.batches = batches
         self.asked: list[str] = []
 
-    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Response]:
+    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
         if not self.batches:
             raise KeyboardInterrupt
         self.batches -= 1
         self.asked += [one.example.id for one in asked]
         return [
-            Response(one.example.right[0] if int(one.example.id) // 1000 % 2 else "grey", (-0.5, -2e-9))
+            Completion(one.example.right[0] if int(one.example.id) // 1000 % 2 else "grey", (-0.5, -2e-9))
             for one in asked
         ]
 
@@ -94,11 +94,11 @@ def test_a_line_that_was_cut_is_asked_again(exam: Exam, reader: Reader, num_byte
 )
 def test_lines_that_are_no_answers_are_passed_over(tmp_path: Path, line: str) -> None:
     with ResponseCache(tmp_path, "0-shot", 0) as kept:
-        kept.add([("a", "1", Response('"ü\u2028\n', (-0.1, float("-inf"))))])
+        kept.add([("a", "1", Completion('"ü\u2028\n', (-0.1, float("-inf"))))])
     with (tmp_path / "0-shot-1.jsonl").open("wb") as file:
         file.write(line.encode("latin-1") + b'\n{"key": "b", "text": "x", "log_p": []}')
     with ResponseCache(tmp_path, "0-shot", 1) as kept:
-        assert kept.known() == {"a": Response('"ü\u2028\n', (-0.1, float("-inf"))), "b": Response("x")}
+        assert kept.known() == {"a": Completion('"ü\u2028\n', (-0.1, float("-inf"))), "b": Completion("x")}
 
 
 def test_another_model_another_number_and_other_shots_are_asked_anew(exam: Exam, reader: Reader) -> None:

@@ -11,7 +11,7 @@ from examination import write
 
 from trainer.evaluate.model import EncodedPrompt, Reader
 from trainer.evaluate.run import Settings, evaluate
-from trainer.evaluate.task import AnswerMode, Example, Response, TaskScore
+from trainer.evaluate.task import AnswerMode, Completion, Example, TaskScore
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import Tokenizer
 
@@ -26,16 +26,16 @@ class Choosing:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
 
-    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Response]:
+    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
         return [self._one(manner, one) for one in asked]
 
-    def _one(self, manner: AnswerMode, asked: EncodedPrompt) -> Response:
+    def _one(self, manner: AnswerMode, asked: EncodedPrompt) -> Completion:
         chosen = self.choice(asked)
         if isinstance(chosen, str):
-            return Response(chosen)
+            return Completion(chosen)
         log_p = tuple(0.0 if n == chosen else -1.0 for n in range(num_choices(asked.example)))
         text = str(chosen) if asked.example.candidates else asked.example.options[chosen]
-        return Response(text) if manner.how == "spell" else Response(text, log_p)
+        return Completion(text) if manner.how == "spell" else Completion(text, log_p)
 
 
 def num_choices(example: Example) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 
 from schemas.errors import RecipeError
-from trainer.evaluate.task import CONTEXT, AnswerMode, Example, Response, plain
+from trainer.evaluate.task import CONTEXT, AnswerMode, Completion, Example, plain
 from trainer.generate.engine import GenerationEngine, Prompt, format_prompt
 from trainer.generate.search import Expectation, search
 from trainer.load import Saved
@@ -143,7 +143,7 @@ class ConstrainedDecoding:
 class ModelAdapter(Protocol):
     """One who answers a batch."""
 
-    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Response]:
+    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
         """Return an answer to each, in order."""
 
 
@@ -154,11 +154,11 @@ class KosmosAdapter:
         self._saved = saved
         self._trie = lru_cache(maxsize=4)(self._spelt)
 
-    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Response]:
+    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
         """Answer a batch. Raises: IntegrityError when an image cannot be read."""
         return self._rank(asked) if manner.how == "rank" else self._say(manner, asked)
 
-    def _rank(self, asked: Sequence[EncodedPrompt]) -> list[Response]:
+    def _rank(self, asked: Sequence[EncodedPrompt]) -> list[Completion]:
         encode = self._saved.tokenizer.encode
         prompts = [prompt for one in asked for prompt in one.prompts]
         options = [
@@ -172,10 +172,10 @@ class KosmosAdapter:
         for one in asked:
             log_p = [score for _ in one.prompts for score in next(scores)]
             best = max(range(len(log_p)), key=log_p.__getitem__)
-            answers.append(Response(str(best) if one.example.candidates else one.example.options[best], tuple(log_p)))
+            answers.append(Completion(str(best) if one.example.candidates else one.example.options[best], tuple(log_p)))
         return answers
 
-    def _say(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Response]:
+    def _say(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
         room = [one.max_tokens for one in asked]
         going_on = GenerationEngine(self._saved, [one.prompts[0] for one in asked], max(room))
         held = (
@@ -184,7 +184,7 @@ class KosmosAdapter:
             else going_on
         )
         said = search(held, manner.num_beams, room, EOS)
-        return [Response(first_line(self._saved.tokenizer.decode(tokens))) for tokens in said]
+        return [Completion(first_line(self._saved.tokenizer.decode(tokens))) for tokens in said]
 
     def _spelt(self, options: tuple[str, ...]) -> Trie:
         return Trie.of((self._saved.tokenizer.encode(option).tolist() for option in options), EOS)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from schemas.errors import PathError, RecipeError, SchemaError
 from schemas.tables import digest, fraction
 from trainer.evaluate.model import EncodedPrompt, ModelAdapter, Reader, encode_prompt
-from trainer.evaluate.task import AnswerMode, Example, Response, Task, TaskScore, plain
+from trainer.evaluate.task import AnswerMode, Completion, Example, Task, TaskScore, plain
 from trainer.generate.engine import PLACEHOLDER
 
 
@@ -55,7 +55,7 @@ def introduce(example: Example) -> Example:
     return Example(example.id, f"{PLACEHOLDER} {ASK}", example.images, example.right)
 
 
-def reason(example: Example, said: Response) -> Example:
+def reason(example: Example, said: Completion) -> Example:
     """Return the example with what the model said of its picture between the picture and the question."""
     before, _, behind = example.words.partition(PLACEHOLDER)
     return replace(example, words=f"{before}{PLACEHOLDER} {ASK} {plain(said.text)}\n{behind.lstrip()}")
@@ -83,19 +83,19 @@ class ResponseCache:
             if self._file.tell() and (self._file.seek(-1, 2), self._file.read(1))[1] != b"\n":
                 self._file.write(b"\n")  # behind a line that was cut
 
-    def known(self) -> dict[str, Response]:
+    def known(self) -> dict[str, Completion]:
         """Read what all processes have answered so far."""
         found = {}
         for path in sorted(self._folder.glob(f"{self._name}-*.jsonl")):
             for line in path.read_bytes().splitlines():
                 try:
                     told = json.loads(line)  # of -Infinity too: an option that a model cannot say
-                    found[str(told["key"])] = Response(str(told["text"]), tuple(map(float, told["log_p"])))
+                    found[str(told["key"])] = Completion(str(told["text"]), tuple(map(float, told["log_p"])))
                 except (ValueError, KeyError, TypeError, RecursionError):
                     continue
         return found
 
-    def add(self, answered: Iterable[tuple[str, str, Response]]) -> None:
+    def add(self, answered: Iterable[tuple[str, str, Completion]]) -> None:
         """Keep answers, each with its key and the example's id, which is for people."""
         for key, name, answer in answered:
             line = {"key": key, "id": name, "text": answer.text, "log_p": answer.log_p}
@@ -210,7 +210,7 @@ class TaskRun:
     batch: int
     party: Party
 
-    def answers(self, manner: AnswerMode, name: str, asked_of: Sequence[Example]) -> list[Response]:
+    def answers(self, manner: AnswerMode, name: str, asked_of: Sequence[Example]) -> list[Completion]:
         """Return an answer to each example, those known already included. All processes return the same."""
         asked: list[EncodedPrompt] = self.party.together(
             lambda: [encode_prompt(self.reader, example, manner.max_tokens) for example in asked_of]

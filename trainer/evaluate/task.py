@@ -41,7 +41,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Response:
+class Completion:
     """What a model answers to an example."""
 
     text: str
@@ -95,7 +95,7 @@ class Task:
     read: Callable[[Path, Path], list[Example]]
     """Read what is asked from a folder; a second one takes up what is drawn for it. Raises: PathError when a file or
     an image is missing, SchemaError, naming file and row, when one is malformed."""
-    score: Callable[[Sequence[Example], Sequence[Response]], dict[str, TaskScore]]
+    score: Callable[[Sequence[Example], Sequence[Completion]], dict[str, TaskScore]]
     """Judge the answers: a figure for each metric, the one that the paper tells first."""
     manner: AnswerMode
     read_shots: Callable[[Path, Path], list[Example]] | None = None
@@ -121,13 +121,13 @@ def mean(parts: Sequence[float]) -> TaskScore:
     return TaskScore(100 * middle, 100 * max(0.0, middle - reach), 100 * min(1.0, middle + reach))
 
 
-def one_of_right(examples: Sequence[Example], answers: Sequence[Response]) -> dict[str, TaskScore]:
+def one_of_right(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
     """Judge by accuracy: an answer is right when it is one of the right ones, letter by letter."""
     return {"accuracy": share([a.text in e.right for e, a in zip(examples, answers, strict=True)])}
 
 
 def mean_of(
-    judge: Callable[[str, Sequence[str]], float], examples: Sequence[Example], answers: Sequence[Response]
+    judge: Callable[[str, Sequence[str]], float], examples: Sequence[Example], answers: Sequence[Completion]
 ) -> TaskScore:
     """Return the mean of what a metric gives to each answer, by the right ones."""
     return mean([judge(a.text, e.right) for e, a in zip(examples, answers, strict=True)])

@@ -15,9 +15,9 @@ from trainer.evaluate.task import (
     SAY,
     SPELL,
     AnswerMode,
+    Completion,
     Example,
     FileRow,
-    Response,
     Task,
     TaskScore,
     image,
@@ -60,7 +60,7 @@ def _read_captions(file: str, images: str, splits: tuple[str, ...], folder: Path
     return found
 
 
-def score_captions(examples: Sequence[Example], answers: Sequence[Response]) -> dict[str, TaskScore]:
+def score_captions(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
     """Judge captions by CIDEr, and by SPICE where its Java program is."""
     said, right = [answer.text for answer in answers], [example.right for example in examples]
     found = {"cider": TaskScore(100 * cider(said, right))}
@@ -127,7 +127,7 @@ def _read_classes(held: bool, folder: Path, _drawn: Path) -> list[Example]:
     return found
 
 
-def score_free(examples: Sequence[Example], answers: Sequence[Response]) -> dict[str, TaskScore]:
+def score_free(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
     """Judge what was said freely: any name of the class is right, in letters of any case."""
     pairs = zip(examples, answers, strict=True)
     return {"accuracy": share([a.text.casefold().rstrip(".") in map(str.casefold, e.right) for e, a in pairs])}
@@ -228,7 +228,7 @@ def _read_memes(files: tuple[str, ...], folder: Path, _drawn: Path) -> list[Exam
     ]
 
 
-def score_memes(examples: Sequence[Example], answers: Sequence[Response]) -> dict[str, TaskScore]:
+def score_memes(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
     """Judge by ROC-AUC: how far "yes" is likelier than "no"."""
     labels = [example.right[0] == MEME_OPTIONS[0] for example in examples]
     return {"auc": TaskScore(100 * roc_auc(labels, [a.log_p[0] - a.log_p[1] for a in answers]))}

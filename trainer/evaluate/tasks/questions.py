@@ -16,9 +16,9 @@ from trainer.evaluate.metrics import exact_match, token_f1
 from trainer.evaluate.task import (
     SAY,
     AnswerMode,
+    Completion,
     Example,
     FileRow,
-    Response,
     Task,
     TaskScore,
     image,
@@ -97,7 +97,7 @@ def _vizwiz(split: str, folder: Path, _drawn: Path) -> list[Example]:
     ]  # fmt: skip
 
 
-def score_questions(examples: Sequence[Example], answers: Sequence[Response]) -> dict[str, TaskScore]:
+def score_questions(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
     """Judge by VQA accuracy."""
     return {"accuracy": mean_of(metrics.vqa_accuracy, examples, answers)}
 
@@ -173,7 +173,7 @@ def visible(html: str, where: str = "the page") -> str:
     return " ".join(page.get_text(" ").split())
 
 
-def score_web_pages(examples: Sequence[Example], answers: Sequence[Response]) -> dict[str, TaskScore]:
+def score_web_pages(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
     """Judge by exact match and F1."""
     return {"exact": mean_of(exact_match, examples, answers), "f1": mean_of(token_f1, examples, answers)}
 
