@@ -21,6 +21,7 @@ _DESCRIPTORS = re.compile(r"[^,(]*(?:\([^)]*\)?[^,(]*)*")  # up to the next comm
 _WIDTH = re.compile(r"0*([1-9][0-9]{0,8})w")
 _HEIGHT = re.compile(r"0*[1-9][0-9]{0,8}h")
 _DENSITY = re.compile(r"((?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)x")
+_VALID = {(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 0, 1)}  # how many widths, densities and heights one candidate may have
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,8 @@ def _candidate(address: str, descriptors: list[str]) -> Candidate | None:
     widths = [int(m[1]) for d in descriptors if (m := _WIDTH.fullmatch(d))]
     densities = [float(m[1]) for d in descriptors if (m := _DENSITY.fullmatch(d))]
     heights = [d for d in descriptors if _HEIGHT.fullmatch(d)]
-    known = len(widths) + len(densities) + len(heights) == len(descriptors)
-    if not known or max(len(widths), len(densities), len(heights)) > 1:
-        return None
-    if (densities and (widths or heights)) or (heights and not widths):
+    found = len(widths), len(densities), len(heights)
+    if sum(found) != len(descriptors) or found not in _VALID:
         return None
     return Candidate(address, widths[0] if widths else None, densities[0] if densities else 1.0)
 
@@ -112,6 +111,7 @@ _OTHER = re.compile(
     r"|alt\b|href|link|page|track|beacon|(?<!lazy)(?<!lazy-)loading|preloader|spinner|blank|dummy|broken|missing"
     r"|no-?(?:image|img|photo|pic)|not-?found|unavailable|mobile|tablet"
 )
+_LAST = 3  # the rank of a lazy attribute that a src goes before
 # What sites call the picture that stands in for another: every word of the file's name must be one of these.
 _STAND_INS = {"placeholder", "spacer", "blank", "transparent", "trans", "pixel", "lazy", "lazyload", "loading",
               "loader", "preloader", "spinner", "cleardot", "1x1", "empty", "grey", "gray", "none", "null", "dot",
@@ -167,21 +167,30 @@ def named_in_data(element: HtmlElement) -> tuple[list[str], list[str]]:
     """Return the addresses in lazy attributes: those to prefer to a src, and those to take without one."""
     ranked: list[tuple[int, str]] = []
     for name, value in element.items():
-        value = value.strip()
-        if not is_lazy(name) or name.endswith(("srcset", "src-set")) or _NO_ADDRESS.search(value):
-            continue
-        names_image = bool(_IMAGE_PATH.fullmatch(value))
-        if not names_image and _NO_IMAGE.fullmatch(value):
-            continue
-        if _SOURCE.search(name) and (names_image or "/" in value):
-            ranked.append((3 if _OTHER.search(name) else 0 if _WHOLE.search(name) else 1, value))
-        elif names_image and "/" in value and not re.search(r"\s", value):
-            known = _WHOLE.search(name) or _OF_IMAGE.search(name)
-            ranked.append((3 if _OTHER.search(name) or not known else 0 if _WHOLE.search(name) else 2, value))
-        elif _PLAIN_ADDRESS.fullmatch(value) and _OF_IMAGE_URL.search(name) and not _OTHER.search(name):
-            ranked.append((3, value))
+        if is_lazy(name) and not name.endswith(("srcset", "src-set")) and not _NO_ADDRESS.search(value):
+            value = value.strip()
+            if (rank := _rank_lazy(name, value)) is not None:
+                ranked.append((rank, value))
     ranked.sort(key=lambda r: r[0])
-    return [v for rank, v in ranked if rank < 3], [v for rank, v in ranked if rank == 3]
+    return [v for rank, v in ranked if rank < _LAST], [v for rank, v in ranked if rank == _LAST]
+
+
+def _rank_lazy(name: str, value: str) -> int | None:
+    """Rank the address in a lazy attribute, 0 the best, _LAST to take only without a src; None when it is no image."""
+    names_image, has_path = bool(_IMAGE_PATH.fullmatch(value)), "/" in value
+    if not names_image and _NO_IMAGE.fullmatch(value):
+        return None
+    if _SOURCE.search(name) and (names_image or has_path):
+        return _rank_name(name, 1)
+    if names_image and has_path and not re.search(r"\s", value):
+        return _rank_name(name, 2 if _OF_IMAGE.search(name) else _LAST)
+    if _PLAIN_ADDRESS.fullmatch(value) and _OF_IMAGE_URL.search(name) and not _OTHER.search(name):
+        return _LAST
+    return None
+
+
+def _rank_name(name: str, default: int) -> int:
+    return _LAST if _OTHER.search(name) else 0 if _WHOLE.search(name) else default
 
 
 def _written(element: HtmlElement) -> Iterator[str]:
