@@ -186,53 +186,47 @@ def _may_be_deep(html: str) -> bool:
 
 
 def _flattened(html: str) -> str:
-    """Rewrite the tags: `around` holds the names of all open elements, `below` the one that stands below MAX_DEPTH."""
+    """Rewrite the tags: `around` names the open elements, `shut` ends the one that stands below MAX_DEPTH."""
     pieces: list[str] = []
     around: list[str] = []
     num_open: Counter[str] = Counter()
-    below: str | None = None
-    done = 0
-    while token := _TOKEN.search(html, done):
+    shut = ""
+    done = begin = 0
+    while token := _TOKEN.search(html, begin):
         pieces.append(html[done : token.start()])
-        done = token.end()
-        name = (token["name"] or "").lower()
-        if not name or name in _VOID:
+        done = begin = token.end()
+        slash, name = token.groups("")
+        name = name.lower()
+        if not name or name in _VOID or (slash and not num_open[name]):
             pieces.append(token[0])
-        elif token["end"]:
-            if not num_open[name]:
-                pieces.append(token[0])
-                continue
-            while True:
+        elif slash:
+            last = ""
+            while last != name:
                 last = around.pop()
                 num_open[last] -= 1
-                if last == name:
-                    break
-            if len(around) < MAX_DEPTH and not _is_left_out(name, len(around)):
-                pieces.append(token[0])
-            elif below:
-                pieces.append(f"</{below}>")
-            below = None
+            is_kept = len(around) < MAX_DEPTH and not _is_left_out(name, len(around))
+            pieces.append(token[0] if is_kept else shut)
+            shut = ""
         else:
             if around and around[-1] in _ENDED_BY.get(name, ()):
                 num_open[around.pop()] -= 1
-                if len(around) >= MAX_DEPTH and below:
-                    pieces.append(f"</{below}>")
-                    below = None
+            tag, end_tag = ("", "") if _is_left_out(name, len(around)) else (token[0], f"</{name}>")
             if len(around) >= MAX_DEPTH:
-                if below:
-                    pieces.append(f"</{below}>")
-                below = None if name == "template" else name
-            if not _is_left_out(name, len(around)):
-                pieces.append(token[0])
+                pieces.append(shut)
+                shut = end_tag
+            pieces.append(tag)
             if name in _RAW:
-                end = re.compile(rf"</{name}(?=[\s/>])", re.I).search(html, done)
-                stop = end.start() if end and name != "plaintext" else len(html)
-                pieces.append(html[done:stop])
-                done = stop
+                begin = _raw_end(html, name, done)
             around.append(name)
             num_open[name] += 1
     pieces.append(html[done:])
     return "".join(pieces)
+
+
+def _raw_end(html: str, name: str, begin: int) -> int:
+    """Return where the content of an element that holds text alone ends."""
+    end = re.compile(rf"</{name}(?=[\s/>])", re.I).search(html, begin)
+    return end.start() if end and name != "plaintext" else len(html)
 
 
 def _is_left_out(name: str, num_around: int) -> bool:
@@ -257,6 +251,13 @@ _HOSTS = frozenset(("article", "aside", "blockquote", "body", "div", "footer", "
 _DISPLAY_STYLE = re.compile(r"\{\\displaystyle\s*(.*)\}", re.S)
 _TEX_WRAPPER = re.compile(r"^\s*+%?\s*+<!\[CDATA\[|(?:%|(?<!\s))\s*+\]\]>\s*+$")
 _RENDERED = re.compile(r"^(?:MathJax|MJX|mjx)", re.I)
+# How elements of MathML are written in line, by their name and how many parts they hold
+_FORMS = {
+    ("mfrac", 2): "{}/{}",
+    ("msup", 2): "{}^{}", ("mover", 2): "{}^{}",
+    ("msub", 2): "{}_{}", ("munder", 2): "{}_{}",
+    ("msubsup", 3): "{}_{}^{}", ("munderover", 3): "{}_{}^{}",
+}  # fmt: skip
 _INFIX = frozenset("=+-−±×·∗*<>≤≥≠≈≡∼→⇒∈∪∩∧∨,;:|")
 
 
@@ -314,26 +315,29 @@ def _is_shadow_root(template: HtmlElement) -> bool:
 
 def _attach_shadow_root(host: HtmlElement, template: HtmlElement, slots: list[HtmlElement]) -> None:
     """Replace a host's children by its shadow root, whose slots take them."""
-    children = [child for child in host if child is not template]
-    texts = [host.text, *(child.tail for child in host)]
-    slotted: dict[str, list[HtmlElement]] = {}
-    for child in children:
-        child.tail = None
-        slotted.setdefault(child.get("slot") or "" if isinstance(child.tag, str) else "", []).append(child)
-    words = " ".join(text.strip() for text in texts if text and text.strip())
-    for child in list(host):
-        host.remove(child)
+    words, slotted = _take_content(host, template)
     for slot in slots:
         name = slot.get("name") or ""
         taken = slotted.pop(name, [])
         slot.tag = "span"
         if taken or (not name and words):
-            for child in list(slot):
-                slot.remove(child)
+            del slot[:]
             slot.text, words = (words, "") if not name else (None, words)
             slot.extend(taken)
     host.text = template.text
     host.extend(list(template))
+
+
+def _take_content(host: HtmlElement, template: HtmlElement) -> tuple[str, dict[str, list[HtmlElement]]]:
+    """Empty a host; return its own text, and its children but the template by the name of the slot that each is for."""
+    texts = [text.strip() for text in (host.text, *(child.tail for child in host)) if text]
+    children = [child for child in host if child is not template]
+    del host[:]
+    slotted: dict[str, list[HtmlElement]] = {}
+    for child in children:
+        child.tail = None
+        slotted.setdefault(child.get("slot") or "" if isinstance(child.tag, str) else "", []).append(child)
+    return " ".join(filter(None, texts)), slotted
 
 
 def _show_tex(script: HtmlElement) -> None:
@@ -353,16 +357,25 @@ def _show_formula(math: HtmlElement) -> None:
     around = math.getparent()
     if around is None or next(math.iterancestors("math"), None) is not None:  # of another formula
         return
-    notes = [a for a in math.iter("annotation") if "tex" in (a.get("encoding") or "").lower()]
-    text = (notes[0].text if notes else None) or math.get("alttext") or _linear(math)
+    text = _tex(math) or math.get("alttext") or _linear(math)
+    _drop_rendered(around)
+    shown = _DISPLAY_STYLE.fullmatch(text.strip())
+    _replace(math, shown[1] if shown else text, math.get("display") == "block")
+
+
+def _tex(math: HtmlElement) -> str | None:
+    notes = (a for a in math.iter("annotation") if "tex" in (a.get("encoding") or "").lower())
+    return next((note.text for note in notes), None)
+
+
+def _drop_rendered(around: HtmlElement) -> None:
+    """Drop what KaTeX or MathJax rendered beside the element that holds MathML for screen readers."""
     if "katex-mathml" in (around.get("class") or ""):
         while (sibling := around.getnext()) is not None and "katex-html" in (sibling.get("class") or ""):
             sibling.drop_tree()
     if "assistive" in (around.get("class") or str(around.tag)).lower():
         for sibling in list(around.itersiblings(preceding=True)):
             sibling.drop_tree()
-    shown = _DISPLAY_STYLE.fullmatch(text.strip())
-    _replace(math, shown[1] if shown else text, math.get("display") == "block")
 
 
 def _replace(element: HtmlElement, text: str, is_display: bool) -> None:
@@ -388,14 +401,8 @@ def _in_line(element: HtmlElement, parts: list[str]) -> str:
     tag = element.tag.rsplit(":", 1)[-1]
     if tag in ("mi", "mn", "mo", "mtext", "ms"):
         return " ".join("".join(element.itertext()).split())
-    if tag == "mfrac" and len(parts) == 2:
-        return "/".join(map(_bracketed, parts))
-    if tag in ("msup", "mover") and len(parts) == 2:
-        return f"{_bracketed(parts[0])}^{_bracketed(parts[1])}"
-    if tag in ("msub", "munder") and len(parts) == 2:
-        return f"{_bracketed(parts[0])}_{_bracketed(parts[1])}"
-    if tag in ("msubsup", "munderover") and len(parts) == 3:
-        return f"{_bracketed(parts[0])}_{_bracketed(parts[1])}^{_bracketed(parts[2])}"
+    if form := _FORMS.get((tag, len(parts))):
+        return form.format(*map(_bracketed, parts))
     if tag == "msqrt":
         return f"√({_joined(parts)})"
     if tag == "mroot" and len(parts) == 2:
