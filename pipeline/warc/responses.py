@@ -214,69 +214,81 @@ def _unreadable(gap: Gap) -> Unreadable:
 
 
 def _read_record(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterator[Response | Unreadable]:
-    offset, url = record.place.offset, record.url
     try:
         if record.kind in RESPONSES:
             yield from _read_response(record, wanted, max_body_bytes)
         elif record.kind == "continuation":
-            yield Unreadable(offset, None, "UNREADABLE", "a segment of a record; segments are not joined", url)
+            yield _row(record, "UNREADABLE", "a segment of a record; segments are not joined")
         elif not record.kind:
-            yield Unreadable(offset, None, "UNREADABLE", "a record without WARC-Type", url)
+            yield _row(record, "UNREADABLE", "a record without WARC-Type")
     except BaseException as error:  # one record costs itself, never the archive
         if not _comes_of_bytes(error):
             raise
-        yield Unreadable(offset, None, "UNREADABLE", describe(error), url)
+        yield _row(record, "UNREADABLE", describe(error))
     if record.gap:
-        yield Unreadable(record.gap.offset, record.gap.length, "TRUNCATED_RECORD", record.gap.detail, url)
+        yield Unreadable(record.gap.offset, record.gap.length, "TRUNCATED_RECORD", record.gap.detail, record.url)
+
+
+def _row(record: Record, rule: str, detail: str) -> Unreadable:
+    return Unreadable(record.place.offset, None, rule, detail, record.url)
 
 
 def _read_response(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterator[Response | Unreadable]:
-    offset, url = record.place.offset, record.url
-
-    def row(rule: str, detail: str) -> Unreadable:
-        return Unreadable(offset, None, rule, detail, url)
-
-    if not url:
-        yield row("NO_ADDRESS", "a response without WARC-Target-URI")
+    if not record.url:
+        yield _row(record, "NO_ADDRESS", "a response without WARC-Target-URI")
         return
     message = parse_message(record)
     if message is None:
-        yield row("BAD_HTTP", "no HTTP status line")
+        yield _row(record, "BAD_HTTP", "no HTTP status line")
         return
-    content_type = message.content_type
-    is_known = bool(content_type) and content_type not in XML_TYPES
-    if is_known and not wanted(message.status, content_type, url):
-        if content_type not in HTML_TYPES:
-            yield row("NOT_HTML", content_type[:200])
+    declared = message.content_type
+    is_known = bool(declared) and declared not in XML_TYPES
+    if is_known and not wanted(message.status, declared, record.url):
+        yield from _not_html(record, declared, declared[:200])
         return
     try:
-        if len(record.block) < record.num_bytes and not record.gap:
-            raise TooLarge
-        body, fault = _decode(message, max_body_bytes)
+        body, fault = _decode(record, message, max_body_bytes)
     except TooLarge:
-        if content_type in XML_TYPES:
-            yield row("NOT_HTML", f"{content_type}, and more than {max_body_bytes} bytes")
+        if declared in XML_TYPES:
+            yield _row(record, "NOT_HTML", f"{declared}, and more than {max_body_bytes} bytes")
         else:
-            yield row("TOO_LARGE", f"a body of more than {max_body_bytes} bytes")
+            yield _row(record, "TOO_LARGE", f"a body of more than {max_body_bytes} bytes")
         return
-    content_type = _type_by_bytes(message, body)
-    if not is_known and not wanted(message.status, content_type, url):
-        if content_type not in HTML_TYPES:
-            yield row("NOT_HTML", content_type or "no type that is known, and the bytes do not begin a page")
-        return
-    if content_type in HTML_TYPES and is_binary(body):
-        yield row("BINARY_BODY", f"{content_type}, but the body is no text{f'; {fault}' if fault else ''}")
-        return
-    if body or not (fault or record.gap):
+    found = _type_by_bytes(message, body)
+    if not is_known and not wanted(message.status, found, record.url):
+        yield from _not_html(record, found, found or "no type that is known, and the bytes do not begin a page")
+    elif found in HTML_TYPES and is_binary(body):
+        yield _row(record, "BINARY_BODY", f"{found}, but the body is no text{f'; {fault}' if fault else ''}")
+    else:
+        yield from _respond(record, message, found, body, fault)
+
+
+def _not_html(record: Record, content_type: str, detail: str) -> Iterator[Unreadable]:
+    """Yield a row for a response that is not wanted, unless it is HTML."""
+    if content_type not in HTML_TYPES:
+        yield _row(record, "NOT_HTML", detail)
+
+
+def _respond(
+    record: Record, message: Message, content_type: str, body: bytes, fault: str
+) -> Iterator[Response | Unreadable]:
+    """Yield the response, unless a fault left nothing of it, and a row for what is wrong with it."""
+    is_whole = not (fault or record.gap)
+    if body or is_whole:
+        status, charset, headers = message.status, message.charset, message.headers
         captured_at = to_utc(record.headers.get("warc-date", ""))
-        yield Response(url, captured_at, offset, message.status, content_type, message.charset, message.headers, body)
-        if (cut := record.headers.get("warc-truncated")) and not (fault or record.gap):
-            yield row("TRUNCATED_RECORD", f"WARC-Truncated: {cut[:100]}: the crawler kept a part of the response")
+        yield Response(record.url, captured_at, record.place.offset, status, content_type, charset, headers, body)
+    cut = record.headers.get("warc-truncated")
+    if is_whole and cut:
+        detail = f"WARC-Truncated: {cut[:100]}: the crawler kept a part of the response"
+        yield _row(record, "TRUNCATED_RECORD", detail)
     if fault and not record.gap:  # of a record that is cut short, its own row tells
-        yield row("BAD_HTTP", fault)
+        yield _row(record, "BAD_HTTP", fault)
 
 
-def _decode(message: Message, max_bytes: int) -> tuple[bytes, str]:
+def _decode(record: Record, message: Message, max_bytes: int) -> tuple[bytes, str]:
+    if len(record.block) < record.num_bytes and not record.gap:
+        raise TooLarge
     body, fault = decode_body(message, max_bytes)
     if fault or message.content_type not in ("", *HTML_TYPES):
         return body, fault
