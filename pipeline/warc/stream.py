@@ -255,11 +255,7 @@ def _read_gzip(source: ArchiveFile, start: int) -> Pieces:
     source.seek(start)
     data = source.read(BLOCK_BYTES)
     num_faults = 0  # in a row
-    while True:
-        while data and not (data := data.lstrip(PADDING)):
-            data = source.read(BLOCK_BYTES)
-        if not data:
-            return
+    while data := _skip_padding(source, data):
         member = source.position - len(data)
         inflater = zlib.decompressobj(wbits=31)
         fault = ""
@@ -274,18 +270,28 @@ def _read_gzip(source: ArchiveFile, start: int) -> Pieces:
             data = inflater.unconsumed_tail
             if not data and not inflater.eof and not (data := source.read(BLOCK_BYTES)) and not inflated:
                 fault = "the file ends within a gzip member"
-        num_faults = num_faults + 1 if fault else 0
-        if fault:
-            # The bytes after a cut pass for a part of the cut member for a while: look a little before the error.
-            data_begin = source.position - len(data)
-            # Many that begin one within another may all fail at one place: ever fewer of them are tried.
-            step = 1 << min(num_faults - 1, MAX_STEP_BITS)
-            end, _ = _next_member(source, max(member + step, data_begin - BLOCK_BYTES))
-            for inflated in _salvage(before, data[: max(0, end - data_begin)]):
-                yield Piece(member, inflated)
-            yield Damage(member, end, fault)
-            source.seek(end)
-        data = (b"" if fault else inflater.unused_data) or source.read(BLOCK_BYTES)
+        if not fault:
+            num_faults = 0
+            data = inflater.unused_data or source.read(BLOCK_BYTES)
+            continue
+        # The bytes after a cut pass for a part of the cut member for a while: look a little before the error.
+        data_begin = source.position - len(data)
+        # Many that begin one within another may all fail at one place: ever fewer of them are tried.
+        step = 1 << min(num_faults, MAX_STEP_BITS)
+        num_faults += 1
+        end, _ = _next_member(source, max(member + step, data_begin - BLOCK_BYTES))
+        for inflated in _salvage(before, data[: max(0, end - data_begin)]):
+            yield Piece(member, inflated)
+        yield Damage(member, end, fault)
+        source.seek(end)
+        data = source.read(BLOCK_BYTES)
+
+
+def _skip_padding(source: ArchiveFile, data: bytes) -> bytes:
+    """Return data without padding before it, reading on as far as there is nothing else; b"" at the file's end."""
+    while data and not (data := data.lstrip(PADDING)):
+        data = source.read(BLOCK_BYTES)
+    return data
 
 
 def _salvage(inflater: Any, data: bytes) -> Iterator[bytes]:
