@@ -173,20 +173,27 @@ class Reply:
         """
         if (self.response.length or 0) > max_bytes and not cut:
             raise Failure("too_large", f"{self.response.length} bytes announced, more than {max_bytes}")
+        body = self._read(max_bytes, when_large)
+        if len(body) > max_bytes and not cut:
+            raise Failure("too_large", f"more than {max_bytes} bytes")
+        if len(body) <= max_bytes and self.response.length:
+            raise Failure("unreachable", f"the connection ended {self.response.length} bytes before the image did")
+        if when_large and len(body) <= LARGE_BYTES and self.header("Content-Encoding"):
+            when_large()  # nobody knows how much is in it
+        return self._decode(body[:max_bytes], max_bytes, cut)
+
+    def _read(self, max_bytes: int, when_large: Callable[[], None] | None) -> bytes:
+        """Read the body as it was sent; of a longer one a little more than max_bytes."""
         parts, size = [], 0
         while size <= max_bytes and (part := self.response.read(STEP_BYTES)):
             parts.append(part)
             if size <= LARGE_BYTES < size + len(part) and when_large:
                 self.line.pause(when_large)
             size += len(part)
-        body = b"".join(parts)[:max_bytes]
-        if size > max_bytes and not cut:
-            raise Failure("too_large", f"more than {max_bytes} bytes")
-        if size <= max_bytes and self.response.length:
-            raise Failure("unreachable", f"the connection ended {self.response.length} bytes before the image did")
+        return b"".join(parts)
+
+    def _decode(self, body: bytes, max_bytes: int, cut: bool) -> bytes:
         headers = [(name, value) for name, value in self.headers if name.lower() != "transfer-encoding"]
-        if when_large and size <= LARGE_BYTES and self.header("Content-Encoding"):
-            when_large()  # nobody knows how much is in it
         try:
             body, fault = decode_body(Message(self.status, headers, "", None, body, True), max_bytes)
         except TooLarge as error:
