@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from multiprocessing import resource_tracker
 from typing import Any, BinaryIO
 
@@ -79,16 +80,17 @@ def trained_folders(store: Store, everything: bool) -> list[tuple[str, str]]:
     tops = store.fs.ls(store.path, detail=False) if store.fs.exists(store.path) else []
     names = [top.rstrip("/").rsplit("/", 1)[-1] for top in tops]
     roots = [""] if everything else [n for n in names if n == TOKENIZER or n.startswith(CHECKPOINTS)]
-    found = []
-    for root in roots:
-        paths = [path[len(store.path) + 1 :] for path in store.fs.find(store.at(root) if root else store.path)]
-        weights = {path.rpartition("/")[0] for path in paths if path.rpartition("/")[2] in (FILES, "state.json")}
-        weights |= {path.rpartition("/")[0] for path in paths if path.endswith("model.safetensors")}
-        words = {path.rpartition("/")[0] for path in paths if path.rpartition("/")[2] == TOKENIZER_ABOUT}
-        inside = {folder for folder in words if any(folder.startswith(f"{w}/" if w else "") for w in weights)}
-        found += [(folder, TRAINER) for folder in sorted(weights) if not folder.rpartition("/")[2].startswith(".")]
-        found += [(folder, TOKENIZER) for folder in sorted(words - inside)]
-    return found
+    return [folder for root in roots for folder in _trained_below(store, root)]
+
+
+def _trained_below(store: Store, root: str) -> Iterator[tuple[str, str]]:
+    paths = store.fs.find(store.at(root) if root else store.path)
+    files = [path[len(store.path) + 1 :].rpartition("/") for path in paths]
+    weights = {d for d, _, name in files if name in (FILES, "state.json") or name.endswith("model.safetensors")}
+    tokenizers = {d for d, _, name in files if name == TOKENIZER_ABOUT}
+    inside = tuple(f"{folder}/" if folder else "" for folder in weights)
+    yield from ((d, TRAINER) for d in sorted(weights) if not d.rpartition("/")[2].startswith("."))
+    yield from ((d, TOKENIZER) for d in sorted(tokenizers) if not d.startswith(inside))
 
 
 def check_trained(root: str, folder: str, kind: str) -> tuple[Documents, int]:
@@ -149,10 +151,9 @@ def check_crc(root: str, path: str, step: str) -> list[Defect]:
     It holds "crc", a zero, the size of a chunk in 4 bytes, and the CRC-32 of each chunk (Hadoop, ChecksumFileSystem).
     """
     store = Store(root)
-    folder, _, name = path.rpartition("/")
     try:
         sums = store.fs.cat_file(store.at(path))
-        with store.fs.open(store.at(folder, name[1:].removesuffix(".crc")), "rb") as file:
+        with store.fs.open(store.at(_summed_by(path)), "rb") as file:
             sound = sums[:4] == _CRC_MAGIC and sums[4:] == sums[4:8] + _crcs_of_chunks(
                 file, int.from_bytes(sums[4:8], "big")
             )
@@ -160,6 +161,12 @@ def check_crc(root: str, path: str, step: str) -> list[Defect]:
         return [Defect(path, f"cannot be read: {describe(error, 200)}", step=step)]
     what = "does not belong to the file beside it, which Spark then refuses to read"
     return [] if sound else [Defect(path, what, step=step)]
+
+
+def _summed_by(crc: str) -> str:
+    """Return the file that a checksum file of Hadoop stands beside."""
+    folder, _, name = crc.rpartition("/")
+    return f"{folder}/{name[1:].removesuffix('.crc')}"
 
 
 def _crcs_of_chunks(file: BinaryIO, chunk_bytes: int) -> bytes:
@@ -187,63 +194,85 @@ class Report:
     counts: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass
+class Contents:
+    """What a directory holds that can be checked."""
+
+    output: Store
+    run: str  # the directory, "" where it is not that of a run
+    manifests: dict[str, Manifest]
+    parts: list[tuple[str, str, str]]  # the step, the table and the file of each
+    crcs: list[tuple[str, str]]  # Hadoop's checksum files, and the step of each
+    trained: list[tuple[str, str]]  # folders of a tokenizer or of weights, and which of the two
+    listing: Listing | None
+    shards: Store
+    folder: str  # of the listing, in the store of the shards
+
+
 def verify_output(directory: str, deep: bool, processes: int, say: Say = lambda done, of: None) -> Report:
     """Check a run's output, a shards folder alone, a tokenizer, or weights and checkpoints.
 
     Raises: PathError when it is none of these.
     """
-    output, documents, report = Store(directory), Documents(), Report()
-    manifests = read_manifests(output, documents)
-    run = output if manifests or documents.defects else None
-    listing, store, folder = _listing(output, documents, "shard" in manifests)
-    trained = trained_folders(output, everything=run is None and listing is None)
-    if run is None and listing is None and not documents.defects and not trained:
-        raise PathError(f"{directory} holds no finished step of a run, no shards, no tokenizer and no weights")
-    tasks: list[partial[Any]] = []
-    parts = [(s, t, f) for s, m in manifests.items() for t in sorted(m.files) for f in m.files[t] if t != "shards"]
-    for step, _, file in parts:
-        tasks.append(partial(check_part, output.root, file, step, deep, manifests[step].sums.get(file)))
-    tasks += [partial(check_trained, output.root, name, kind) for name, kind in trained]
-    crcs = list(_crcs(output, manifests)) if output.local else []
-    tasks += [partial(check_crc, output.root, path, step) for path, step in crcs]
-    if listing:
-        tasks += [
-            partial(check_shard, store.root, folder, directory if run else "", deep, entry)
-            for entry in listing["shards"]
-        ]
-    found = _all(tasks, processes, say)
+    documents, report = Documents(), Report()
+    found = _find(directory, documents)
+    of_parts, of_trained, of_crcs, of_shards = _check_files(found, deep, processes, say)
     rows: Counter[tuple[str, str]] = Counter()
-    for (step, table, _), (num_rows, defects) in zip(parts, found, strict=False):
+    for (step, table, _), (num_rows, defects) in zip(found.parts, of_parts, strict=True):
         rows[step, table] += num_rows
         report.defects += defects
-    num_weights = 0
-    for of_folder, num_files in found[len(parts) : len(parts) + len(trained)]:
-        report.defects += of_folder.defects
-        documents.unsealed += of_folder.unsealed
-        num_weights += num_files
+    for trained, _ in of_trained:
+        report.defects += trained.defects
+        documents.unsealed += trained.unsealed
     known = {defect.file for defect in report.defects}
-    for (path, _), defects in zip(crcs, found[len(parts) + len(trained) :], strict=False):
-        folder_of, _, name = path.rpartition("/")
-        if f"{folder_of}/{name[1:].removesuffix('.crc')}" not in known:
+    for (path, _), defects in zip(found.crcs, of_crcs, strict=True):
+        if _summed_by(path) not in known:
             report.defects += defects
-    checked = found[len(parts) + len(trained) + len(crcs) :]
-    for shard in checked:
+    for shard in of_shards:
         report.defects += shard.defects
     report.defects += documents.defects
-    for step, manifest in manifests.items():
+    for step, manifest in found.manifests.items():
         report.defects += _miscounted(step, manifest, rows, report.defects)
-    if listing:
-        report.defects += _repeated(store, folder, listing, checked)
-        report.notes += _unlisted(store, folder, listing)
-        if "shard" in manifests:
-            report.defects += _unlike(manifests["shard"], listing, folder)
-    report.notes += _without_sums(manifests, parts, documents.unsealed)
-    entries = listing["shards"] if listing else []
-    report.counts = {"tables' files": len(parts), "rows": rows.total(), "shards": len(entries),
+    if found.listing:
+        report.defects += _repeated(found.shards, found.folder, found.listing, of_shards)
+        report.notes += _unlisted(found.shards, found.folder, found.listing)
+        if "shard" in found.manifests:
+            report.defects += _unlike(found.manifests["shard"], found.listing, found.folder)
+    report.notes += _without_sums(found.manifests, found.parts, documents.unsealed)
+    entries = found.listing["shards"] if found.listing else []
+    report.counts = {"tables' files": len(found.parts), "rows": rows.total(), "shards": len(entries),
                      "samples": sum(e["num_samples"] for e in entries)}  # fmt: skip
-    if num_weights:
-        report.counts["files of weights and tokenizers"] = num_weights
+    if num_files := sum(num for _, num in of_trained):
+        report.counts["files of weights and tokenizers"] = num_files
     return report
+
+
+def _find(directory: str, documents: Documents) -> Contents:
+    """Find what there is to check. Raises: PathError when there is nothing."""
+    output = Store(directory)
+    manifests = read_manifests(output, documents)
+    run = directory if manifests or documents.defects else ""
+    listing, shards, folder = _listing(output, documents, "shard" in manifests)
+    trained = trained_folders(output, everything=not run and listing is None)
+    if not (run or listing or documents.defects or trained):
+        raise PathError(f"{directory} holds no finished step of a run, no shards, no tokenizer and no weights")
+    parts = [(s, t, f) for s, m in manifests.items() for t in sorted(m.files) for f in m.files[t] if t != "shards"]
+    crcs = list(_crcs(output, manifests)) if output.local else []
+    return Contents(output, run, manifests, parts, crcs, trained, listing, shards, folder)
+
+
+def _check_files(found: Contents, deep: bool, processes: int, say: Say) -> list[list[Any]]:
+    """Check each file or folder by itself; return what was found of parts, trained folders, checksums and shards."""
+    root, sums = found.output.root, {step: manifest.sums for step, manifest in found.manifests.items()}
+    entries = found.listing["shards"] if found.listing else []
+    groups: list[list[partial[Any]]] = [
+        [partial(check_part, root, file, step, deep, sums[step].get(file)) for step, _, file in found.parts],
+        [partial(check_trained, root, folder, kind) for folder, kind in found.trained],
+        [partial(check_crc, root, path, step) for path, step in found.crcs],
+        [partial(check_shard, found.shards.root, found.folder, found.run, deep, entry) for entry in entries],
+    ]
+    results = iter(_all([task for group in groups for task in group], processes, say))
+    return [list(islice(results, len(group))) for group in groups]
 
 
 def _listing(output: Store, documents: Documents, is_made: bool) -> tuple[Listing | None, Store, str]:
