@@ -4,7 +4,7 @@ import hashlib
 import io
 import tarfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO
@@ -282,27 +282,35 @@ def _tar_faults(
     store: Store, path: str, entry: ShardEntry, rows: list[dict[str, Any]] | None, run: str, deep: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a tar, by the key of the sample or ''."""
-    look = deep
-    while True:
-        with store.fs.open(store.at(path), "rb") as file:
-            tape = TarBytes(file)
-            said = 0
-            if look and rows is not None:
-                for fault in walk_tar(tape, rows, partial(faults, entry["corpus"])):
-                    said += 1
-                    yield fault
-            for _ in tape.rest():
-                pass
-        same = (tape.position, tape.sha256.hexdigest()) == (entry["num_bytes"], entry["sha256"])
-        if same or look or rows is None:
-            break
-        look = True
-    if same:
+    written = entry["num_bytes"], entry["sha256"]
+    found, num_faults = yield from _read_tar(store, path, entry["corpus"], rows if deep else None)
+    if found != written and not deep and rows is not None:
+        found, num_faults = yield from _read_tar(store, path, entry["corpus"], rows)
+    if found == written:
         return
-    if not said and rows is not None and run:
+    if not num_faults and rows is not None and run:
         for fault in differing(store, path, rows, run):
-            said += 1
+            num_faults += 1
             yield fault
-    if not said:
-        told = f"{tape.position} bytes with another SHA-256 than the listing's"
+    if not num_faults:
+        told = f"{found[0]} bytes with another SHA-256 than the listing's"
         yield "", f"is not as it was written: {told}" + ("" if rows is None else "; each sample is sound in form")
+
+
+def _read_tar(
+    store: Store, path: str, corpus: str, rows: list[Row] | None
+) -> Generator[tuple[str, str], None, tuple[tuple[int, str], int]]:
+    """Read a tar whole, and yield what is wrong with its samples where rows of its index are given.
+
+    Returns: its size [bytes] and SHA-256, and how many faults it has.
+    """
+    num_faults = 0
+    with store.fs.open(store.at(path), "rb") as file:
+        tape = TarBytes(file)
+        if rows is not None:
+            for fault in walk_tar(tape, rows, partial(faults, corpus)):
+                num_faults += 1
+                yield fault
+        for _ in tape.rest():
+            pass
+    return (tape.position, tape.sha256.hexdigest()), num_faults
