@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,7 @@ from torch.optim import AdamW
 
 from schemas.display import message
 from schemas.errors import DivergedError, PathError, RecipeError
-from schemas.program import noting, resuming
+from schemas.program import Received, noting, resuming
 from schemas.shards import TRAIN, VALIDATION
 from schemas.tables import digest
 from trainer import checkpoint, metrics
@@ -268,72 +268,115 @@ def open_inputs(config: TrainConfig, data: str, tokenizer: str, output: str, ove
 def train(
     processes: Processes, config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool = False
 ) -> Summary:
-    """Do what `run` does in processes that have been joined."""
-    folder = Path(output)
+    """Do what `run` does in processes that have joined a process group."""
+    folder, is_first = Path(output), processes.rank == 0
     if config.cpu_threads is not None:
         torch.set_num_threads(config.cpu_threads)
     inputs = processes.together(lambda: open_inputs(config, data, tokenizer, output, overwrite, processes.world))
-    start, words, shards, held_out = inputs.start, inputs.tokenizer, inputs.shards, inputs.held_out
     with noting() as received, ExitStack() as stack:
-        shown = processes.rank == 0
-        processes.together(lambda: prepare(folder, overwrite) if shown else None)
+        processes.together(lambda: prepare(folder, overwrite) if is_first else None)
         saved = checkpoint.newest(folder, processes)
-        torch.manual_seed(config.seed)
-        model = processes.together(lambda: make_model(config, words.vocab_size, pretrained=start is None))
-        if start is not None and saved is None:
-            processes.together(lambda: start.fill(model))
-        model = model.to(processes.device)
+        model = _initial_model(inputs, saved is not None, processes)
         num_parameters, flops = sum(p.numel() for p in model.parameters()), Flops.of(model, config)
-        peak = config.watch.peak_flops or peak_flops(processes.device)
-        reading = (words, config, model.vision.preprocess, processes.rank, processes.world)
-        loader = stack.enter_context(processes.together(lambda: Loader(shards, *reading)))
+        reading = (inputs.tokenizer, config, model.vision.preprocess, processes.rank, processes.world)
+        loader = stack.enter_context(processes.together(lambda: Loader(inputs.shards, *reading)))
         shard(model, processes, config)
-        optimizer = make_optimizer(model, config)
+        training = _Training(config, processes, model, make_optimizer(model, config), loader)
         if saved is not None:
-            processes.together(lambda: loader.load_state(saved.loader))
-            checkpoint.check_sums(checkpoint.folder_of(folder, saved.step), processes)
-            checkpoint.load(checkpoint.folder_of(folder, saved.step), model, optimizer, processes)
-        done = first = kept = saved.step if saved is not None else 0
-        num_bad = saved.num_bad_steps if saved is not None else 0
-        if shown:
-            announce(config, shards, loader, num_parameters, first)
-        monitor = stack.enter_context(processes.together(lambda: Monitor(folder, first, config, shown)))
+            training.restore(folder, saved)
+        first = training.num_steps
+        if is_first:
+            announce(config, inputs.shards, loader, num_parameters, first)
+        monitor = stack.enter_context(processes.together(lambda: Monitor(folder, first, config, is_first)))
+        validate = None if inputs.held_out is None else partial(validation, inputs.held_out, *reading)
         with Saver(folder, config.checkpoint, processes) as saver:
-            save_seconds, ended_by = 0.0, 0
-            while done < config.steps and not (ended_by := int(processes.largest(received.number)[0])):
-                step = take_step(done, loader, model, optimizer, config, processes)
-                mfu = flops.utilisation(step, peak * processes.world) if peak is not None else None
-                monitor.add(replace(step, mfu=mfu, save_seconds=save_seconds))
-                done, save_seconds, num_bad = done + 1, 0.0, 0 if step.applied else num_bad + 1
-                if not step.applied:
-                    _tell_bad(step, num_bad, config.optimizer.max_bad_steps, processes)
-                if held_out is not None and done % (config.watch.validate_every_steps or 1) == 0:
-                    batches = validation(held_out, *reading)
-                    monitor.add_validation(done, validation_loss(model, batches, processes))
-                if done == config.steps or done % config.checkpoint.every_steps == 0:
-                    save_seconds = _save(saver, done, num_bad, config, loader, model, optimizer)
-                    kept = done
-            if kept < done:  # a signal
-                _save(saver, done, num_bad, config, loader, model, optimizer)
-        if done == config.steps and (done > first or not (folder / MODEL).exists()):
+            interrupted_by = _take_steps(training, flops, validate, monitor, saver, received)
+        if training.num_steps == config.steps and (config.steps > first or not (folder / MODEL).exists()):
             processes.together(lambda: export(folder / MODEL, model, config, tokenizer, processes))
     steps = metrics.read(folder)
     tenth = max(1, len(steps) // 10)
     first_loss, last_loss = _mean_loss(steps[:tenth]), _mean_loss(steps[-tenth:])
     num_skipped = sum(step.num_skipped for step in steps)
-    return Summary(output, done, first, ended_by, first_loss, last_loss, num_skipped)
+    return Summary(output, training.num_steps, first, interrupted_by, first_loss, last_loss, num_skipped)
 
 
-def _save(
-    saver: Saver, done: int, num_bad: int, config: TrainConfig, loader: Loader, model: Kosmos, optimizer: AdamW
-) -> float:
-    """Save, and return for how long that held training up [seconds]."""
-    started = time.perf_counter()
-    saver.save(checkpoint.State(done, num_bad, config.model_dump(mode="json"), loader.state()), model, optimizer)
-    return time.perf_counter() - started
+def _initial_model(inputs: Inputs, is_resumed: bool, processes: Processes) -> Kosmos:
+    """Make the model on this process's device, with the weights to start from unless a checkpoint replaces them."""
+    config, start = inputs.config, inputs.start
+    torch.manual_seed(config.seed)
+    model = processes.together(lambda: make_model(config, inputs.tokenizer.vocab_size, pretrained=start is None))
+    if start is not None and not is_resumed:
+        processes.together(lambda: start.fill(model))
+    return model.to(processes.device)
 
 
-def _tell_bad(step: StepMetrics, num_bad: int, most: int, processes: Processes) -> None:
+@dataclass
+class _Training:
+    """The state of a run between two steps."""
+
+    config: TrainConfig
+    processes: Processes
+    model: Kosmos
+    optimizer: AdamW
+    loader: Loader
+    num_steps: int = 0
+    """Steps done, those before a resume included."""
+    num_bad_steps: int = 0
+    """Of them, the last in a row that were skipped because their loss or gradient was not finite."""
+
+    def restore(self, output: Path, saved: checkpoint.State) -> None:
+        """Load a checkpoint of the output folder."""
+        self.num_steps, self.num_bad_steps = saved.step, saved.num_bad_steps
+        folder = checkpoint.folder_of(output, saved.step)
+        self.processes.together(lambda: self.loader.load_state(saved.loader))
+        checkpoint.check_sums(folder, self.processes)
+        checkpoint.load(folder, self.model, self.optimizer, self.processes)
+
+    def step(self) -> StepMetrics:
+        """Take one step."""
+        step = take_step(self.num_steps, self.loader, self.model, self.optimizer, self.config, self.processes)
+        self.num_steps, self.num_bad_steps = self.num_steps + 1, 0 if step.applied else self.num_bad_steps + 1
+        return step
+
+    def save(self, saver: Saver) -> float:
+        """Save a checkpoint; return for how long that paused training [seconds]."""
+        started, config = time.perf_counter(), self.config.model_dump(mode="json")
+        state = checkpoint.State(self.num_steps, self.num_bad_steps, config, self.loader.state())
+        saver.save(state, self.model, self.optimizer)
+        return time.perf_counter() - started
+
+
+def _take_steps(
+    training: _Training,
+    flops: Flops,
+    validate: Callable[[], Iterator[MicroBatch]] | None,
+    monitor: Monitor,
+    saver: Saver,
+    received: Received,
+) -> int:
+    """Train until the last step or a signal, with validations and checkpoints; return the signal's number, else 0."""
+    config, processes = training.config, training.processes
+    peak = config.watch.peak_flops or peak_flops(processes.device)
+    saved_at, save_seconds = training.num_steps, 0.0
+    while training.num_steps < config.steps:
+        if interrupted_by := int(processes.largest(received.number)[0]):
+            if saved_at < training.num_steps:
+                training.save(saver)
+            return interrupted_by
+        step = training.step()
+        mfu = flops.utilisation(step, peak * processes.world) if peak is not None else None
+        monitor.add(replace(step, mfu=mfu, save_seconds=save_seconds))
+        save_seconds = 0.0
+        if not step.applied:
+            _report_bad_step(step, training.num_bad_steps, config.optimizer.max_bad_steps, processes)
+        if validate is not None and step.step % (config.watch.validate_every_steps or 1) == 0:
+            monitor.add_validation(step.step, validation_loss(training.model, validate(), processes))
+        if step.step == config.steps or step.step % config.checkpoint.every_steps == 0:
+            saved_at, save_seconds = step.step, training.save(saver)
+    return 0
+
+
+def _report_bad_step(step: StepMetrics, num_bad: int, most: int, processes: Processes) -> None:
     """Say which step was skipped, and why.
 
     Raises: DivergedError when more than `most` in a row were.
