@@ -27,7 +27,7 @@ class ModelConfig(Section):
         "sdpa", description="flex: FlexAttention, which passes over what a document mask hides; for GPUs"
     )
     document_mask: bool = Field(
-        True, description="documents of a row see only themselves; false: a row is one stretch, as the paper packs"
+        True, description="documents of a row see only themselves; false: a row is one segment, as the paper packs"
     )
     positions: Literal["xpos", "sinusoidal"] = Field("xpos", description="sinusoidal also scales embeddings by √width")
     initialisation: Literal["xavier", "linear"] = Field(

@@ -53,7 +53,7 @@ def validation_loss(model: Kosmos, batches: Iterator[MicroBatch], processes: Pro
     model.eval()
     while (batch := processes.together(lambda: next(batches, None))) is not None:
         b = batch.to(processes.device)
-        sums[b.corpus] += float(model(b.tokens_BT, b.slots_BT, b.stretches_BT, b.pixels_ICHW, b.targets_BT))
+        sums[b.corpus] += float(model(b.tokens_BT, b.image_mask_BT, b.segment_ids_BT, b.pixels_ICHW, b.targets_BT))
         num_targets[b.corpus] += batch.num_targets
     model.train()
     if isinstance(model, FSDPModule):
@@ -152,7 +152,7 @@ def take_step(
     for i, batch in enumerate(step.micro_batches, start=1):
         reduce_over_replicas(model, now=i == len(step.micro_batches))
         b = batch.to(processes.device)
-        loss = model(b.tokens_BT, b.slots_BT, b.stretches_BT, b.pixels_ICHW, b.targets_BT)
+        loss = model(b.tokens_BT, b.image_mask_BT, b.segment_ids_BT, b.pixels_ICHW, b.targets_BT)
         (loss / max(1, sum(num_targets))).backward()
         losses[batch.corpus] += loss.detach()  # never .item() here: the device would wait
     gradient_norm = _clip(model, config.optimizer.clip_norm)

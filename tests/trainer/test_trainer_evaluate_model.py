@@ -63,7 +63,7 @@ def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
     """Return the log-probability of tokens behind a prompt, all read anew; what <image> gets is </s>'s."""
     row = torch.tensor([*prompt.tokens_L.tolist(), *tokens])[None]
     slots = torch.zeros_like(row, dtype=torch.bool)
-    slots[0, : len(prompt.slots_L)] = torch.from_numpy(prompt.slots_L)
+    slots[0, : len(prompt.image_mask_L)] = torch.from_numpy(prompt.image_mask_L)
     images = torch.stack([pixels(path, saved) for path in prompt.images]) if prompt.images else None
     with torch.no_grad():
         logits = saved.model(row, slots, torch.ones_like(row), images)[0, :, : saved.tokenizer.vocab_size].double()

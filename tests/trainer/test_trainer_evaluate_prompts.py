@@ -23,7 +23,7 @@ CASES = [(name, shots) for name, task in TASKS.items() for shots in (0, 2) if no
 
 @pytest.fixture(scope="module")
 def reader(words: Tokenizer) -> Reader:
-    return Reader(words, num_slots=2, length=4096)
+    return Reader(words, num_image_tokens=2, length=4096)
 
 
 @pytest.mark.parametrize(("name", "shots"), CASES)

@@ -33,8 +33,8 @@ class MicroBatch:
 
     corpus: str
     tokens_BT: torch.Tensor  # int64
-    slots_BT: torch.Tensor  # bool
-    stretches_BT: torch.Tensor  # int64
+    image_mask_BT: torch.Tensor  # bool
+    segment_ids_BT: torch.Tensor  # int64
     targets_BT: torch.Tensor  # int64
     bytes_IHWC: torch.Tensor  # uint8; one black image where the rows hold none, so that the tower always runs
     scale: Scale
@@ -54,7 +54,7 @@ class MicroBatch:
         return numbers.sub_(mean).div_(std)
 
     def to(self, device: torch.device) -> "MicroBatch":
-        names = ("tokens_BT", "slots_BT", "stretches_BT", "targets_BT", "bytes_IHWC")
+        names = ("tokens_BT", "image_mask_BT", "segment_ids_BT", "targets_BT", "bytes_IHWC")
         return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
 
@@ -83,12 +83,12 @@ class Batches:
             )
 
     def _batch(self, corpus: str, rows_B4T: np.ndarray, bytes_IHWC: np.ndarray) -> MicroBatch:
-        tokens, slots, stretches, targets = torch.from_numpy(rows_B4T).unbind(1)
+        tokens, slots, segments, targets = torch.from_numpy(rows_B4T).unbind(1)
         return MicroBatch(
             corpus,
             tokens.long(),
             slots.bool(),
-            stretches.long(),
+            segments.long(),
             targets.long(),
             torch.from_numpy(bytes_IHWC),
             self._scale,
@@ -200,7 +200,7 @@ class Steps:
     def _given(self, corpus: str, row: SampledRow) -> int:
         if not self._by_sequences:
             return row.num_tokens
-        return min(1, row.num_tokens) if corpus in ROWS else row.num_stretches
+        return min(1, row.num_tokens) if corpus in ROWS else row.num_segments
 
 
 def validation(

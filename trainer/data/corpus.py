@@ -126,7 +126,7 @@ def _attempt(what: str, read: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-MAX_OPEN_INDEXES = 4  # of one corpus: who reads a stretch of it asks for neighbours
+MAX_OPEN_INDEXES = 4  # of one corpus: who reads a segment of it asks for neighbours
 READ_AHEAD = 16  # samples whose words are read at once: far away, one reading takes as long as many
 
 

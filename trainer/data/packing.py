@@ -21,7 +21,7 @@ class Document:
 
     tokens_L: Tokens
     """Token ids; slots hold <pad>."""
-    slots_L: Mask
+    image_mask_L: Mask
     """True where an image embedding stands."""
     loss_L: Mask
     """True where the token is one to predict."""
@@ -36,10 +36,10 @@ def text(tokenizer: Tokenizer, words: str) -> Document:
     return _join([_token(BOS), _words(tokenizer, words), _token(EOS)])
 
 
-def caption(tokenizer: Tokenizer, words: str, image: str, num_slots: int, max_tokens: int) -> Document:
+def caption(tokenizer: Tokenizer, words: str, image: str, num_image_tokens: int, max_tokens: int) -> Document:
     """Format an image with its caption. It is never cut in two, so words beyond `max_tokens` are left out."""
-    before = _join([_token(BOS), _image(image, num_slots)])
-    silent = Document(before.tokens_L, before.slots_L, np.zeros_like(before.loss_L), before.cuts_L, before.images)
+    before = _join([_token(BOS), _image(image, num_image_tokens)])
+    silent = Document(before.tokens_L, before.image_mask_L, np.zeros_like(before.loss_L), before.cuts_L, before.images)
     return _unbroken(_join([silent, _words(tokenizer, words), _token(EOS)]), max_tokens)
 
 
@@ -52,7 +52,7 @@ def instruct(tokenizer: Tokenizer, asked: str, output: str, max_tokens: int) -> 
     Raises: IntegrityError when there is no answer, or no room for one.
     """
     before = _join([_token(BOS), _words(tokenizer, asked.strip())])
-    silent = Document(before.tokens_L, before.slots_L, np.zeros_like(before.loss_L), before.cuts_L, ())
+    silent = Document(before.tokens_L, before.image_mask_L, np.zeros_like(before.loss_L), before.cuts_L, ())
     said = _words(tokenizer, output.strip())
     if not len(said.tokens_L) or len(before.tokens_L) >= max_tokens:
         raise IntegrityError(
@@ -61,12 +61,12 @@ def instruct(tokenizer: Tokenizer, asked: str, output: str, max_tokens: int) -> 
     return _unbroken(_join([silent, said, _token(EOS)]), max_tokens)
 
 
-def interleaved(tokenizer: Tokenizer, blocks: list[Block], num_slots: int) -> Document:
+def interleaved(tokenizer: Tokenizer, blocks: list[Block], num_image_tokens: int) -> Document:
     """Format a document of text and images. Neighbouring blocks of text are joined by a line break."""
     parts = [_token(BOS)]
     for kind, group in groupby(blocks, key=lambda block: block["kind"]):
         if kind == "image":
-            parts += [_image(block["image"], num_slots) for block in group]
+            parts += [_image(block["image"], num_image_tokens) for block in group]
         else:
             parts.append(_words(tokenizer, "\n".join(block["text"] for block in group)))
     document = _join([*parts, _token(EOS)])
@@ -78,7 +78,7 @@ def _unbroken(whole: Document, max_tokens: int) -> Document:
     """Return a document that no row may divide, cut to what a row holds."""
     return Document(
         whole.tokens_L[:max_tokens],
-        whole.slots_L[:max_tokens],
+        whole.image_mask_L[:max_tokens],
         whole.loss_L[:max_tokens],
         np.zeros_like(whole.cuts_L[:max_tokens]),
         whole.images,
@@ -97,8 +97,8 @@ def _words(tokenizer: Tokenizer, words: str) -> Document:
     return Document(tokens, no, ~no, tokenizer.sentence_starts(tokens), ())
 
 
-def _image(member: str, num_slots: int) -> Document:
-    tokens = np.array([IMAGE, *[PAD] * num_slots, END_IMAGE], np.int32)
+def _image(member: str, num_image_tokens: int) -> Document:
+    tokens = np.array([IMAGE, *[PAD] * num_image_tokens, END_IMAGE], np.int32)
     slots = np.zeros(len(tokens), np.bool_)
     slots[1:-1] = True
     cuts = np.zeros(len(tokens), np.bool_)
@@ -109,7 +109,7 @@ def _image(member: str, num_slots: int) -> Document:
 def _join(parts: list[Document]) -> Document:
     return Document(
         np.concatenate([p.tokens_L for p in parts]),
-        np.concatenate([p.slots_L for p in parts]),
+        np.concatenate([p.image_mask_L for p in parts]),
         np.concatenate([p.loss_L for p in parts]),
         np.concatenate([p.cuts_L for p in parts]),
         tuple(image for p in parts for image in p.images),
@@ -121,11 +121,11 @@ IGNORED = -100  # target of a position that predicts nothing
 
 @dataclass(frozen=True)
 class PackedImage:
-    """An image of a row: where it lies, and the stretch of the row that it belongs to."""
+    """An image of a row: where it lies, and the segment of the row that it belongs to."""
 
     sample: Sample
     member: str
-    stretch: int
+    segment: int
 
 
 @dataclass
@@ -133,10 +133,10 @@ class PackedRow:
     """A row of T positions that is filled from the left."""
 
     tokens_T: npt.NDArray[np.int32]
-    slots_T: npt.NDArray[np.bool_]
-    stretches_T: npt.NDArray[np.int32]
+    image_mask_T: npt.NDArray[np.bool_]
+    segment_ids_T: npt.NDArray[np.int32]
     targets_T: npt.NDArray[np.int32]
-    """At each position the token to predict, the next one of its stretch; IGNORED where there is none."""
+    """At each position the token to predict, the next one of its segment; IGNORED where there is none."""
     images: list[PackedImage] = field(default_factory=list)
     num_tokens: int = 0
 
@@ -154,28 +154,28 @@ class PackedRow:
         return len(self.tokens_T) - self.num_tokens
 
     def add(self, document: Document, start: int, end: int, sample: Sample) -> None:
-        """Append tokens start to end of a document as one stretch."""
+        """Append tokens start to end of a document as one segment."""
         here = slice(self.num_tokens, self.num_tokens + end - start)
-        stretch = int(self.stretches_T.max(initial=0)) + 1
+        segment = int(self.segment_ids_T.max(initial=0)) + 1
         self.tokens_T[here] = document.tokens_L[start:end]
-        self.slots_T[here] = document.slots_L[start:end]
-        self.stretches_T[here] = stretch
+        self.image_mask_T[here] = document.image_mask_L[start:end]
+        self.segment_ids_T[here] = segment
         predicted = slice(here.start, here.stop - 1)
         targets = np.where(document.loss_L[start + 1 : end], document.tokens_L[start + 1 : end], IGNORED)
         self.targets_T[predicted] = targets
         self.num_tokens = here.stop
         if document.images:
-            per_image = int(document.slots_L.sum()) // len(document.images)
-            first, last = (int(document.slots_L[:i].sum()) // per_image for i in (start, end))
-            self.images += [PackedImage(sample, member, stretch) for member in document.images[first:last]]
+            per_image = int(document.image_mask_L.sum()) // len(document.images)
+            first, last = (int(document.image_mask_L[:i].sum()) // per_image for i in (start, end))
+            self.images += [PackedImage(sample, member, segment) for member in document.images[first:last]]
 
     def columns(self) -> npt.NDArray[np.int32]:
-        """Return tokens, slots, stretches and targets, (4, T)."""
-        return np.stack([self.tokens_T, self.slots_T.astype(np.int32), self.stretches_T, self.targets_T])
+        """Return tokens, slots, segments and targets, (4, T)."""
+        return np.stack([self.tokens_T, self.image_mask_T.astype(np.int32), self.segment_ids_T, self.targets_T])
 
-    def silence(self, stretch: int) -> None:
-        """Predict nothing in a stretch: an image of it cannot be read."""
-        self.targets_T[self.stretches_T == stretch] = IGNORED
+    def ignore_segment(self, segment: int) -> None:
+        """Predict nothing in a segment: an image of it cannot be read."""
+        self.targets_T[self.segment_ids_T == segment] = IGNORED
 
 
 def end_of_segment(document: Document, start: int, row: PackedRow) -> int:

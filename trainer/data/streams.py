@@ -209,14 +209,14 @@ class SampledRow:
     num_tokens: int
     """0: nothing in the stream can be read."""
     num_images: int
-    num_stretches: int
+    num_segments: int
     """Documents of the row, whole or in part."""
     digest: bytes
     """SHA-256 of the row before any image is decoded, the same on every process."""
     cursor: Cursor
     """Where the stream stands after it."""
     columns_4T: npt.NDArray[np.int32] | None
-    """Tokens, slots, stretches and targets; None where the row is another process's, or empty."""
+    """Tokens, slots, segments and targets; None where the row is another process's, or empty."""
     pixels_IHWC: Pixels | None
     skipped: list[Skipped]
     """Samples and images that could not be read; each is told to the process whose row it was to stand in."""
@@ -259,8 +259,8 @@ class RowSource:
         """
         stream = self._streams[corpus][turn % self.num_streams(corpus)]
         row, skipped = stream.row(self._config.data.sequence_length)
-        num_stretches = int(row.stretches_T.max(initial=0))
-        known = (row.num_tokens, len(row.images), num_stretches, _digest(row), stream.cursor)
+        num_segments = int(row.segment_ids_T.max(initial=0))
+        known = (row.num_tokens, len(row.images), num_segments, _digest(row), stream.cursor)
         if turn % self.world != self.rank:
             return SampledRow(*known, None, None, [])
         if not row.num_tokens:
@@ -279,7 +279,7 @@ class RowSource:
         return packing.interleaved(self._tokenizer, corpus.blocks(sample, body), slots)
 
     def _pixels(self, corpus: Readable, row: PackedRow, skipped: list[Skipped]) -> Pixels:
-        """Decode a row's images. One that is broken becomes black, and nothing is predicted in its stretch."""
+        """Decode a row's images. One that is broken becomes black, and nothing is predicted in its segment."""
         side = self._framing.side
         pixels = np.zeros((len(row.images), side, side, 3), np.uint8)
         bodies = corpus.read([(image.sample, image.member) for image in row.images])
@@ -291,7 +291,7 @@ class RowSource:
             except IntegrityError as error:
                 key = f"{image.sample.key}.{image.member}"
                 skipped.append((key, f"{key} of {image.sample.tar}: {error}"))
-                row.silence(image.stretch)
+                row.ignore_segment(image.segment)
         return pixels
 
 
@@ -307,7 +307,7 @@ def _instruct(
 
 def _digest(row: PackedRow) -> bytes:
     h = hashlib.sha256()
-    for array in (row.tokens_T, row.slots_T, row.stretches_T, row.targets_T):
+    for array in (row.tokens_T, row.image_mask_T, row.segment_ids_T, row.targets_T):
         h.update(array.tobytes())
-    h.update(repr([(i.sample.key, i.member, i.stretch) for i in row.images]).encode())
+    h.update(repr([(i.sample.key, i.member, i.segment) for i in row.images]).encode())
     return h.digest()

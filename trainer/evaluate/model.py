@@ -25,7 +25,7 @@ class Reader:
     """What must be known of a model to make its prompts: so prompts can be shown without one."""
 
     tokenizer: Tokenizer
-    num_slots: int
+    num_image_tokens: int
     """Embeddings of an image."""
     length: int
     """Tokens that the model reads at most, answer included."""
@@ -64,7 +64,7 @@ def encode_prompt(reader: Reader, example: Example, max_tokens: int) -> EncodedP
     try:
         words = _filled(reader, example, room) if CONTEXT in example.words else example.words
         prompts = [
-            format_prompt(reader.tokenizer, words, [*example.images, *last], reader.num_slots, room)
+            format_prompt(reader.tokenizer, words, [*example.images, *last], reader.num_image_tokens, room)
             for last in ([[candidate] for candidate in example.candidates] or [[]])
         ]
     except RecipeError as error:
@@ -75,7 +75,7 @@ def encode_prompt(reader: Reader, example: Example, max_tokens: int) -> EncodedP
 def _filled(reader: Reader, example: Example, room: int) -> str:
     """Return an example's words with as much of the context as fits into `room` tokens in its place."""
     without = example.words.replace(CONTEXT, " ")
-    taken = len(format_prompt(reader.tokenizer, without, [*example.images], reader.num_slots, room).tokens_L)
+    taken = len(format_prompt(reader.tokenizer, without, [*example.images], reader.num_image_tokens, room).tokens_L)
     tokens = reader.tokenizer.encode(plain(example.context))[: max(0, room - taken - _SPARE_TOKENS)]
     return example.words.replace(CONTEXT, reader.tokenizer.decode(tokens))
 
@@ -88,11 +88,11 @@ def _longest(tokenizer: Tokenizer, options: tuple[str, ...]) -> int:
 def show_prompt(reader: Reader, prompt: Prompt) -> str:
     """Write down what a model really receives: words, special tokens, and slots with the image that fills them."""
     parts, images, words = [], iter(prompt.images), list[int]()
-    for token, is_slot in zip(prompt.tokens_L.tolist(), prompt.slots_L.tolist(), strict=True):
+    for token, is_slot in zip(prompt.tokens_L.tolist(), prompt.image_mask_L.tolist(), strict=True):
         if is_slot:
             continue
         if token == IMAGE:
-            parts += [reader.tokenizer.decode(words), f"<image>[{reader.num_slots} slots: {next(images).name}]"]
+            parts += [reader.tokenizer.decode(words), f"<image>[{reader.num_image_tokens} slots: {next(images).name}]"]
             words = []
         elif token == END_IMAGE:
             parts.append("</image>")

@@ -30,11 +30,13 @@ class Prompt:
     """A prompt as it is read; L tokens."""
 
     tokens_L: Tokens
-    slots_L: Mask
+    image_mask_L: Mask
     images: tuple[Path, ...]
 
 
-def format_prompt(tokenizer: Tokenizer, words: str, images: list[Path], num_slots: int, max_tokens: int) -> Prompt:
+def format_prompt(
+    tokenizer: Tokenizer, words: str, images: list[Path], num_image_tokens: int, max_tokens: int
+) -> Prompt:
     """Put images where `<image>` stands in the words, in order; if it stands nowhere, before them.
 
     Raises: RecipeError when the words are not UTF-8, when there are more placeholders than images or the other way
@@ -56,11 +58,11 @@ def format_prompt(tokenizer: Tokenizer, words: str, images: list[Path], num_slot
             blocks.append({**_EMPTY, "kind": "text", "text": text.strip()})
         if image is not None:
             blocks.append({**_EMPTY, "kind": "image", "image": str(image)})
-    document = packing.interleaved(tokenizer, blocks, num_slots)
+    document = packing.interleaved(tokenizer, blocks, num_image_tokens)
     length = len(document.tokens_L) - 1  # all but </s>, which is the model's to say
     if length >= max_tokens:
         raise RecipeError(f"the prompt takes {length} tokens, images included; the model reads {max_tokens} at most")
-    return Prompt(document.tokens_L[:length], np.asarray(document.slots_L[:length]), tuple(images))
+    return Prompt(document.tokens_L[:length], np.asarray(document.image_mask_L[:length]), tuple(images))
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,14 @@ class Reading:
     """What is to be read: tokens (P, N) int64; `looks` (P, N, S) bool, True where one looks; and where rows stand."""
 
     tokens_PN: torch.Tensor
-    looks_PNS: torch.Tensor
+    mask_PNS: torch.Tensor
     at: tuple[torch.Tensor, torch.Tensor]
     """Of each row's tokens, the prompt (R, 1), and the place among its N positions (R, T)."""
 
     @property
     def positions_PN(self) -> torch.Tensor:
         """Each token's number along its own branch, from 0."""
-        return self.looks_PNS.sum(2) - 1
+        return self.mask_PNS.sum(2) - 1
 
 
 @dataclass
@@ -113,12 +115,12 @@ class CacheForks:
         own_RTN = torch.zeros(rows, length, tokens_PN.shape[1], dtype=torch.bool, device=tokens_RT.device)
         causal_RTT = torch.ones_like(own_RTN[:, :, :length]).tril()
         own_RTN.scatter_(2, place_RT.unsqueeze(1).expand(-1, length, -1), causal_RTT)
-        looks_RTS = torch.cat([self.back_RS.unsqueeze(1).expand(-1, length, -1), own_RTN], dim=2)
-        looks_PNS = looks_RTS.new_zeros(num_prompts, tokens_PN.shape[1], looks_RTS.shape[2])
-        looks_PNS[:, :, -1] = True  # what stands in no row looks at something, or softmax has nothing to share out
-        looks_PNS[at] = looks_RTS
-        self.back_RS = looks_RTS[:, -1]
-        return Reading(tokens_PN, looks_PNS, at)
+        mask_RTS = torch.cat([self.back_RS.unsqueeze(1).expand(-1, length, -1), own_RTN], dim=2)
+        mask_PNS = mask_RTS.new_zeros(num_prompts, tokens_PN.shape[1], mask_RTS.shape[2])
+        mask_PNS[:, :, -1] = True  # what stands in no row looks at something, or softmax has nothing to share out
+        mask_PNS[at] = mask_RTS
+        self.back_RS = mask_RTS[:, -1]
+        return Reading(tokens_PN, mask_PNS, at)
 
 
 class GenerationEngine:
@@ -135,7 +137,7 @@ class GenerationEngine:
         prompts_PL = self._padded([np.ones_like(p.tokens_L) for p in self._prompts], 0)
         self._branches = CacheForks.of(prompts_PL.bool())
         tokens_PL = self._padded([p.tokens_L for p in self._prompts], PAD)
-        slots_PL = self._padded([p.slots_L for p in self._prompts], 0).bool()
+        slots_PL = self._padded([p.image_mask_L for p in self._prompts], 0).bool()
         images = [pixels(image, self._saved) for p in self._prompts for image in p.images]
         pixels_ICHW = torch.stack(images).to(self._saved.device) if images else None
         states = self._saved.model.states(tokens_PL, slots_PL, prompts_PL, pixels_ICHW, self._cache)
@@ -172,7 +174,9 @@ class GenerationEngine:
     def _read(self, tokens_RT: torch.Tensor) -> torch.Tensor:
         """Go on with T tokens a row, <pad> behind the shorter; return log-probabilities (R, T, V)."""
         reading = self._branches.read(tokens_RT, self._cache.num_rows)
-        states_PNM = self._saved.model.branches(reading.tokens_PN, reading.looks_PNS, reading.positions_PN, self._cache)
+        states_PNM = self._saved.model.continue_states(
+            reading.tokens_PN, reading.mask_PNS, reading.positions_PN, self._cache
+        )
         return self._log_p(states_PNM[reading.at])
 
     def _log_p(self, states: torch.Tensor) -> torch.Tensor:
