@@ -204,5 +204,5 @@ def test_bytes_of_instructions(tmp_path: Path) -> None:
             except IntegrityError as error:
                 assert_one_line(error)
             else:
-                assert isinstance(example, Instruction) and example.asked.strip() and example.output.strip()
-                assert (example.asked + example.output).encode()
+                assert isinstance(example, Instruction) and example.prompt.strip() and example.output.strip()
+                assert (example.prompt + example.output).encode()
