@@ -33,7 +33,7 @@ from trainer.data.batches import MicroBatch, validation
 from trainer.data.loader import Loader, check_state, present_shares
 from trainer.data.shards import Shards, beside, open_shards, with_instructions
 from trainer.distributed import Processes, check_replicas, init, launch, reduce_over_replicas, shard
-from trainer.load import Found, open_saved, sizes
+from trainer.load import WeightsFolder, open_saved, sizes
 from trainer.metrics import Flops, Monitor, StepMetrics, peak_flops, peak_gpu_bytes, peak_rss_bytes
 from trainer.model.kosmos import Kosmos
 from trainer.program import ReportedError
@@ -44,7 +44,7 @@ from trainer.tokenizer import Tokenizer
 def validation_loss(model: Kosmos, batches: Iterator[MicroBatch], processes: Processes) -> dict[str, float]:
     """Return the mean loss over the targets of each corpus, over all processes.
 
-    Every process must bring as many batches as the others, of the same corpora in the same order.
+    Every process must pass as many batches, of the same corpora in the same order.
 
     Raises: in all processes, what a batch of one of them raises.
     """
@@ -57,7 +57,7 @@ def validation_loss(model: Kosmos, batches: Iterator[MicroBatch], processes: Pro
         num_targets[b.corpus] += batch.num_targets
     model.train()
     if isinstance(model, FSDPModule):
-        model.reshard()  # the last backward pass would have done it, and optimizer and checkpoints know shards alone
+        model.reshard()  # in training the backward pass does it; optimizer and checkpoints need shards
     totals = processes.sum(*sums.values(), *num_targets.values())
     return {c: s / n for c, s, n in zip(sums, totals[: len(sums)], totals[len(sums) :], strict=True) if n}
 
@@ -66,10 +66,10 @@ MODEL = "model"  # folder of the exported weights
 
 
 def prepare(folder: Path, overwrite: bool) -> None:
-    """Make the output folder, emptied of an earlier run's files when it is to be overwritten."""
+    """Make the output folder; with `overwrite`, remove an earlier run's files from it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for partial in folder.glob(".step-*"):  # what a killed run was writing
+        for partial in folder.glob(".step-*"):  # unfinished checkpoints of a killed run
             shutil.rmtree(partial)
         if overwrite:
             for old in (*folder.glob("step-*"), *folder.glob(MODEL), *folder.glob(metrics.FOLDER)):
@@ -81,9 +81,9 @@ def prepare(folder: Path, overwrite: bool) -> None:
 
 
 def open_held_out(data: str, config: TrainConfig) -> Shards | None:
-    """Open the shards to validate on; None when nobody asked for that.
+    """Open the validation shards; None when the configuration has no validation.
 
-    Raises: RecipeError when they hold nothing.
+    Raises: RecipeError when they are empty.
     """
     if config.watch.validate_every_steps is None:
         return None
@@ -94,7 +94,7 @@ def open_held_out(data: str, config: TrainConfig) -> Shards | None:
 
 
 def make_model(config: TrainConfig, vocab_size: int, pretrained: bool) -> Kosmos:
-    """Make the model in the machine's memory. Raises: RecipeError when it does not fit; what the eye raises."""
+    """Make the model in CPU memory. Raises: RecipeError when it does not fit; as the vision encoder."""
     try:
         return Kosmos(config, vocab_size, pretrained)
     except (MemoryError, RuntimeError) as error:
@@ -107,14 +107,14 @@ def make_model(config: TrainConfig, vocab_size: int, pretrained: bool) -> Kosmos
 
 
 def make_optimizer(model: Kosmos, config: TrainConfig) -> AdamW:
-    """Make AdamW over what learns; every step sets the rate itself."""
+    """Make AdamW over the trainable parameters; every step sets the learning rate."""
     o = config.optimizer
-    learning = [p for p in model.parameters() if p.requires_grad]
-    return AdamW(learning, o.learning_rate, o.betas, o.eps, o.weight_decay)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    return AdamW(trainable, o.learning_rate, o.betas, o.eps, o.weight_decay)
 
 
 def announce(config: TrainConfig, shards: Shards, loader: Loader, num_parameters: int, first: int) -> None:
-    """Say on standard output what is trained, on what, and from where."""
+    """Print what is trained, on what, and from which step."""
     tokens = config.data.tokens_per_step
     if tokens is None:
         step = f"{', '.join(f'{n:g} {corpus}' for corpus, n in loader.wanted.items())} sequences a step"
@@ -137,7 +137,7 @@ def take_step(
     config: TrainConfig,
     processes: Processes,
 ) -> StepMetrics:
-    """Take step `number`, counted from 0, on the loader's next rows.
+    """Take step `number`, counted from 0, on the next step of the loader.
 
     The loss is the sum over all processes and micro-steps, divided by the count of all their targets. Where it, or the
     gradient, is not finite, the weights and the optimizer stay as they were.
@@ -154,12 +154,12 @@ def take_step(
         b = batch.to(processes.device)
         loss = model(b.tokens_BT, b.image_mask_BT, b.segment_ids_BT, b.pixels_ICHW, b.targets_BT)
         (loss / max(1, sum(num_targets))).backward()
-        losses[batch.corpus] += loss.detach()  # never .item() here: the device would wait
-    gradient_norm = _clip(model, config.optimizer.clip_norm)
+        losses[batch.corpus] += loss.detach()  # .item() here would synchronise with the device
+    gradient_norm = _clip_gradients(model, config.optimizer.clip_norm)
     *sums, num_skipped = processes.sum(*(float(loss) for loss in losses.values()), len(step.skipped))
-    finite = math.isfinite(gradient_norm) and all(map(math.isfinite, sums))
+    is_finite = math.isfinite(gradient_norm) and all(map(math.isfinite, sums))
     rate = learning_rate(config.optimizer, number, config.steps)
-    if finite:
+    if is_finite:
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
@@ -174,7 +174,7 @@ def take_step(
         num_skipped=int(num_skipped),
         learning_rate=rate,
         gradient_norm=gradient_norm if math.isfinite(gradient_norm) else None,
-        applied=finite,
+        applied=is_finite,
         seconds=seconds,
         wait_seconds=slowest,
         peak_gpu_bytes=int(gpu_bytes),
@@ -183,14 +183,14 @@ def take_step(
     )
 
 
-def _clip(model: Kosmos, most: float) -> float:
-    """Scale the gradients down to a norm of `most`; return the norm that they had, over all processes."""
-    norm = nn.utils.clip_grad_norm_(model.parameters(), most)
+def _clip_gradients(model: Kosmos, max_norm: float) -> float:
+    """Clip the gradients to a norm; return their norm before, over all processes."""
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 def learning_rate(config: Optimizer, step: int, steps: int) -> float:
-    """Return the rate of a step, counted from 0: up linearly over the warm-up, then down linearly to 0."""
+    """Return the learning rate of a step, counted from 0: linear warm-up, then linear decay to 0."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     return config.learning_rate * (steps - step) / max(1, steps - config.warmup_steps)
@@ -198,29 +198,29 @@ def learning_rate(config: Optimizer, step: int, steps: int) -> float:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to."""
+    """The result of a run."""
 
     output: str
     num_steps: int
     """Steps done, those before a resume included."""
     resumed_at: int
-    """Steps that were done already when the run started."""
+    """Steps that were done before this call."""
     interrupted_by: int
-    """The number of the signal that ended the run, which is saved and which the same call goes on with; 0: none."""
+    """The number of the signal that ended the run; 0: none. The run is saved, and the same call continues it."""
     first_loss: dict[str, float]
     """Mean loss of each corpus over the first tenth of the steps."""
     last_loss: dict[str, float]
     """Mean loss of each corpus over the last tenth of the steps."""
     num_skipped: int
-    """Samples and images that could not be read, each as often as its turn came."""
+    """Samples and images that could not be read, counted every time."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run reads, opened and checked."""
+    """The inputs of a run, opened and checked."""
 
     config: TrainConfig
-    start: Found | None
+    start: WeightsFolder | None
     """The weights to start from."""
     tokenizer: Tokenizer
     shards: Shards
@@ -228,32 +228,32 @@ class Inputs:
 
 
 def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool = False) -> Summary:
-    """Train on the shards in `data` and leave checkpoints, metrics and weights in the local folder `output`.
+    """Train on the shards in `data`; write checkpoints, metrics and weights to the local folder `output`.
 
-    Goes on from the newest checkpoint that `output` holds, on any number of processes; a run that is complete is not
-    repeated. `data` and `tokenizer` are local paths or fsspec URLs. A run that starts from weights (`config.start`)
-    reads them once: what it has learnt since is in its own checkpoints.
+    Continues from the newest checkpoint in `output`, on any number of processes; a complete run is not repeated.
+    `data` and `tokenizer` are local paths or fsspec URLs. A run that starts from weights (`config.start`) reads them
+    once; after that it uses its own checkpoints.
 
     Raises: PathError when the shards, the tokenizer or the weights are missing or `output` cannot be written;
-        IntegrityError when weights, tokenizer and configuration do not belong together; RecipeError when
+        IntegrityError when weights, tokenizer and configuration do not match; RecipeError when
         `output` was made with another configuration, other shards or another tokenizer and `overwrite` is not given;
-        DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite. Of several processes the
-        first raises these, the others ReportedError.
+        DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite. The first process raises
+        these, the others raise ReportedError.
     """
     with init() as processes:
         return train(processes, config, data, tokenizer, output, overwrite)
 
 
 def open_inputs(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool, world: int) -> Inputs:
-    """Open what `world` processes would read, and check all that can be known before they start. Raises: as `run`."""
+    """Open the inputs of `world` processes, and check all that can be checked before they start. Raises: as `run`."""
     folder = Path(output)
     check_replicas(config, world)
     start = None if config.start is None else open_saved(config.start)
     if start is not None:
         start.check_sizes(config)
-        if folder.resolve() in start.folder.resolve().parents:
+        if folder.resolve() in start.path.resolve().parents:
             raise RecipeError(f"{folder} holds the weights to start from; choose another --output")
-    words = tokenizers.load(tokenizer) if start is None else start.tokens(tokenizer)
+    opened = tokenizers.load(tokenizer) if start is None else start.load_tokenizer(tokenizer)
     shards = with_instructions(open_shards(data, TRAIN, config.data.on_missing), config.data.instructions)
     held_out = open_held_out(data, config)
     present_shares(shards, config.data)
@@ -261,8 +261,8 @@ def open_inputs(config: TrainConfig, data: str, tokenizer: str, output: str, ove
     if step >= 0:
         saved = checkpoint.read_state(checkpoint.folder_of(folder, step))
         checkpoint.check_config(folder, saved, config)
-        check_state(saved.loader, shards, words)
-    return Inputs(config, start, words, shards, held_out)
+        check_state(saved.loader, shards, opened)
+    return Inputs(config, start, opened, shards, held_out)
 
 
 def train(
@@ -306,7 +306,7 @@ def _initial_model(inputs: Inputs, is_resumed: bool, processes: Processes) -> Ko
     torch.manual_seed(config.seed)
     model = processes.together(lambda: make_model(config, inputs.tokenizer.vocab_size, pretrained=start is None))
     if start is not None and not is_resumed:
-        processes.together(lambda: start.fill(model))
+        processes.together(lambda: start.load_weights(model))
     return model.to(processes.device)
 
 
@@ -377,21 +377,21 @@ def _take_steps(
 
 
 def _report_bad_step(step: StepMetrics, num_bad: int, most: int, processes: Processes) -> None:
-    """Say which step was skipped, and why.
+    """Print which step was skipped, and why.
 
-    Raises: DivergedError when more than `most` in a row were.
+    Raises: DivergedError when more than `most` in a row were skipped.
     """
-    bad = [corpus for corpus in step.num_tokens if corpus not in step.loss]
-    what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
-    said = f"step {step.step} (batch {step.batch[:16]}): {what} is not finite"
+    not_finite = [corpus for corpus in step.num_tokens if corpus not in step.loss]
+    what = f"the loss of {', '.join(not_finite)}" if not_finite else "the gradient"
+    reason = f"step {step.step} (batch {step.batch[:16]}): {what} is not finite"
     if num_bad > most:
         diverged = DivergedError(
-            f"{said}, nor was it in the {num_bad - 1} steps before; start anew with a lower optimizer.learning_rate, "
+            f"{reason}, nor was it in the {num_bad - 1} steps before; start anew with a lower optimizer.learning_rate, "
             "or raise optimizer.max_bad_steps to go on from the newest checkpoint"
         )
         raise diverged if processes.rank == 0 else ReportedError(str(diverged))
     if processes.rank == 0:
-        print(f"skipped: {said}", file=sys.stderr)
+        print(f"skipped: {reason}", file=sys.stderr)
 
 
 def _mean_loss(steps: list[StepMetrics]) -> dict[str, float]:
@@ -406,16 +406,15 @@ def start(
     config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None = None,
     output: str | None = None, overwrite: bool = False,
 ) -> None:  # fmt: skip
-    """Run what a person asks for, and print what it came to: a configuration by name, the weights to start from, and
-    places, or their defaults.
+    """Run a command line, with a configuration by name and default folders, and print the result.
 
-    A signal is raised again once the run is saved. Raises: as `run` and `trainer.config.load`.
+    A signal is raised again after the run is saved. Raises: as `run` and `trainer.config.load`.
     """
     with resuming(overwrite), init() as processes:
-        settings, words, folder = processes.together(
-            lambda: settle(config, assignments, weights, data, tokenizer, output)
+        settings, tokenizer_folder, folder = processes.together(
+            lambda: resolve_arguments(config, assignments, weights, data, tokenizer, output)
         )
-        summary = train(processes, settings, data, words, folder, overwrite)
+        summary = train(processes, settings, data, tokenizer_folder, folder, overwrite)
         if processes.rank == 0:
             _report(summary)
         if summary.interrupted_by:
@@ -428,10 +427,10 @@ def start_processes(
 ) -> int:  # fmt: skip
     """Do what `start` does in several processes of this machine; return the exit status.
 
-    What a person may have got wrong is found before any of them starts. Raises: as `start`.
+    Arguments and inputs are checked before any of them starts. Raises: as `start`.
     """
-    settings, words, folder = settle(config, assignments, weights, data, tokenizer, output)
-    open_inputs(settings, data, words, folder, overwrite, num_processes)
+    settings, tokenizer_folder, folder = resolve_arguments(config, assignments, weights, data, tokenizer, output)
+    open_inputs(settings, data, tokenizer_folder, folder, overwrite, num_processes)
     options = {"--config": config, "--data": data, "--from": weights, "--tokenizer": tokenizer, "--output": output}
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--set={assignment}" for assignment in assignments] + ["--overwrite"] * overwrite
@@ -439,27 +438,27 @@ def start_processes(
         return launch("trainer", ["train", *arguments], num_processes)
 
 
-def settle(
+def resolve_arguments(
     config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None, output: str | None
 ) -> tuple[TrainConfig, str, str]:
-    """Return the configuration, and the folders of the tokenizer and of the output. Raises: as `start`."""
-    settings = configured(config, assignments, weights)
-    words = tokenizer or (beside(data, "tokenizer") if weights is None else open_saved(weights).tokenizer)
-    return settings, words, output or beside(data, _folder(settings))
+    """Return the configuration, the tokenizer's folder and the output folder. Raises: as `start`."""
+    settings = load_config(config, assignments, weights)
+    default = tokenizer or (beside(data, "tokenizer") if weights is None else open_saved(weights).tokenizer)
+    return settings, default, output or beside(data, _folder(settings))
 
 
-def configured(config: str, assignments: Sequence[str], weights: str | None) -> TrainConfig:
-    """Load a configuration by name; where it starts from weights, with their sizes. Raises: as `start`."""
+def load_config(config: str, assignments: Sequence[str], weights: str | None) -> TrainConfig:
+    """Load a configuration by name; with weights to start from, with their sizes. Raises: as `start`."""
     return configuration.load(config, [*assignments], None if weights is None else sizes(weights))
 
 
 def _folder(config: TrainConfig) -> str:
-    """Name the default folder: a run that starts from another's weights must not lie in its place."""
+    """Return the default folder; a run that starts from weights of another run has its own."""
     return CHECKPOINTS if config.start is None else f"{CHECKPOINTS}-{config.name}"
 
 
 def _report(summary: Summary) -> None:
-    """Print what a run came to."""
+    """Print the result of a run."""
     for corpus in sorted(summary.first_loss.keys() & summary.last_loss.keys()):
         print(f"{corpus:12} loss {summary.first_loss[corpus]:.3f} -> {summary.last_loss[corpus]:.3f}")
     if summary.num_skipped:

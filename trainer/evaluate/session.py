@@ -163,7 +163,7 @@ def run_processes(request: EvalRequest, num_processes: int) -> int:
     Raises: as `run`.
     """
     chosen, _, _, folder = check(request)
-    models.open_saved(request.checkpoint).tokens(request.tokenizer)
+    models.open_saved(request.checkpoint).load_tokenizer(request.tokenizer)
     for task in chosen:
         examples(task, request.data, request.output or folder / FOLDER, request.settings(0))
     options = {
