@@ -15,7 +15,7 @@ from trainer.evaluate.metrics import Z_95
 from trainer.evaluate.run import Party, Result, Settings
 from trainer.evaluate.task import TaskScore
 from trainer.generate.engine import GenerationEngine, Prompt
-from trainer.generate.search import spoken
+from trainer.generate.search import greedy_steps
 from trainer.load import Saved
 from trainer.tokenizer import BOS, EOS, Tokenizer
 
@@ -94,7 +94,7 @@ def are_said(saved: Saved, pairs: Sequence[Pair], batch: int) -> list[bool]:
         options = [option.tolist() for option in chain.from_iterable(part.options)]
         rows = [row for row, of_prompt in enumerate(part.options) for _ in of_prompt]
         held = set(range(len(options)))
-        for number, tokens in enumerate(spoken(part.continuation(saved), max(map(len, options)), EOS)):
+        for number, tokens in enumerate(greedy_steps(part.continuation(saved), max(map(len, options)), EOS)):
             held = {o for o in held if number >= len(options[o]) or options[o][number] == tokens[rows[o]]}
             if all(len(options[o]) == number + 1 for o in held if len(options[o]) > number):
                 break
@@ -198,7 +198,7 @@ class LanguageModel:
         going_on = GenerationEngine(self._saved, [one.prompt for one in asked], longest)
         said: list[list[int]] = [[] for _ in asked]
         open_rows = set(range(len(asked)))
-        for tokens in spoken(going_on, longest, EOS):
+        for tokens in greedy_steps(going_on, longest, EOS):
             open_rows = {row for row in open_rows if tokens[row] != EOS}
             for row in open_rows:
                 said[row].append(tokens[row])

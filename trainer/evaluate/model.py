@@ -13,7 +13,7 @@ import torch
 from schemas.errors import RecipeError
 from trainer.evaluate.task import CONTEXT, AnswerMode, Completion, Example, plain
 from trainer.generate.engine import GenerationEngine, Prompt, format_prompt
-from trainer.generate.search import Expectation, search
+from trainer.generate.search import NextToken, search
 from trainer.load import Saved
 from trainer.tokenizer import END_IMAGE, EOS, IMAGE, Tokenizer
 
@@ -121,7 +121,7 @@ class Trie:
 class ConstrainedDecoding:
     """An expectation (trainer/generate/search.py) that gives a chance to nothing but what is on each prompt's list."""
 
-    def __init__(self, expected: Expectation, lists: Sequence[Trie]) -> None:
+    def __init__(self, expected: NextToken, lists: Sequence[Trie]) -> None:
         self._expected, self._nodes = expected, list(lists)
 
     def first(self) -> torch.Tensor:

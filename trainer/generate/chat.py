@@ -12,7 +12,7 @@ from schemas.display import message, printable, to_json
 from schemas.errors import IntegrityError, PathError, RecipeError, WeftError
 from schemas.integrity import check_object, parse_json
 from trainer.generate.engine import PLACEHOLDER, GenerationEngine, Prompt, format_prompt, pixels
-from trainer.generate.search import search, spoken
+from trainer.generate.search import greedy_steps, search
 from trainer.load import Saved
 from trainer.tokenizer import EOS, Tokenizer
 
@@ -60,7 +60,7 @@ def stream(saved: Saved, request: GenerateRequest, max_tokens: int = 64) -> Gene
     """
     prompt = _read(saved, request)
     room = _room(saved, prompt, max_tokens)
-    tokens = (token for (token,) in spoken(GenerationEngine(saved, [prompt], room), room, EOS))
+    tokens = (token for (token,) in greedy_steps(GenerationEngine(saved, [prompt], room), room, EOS))
     return (yield from as_text(saved.tokenizer, takewhile(lambda token: token != EOS, tokens)))
 
 
