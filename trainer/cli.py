@@ -209,9 +209,9 @@ def tasks() -> None:
 
     Example: `weft tasks`
     """
-    from trainer.evaluate.session import tasks_told
+    from trainer.evaluate.session import list_tasks
 
-    typer.echo(tasks_told())
+    typer.echo(list_tasks())
 
 
 @app.command()

@@ -16,7 +16,7 @@ from training import untrained
 
 from schemas.errors import MissingError, PathError, RecipeError
 from trainer.config import TrainConfig
-from trainer.evaluate.language import LanguageModel, Pair, are_said, evaluate_language, find, pair, windows
+from trainer.evaluate.language import LanguageModel, Pair, are_greedy, evaluate_language, find, pair, windows
 from trainer.evaluate.run import Party, Settings
 from trainer.generate.chat import GenerateRequest, generate
 from trainer.load import Saved
@@ -147,7 +147,7 @@ def test_said_is_said_whatever_else_is_asked_of_the_prompt(saved: Saved) -> None
     before = np.array(prompt, np.int32)
     for subset in (mixed, [m for m in mixed if m[1]], [m for m in mixed if not m[1]], mixed[:1]):
         pairs = [Pair(before, np.array(option, np.int32)) for option, _ in subset]
-        assert are_said(saved, pairs, 8) == [truth for _, truth in subset]
+        assert are_greedy(saved, pairs, 8) == [truth for _, truth in subset]
 
 
 @pytest.mark.parametrize("num_tokens", [0, 1, ROW - 1, ROW, ROW + 1, 2 * ROW, 2 * ROW + 5, 90])

@@ -87,7 +87,7 @@ def log_likelihoods(saved: Saved, pairs: Sequence[Pair], batch: int) -> list[flo
     return found
 
 
-def are_said(saved: Saved, pairs: Sequence[Pair], batch: int) -> list[bool]:
+def are_greedy(saved: Saved, pairs: Sequence[Pair], batch: int) -> list[bool]:
     """Return whether greedy search says what each pair expects. Search goes on only while it may still be so."""
     found = [True] * len(pairs)
     for part in _batches(pairs, batch):
@@ -163,7 +163,7 @@ class LanguageModel:
         texts = [request.args for request in requests]
         pairs = [pair(self._saved.tokenizer, before, expected, self._length) for before, expected in texts]
         log_p = log_likelihoods(self._saved, pairs, self._batch)
-        return list(zip(log_p, are_said(self._saved, pairs, self._batch), strict=True))
+        return list(zip(log_p, are_greedy(self._saved, pairs, self._batch), strict=True))
 
     def loglikelihood_rolling(self, requests: Sequence[Instance]) -> list[float]:
         """Return each text's log-probability, in windows of the model's row where it is longer."""

@@ -118,7 +118,7 @@ def numbers(told: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def tasks_told() -> str:
+def list_tasks() -> str:
     """Say what tasks there are, a line for each."""
     told = {**{task.name: task.about for task in TASKS.values()}, f"{PREFIX}NAME": "a task of lm-evaluation-harness"}
     width = max(map(len, told))
@@ -197,9 +197,9 @@ def _prompts(request: EvalRequest, tasks: list[Task], output: Path, reader: Read
     for task in tasks:
         for shots in request.shots:
             settings = request.settings(shots)
-            asked_of = examples(task, request.data, output, settings)[: request.show_prompts]
-            for example in show_shots(task, request.data, output, settings, asked_of):
-                asked = encode_prompt(reader, example, task.manner.max_tokens)
+            chosen = examples(task, request.data, output, settings)[: request.show_prompts]
+            for example in show_shots(task, request.data, output, settings, chosen):
+                asked = encode_prompt(reader, example, task.mode.max_tokens)
                 yield from (f"{task.name} {example.id}: {show_prompt(reader, prompt)}" for prompt in asked.prompts)
 
 
