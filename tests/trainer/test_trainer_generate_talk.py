@@ -84,7 +84,7 @@ def test_an_answer_goes_on_with_the_words_before_it(words: Tokenizer) -> None:
         tokens = words.encode(f"It is{answer_text}").tolist()[len(words.encode("It is")) :]
         answered = asked.answered(words, tokens)
         assert answered.request == GenerateRequest(f"<image>{whole}", (Path("a.jpg"),))
-        assert answered.told("Is it?").request.prompt == f"<image>{whole}\nIs it?"
+        assert answered.with_message("Is it?").request.prompt == f"<image>{whole}\nIs it?"
 
 
 def test_a_new_talk_remembers_nothing(saved: Saved, talking: Talk) -> None:
