@@ -40,42 +40,42 @@ def main() -> None:
         saved = _model(tokenizer_of(said, 600))
         options = tuple(dict.fromkeys(said))[:NUM_OPTIONS]
         measures = {}
-        for measure, manner, words, held in (
+        for measure, mode, words, held in (
             ("captions_per_second", AnswerMode("say", MAX_TOKENS, NUM_BEAMS), "<image> An image of", ()),
             ("rankings_per_second", AnswerMode("rank"), "<image> What is it?", options),
         ):
             reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
             asked = [encode_prompt(reader, Example(p.name, words, (p,), ("",), held), MAX_TOKENS) for p in paths]
-            measures[measure] = (*_rates(KosmosAdapter(saved), manner, asked), f"examples/s, batch {BATCH} against 1")
+            measures[measure] = (*_rates(KosmosAdapter(saved), mode, asked), f"examples/s, batch {BATCH} against 1")
     report("eval", measures)
 
 
-def _rates(model: KosmosAdapter, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> tuple[float, float]:
+def _rates(model: KosmosAdapter, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> tuple[float, float]:
     """Return examples a second in batches and one by one, the better of some rounds each, in turn."""
     best, said = [0.0, 0.0], list[list[str]]()
     for _ in range(NUM_ROUNDS):
         for place, answer in enumerate((_in_batches, _one_by_one)):
             started = time.perf_counter()
-            said.append(answer(model, manner, asked))
+            said.append(answer(model, mode, asked))
             best[place] = max(best[place], len(asked) / (time.perf_counter() - started))
     assert all(one == said[0] for one in said), "a batch changed an answer"
     return best[0], best[1]
 
 
-def _in_batches(model: KosmosAdapter, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[str]:
+def _in_batches(model: KosmosAdapter, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[str]:
     parts = [asked[first : first + BATCH] for first in range(0, len(asked), BATCH)]
-    return [answer.text for part in parts for answer in model.answer(manner, part)]
+    return [answer.text for part in parts for answer in model.answer(mode, part)]
 
 
-def _one_by_one(model: KosmosAdapter, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[str]:
-    if manner.how != "rank":
-        return [model.answer(manner, [one])[0].text for one in asked]
-    return [max(one.example.options, key=lambda option: _log_p(model, manner, one, option)) for one in asked]
+def _one_by_one(model: KosmosAdapter, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[str]:
+    if mode.how != "rank":
+        return [model.answer(mode, [one])[0].text for one in asked]
+    return [max(one.example.options, key=lambda option: _log_p(model, mode, one, option)) for one in asked]
 
 
-def _log_p(model: KosmosAdapter, manner: AnswerMode, asked: EncodedPrompt, option: str) -> float:
+def _log_p(model: KosmosAdapter, mode: AnswerMode, asked: EncodedPrompt, option: str) -> float:
     alone = replace(asked, example=replace(asked.example, options=(option,)))
-    return model.answer(manner, [alone])[0].log_p[0]
+    return model.answer(mode, [alone])[0].log_p[0]
 
 
 def _model(words: Tokenizer) -> Saved:

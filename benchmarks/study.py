@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.results import RESULTS
 from benchmarks.study_corpus import captions
 from benchmarks.study_plot import plot
-from benchmarks.study_scenes import Figures, asked_of, write_scenes
+from benchmarks.study_scenes import Figures, chosen, write_scenes
 from pipeline.inspect.replay import replaying
 from tests.sampleweb import RECIPE
 from tests.sampleweb.web import write_web
@@ -66,7 +66,7 @@ def main() -> None:
         list(pool.map(lambda run: _train(folder, *run), runs))
     found: dict[str, list[Figures]] = {name: [] for name in VARIANTS}
     for name, seed in runs:
-        found[name].append(asked_of(_model(folder, name, seed), tokenizer, scenes))
+        found[name].append(chosen(_model(folder, name, seed), tokenizer, scenes))
         print(f"{name}, seed {seed}: {found[name][-1]}", flush=True)
     told = {name: {**captions(_of(folder, name), web), "seeds": figures} for name, figures in found.items()}
     (RESULTS / "study.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

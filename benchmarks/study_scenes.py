@@ -37,7 +37,7 @@ def write_scenes(folder: Path) -> list[Example]:
     return found
 
 
-def asked_of(checkpoint: Path, tokenizer: Path, scenes: Sequence[Example]) -> Figures:
+def chosen(checkpoint: Path, tokenizer: Path, scenes: Sequence[Example]) -> Figures:
     """Ask a model about scenes, with their images and with each other's."""
     model, reader = _loaded(checkpoint, tokenizer)
     moved = [replace(scene, images=scenes[(n + 1) % len(scenes)].images) for n, scene in enumerate(scenes)]
@@ -58,10 +58,10 @@ def _figures(model: KosmosAdapter, reader: Reader, scenes: Sequence[Example]) ->
     }
 
 
-def _answers(model: KosmosAdapter, reader: Reader, scenes: Sequence[Example], manner: AnswerMode) -> list[Completion]:
+def _answers(model: KosmosAdapter, reader: Reader, scenes: Sequence[Example], mode: AnswerMode) -> list[Completion]:
     asked = [encode_prompt(reader, scene, MAX_TOKENS) for scene in scenes]
     parts = [asked[first : first + BATCH] for first in range(0, len(asked), BATCH)]
-    return [answer for part in parts for answer in model.answer(manner, part)]
+    return [answer for part in parts for answer in model.answer(mode, part)]
 
 
 def _loaded(checkpoint: Path, tokenizer: Path) -> tuple[KosmosAdapter, Reader]:

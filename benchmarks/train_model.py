@@ -36,11 +36,11 @@ def model_measures() -> dict[str, tuple[float, float, str]]:
     ).train()  # fmt: skip
     tokens = torch.randint(8, VOCABULARY, (ROWS, LENGTH))
     slots = torch.zeros_like(tokens, dtype=torch.bool)
-    stretches = 1 + (torch.arange(LENGTH) >= LENGTH // 2).long().expand(ROWS, LENGTH)
+    segments = 1 + (torch.arange(LENGTH) >= LENGTH // 2).long().expand(ROWS, LENGTH)
     targets = tokens.roll(-1, 1)
 
     def ours() -> torch.Tensor:
-        return model(tokens, slots, stretches, None, targets) / targets.numel()
+        return model(tokens, slots, segments, None, targets) / targets.numel()
 
     def theirs() -> torch.Tensor:
         loss: torch.Tensor = peer(tokens, labels=tokens).loss

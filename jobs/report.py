@@ -41,14 +41,45 @@ UNKNOWN = -1
 THUMBS_BYTES = 2_500_000  # of examples and clusters, as data URLs
 SAMPLE_THUMBS_BYTES = 20_000  # for each sample; what one does not need is another's
 _NO_LIMIT = len(BY_CODE)
+_SHARD_COLUMNS = ("corpus", "split", "tar", "num_samples", "num_images", "num_bytes")
 
 
 def gather(spark: SparkSession, sources: ReportFiles, num_samples: int) -> dict[str, Any]:
-    """Return the report of a run, at most num_samples samples of each corpus in it; it may be handed on.
+    """Return the report of a run, with at most num_samples samples of each corpus. It holds nothing private.
 
-    Steps that have not finished have no part in it. The same run gives the same report, whatever the number of tasks.
+    Unfinished steps are left out. The same run gives the same report, whatever the number of tasks.
     """
     manifests = sources.manifests
+    thumbs = Thumbs()
+    thumbs.allow(THUMBS_BYTES)
+    examples, clusters = _examples_and_clusters(spark, sources, thumbs)
+    samples = read_samples(spark, sources, num_samples)
+    thumbs.allow(SAMPLE_THUMBS_BYTES * len(samples))
+    counted = _counted(spark, sources).persist()
+    report = {
+        "title": sources.store.path.rsplit("/", 1)[-1],
+        "warnings": [{"step": w.step, "text": w.text, "remedy": w.remedy} for w in find_warnings(sources.directory)],
+        "recipe": public_values(list(manifests.values())[-1].recipe) if manifests else {},
+        "totals": _totals(sources),
+        "steps": list(map(_step_counts, funnel(sources.directory))),
+        "funnel": [_step_rules(row, examples) for row in by_rule(sources.directory, _NO_LIMIT)] if manifests else [],
+        "corpora": corpora(sources.directory) if sources.listing else {},
+        "spreads": spreads(counted),
+        "shares": shares(counted),
+        "clusters": clusters,
+        "shards": [{name: shard[name] for name in _SHARD_COLUMNS} for shard in map(dict, sources.some_shards())],
+        "num_shards": dict(sorted(Counter(shard["corpus"] for shard in sources.shards).items())),
+        "samples": place_thumbs(samples, thumbs),
+        "thumbs": dict(sorted(thumbs.urls.items())),
+    }
+    counted.unpersist()
+    return report
+
+
+def _examples_and_clusters(
+    spark: SparkSession, sources: ReportFiles, thumbs: Thumbs
+) -> tuple[dict[tuple[str, str], list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Return examples of rejections by (step, rule), and clusters of near-duplicates, with their texts and images."""
     examples, clusters = choose_examples(spark, sources), choose_clusters(spark, sources)
     pages: dict[str, set[int]] = defaultdict(set)
     for page in filter(None, (page_of(row) for rows in examples.values() for row in rows)):
@@ -56,48 +87,10 @@ def gather(spark: SparkSession, sources: ReportFiles, num_samples: int) -> dict[
     for page_id in named(clusters, "pages"):
         pages[page_id].add(WHOLE)
     images = {name for rows in examples.values() for name in map(image_of, rows) if name}
-    thumbs = Thumbs()
-    thumbs.allow(THUMBS_BYTES)
-    found = (
-        find_texts(spark, sources, pages),
-        find_pictures(spark, sources, images | named(clusters, "images")),
-        thumbs,
-    )
-    told = {at: [example(row, *found) for row in rows] for at, rows in examples.items()}
-    alike = [cluster(c, *found) for c in clusters]
-    samples = read_samples(spark, sources, num_samples)
-    thumbs.allow(SAMPLE_THUMBS_BYTES * len(samples))
-    counted = _counted(spark, sources).persist()
-    report = {
-        "title": sources.store.path.rsplit("/", 1)[-1],
-        "warnings": [
-            {"step": warned.step, "text": warned.text, "remedy": warned.remedy}
-            for warned in find_warnings(sources.directory)
-        ],
-        "recipe": public_values(list(manifests.values())[-1].recipe) if manifests else {},
-        "totals": _totals(sources),
-        "steps": [
-            {
-                **{k: step[k] for k in ("step", "seconds", "counts")},
-                "notes": public_values({k: v for k, v in step["notes"].items() if k not in NOTES}),
-            }
-            for step in funnel(sources.directory)
-        ],
-        "funnel": [_of_step(row, told) for row in by_rule(sources.directory, _NO_LIMIT)] if manifests else [],
-        "corpora": corpora(sources.directory) if sources.listing else {},
-        "spreads": spreads(counted),
-        "shares": shares(counted),
-        "clusters": alike,
-        "shards": [
-            {name: shard[name] for name in ("corpus", "split", "tar", "num_samples", "num_images", "num_bytes")}
-            for shard in map(dict, sources.some_shards())
-        ],
-        "num_shards": dict(sorted(Counter(shard["corpus"] for shard in sources.shards).items())),
-        "samples": place_thumbs(samples, thumbs),
-        "thumbs": dict(sorted(thumbs.urls.items())),
-    }
-    counted.unpersist()
-    return report
+    pictures = find_pictures(spark, sources, images | named(clusters, "images"))
+    found = (find_texts(spark, sources, pages), pictures, thumbs)
+    shown = {at: [example(row, *found) for row in rows] for at, rows in examples.items()}
+    return shown, [cluster(c, *found) for c in clusters]
 
 
 def _counted(spark: SparkSession, sources: ReportFiles) -> DataFrame:
@@ -120,7 +113,12 @@ def _totals(sources: ReportFiles) -> dict[str, float]:
     }
 
 
-def _of_step(row: dict[str, Any], examples: dict[tuple[str, str], list[dict[str, Any]]]) -> dict[str, Any]:
+def _step_counts(step: dict[str, Any]) -> dict[str, Any]:
+    notes = public_values({k: v for k, v in step["notes"].items() if k not in NOTES})
+    return {**{k: step[k] for k in ("step", "seconds", "counts")}, "notes": notes}
+
+
+def _step_rules(row: dict[str, Any], examples: dict[tuple[str, str], list[dict[str, Any]]]) -> dict[str, Any]:
     counts = {name: UNKNOWN if row[name] is None else row[name] for name in ("in", "taken", "out", "before")}
     rules = [
         {

@@ -62,17 +62,17 @@ def run(
         with lock_run(store):
             store.remove_drafts()
             try:
-                return _claimed_run(steps, recipe, store, archives, overwrite, master, retry)
+                return _run_locked(steps, recipe, store, archives, overwrite, master, retry)
             except BaseException:
                 store.remove_drafts()
                 raise
     except WeftError:
         raise
     except Exception as error:
-        told = translate_error(error, store)
-        if told is None:
+        translated = translate_error(error, store)
+        if translated is None:
             raise
-        raise told from error
+        raise translated from error
 
 
 def _check_names(archives: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ def _check_names(archives: Sequence[str]) -> None:
             raise PathError(f"{count} inputs are {name}, with other credentials: name it once, or copy them")
 
 
-def _claimed_run(
+def _run_locked(
     steps: Sequence[Step],
     recipe: Recipe,
     store: Store,
@@ -93,18 +93,13 @@ def _claimed_run(
 ) -> dict[str, Manifest]:
     alone = len(steps) == 1
     if not overwrite:
-        for step in steps:
-            step.check(store, recipe, alone)
-            if step.warn and (warning := step.warn(store, archives)):
-                _warn(warning)
-        there = None if retry else _all_there(steps, store, recipe, archives)
-        if there:
-            for manifest in there.values():
-                _tell(manifest, "was there already")
-            return there
+        _check_outputs(steps, recipe, store, archives)
+        finished = None if retry else _finished_outputs(steps, store, recipe, archives)
+        if finished:
+            return finished
     for step in steps:
-        anew = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
-        if step.needs and anew:
+        is_made_anew = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
+        if step.needs and is_made_anew:
             step.needs(recipe)
     with session.using(master, store) as spark:
         if any(step is not extract.STEP for step in steps):
@@ -116,17 +111,27 @@ def _claimed_run(
         return {step.name: _show(step, context) for step in steps}
 
 
-def _all_there(
+def _check_outputs(steps: Sequence[Step], recipe: Recipe, store: Store, archives: Sequence[str]) -> None:
+    """Check that the recipe agrees with existing outputs, and print the warnings of steps."""
+    for step in steps:
+        step.check(store, recipe, len(steps) == 1)
+        if step.warn and (warning := step.warn(store, archives)):
+            _warn(warning)
+
+
+def _finished_outputs(
     steps: Sequence[Step], store: Store, recipe: Recipe, archives: Sequence[str]
 ) -> dict[str, Manifest] | None:
-    """Return every step's manifest when nothing is left to do: that is told without Spark."""
-    there = {}
+    """Print and return every step's manifest when nothing is left to do, which needs no Spark; else return None."""
+    finished = {}
     for step in steps:
         _, manifest = finished_output(step, store, recipe, archives)
         if manifest is None:
             return None
-        there[step.name] = manifest
-    return there
+        finished[step.name] = manifest
+    for manifest in finished.values():
+        _tell(manifest, "was there already")
+    return finished
 
 
 def _show(step: Step, context: Context) -> Manifest:

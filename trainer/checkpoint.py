@@ -1,4 +1,4 @@
-"""Checkpoints: what is in one, how all processes write it while training goes on, and how weights are exported."""
+"""Checkpoints: their content, asynchronous saving by all processes, and the export of weights."""
 
 import os
 import re
@@ -55,12 +55,12 @@ _MAY_CHANGE = ("about", "cpu_threads", "checkpoint.", "compute.", "watch.", "opt
 
 @dataclass(frozen=True)
 class State:
-    """What a checkpoint holds beside tensors."""
+    """The state in a checkpoint other than tensors."""
 
     step: int
     """Steps done."""
     num_bad_steps: int
-    """Of them, the last in a row that were skipped, their loss or gradient not being finite."""
+    """Of them, the last in a row that were skipped because their loss or gradient was not finite."""
     config: dict[str, Any]
     loader: dict[str, Any]
 
@@ -71,24 +71,24 @@ def folder_of(output: Path, step: int) -> Path:
 
 
 def newest_step(output: Path) -> int:
-    """Return the step of the newest checkpoint in a folder; -1 without one."""
+    """Return the step of the newest checkpoint in a folder; -1 if there is none."""
     return max(
         (int(found[1]) for folder in output.glob("step-*") if (found := _NAME.fullmatch(folder.name))), default=-1
     )
 
 
 def newest(output: Path, processes: Processes) -> State | None:
-    """Find the newest checkpoint in a folder, as the first process sees it: file systems may answer each differently.
+    """Return the newest checkpoint in a folder as the first process sees it: shared file systems may differ by process.
 
     Raises: as `read_state`.
     """
-    seen = processes.together(lambda: newest_step(output) if processes.rank == 0 else -1)
-    (step,) = processes.largest(seen)
+    found = processes.together(lambda: newest_step(output) if processes.rank == 0 else -1)
+    (step,) = processes.largest(found)
     return None if step < 0 else processes.together(lambda: read_state(folder_of(output, int(step))))
 
 
 def read_state(folder: Path) -> State:
-    """Read what a checkpoint holds beside tensors. Raises: PathError when it is missing; IntegrityError if damaged."""
+    """Read the state in a checkpoint. Raises: PathError when it is missing; IntegrityError if damaged."""
     path = folder / STATE
     try:
         state, _ = unseal(path.read_bytes(), str(path), is_strict=True)
@@ -103,17 +103,17 @@ def read_state(folder: Path) -> State:
 
 
 def write_state(folder: Path, state: State) -> None:
-    """Write what `newest` reads."""
+    """Write the state in a checkpoint."""
     (folder / STATE).write_bytes(seal({**asdict(state), "config": redacted(state.config)}))
 
 
 def check_config(output: Path, saved: State, config: TrainConfig) -> None:
     """Raise RecipeError, naming the keys, when a checkpoint was made with another configuration.
 
-    What changes neither the batches nor what is learnt from them may differ.
+    Keys that affect neither the batches nor the training on them may differ.
     """
-    known = validate(TrainConfig, saved.config, f"the configuration of {output}")  # of an older release, completed
-    there, here = (_flat(redacted(c.model_dump(mode="json"))) for c in (known, config))
+    completed = validate(TrainConfig, saved.config, f"the configuration of {output}")  # with keys of newer releases
+    there, here = (_flat(redacted(c.model_dump(mode="json"))) for c in (completed, config))
     differ = [k for k in sorted(there.keys() | here.keys()) if there.get(k) != here.get(k)]
     differ = [k for k in differ if not k.startswith(_MAY_CHANGE)]
     if differ:
@@ -122,9 +122,9 @@ def check_config(output: Path, saved: State, config: TrainConfig) -> None:
 
 
 def check_sums(folder: Path, processes: Processes) -> None:
-    """Compare a checkpoint's files with their sums, each process a part of them.
+    """Verify the checksums of a checkpoint's files, divided over the processes.
 
-    Raises: IntegrityError, in every process, when one differs; a checkpoint of an older release has no sums.
+    Raises: IntegrityError, in every process, when one differs. A checkpoint of an older release has no checksums.
     """
     damaged = check_folder(folder, processes.rank, processes.world)
     if processes.sum(len(damaged))[0]:
@@ -135,21 +135,21 @@ def check_sums(folder: Path, processes: Processes) -> None:
 def load(folder: Path, model: Kosmos, optimizer: Optimizer, processes: Processes) -> None:
     """Read a checkpoint's tensors into a model and its optimizer, sharded over any number of processes.
 
-    Raises: IntegrityError when they are damaged, of other sizes or not finite.
+    Raises: IntegrityError when they are damaged, have other shapes or are not finite.
     """
-    found = tensors(model, optimizer)
+    named = tensors(model, optimizer)
     processes.together(lambda: check_files(folder))
-    processes.together(lambda: read_tensors(folder, found))
-    processes.together(lambda: check_finite(found, folder))
-    set_model_state_dict(model, _part(found, "model."))
+    processes.together(lambda: read_tensors(folder, named))
+    processes.together(lambda: check_finite(named, folder))
+    set_model_state_dict(model, _part(named, "model."))
     rates_and_betas = get_optimizer_state_dict(model, optimizer, options=_FLAT)
-    set_optimizer_state_dict(model, optimizer, rates_and_betas | _part(found, "optimizer."), options=_FLAT)
+    set_optimizer_state_dict(model, optimizer, rates_and_betas | _part(named, "optimizer."), options=_FLAT)
 
 
 def check_files(folder: Path) -> None:
-    """Read the headers of a folder's safetensors files, which say how long each file is.
+    """Read the headers of a folder's safetensors files, which give the length of each file.
 
-    Raises: IntegrityError that names the first which is damaged.
+    Raises: IntegrityError that names the first damaged one.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -163,14 +163,14 @@ def check_files(folder: Path) -> None:
 
 
 def read_tensors(folder: Path, named: dict[str, Any], alone: bool = False) -> None:
-    """Fill tensors from a folder's files: those of all processes together, or for this one alone.
+    """Read tensors in place from a folder's files, in all processes together or in this one alone.
 
-    Raises: IntegrityError when the files do not hold them.
+    Raises: IntegrityError when the files lack them.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # that it reads alone, which is meant
+        with warnings.catch_warnings(action="ignore"):  # no process group is used on purpose
             load_tensors(named, storage_reader=HuggingFaceStorageReader(os.fspath(folder)), no_dist=alone)
-    except (Exception, CheckpointException) as error:  # what its files say may lead the reader anywhere
+    except (Exception, CheckpointException) as error:  # damaged files make the reader raise any exception
         cause = next(iter(error.failures.values()))[0] if isinstance(error, CheckpointException) else error
         raise IntegrityError(
             f"the tensors in {folder} are damaged or not of its configuration: {shorten(cause)}"
@@ -183,12 +183,12 @@ def check_finite(named: Mapping[str, Any], place: Path) -> None:
         local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
         if local.is_floating_point() and not (finite := local.isfinite()).all():
             num_bad = int((~finite).sum())
-            told = f"{num_bad} of {local.numel()} numbers of {name} are NaN or infinite"
-            raise IntegrityError(f"{place}: {told}; use an earlier checkpoint")
+            found = f"{num_bad} of {local.numel()} numbers of {name} are NaN or infinite"
+            raise IntegrityError(f"{place}: {found}; use an earlier checkpoint")
 
 
 def tensors(model: Kosmos, optimizer: Optimizer) -> dict[str, Any]:
-    """Name every tensor. What else the optimizer knows (rates, betas) follows from the configuration and the step."""
+    """Return every tensor by name. The optimizer's other state (rates, betas) follows from configuration and step."""
     optimizer_state = get_optimizer_state_dict(model, optimizer, options=_FLAT)
     named = {f"model.{k}": v for k, v in get_model_state_dict(model).items()}
     return named | {f"optimizer.{k}": v for k, v in optimizer_state.items() if isinstance(v, torch.Tensor)}
@@ -205,11 +205,11 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-_SUMS = ".sums-"  # of one process, until all have written theirs
+_SUMS = ".sums-"  # checksums of one process's files, until all processes have written theirs
 
 
 class Saver(AbstractContextManager["Saver"]):
-    """Saves one checkpoint at a time: the next waits for the last, and leaving waits for it too."""
+    """Saves one checkpoint at a time: the next save waits for the last, and so does leaving the context."""
 
     def __init__(self, output: Path, config: Checkpoint, processes: Processes) -> None:
         self._output, self._config, self._processes = output, config, processes
@@ -219,18 +219,18 @@ class Saver(AbstractContextManager["Saver"]):
                 use_pinned_memory=gpu, use_shared_memory=False, use_async_staging=False, use_non_blocking_copy=gpu
             )
         )
-        self._under_way: Future[Any] | None = None
+        self._pending: Future[Any] | None = None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if error is None:
             self._processes.together(self.wait)
         else:
-            with suppress(Exception):  # what ended the run says more
+            with suppress(Exception):  # the error that ended the run says more
                 self.wait()
         self._stager.close()
 
     def save(self, state: State, model: Kosmos, optimizer: Optimizer) -> None:
-        """Copy what is to be saved and write it, in the background if the configuration says so.
+        """Copy the state and the tensors and write them, in the background if the configuration is asynchronous.
 
         Raises: PathError when this or the last checkpoint cannot be written.
         """
@@ -243,8 +243,8 @@ class Saver(AbstractContextManager["Saver"]):
             process_group=self._processes.background,
             async_stager=self._stager,
         )
-        assert isinstance(saving, Future)  # the copy was made before async_save returned
-        self._under_way = saving
+        assert isinstance(saving, Future)  # async_save returns after the copy is made
+        self._pending = saving
         if not self._config.asynchronous:
             self._processes.together(self.wait)
 
@@ -256,11 +256,11 @@ class Saver(AbstractContextManager["Saver"]):
             raise PathError(f"cannot save to {self._output}: {error}; the checkpoints before stay") from error
 
     def wait(self) -> None:
-        """Wait until the checkpoint that is being written counts.
+        """Wait until the pending checkpoint is complete.
 
         Raises: PathError when it cannot be written.
         """
-        saving, self._under_way = self._under_way, None
+        saving, self._pending = self._pending, None
         if saving is None:
             return
         try:
@@ -273,14 +273,14 @@ class Saver(AbstractContextManager["Saver"]):
 
 
 class Writer(HuggingFaceStorageWriter):
-    """Writes safetensors, each process its own; `finish` runs on the first process, after all have written."""
+    """Writes safetensors, one file for each process; `finish` runs on the first process after all have written."""
 
     def __init__(self, partial: Path, target: Path, state: State, keep: int) -> None:
         super().__init__(str(partial), save_distributed=True)
         self._partial, self._target, self._state, self._keep = partial, target, state, keep
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> TorchFuture[list[WriteResult]]:
-        """Write this process' tensors, and the sums of their files, which it has just written and reads fastest."""
+        """Write this process's tensors and the checksums of their files, which are still in its page cache."""
         written = super().write_data(plan, planner)
         names = sorted({result.storage_data.relative_path for result in written.wait()})
         sums = {}
@@ -308,7 +308,7 @@ class Writer(HuggingFaceStorageWriter):
 
 
 def _sync(*paths: Path) -> None:
-    """Make sure that files, or the names in folders, outlast the machine."""
+    """Flush files, or the entries of folders, to disk."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -318,9 +318,9 @@ def _sync(*paths: Path) -> None:
 
 
 def export(folder: Path, model: Kosmos, config: TrainConfig, tokenizer_folder: str, processes: Processes) -> None:
-    """Gather the weights on the first process and write `folder`, whole or not at all.
+    """Gather the weights on the first process and write `folder` atomically.
 
-    `model.safetensors` holds float32 tensors by the names of `Kosmos`, `config.yaml` loads with trainer.config.load,
+    `model.safetensors` has float32 tensors by the names of `Kosmos`. Load `config.yaml` with trainer.config.load, and
     `tokenizer/` with trainer.tokenizer.load.
 
     Raises: PathError when it cannot be written.

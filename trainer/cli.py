@@ -1,6 +1,6 @@
 """The command line of the trainer: `python -m trainer COMMAND`, alone or by torchrun; `weft` has the same commands.
 
-Each command imports what it needs when it runs, so that a package that is not installed is one line.
+Commands import what they need when they run, so that a missing package is an error of one line.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 Data = Annotated[
     str,
-    typer.Option("--data", "-d", metavar="DIR", help="Output of a run, or its shards folder; a path or an address."),
+    typer.Option("--data", "-d", metavar="DIR", help="Output of a run, or its shards folder; a path or a URL."),
 ]
 Checkpoint = Annotated[
     str, typer.Option("--checkpoint", "-c", metavar="DIR", help="Exported weights, a checkpoint, or a run's folder.")
@@ -28,9 +28,11 @@ Checkpoint = Annotated[
 OwnTokenizer = Annotated[str | None, typer.Option(metavar="DIR", help="Default: the one beside the checkpoint.")]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the configuration, as steps=200; repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override one key of the configuration, such as steps=200; repeatable."
+    ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove what is there and make it anew.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove an existing output first.")]
 Processes = Annotated[int, typer.Option(help="Processes on this machine, one for each GPU.", min=1)]
 
 
@@ -45,7 +47,9 @@ def tokenizer(
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", help="Default: DATA/tokenizer.")
     ] = None,
-    vocab_size: Annotated[int, typer.Option(help="Pieces at most; a small corpus yields fewer.", min=300)] = 64_007,
+    vocab_size: Annotated[
+        int, typer.Option(help="Maximum number of tokens; a small corpus yields fewer.", min=300)
+    ] = 64_007,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a SentencePiece tokenizer on the text of the shards.
@@ -69,7 +73,7 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="DIR", help="Start from trained weights, a checkpoint or a run's folder; take its sizes."
+            "--from", metavar="DIR", help="Start from trained weights, a checkpoint or a run's folder, with its sizes."
         ),
     ] = None,
     tokenizer: Annotated[
@@ -85,12 +89,12 @@ def train(
     overwrite: Overwrite = False,
     processes: Processes = 1,
 ) -> None:
-    """Train a decoder that sees on the shards. A run that was stopped goes on from its newest checkpoint.
+    """Train a multimodal decoder on shards. A stopped run continues from its newest checkpoint.
 
-    Tune one on instructions, mixed with the shards it learnt from:
+    Fine-tune it on instructions, mixed with its training data:
     `weft train --config instruct --from OUT --data OUT --set data.instructions=[FILE.jsonl]`
 
-    On several machines start it by torchrun yourself: `torchrun OPTIONS -m trainer train --config ... --data ...`.
+    On several machines use torchrun: `torchrun OPTIONS -m trainer train --config ... --data ...`.
 
     Example: `weft train --config kosmos1_1b6 --data OUT --processes 8`
     """
@@ -107,32 +111,37 @@ def train(
 def generate(
     checkpoint: Checkpoint,
     prompt: Annotated[
-        str | None, typer.Argument(metavar="PROMPT", help="Words; `<image>` says where an image stands.")
+        str | None, typer.Argument(metavar="PROMPT", help="Text; `<image>` marks the place of an image.")
     ] = None,
     image: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE", help="An image; repeatable, in order. Without `<image>` they stand before the words."
+            metavar="FILE", help="An image; repeatable, in order. Without `<image>`, images come before the text."
         ),
     ] = None,
     input_file: Annotated[
         str | None,
-        typer.Option("--input", metavar="FILE", help='JSON lines of {"prompt": TEXT, "images": [PATH, ...]}, instead.'),
+        typer.Option(
+            "--input", metavar="FILE", help='JSON lines of {"prompt": TEXT, "images": [PATH, ...]}, instead of PROMPT.'
+        ),
     ] = None,
     interactive: Annotated[
         bool,
         typer.Option(
-            "--interactive", "-i", help="A talk, instead: each line of standard input is answered; /image PATH shows."
+            "--interactive", "-i", help="Chat: answer each line of standard input; /image PATH adds an image."
         ),
     ] = False,
     tokenizer: OwnTokenizer = None,
-    beam: Annotated[int, typer.Option(help="Beams; 1 takes the likeliest token each time.", min=1)] = 1,
+    beam: Annotated[int, typer.Option(help="Number of beams; 1 is greedy search.", min=1)] = 1,
     length_penalty: Annotated[
-        float, typer.Option(help="Beams rank by log-probability / length ** this; more prefers longer ones.", min=0)
+        float,
+        typer.Option(
+            help="Beams are ranked by log-probability / length ** this; a larger value prefers longer ones.", min=0
+        ),
     ] = 1.0,
-    max_tokens: Annotated[int, typer.Option(help="Tokens at most; it ends earlier at `</s>`.", min=1)] = 64,
+    max_tokens: Annotated[int, typer.Option(help="Maximum number of tokens; `</s>` ends it earlier.", min=1)] = 64,
 ) -> None:
-    """Go on with a prompt of words and images, by a trained decoder. Only the continuation is printed.
+    """Continue a prompt of text and images with a trained model. Only the continuation is printed.
 
     Example: `weft generate --checkpoint OUT "An image of" --image x.jpg --beam 5`
     """
@@ -155,37 +164,43 @@ def generate(
 def evaluate(
     checkpoint: Checkpoint,
     data: Annotated[
-        str, typer.Option("--data", "-d", metavar="DIR", help="The benchmarks' files, each in a folder of its name.")
+        str,
+        typer.Option("--data", "-d", metavar="DIR", help="The benchmarks' files, each in a folder of the task's name."),
     ],
     task: Annotated[
         list[str], typer.Option("--task", "-t", metavar="NAME", help="Repeatable; `weft tasks` lists them.")
     ],
     shots: Annotated[
-        str, typer.Option(metavar="N,...", help="Examples shown before each question, as 0,2,4,8: one row for each.")
+        str,
+        typer.Option(
+            metavar="N,...", help="Numbers of few-shot examples, such as 0,2,4,8; each gives one row of results."
+        ),
     ] = "0",
     rationale: Annotated[
         bool,
-        typer.Option("--rationale", help="Let the model introduce each picture first (multimodal chain of thought)."),
+        typer.Option("--rationale", help="Let the model describe each image first (multimodal chain of thought)."),
     ] = False,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="DIR", help="Default: `evaluation` in the checkpoint's folder."),
     ] = None,
     tokenizer: OwnTokenizer = None,
-    batch: Annotated[int, typer.Option(help="Examples that are answered at a time.", min=1)] = 32,
+    batch: Annotated[int, typer.Option(help="Examples in a batch.", min=1)] = 32,
     limit: Annotated[
-        int | None, typer.Option(help="Ask only so many examples of each task, chosen by the seed.", min=1)
+        int | None, typer.Option(help="Maximum number of examples of each task, chosen by the seed.", min=1)
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the shots and of the limit.", min=0)] = 0,
     show_prompts: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Print the first N prompts as the model reads them; ask nothing.", min=1),
+        typer.Option(
+            metavar="N", help="Print the first N prompts as the model gets them, without an evaluation.", min=1
+        ),
     ] = None,
     processes: Processes = 1,
 ) -> None:
-    """Measure a decoder on what Kosmos-1 was measured on. One that was stopped goes on where it stood.
+    """Evaluate a model on the benchmarks of Kosmos-1. A stopped evaluation continues where it was.
 
-    The output holds the answers and results.json; the table shows the paper's figures beside. On several machines:
+    The output folder has the answers and results.json; the table has the paper's results too. On several machines:
     `torchrun OPTIONS -m trainer eval`, with the same options.
 
     Example: `weft eval -c OUT/checkpoints -d BENCHMARKS -t coco -t vqav2 --shots 0,2,4,8`
@@ -205,22 +220,22 @@ def evaluate(
 
 @app.command()
 def tasks() -> None:
-    """List the tasks of `weft eval`, and the files that each reads.
+    """List the tasks of `weft eval` and their files.
 
     Example: `weft tasks`
     """
-    from trainer.evaluate.session import tasks_told
+    from trainer.evaluate.session import list_tasks
 
-    typer.echo(tasks_told())
+    typer.echo(list_tasks())
 
 
 @app.command()
 def raven(
     output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder of the set.")],
-    number: Annotated[int, typer.Option(help="Matrices; the paper's test has 50.", min=1)] = 50,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same set, everywhere.", min=0)] = 0,
+    number: Annotated[int, typer.Option(help="Number of matrices; the paper's test has 50.", min=1)] = 50,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same set on every machine.", min=0)] = 0,
 ) -> None:
-    """Draw a set of Raven's matrices, each with one right answer of six, for `weft eval --task raven`.
+    """Generate Raven's matrices, each with one right answer of six, for `weft eval --task raven`.
 
     Example: `weft raven --output BENCHMARKS/raven`
     """

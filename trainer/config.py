@@ -1,4 +1,4 @@
-"""The trainer's configuration: every choice of a training run, validated, with `--set key=value` on top."""
+"""The trainer's configuration: every setting of a training run, validated, with `--set key=value` overrides."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from schemas.overrides import Section, merge, nearest, override, parse, validate
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-MAX_PARAMETERS = 10**12  # of the decoder: what asks for more is damaged, or a slip of the keyboard
+MAX_PARAMETERS = 10**12  # of the decoder; a configuration with more is damaged or a typing error
 
 
 class ModelConfig(Section):
@@ -24,10 +24,11 @@ class ModelConfig(Section):
     dropout: Fraction = Field(0.0, description="on embeddings and every residual branch")
     attention_dropout: Fraction | None = Field(None, description="on attention weights; null: as `dropout`")
     attention: Literal["sdpa", "flex"] = Field(
-        "sdpa", description="flex: FlexAttention, which passes over what a document mask hides; for GPUs"
+        "sdpa", description="flex: FlexAttention, which skips blocks that a document mask hides; for GPUs"
     )
     document_mask: bool = Field(
-        True, description="documents of a row see only themselves; false: a row is one stretch, as the paper packs"
+        True,
+        description="positions attend only to their own document of a row; false: to the whole row, as in the paper",
     )
     positions: Literal["xpos", "sinusoidal"] = Field("xpos", description="sinusoidal also scales embeddings by √width")
     initialisation: Literal["xavier", "linear"] = Field(
@@ -49,7 +50,7 @@ class ModelConfig(Section):
 
     @property
     def min_parameters(self) -> int:
-        """Parameters of the decoder's matrices, and of an embedding of the fewest rows."""
+        """Parameters of the decoder's matrices and of the smallest embedding."""
         return self.width * (self.layers * (4 * self.width + 2 * self.ffn_width) + self.vocabulary_multiple)
 
     @model_validator(mode="after")
@@ -70,7 +71,7 @@ class ModelConfig(Section):
 
 
 class Tower(Section):
-    """A vision transformer made anew, for runs without a pretrained one."""
+    """A vision transformer trained from scratch, for runs without a pretrained one."""
 
     image_size: int = Field(64, gt=0, le=4096, description="side of the square that an image is cut to [pixels]")
     patch_size: int = Field(16, gt=0, le=4096, description="side of a patch [pixels]")
@@ -90,25 +91,27 @@ class Tower(Section):
 
 
 class VisionConfig(Section):
-    """The eye: a CLIP vision transformer and the resampler behind it."""
+    """The vision encoder, a CLIP vision transformer, and the resampler."""
 
-    model: str | None = Field(None, description="open_clip model name, or local-dir:PATH; null: `tower`, made anew")
-    pretrained: str | None = Field(None, description="open_clip tag (fetched from a hub) or path of a checkpoint")
+    model: str | None = Field(None, description="open_clip model name, or local-dir:PATH; null: `tower`, from scratch")
+    pretrained: str | None = Field(None, description="open_clip tag (downloaded) or path of a checkpoint")
     tower: Tower = Tower()
-    trainable_layers: int | None = Field(1, ge=0, description="last blocks of the tower that learn; null: all of it")
-    latents: int = Field(64, gt=0, le=4096, description="embeddings that stand for one image in the decoder")
+    trainable_layers: int | None = Field(
+        1, ge=0, description="last blocks of the vision encoder that are trained; null: all of it"
+    )
+    latents: int = Field(64, gt=0, le=4096, description="embeddings of one image in the decoder")
 
     @property
     def min_parameters(self) -> int:
-        """Parameters of the matrices of a tower made anew; 0 for one by name."""
+        """Parameters of the matrices of a vision encoder from scratch; 0 for a named one."""
         return 12 * self.tower.layers * self.tower.width**2 if self.model is None else 0
 
 
-MAX_SEQUENCES = 10**7  # of a corpus in a step
+MAX_SEQUENCES = 10**7  # per step and corpus
 
 
 class Mixture(Section):
-    """Shares of each step's tokens (not samples); they are normalised over the corpora that the shards hold."""
+    """Shares of each step's tokens (not samples), normalised over the corpora in the shards."""
 
     text: float = Field(0.5, ge=0)
     caption: float = Field(0.5, ge=0)
@@ -122,10 +125,10 @@ class Mixture(Section):
 
 
 class Sequences(Section):
-    """Sequences of each corpus in a step, in place of shares of its tokens: a row of text or of interleaved documents,
-    one caption, one instruction."""
+    """Sequences of each corpus in a step, instead of shares of its tokens. A sequence is a row of text or interleaved
+    documents, one caption, or one instruction."""
 
-    instruct: int = Field(0, ge=0, le=MAX_SEQUENCES, description="instructions, of the files in data.instructions")
+    instruct: int = Field(0, ge=0, le=MAX_SEQUENCES, description="instructions from the files in data.instructions")
     text: int = Field(0, ge=0, le=MAX_SEQUENCES)
     caption: int = Field(0, ge=0, le=MAX_SEQUENCES)
     interleaved: int = Field(0, ge=0, le=MAX_SEQUENCES)
@@ -138,38 +141,32 @@ class Sequences(Section):
 
 
 class Data(Section):
-    """What a step reads."""
+    """The data of a step."""
 
     sequence_length: int = Field(gt=0, le=2**20, description="tokens of a row, image embeddings included")
     tokens_per_step: int | None = Field(
         None,
         gt=0,
         le=10**9,
-        description="tokens of a step over all processes, padding not counted; null: `sequences` decide",
+        description="tokens of a step over all processes, without padding; null: use `sequences`",
     )
     mixture: Mixture = Mixture()
-    sequences: Sequences | None = Field(None, description="null: `tokens_per_step` and `mixture` decide")
+    sequences: Sequences | None = Field(None, description="null: use `tokens_per_step` and `mixture`")
     instructions: tuple[str, ...] = Field(
-        (), description="JSON lines of instructions with their outputs, paths or addresses; docs/training.md"
+        (), description="JSON Lines files of instructions and outputs, as paths or URLs; see docs/training.md"
     )
-    rows_per_micro_step: int = Field(
-        1, gt=0, le=2**16, description="rows that one process puts through the model at a time"
-    )
+    rows_per_micro_step: int = Field(1, gt=0, le=2**16, description="rows in a forward pass of one process")
     streams: int = Field(
         64, gt=0, le=10**6, description="virtual streams of a corpus, whatever the number of processes"
     )
     workers: int = Field(
-        4, ge=0, le=1024, description="processes that read and decode for one that trains; 0: it does so itself"
+        4, ge=0, le=1024, description="loader processes for each training process; 0: it loads by itself"
     )
-    prefetch_steps: int = Field(
-        2, gt=0, le=1000, description="whole steps that are made ready ahead, where there are workers"
-    )
+    prefetch_steps: int = Field(2, gt=0, le=1000, description="steps that are prefetched, with workers")
     on_missing: Literal["stop", "skip"] = Field(
-        "stop", description="what a missing or cut shard does when a run starts: stop it, or be left out and counted"
+        "stop", description="at a missing or truncated shard, stop at the start of a run, or skip it"
     )
-    validation_rows: int = Field(
-        64, ge=0, le=10**9, description="rows of each corpus that its validation loss is measured on"
-    )
+    validation_rows: int = Field(64, ge=0, le=10**9, description="rows of each corpus for its validation loss")
 
     @model_validator(mode="after")
     def _tokens_or_sequences(self) -> "Data":
@@ -181,16 +178,16 @@ class Data(Section):
 
 
 class Optimizer(Section):
-    """AdamW, warmed up and then decayed linearly to 0."""
+    """AdamW with linear warm-up and linear decay to 0."""
 
     learning_rate: float = Field(gt=0)
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     eps: float = Field(1e-6, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    clip_norm: float = Field(2.0, gt=0, description="largest norm of a step's gradient")
+    clip_norm: float = Field(2.0, gt=0, description="maximum norm of the gradient")
     warmup_steps: int = Field(375, ge=0)
     max_bad_steps: int = Field(
-        3, ge=0, description="steps in a row that may be skipped, their loss or gradient not being finite"
+        3, ge=0, description="steps in a row that may be skipped because their loss or gradient is not finite"
     )
 
 
@@ -198,30 +195,30 @@ class Checkpoint(Section):
     every_steps: int = Field(
         1000, gt=0, lt=10**12, description="steps between checkpoints; the last step is always saved"
     )
-    keep: int = Field(3, gt=0, le=10**6, description="newest checkpoints that stay")
-    asynchronous: bool = Field(True, description="write while training goes on, from a copy in the machine's memory")
+    keep: int = Field(3, gt=0, le=10**6, description="newest checkpoints to keep")
+    asynchronous: bool = Field(True, description="write during training, from a copy in CPU memory")
 
 
 class Compute(Section):
-    """How processes share the work. Nothing here changes what is learnt, so all of it may change at a resumption."""
+    """How processes share the work. None of it affects the training result, so all of it may change at a resume."""
 
     replicas: int = Field(
         1, gt=0, le=10**6, description="groups of processes that each hold the whole model (HSDP); 1: FSDP"
     )
     activation_checkpointing: Literal["none", "blocks"] = Field(
-        "none", description="blocks: keep a block's input alone and compute it again in the backward pass"
+        "none", description="blocks: store only the input of a block, and recompute the block in the backward pass"
     )
-    compile: bool = Field(False, description="compile decoder blocks by torch.compile")
+    compile: bool = Field(False, description="compile decoder blocks with torch.compile")
 
 
 class Watch(Section):
-    """What is shown and kept beside `metrics.jsonl`. All of it may change at a resumption."""
+    """Metrics beside `metrics.jsonl`. All of it may change at a resume."""
 
     validate_every_steps: int | None = Field(None, gt=0, description="steps between validations; null: none")
     tensorboard: bool = Field(False, description="event files in the output's folder `tensorboard`")
-    wandb: str | None = Field(None, description="project of Weights & Biases; null: nothing is sent")
+    wandb: str | None = Field(None, description="project of Weights & Biases; null: off")
     peak_flops: float | None = Field(
-        None, gt=0, description="what a device can do in bf16 [FLOP/s], for MFU; null: by the GPU's name"
+        None, gt=0, description="peak of a device in bf16 [FLOP/s], for MFU; null: by the GPU's name"
     )
 
 
@@ -229,17 +226,17 @@ _SHIPPED = Path(__file__).parent / "configs"
 
 
 class TrainConfig(Section):
-    """A whole configuration. It is saved with every checkpoint."""
+    """A configuration of a training run. It is saved with every checkpoint."""
 
-    name: str = Field(description="what the configuration is called")
-    about: str = Field("", description="one line: what it is for")
-    start: str | None = Field(None, description="weights that the run starts from, as `--from` gives them; null: new")
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of the weights, the dropout and the order of the data")
+    name: str = Field(description="name of the configuration")
+    about: str = Field("", description="purpose, in one line")
+    start: str | None = Field(None, description="weights to start from, as `--from` gives them; null: new weights")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the weights, the dropout and the sampling order")
     steps: int = Field(gt=0, lt=10**12, description="optimizer steps")
     cpu_threads: int | None = Field(
         None, gt=0, le=4096, description="threads of a process on a CPU; null: PyTorch's choice"
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="of parameters in use; masters and sums are fp32")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="of computation; parameters and sums are fp32")
     model: ModelConfig
     vision: VisionConfig = VisionConfig()
     data: Data
@@ -264,11 +261,11 @@ def shipped() -> list[str]:
 def load(
     name_or_path: str, overrides: list[str] | tuple[str, ...] = (), beneath: dict[str, Any] | None = None
 ) -> TrainConfig:
-    """Load a shipped configuration by name, or any by path, and lay `key=value` overrides on it.
+    """Load a shipped configuration by name, or any by path, with `key=value` overrides.
 
-    What the configuration does not say is taken from `beneath`.
+    Defaults of keys that the configuration lacks come from `beneath`.
 
-    Raises: RecipeError that names the configuration or key which is unknown, or the value which is impossible.
+    Raises: RecipeError that names the unknown configuration or key, or the invalid value.
     """
     path = _SHIPPED / f"{name_or_path}.yaml" if name_or_path in shipped() else Path(name_or_path)
     if not path.is_file():
@@ -281,7 +278,7 @@ def load(
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"configuration {name_or_path} cannot be read: {error}") from error
     values = merge(beneath or {}, parse(text, name_or_path))
-    values |= {key: beneath[key] for key in ("start",) if beneath}  # the configuration of an export says none
+    values |= {key: beneath[key] for key in ("start",) if beneath}  # an exported configuration has none
     if "model" not in values:
         raise RecipeError(f"configuration {name_or_path} says no sizes of a model; start from one: --from CHECKPOINT")
     return validate(TrainConfig, override(values, overrides), f"configuration {name_or_path}")

@@ -1,4 +1,4 @@
-"""Processes that train together: started by torchrun or by hand, and the model spread over them."""
+"""Distributed training: the process group, launching processes, and sharding the model."""
 
 import logging
 import os
@@ -32,26 +32,26 @@ _NEW_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all that train together."""
+    """This process in the process group."""
 
     rank: int
     world: int
     device: torch.device
     background: dist.ProcessGroup
-    """All processes once more, by gloo: for the thread that saves, whose messages must not mix with the training's."""
+    """A gloo group of all processes for the thread that saves, so that its messages do not mix with training's."""
 
     def sum(self, *values: float) -> list[float]:
-        """Add numbers up over all processes."""
+        """Sum each number over all processes."""
         return self._reduce(values, dist.ReduceOp.SUM)
 
     def largest(self, *values: float) -> list[float]:
-        """Find the largest of each number over all processes."""
+        """Return the maximum of each number over all processes."""
         return self._reduce(values, dist.ReduceOp.MAX)
 
     def together(self, work: Callable[[], T]) -> T:
-        """Do something in all processes; where it fails in one, it fails in all of them, so that none waits.
+        """Call `work` in all processes; if it fails in one, raise in all of them, so that none waits.
 
-        Raises: in the first process the WeftError of the first process that has one, in the others ReportedError.
+        Raises: in the first process the first WeftError by rank, in the others ReportedError.
         """
         result: list[T] = []
         error: WeftError | None = None
@@ -80,9 +80,9 @@ class Processes:
 
 @contextmanager
 def init(cpu_threads: int | None = None) -> Iterator[Processes]:
-    """Join the other processes: those that torchrun started, or none.
+    """Initialise the process group of torchrun's processes, or of this process alone.
 
-    Raises: MissingError when torchrun, on several nodes, would let them hang after a restart.
+    Raises: MissingError when torchrun, on several nodes, would hang after a restart.
     """
     if cpu_threads is not None:
         torch.set_num_threads(cpu_threads)
@@ -92,7 +92,7 @@ def init(cpu_threads: int | None = None) -> Iterator[Processes]:
         torch.cuda.set_device(device)
     backend = "nccl" if gpu else "gloo"
     if "RANK" in os.environ:
-        store, rank, world = _meet()
+        store, rank, world = _rendezvous()
         dist.init_process_group(backend, store=store, rank=rank, world_size=world, device_id=device if gpu else None)
     else:
         dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
@@ -104,29 +104,29 @@ def init(cpu_threads: int | None = None) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def _meet() -> tuple[Store, int, int]:
-    """Return the store through which processes find each other, this one's rank, and their number.
+def _rendezvous() -> tuple[Store, int, int]:
+    """Return the rendezvous store, the rank and the world size.
 
-    torchrun serves one store for all its restarts, and gloo would wait there for addresses of the dead. On one node the
-    count of restarts tells them apart; nodes count each for itself, so there torchrun must serve a new store each time.
+    torchrun uses one store for all its restarts, in which gloo would wait for addresses of ended processes. On one node
+    the restart count separates them. Nodes count separately, so several nodes need a new store for each restart.
     """
-    told = os.environ.get
-    one_node = told("GROUP_WORLD_SIZE", "1") == "1"
-    restarts = told("TORCHELASTIC_USE_AGENT_STORE") == "True" and told("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
+    variable = os.environ.get
+    one_node = variable("GROUP_WORLD_SIZE", "1") == "1"
+    restarts = variable("TORCHELASTIC_USE_AGENT_STORE") == "True" and variable("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
     if restarts and not one_node:
         raise MissingError(f"several nodes with --max-restarts need {_NEW_STORE} in the environment of torchrun")
     store, rank, world = next(rendezvous("env://"))
     if one_node:
-        store = PrefixStore(f"restart-{told('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        store = PrefixStore(f"restart-{variable('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     return store, rank, world
 
 
 def launch(module: str, arguments: Sequence[str], num_processes: int) -> int:
-    """Run `python -m MODULE ARGUMENTS` in processes that torch.distributed joins; return the exit status.
+    """Run `python -m MODULE ARGUMENTS` in several processes by torchrun; return the exit status.
 
-    The status is that of the first process that failed, 128 and the number of a signal that ended it, else 0. What a
-    process has to say it prints by itself: torchrun's own account of a failure is left out. Where the caller
-    handles SIGINT and SIGTERM by `interruptible`, the processes then get SIGTERM, and SIGKILL 30 s later.
+    It is the status of the first process that failed, 128 + the number of a signal that ended it, else 0. Processes
+    print their own errors; torchrun's report is disabled. If the caller handles SIGINT and SIGTERM by `interruptible`,
+    the processes then get SIGTERM, and SIGKILL after 30 s.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun sets it, with a warning
     given = ["--standalone", f"--nproc-per-node={num_processes}", "--signals-to-handle=SIGHUP,SIGQUIT"]
@@ -149,9 +149,9 @@ def launch(module: str, arguments: Sequence[str], num_processes: int) -> int:
 
 
 def shard(model: Kosmos, processes: Processes, config: TrainConfig) -> None:
-    """Spread the model by FSDP2: each decoder block by itself, the eye, and the rest.
+    """Shard the model by FSDP2: each decoder block, the vision encoder, and the rest.
 
-    Gradients are added up, not averaged: the loss is divided by the count of targets of all processes already.
+    Gradients are summed, not averaged, since the loss is already divided by the number of targets of all processes.
     """
     mesh = _mesh(processes, config.compute.replicas)
     bf16 = config.precision == "bf16"
@@ -167,22 +167,22 @@ def shard(model: Kosmos, processes: Processes, config: TrainConfig) -> None:
 
 
 def check_replicas(config: TrainConfig, world: int) -> None:
-    """Raise RecipeError unless `world` processes can be shared out over `compute.replicas`."""
+    """Raise RecipeError unless `compute.replicas` divides the number of processes."""
     if world % config.compute.replicas:
         raise RecipeError(f"compute.replicas is {config.compute.replicas}, which does not divide {world} processes")
 
 
 def reduce_over_replicas(model: Kosmos, now: bool) -> None:
-    """Say whether the next backward pass adds gradients up over replicas: the last of a step does it for all.
+    """Set whether the next backward pass sums gradients over replicas; only the last of a step does.
 
-    Within a replica every backward pass does, so that a process holds the gradients of its own shard alone.
+    Within a replica every backward pass sums, so that a process stores the gradients of its own shard only.
     """
     assert isinstance(model, FSDPModule)
     model.set_requires_all_reduce(now)
 
 
 def _mesh(processes: Processes, replicas: int) -> DeviceMesh:
-    """Return a mesh of one dimension for one replica, else (replicas, processes that share one of them)."""
+    """Return a one-dimensional mesh for one replica, else (replicas, processes of a replica)."""
     if replicas == 1:
         return init_device_mesh(processes.device.type, (processes.world,))
     shape = (replicas, processes.world // replicas)
@@ -190,9 +190,9 @@ def _mesh(processes: Processes, replicas: int) -> DeviceMesh:
 
 
 def _prepare(block: torch.nn.Module, compute: Compute) -> None:
-    """Replace a block's forward by one that is compiled, or computed again in the backward pass.
+    """Replace a block's forward by a compiled one, or one that is recomputed in the backward pass.
 
-    Its forward alone, not the block: FSDP's hooks then stay outside, and the names of the weights as they are.
+    The block itself is not wrapped, so that FSDP's hooks stay outside and weights keep their names.
     """
     if compute.compile:
         block.forward = torch.compile(block.forward)

@@ -1,4 +1,4 @@
-"""What a training run left behind: model, tokenizer, configuration; to generate with, or to train on from."""
+"""Load the result of a training run: model, tokenizer and configuration, to generate or to train from."""
 
 import os
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from trainer.model.kosmos import Kosmos
 from trainer.tokenizer import Tokenizer
 
 _WEIGHTS = "model.safetensors"
-_SIZES = {  # keys of the configuration that the weights' shapes, and what they mean, follow from
+_SIZES = {  # keys of the configuration that determine the shapes and the meaning of weights
     "model": ("layers", "width", "ffn_width", "heads", "positions", "vocabulary_multiple"),
     "vision": ("model", "tower", "latents"),
 }
@@ -29,7 +29,7 @@ _SIZES = {  # keys of the configuration that the weights' shapes, and what they 
 
 @dataclass(frozen=True)
 class Saved:
-    """A trained model that only reads and writes: no dropout, no gradients."""
+    """A trained model in evaluation mode, without gradients."""
 
     model: Kosmos
     tokenizer: Tokenizer
@@ -38,46 +38,46 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where weights lie, and what belongs to them."""
+class WeightsFolder:
+    """A folder of weights, with their configuration and tokenizer."""
 
-    folder: Path
+    path: Path
     config: TrainConfig
     tokenizer: str
-    """Folder in which their tokenizer is looked for."""
+    """Default folder of their tokenizer."""
     tokenizer_sha256: str | None
-    """Of the tokenizer that they were trained with, where that is kept beside them."""
+    """Digest of the tokenizer that they were trained with, where it is known."""
 
     @property
-    def exported(self) -> bool:
-        return (self.folder / _WEIGHTS).is_file()
+    def is_export(self) -> bool:
+        return (self.path / _WEIGHTS).is_file()
 
-    def tokens(self, folder: str | None = None) -> Tokenizer:
-        """Load their tokenizer, from another folder if need be.
+    def load_tokenizer(self, folder: str | None = None) -> Tokenizer:
+        """Load their tokenizer, from another folder if one is given.
 
-        Raises: PathError when there is none; IntegrityError when it is another one.
+        Raises: PathError when there is none; IntegrityError when the weights were trained with another one.
         """
-        words = tokenizers.load(folder or self.tokenizer)
-        if self.tokenizer_sha256 not in (None, words.sha256):
+        tokenizer = tokenizers.load(folder or self.tokenizer)
+        if self.tokenizer_sha256 not in (None, tokenizer.sha256):
             place = folder or self.tokenizer
-            raise IntegrityError(f"{self.folder} was trained with another tokenizer than {place}; --tokenizer")
-        return words
+            raise IntegrityError(f"{self.path} was trained with another tokenizer than {place}; --tokenizer")
+        return tokenizer
 
     def check_num_parameters(self) -> None:
-        """Check by the sizes of the files, before a model takes up memory and time, that they can hold its weights.
+        """Check the sizes of the files against the number of parameters, before a model is allocated.
 
-        Raises: IntegrityError when they have less than a byte for each parameter.
+        Raises: IntegrityError when there is less than a byte for each parameter.
         """
-        num_bytes = sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
+        num_bytes = sum(path.stat().st_size for path in self.path.glob("*.safetensors"))
         num_parameters = self.config.model.min_parameters + self.config.vision.min_parameters
         if num_bytes < num_parameters:
             raise IntegrityError(
-                f"{self.folder} is damaged, or not of its configuration, which has {num_parameters:,} parameters, and "
+                f"{self.path} is damaged, or not of its configuration, which has {num_parameters:,} parameters, and "
                 f"the files of the weights have {num_bytes:,} bytes"
             )
 
     def check_sizes(self, config: TrainConfig) -> None:
-        """Check that a configuration makes a model that the weights fit.
+        """Check that the weights fit the model of a configuration.
 
         Raises: IntegrityError that names the keys; as `check_num_parameters`.
         """
@@ -86,82 +86,86 @@ class Found:
         values = {f"{s}.{key}": (there[s][key], here[s][key]) for s, keys in _SIZES.items() for key in keys}
         differ = [f"{key} is {one!r} there and {other!r} here" for key, (one, other) in values.items() if one != other]
         if differ:
-            raise IntegrityError(f"the weights in {self.folder} have other sizes: {'; '.join(differ)}")
+            raise IntegrityError(f"the weights in {self.path} have other sizes: {'; '.join(differ)}")
 
-    def fill(self, model: Kosmos) -> None:
-        """Give a model of their sizes their weights; it may be one without memory.
+    def load_weights(self, model: Kosmos) -> None:
+        """Load the weights into a model of their sizes, which may be on the meta device.
 
-        Raises: IntegrityError when the file is not as it was written, holds others, or a number that is not finite.
+        Raises: IntegrityError when the files were changed, have other tensors, or a value is not finite.
         """
-        if damaged := check_folder(self.folder):
+        if damaged := check_folder(self.path):
             raise IntegrityError(
-                f"{self.folder} is damaged: it is not as it was written: {', '.join(damaged)}; copy the folder again"
+                f"{self.path} is damaged: it is not as it was written: {', '.join(damaged)}; copy the folder again"
             )
-        checkpoint.check_files(self.folder)
-        if self.exported:
-            weights = load_file(self.folder / _WEIGHTS)
+        checkpoint.check_files(self.path)
+        if self.is_export:
+            weights = load_file(self.path / _WEIGHTS)
         else:
             named = {f"model.{name}": torch.empty_like(w, device="cpu") for name, w in model.state_dict().items()}
-            checkpoint.read_tensors(self.folder, named, alone=True)
+            checkpoint.read_tensors(self.path, named, alone=True)
             weights = {name.removeprefix("model."): w for name, w in named.items()}
         if wrong := [name for name, w in weights.items() if not w.is_floating_point()]:
-            raise IntegrityError(f"the weights in {self.folder} hold whole numbers: {wrong[0]}")
-        checkpoint.check_finite(weights, self.folder)
+            raise IntegrityError(f"the weights in {self.path} hold whole numbers: {wrong[0]}")
+        checkpoint.check_finite(weights, self.path)
         weights = {name: w.to(torch.float32) for name, w in weights.items()}
         try:
             model.load_state_dict(weights, assign=True)
         except RuntimeError as error:
             raise IntegrityError(
-                f"the weights in {self.folder} are not of its configuration: {shorten(error)}"
+                f"the weights in {self.path} are not of its configuration: {shorten(error)}"
             ) from error
 
 
 def sizes(place: str) -> dict[str, Any]:
-    """Return what a run that starts from weights takes from their configuration, unless its own says otherwise.
+    """Return the defaults that a run takes from the configuration of the weights that it starts from.
 
-    Raises: as `look`.
+    Raises: as `open_saved`.
     """
-    told = open_saved(place).config.model_dump(mode="json")
-    data = {key: told["data"][key] for key in ("sequence_length", "rows_per_micro_step", "streams", "workers")}
-    return {**{key: told[key] for key in ("model", "vision", "precision", "cpu_threads")}, "data": data, "start": place}
+    saved = open_saved(place).config.model_dump(mode="json")
+    data = {key: saved["data"][key] for key in ("sequence_length", "rows_per_micro_step", "streams", "workers")}
+    return {
+        **{key: saved[key] for key in ("model", "vision", "precision", "cpu_threads")},
+        "data": data,
+        "start": place,
+    }
 
 
-def open_saved(place: str) -> Found:
-    """Look exported weights or a checkpoint up, or of a run's folder the exported weights, else its newest checkpoint.
+def open_saved(place: str) -> WeightsFolder:
+    """Open exported weights or a checkpoint; of a run's folder the exported weights, else the newest checkpoint.
 
     Raises: PathError when there is none.
     """
     folder = resolve(Path(place))
     if (folder / _WEIGHTS).is_file():
         beside = os.fspath(folder / "tokenizer")
-        told = tokenizers.about(beside)
+        about = tokenizers.about(beside)
         config = configuration.load(os.fspath(folder / "config.yaml"))
-        return Found(folder, config, beside, None if told is None else told["sha256"])
+        return WeightsFolder(folder, config, beside, None if about is None else about["sha256"])
     state = checkpoint.read_state(folder)
     config = validate(TrainConfig, state.config, f"the configuration of {folder}")
     trained_with = str(state.loader.get("tokenizer"))
-    return Found(folder, config, os.fspath(folder.parent.parent / "tokenizer"), trained_with)
+    return WeightsFolder(folder, config, os.fspath(folder.parent.parent / "tokenizer"), trained_with)
 
 
 def load(place: str, tokenizer: str | None = None) -> Saved:
-    """Load what `look` finds, ready to generate.
+    """Load weights and tokenizer, ready to generate.
 
-    The tokenizer is looked for beside the weights, unless `tokenizer` names another folder.
+    The default tokenizer is the one beside the weights.
 
-    Raises: PathError when one of them is missing; IntegrityError when they do not belong together.
+    Raises: PathError when one of them is missing; IntegrityError when they do not match.
     """
     found = open_saved(place)
-    words = found.tokens(tokenizer)
+    loaded = found.load_tokenizer(tokenizer)
     found.check_num_parameters()
-    with torch.device("meta"):  # no memory is filled with weights that would be thrown away
-        model = Kosmos(found.config, words.vocab_size, pretrained=False)
-    found.fill(model)
+    with torch.device("meta"):  # allocate no weights, since they are replaced
+        model = Kosmos(found.config, loaded.vocab_size, pretrained=False)
+    found.load_weights(model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Saved(model.to(device).eval().requires_grad_(False), words, found.config, device)
+    return Saved(model.to(device).eval().requires_grad_(False), loaded, found.config, device)
 
 
 def resolve(place: Path) -> Path:
-    """Return the folder of exported weights or of a checkpoint that a place means.
+    """Return the folder of the exported weights or the newest checkpoint at a place.
 
     Raises: PathError when there is neither.
     """

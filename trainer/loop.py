@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,7 @@ from torch.optim import AdamW
 
 from schemas.display import message
 from schemas.errors import DivergedError, PathError, RecipeError
-from schemas.program import noting, resuming
+from schemas.program import Received, noting, resuming
 from schemas.shards import TRAIN, VALIDATION
 from schemas.tables import digest
 from trainer import checkpoint, metrics
@@ -33,7 +33,7 @@ from trainer.data.batches import MicroBatch, validation
 from trainer.data.loader import Loader, check_state, present_shares
 from trainer.data.shards import Shards, beside, open_shards, with_instructions
 from trainer.distributed import Processes, check_replicas, init, launch, reduce_over_replicas, shard
-from trainer.load import Found, open_saved, sizes
+from trainer.load import WeightsFolder, open_saved, sizes
 from trainer.metrics import Flops, Monitor, StepMetrics, peak_flops, peak_gpu_bytes, peak_rss_bytes
 from trainer.model.kosmos import Kosmos
 from trainer.program import ReportedError
@@ -44,7 +44,7 @@ from trainer.tokenizer import Tokenizer
 def validation_loss(model: Kosmos, batches: Iterator[MicroBatch], processes: Processes) -> dict[str, float]:
     """Return the mean loss over the targets of each corpus, over all processes.
 
-    Every process must bring as many batches as the others, of the same corpora in the same order.
+    Every process must pass as many batches, of the same corpora in the same order.
 
     Raises: in all processes, what a batch of one of them raises.
     """
@@ -53,11 +53,11 @@ def validation_loss(model: Kosmos, batches: Iterator[MicroBatch], processes: Pro
     model.eval()
     while (batch := processes.together(lambda: next(batches, None))) is not None:
         b = batch.to(processes.device)
-        sums[b.corpus] += float(model(b.tokens_BT, b.slots_BT, b.stretches_BT, b.pixels_ICHW, b.targets_BT))
+        sums[b.corpus] += float(model(b.tokens_BT, b.image_mask_BT, b.segment_ids_BT, b.pixels_ICHW, b.targets_BT))
         num_targets[b.corpus] += batch.num_targets
     model.train()
     if isinstance(model, FSDPModule):
-        model.reshard()  # the last backward pass would have done it, and optimizer and checkpoints know shards alone
+        model.reshard()  # in training the backward pass does it; optimizer and checkpoints need shards
     totals = processes.sum(*sums.values(), *num_targets.values())
     return {c: s / n for c, s, n in zip(sums, totals[: len(sums)], totals[len(sums) :], strict=True) if n}
 
@@ -66,10 +66,10 @@ MODEL = "model"  # folder of the exported weights
 
 
 def prepare(folder: Path, overwrite: bool) -> None:
-    """Make the output folder, emptied of an earlier run's files when it is to be overwritten."""
+    """Make the output folder; with `overwrite`, remove an earlier run's files from it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for partial in folder.glob(".step-*"):  # what a killed run was writing
+        for partial in folder.glob(".step-*"):  # unfinished checkpoints of a killed run
             shutil.rmtree(partial)
         if overwrite:
             for old in (*folder.glob("step-*"), *folder.glob(MODEL), *folder.glob(metrics.FOLDER)):
@@ -81,9 +81,9 @@ def prepare(folder: Path, overwrite: bool) -> None:
 
 
 def open_held_out(data: str, config: TrainConfig) -> Shards | None:
-    """Open the shards to validate on; None when nobody asked for that.
+    """Open the validation shards; None when the configuration has no validation.
 
-    Raises: RecipeError when they hold nothing.
+    Raises: RecipeError when they are empty.
     """
     if config.watch.validate_every_steps is None:
         return None
@@ -94,7 +94,7 @@ def open_held_out(data: str, config: TrainConfig) -> Shards | None:
 
 
 def make_model(config: TrainConfig, vocab_size: int, pretrained: bool) -> Kosmos:
-    """Make the model in the machine's memory. Raises: RecipeError when it does not fit; what the eye raises."""
+    """Make the model in CPU memory. Raises: RecipeError when it does not fit; as the vision encoder."""
     try:
         return Kosmos(config, vocab_size, pretrained)
     except (MemoryError, RuntimeError) as error:
@@ -107,14 +107,14 @@ def make_model(config: TrainConfig, vocab_size: int, pretrained: bool) -> Kosmos
 
 
 def make_optimizer(model: Kosmos, config: TrainConfig) -> AdamW:
-    """Make AdamW over what learns; every step sets the rate itself."""
+    """Make AdamW over the trainable parameters; every step sets the learning rate."""
     o = config.optimizer
-    learning = [p for p in model.parameters() if p.requires_grad]
-    return AdamW(learning, o.learning_rate, o.betas, o.eps, o.weight_decay)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    return AdamW(trainable, o.learning_rate, o.betas, o.eps, o.weight_decay)
 
 
 def announce(config: TrainConfig, shards: Shards, loader: Loader, num_parameters: int, first: int) -> None:
-    """Say on standard output what is trained, on what, and from where."""
+    """Print what is trained, on what, and from which step."""
     tokens = config.data.tokens_per_step
     if tokens is None:
         step = f"{', '.join(f'{n:g} {corpus}' for corpus, n in loader.wanted.items())} sequences a step"
@@ -137,7 +137,7 @@ def take_step(
     config: TrainConfig,
     processes: Processes,
 ) -> StepMetrics:
-    """Take step `number`, counted from 0, on the loader's next rows.
+    """Take step `number`, counted from 0, on the next step of the loader.
 
     The loss is the sum over all processes and micro-steps, divided by the count of all their targets. Where it, or the
     gradient, is not finite, the weights and the optimizer stay as they were.
@@ -152,14 +152,14 @@ def take_step(
     for i, batch in enumerate(step.micro_batches, start=1):
         reduce_over_replicas(model, now=i == len(step.micro_batches))
         b = batch.to(processes.device)
-        loss = model(b.tokens_BT, b.slots_BT, b.stretches_BT, b.pixels_ICHW, b.targets_BT)
+        loss = model(b.tokens_BT, b.image_mask_BT, b.segment_ids_BT, b.pixels_ICHW, b.targets_BT)
         (loss / max(1, sum(num_targets))).backward()
-        losses[batch.corpus] += loss.detach()  # never .item() here: the device would wait
-    gradient_norm = _clip(model, config.optimizer.clip_norm)
+        losses[batch.corpus] += loss.detach()  # .item() here would synchronise with the device
+    gradient_norm = _clip_gradients(model, config.optimizer.clip_norm)
     *sums, num_skipped = processes.sum(*(float(loss) for loss in losses.values()), len(step.skipped))
-    finite = math.isfinite(gradient_norm) and all(map(math.isfinite, sums))
+    is_finite = math.isfinite(gradient_norm) and all(map(math.isfinite, sums))
     rate = learning_rate(config.optimizer, number, config.steps)
-    if finite:
+    if is_finite:
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
@@ -174,7 +174,7 @@ def take_step(
         num_skipped=int(num_skipped),
         learning_rate=rate,
         gradient_norm=gradient_norm if math.isfinite(gradient_norm) else None,
-        applied=finite,
+        applied=is_finite,
         seconds=seconds,
         wait_seconds=slowest,
         peak_gpu_bytes=int(gpu_bytes),
@@ -183,14 +183,14 @@ def take_step(
     )
 
 
-def _clip(model: Kosmos, most: float) -> float:
-    """Scale the gradients down to a norm of `most`; return the norm that they had, over all processes."""
-    norm = nn.utils.clip_grad_norm_(model.parameters(), most)
+def _clip_gradients(model: Kosmos, max_norm: float) -> float:
+    """Clip the gradients to a norm; return their norm before, over all processes."""
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 def learning_rate(config: Optimizer, step: int, steps: int) -> float:
-    """Return the rate of a step, counted from 0: up linearly over the warm-up, then down linearly to 0."""
+    """Return the learning rate of a step, counted from 0: linear warm-up, then linear decay to 0."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     return config.learning_rate * (steps - step) / max(1, steps - config.warmup_steps)
@@ -198,29 +198,29 @@ def learning_rate(config: Optimizer, step: int, steps: int) -> float:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to."""
+    """The result of a run."""
 
     output: str
     num_steps: int
     """Steps done, those before a resume included."""
     resumed_at: int
-    """Steps that were done already when the run started."""
+    """Steps that were done before this call."""
     interrupted_by: int
-    """The number of the signal that ended the run, which is saved and which the same call goes on with; 0: none."""
+    """The number of the signal that ended the run; 0: none. The run is saved, and the same call continues it."""
     first_loss: dict[str, float]
     """Mean loss of each corpus over the first tenth of the steps."""
     last_loss: dict[str, float]
     """Mean loss of each corpus over the last tenth of the steps."""
     num_skipped: int
-    """Samples and images that could not be read, each as often as its turn came."""
+    """Samples and images that could not be read, counted every time."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run reads, opened and checked."""
+    """The inputs of a run, opened and checked."""
 
     config: TrainConfig
-    start: Found | None
+    start: WeightsFolder | None
     """The weights to start from."""
     tokenizer: Tokenizer
     shards: Shards
@@ -228,32 +228,32 @@ class Inputs:
 
 
 def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool = False) -> Summary:
-    """Train on the shards in `data` and leave checkpoints, metrics and weights in the local folder `output`.
+    """Train on the shards in `data`; write checkpoints, metrics and weights to the local folder `output`.
 
-    Goes on from the newest checkpoint that `output` holds, on any number of processes; a run that is complete is not
-    repeated. `data` and `tokenizer` are local paths or fsspec URLs. A run that starts from weights (`config.start`)
-    reads them once: what it has learnt since is in its own checkpoints.
+    Continues from the newest checkpoint in `output`, on any number of processes; a complete run is not repeated.
+    `data` and `tokenizer` are local paths or fsspec URLs. A run that starts from weights (`config.start`) reads them
+    once; after that it uses its own checkpoints.
 
     Raises: PathError when the shards, the tokenizer or the weights are missing or `output` cannot be written;
-        IntegrityError when weights, tokenizer and configuration do not belong together; RecipeError when
+        IntegrityError when weights, tokenizer and configuration do not match; RecipeError when
         `output` was made with another configuration, other shards or another tokenizer and `overwrite` is not given;
-        DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite. Of several processes the
-        first raises these, the others ReportedError.
+        DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite. The first process raises
+        these, the others raise ReportedError.
     """
     with init() as processes:
         return train(processes, config, data, tokenizer, output, overwrite)
 
 
 def open_inputs(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool, world: int) -> Inputs:
-    """Open what `world` processes would read, and check all that can be known before they start. Raises: as `run`."""
+    """Open the inputs of `world` processes, and check all that can be checked before they start. Raises: as `run`."""
     folder = Path(output)
     check_replicas(config, world)
     start = None if config.start is None else open_saved(config.start)
     if start is not None:
         start.check_sizes(config)
-        if folder.resolve() in start.folder.resolve().parents:
+        if folder.resolve() in start.path.resolve().parents:
             raise RecipeError(f"{folder} holds the weights to start from; choose another --output")
-    words = tokenizers.load(tokenizer) if start is None else start.tokens(tokenizer)
+    opened = tokenizers.load(tokenizer) if start is None else start.load_tokenizer(tokenizer)
     shards = with_instructions(open_shards(data, TRAIN, config.data.on_missing), config.data.instructions)
     held_out = open_held_out(data, config)
     present_shares(shards, config.data)
@@ -261,94 +261,137 @@ def open_inputs(config: TrainConfig, data: str, tokenizer: str, output: str, ove
     if step >= 0:
         saved = checkpoint.read_state(checkpoint.folder_of(folder, step))
         checkpoint.check_config(folder, saved, config)
-        check_state(saved.loader, shards, words)
-    return Inputs(config, start, words, shards, held_out)
+        check_state(saved.loader, shards, opened)
+    return Inputs(config, start, opened, shards, held_out)
 
 
 def train(
     processes: Processes, config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool = False
 ) -> Summary:
-    """Do what `run` does in processes that have been joined."""
-    folder = Path(output)
+    """Do what `run` does in processes that have joined a process group."""
+    folder, is_first = Path(output), processes.rank == 0
     if config.cpu_threads is not None:
         torch.set_num_threads(config.cpu_threads)
     inputs = processes.together(lambda: open_inputs(config, data, tokenizer, output, overwrite, processes.world))
-    start, words, shards, held_out = inputs.start, inputs.tokenizer, inputs.shards, inputs.held_out
     with noting() as received, ExitStack() as stack:
-        shown = processes.rank == 0
-        processes.together(lambda: prepare(folder, overwrite) if shown else None)
+        processes.together(lambda: prepare(folder, overwrite) if is_first else None)
         saved = checkpoint.newest(folder, processes)
-        torch.manual_seed(config.seed)
-        model = processes.together(lambda: make_model(config, words.vocab_size, pretrained=start is None))
-        if start is not None and saved is None:
-            processes.together(lambda: start.fill(model))
-        model = model.to(processes.device)
+        model = _initial_model(inputs, saved is not None, processes)
         num_parameters, flops = sum(p.numel() for p in model.parameters()), Flops.of(model, config)
-        peak = config.watch.peak_flops or peak_flops(processes.device)
-        reading = (words, config, model.vision.preprocess, processes.rank, processes.world)
-        loader = stack.enter_context(processes.together(lambda: Loader(shards, *reading)))
+        reading = (inputs.tokenizer, config, model.vision.preprocess, processes.rank, processes.world)
+        loader = stack.enter_context(processes.together(lambda: Loader(inputs.shards, *reading)))
         shard(model, processes, config)
-        optimizer = make_optimizer(model, config)
+        training = _Training(config, processes, model, make_optimizer(model, config), loader)
         if saved is not None:
-            processes.together(lambda: loader.load_state(saved.loader))
-            checkpoint.check_sums(checkpoint.folder_of(folder, saved.step), processes)
-            checkpoint.load(checkpoint.folder_of(folder, saved.step), model, optimizer, processes)
-        done = first = kept = saved.step if saved is not None else 0
-        num_bad = saved.num_bad_steps if saved is not None else 0
-        if shown:
-            announce(config, shards, loader, num_parameters, first)
-        monitor = stack.enter_context(processes.together(lambda: Monitor(folder, first, config, shown)))
+            training.restore(folder, saved)
+        first = training.num_steps
+        if is_first:
+            announce(config, inputs.shards, loader, num_parameters, first)
+        monitor = stack.enter_context(processes.together(lambda: Monitor(folder, first, config, is_first)))
+        validate = None if inputs.held_out is None else partial(validation, inputs.held_out, *reading)
         with Saver(folder, config.checkpoint, processes) as saver:
-            save_seconds, ended_by = 0.0, 0
-            while done < config.steps and not (ended_by := int(processes.largest(received.number)[0])):
-                step = take_step(done, loader, model, optimizer, config, processes)
-                mfu = flops.utilisation(step, peak * processes.world) if peak is not None else None
-                monitor.add(replace(step, mfu=mfu, save_seconds=save_seconds))
-                done, save_seconds, num_bad = done + 1, 0.0, 0 if step.applied else num_bad + 1
-                if not step.applied:
-                    _tell_bad(step, num_bad, config.optimizer.max_bad_steps, processes)
-                if held_out is not None and done % (config.watch.validate_every_steps or 1) == 0:
-                    batches = validation(held_out, *reading)
-                    monitor.add_validation(done, validation_loss(model, batches, processes))
-                if done == config.steps or done % config.checkpoint.every_steps == 0:
-                    save_seconds = _save(saver, done, num_bad, config, loader, model, optimizer)
-                    kept = done
-            if kept < done:  # a signal
-                _save(saver, done, num_bad, config, loader, model, optimizer)
-        if done == config.steps and (done > first or not (folder / MODEL).exists()):
+            interrupted_by = _take_steps(training, flops, validate, monitor, saver, received)
+        if training.num_steps == config.steps and (config.steps > first or not (folder / MODEL).exists()):
             processes.together(lambda: export(folder / MODEL, model, config, tokenizer, processes))
     steps = metrics.read(folder)
     tenth = max(1, len(steps) // 10)
     first_loss, last_loss = _mean_loss(steps[:tenth]), _mean_loss(steps[-tenth:])
     num_skipped = sum(step.num_skipped for step in steps)
-    return Summary(output, done, first, ended_by, first_loss, last_loss, num_skipped)
+    return Summary(output, training.num_steps, first, interrupted_by, first_loss, last_loss, num_skipped)
 
 
-def _save(
-    saver: Saver, done: int, num_bad: int, config: TrainConfig, loader: Loader, model: Kosmos, optimizer: AdamW
-) -> float:
-    """Save, and return for how long that held training up [seconds]."""
-    started = time.perf_counter()
-    saver.save(checkpoint.State(done, num_bad, config.model_dump(mode="json"), loader.state()), model, optimizer)
-    return time.perf_counter() - started
+def _initial_model(inputs: Inputs, is_resumed: bool, processes: Processes) -> Kosmos:
+    """Make the model on this process's device, with the weights to start from unless a checkpoint replaces them."""
+    config, start = inputs.config, inputs.start
+    torch.manual_seed(config.seed)
+    model = processes.together(lambda: make_model(config, inputs.tokenizer.vocab_size, pretrained=start is None))
+    if start is not None and not is_resumed:
+        processes.together(lambda: start.load_weights(model))
+    return model.to(processes.device)
 
 
-def _tell_bad(step: StepMetrics, num_bad: int, most: int, processes: Processes) -> None:
-    """Say which step was skipped, and why.
+@dataclass
+class _Training:
+    """The state of a run between two steps."""
 
-    Raises: DivergedError when more than `most` in a row were.
+    config: TrainConfig
+    processes: Processes
+    model: Kosmos
+    optimizer: AdamW
+    loader: Loader
+    num_steps: int = 0
+    """Steps done, those before a resume included."""
+    num_bad_steps: int = 0
+    """Of them, the last in a row that were skipped because their loss or gradient was not finite."""
+
+    def restore(self, output: Path, saved: checkpoint.State) -> None:
+        """Load a checkpoint of the output folder."""
+        self.num_steps, self.num_bad_steps = saved.step, saved.num_bad_steps
+        folder = checkpoint.folder_of(output, saved.step)
+        self.processes.together(lambda: self.loader.load_state(saved.loader))
+        checkpoint.check_sums(folder, self.processes)
+        checkpoint.load(folder, self.model, self.optimizer, self.processes)
+
+    def step(self) -> StepMetrics:
+        """Take one step."""
+        step = take_step(self.num_steps, self.loader, self.model, self.optimizer, self.config, self.processes)
+        self.num_steps, self.num_bad_steps = self.num_steps + 1, 0 if step.applied else self.num_bad_steps + 1
+        return step
+
+    def save(self, saver: Saver) -> float:
+        """Save a checkpoint; return for how long that paused training [seconds]."""
+        started, config = time.perf_counter(), self.config.model_dump(mode="json")
+        state = checkpoint.State(self.num_steps, self.num_bad_steps, config, self.loader.state())
+        saver.save(state, self.model, self.optimizer)
+        return time.perf_counter() - started
+
+
+def _take_steps(
+    training: _Training,
+    flops: Flops,
+    validate: Callable[[], Iterator[MicroBatch]] | None,
+    monitor: Monitor,
+    saver: Saver,
+    received: Received,
+) -> int:
+    """Train until the last step or a signal, with validations and checkpoints; return the signal's number, else 0."""
+    config, processes = training.config, training.processes
+    peak = config.watch.peak_flops or peak_flops(processes.device)
+    saved_at, save_seconds = training.num_steps, 0.0
+    while training.num_steps < config.steps:
+        if interrupted_by := int(processes.largest(received.number)[0]):
+            if saved_at < training.num_steps:
+                training.save(saver)
+            return interrupted_by
+        step = training.step()
+        mfu = flops.utilisation(step, peak * processes.world) if peak is not None else None
+        monitor.add(replace(step, mfu=mfu, save_seconds=save_seconds))
+        save_seconds = 0.0
+        if not step.applied:
+            _report_bad_step(step, training.num_bad_steps, config.optimizer.max_bad_steps, processes)
+        if validate is not None and step.step % (config.watch.validate_every_steps or 1) == 0:
+            monitor.add_validation(step.step, validation_loss(training.model, validate(), processes))
+        if step.step == config.steps or step.step % config.checkpoint.every_steps == 0:
+            saved_at, save_seconds = step.step, training.save(saver)
+    return 0
+
+
+def _report_bad_step(step: StepMetrics, num_bad: int, most: int, processes: Processes) -> None:
+    """Print which step was skipped, and why.
+
+    Raises: DivergedError when more than `most` in a row were skipped.
     """
-    bad = [corpus for corpus in step.num_tokens if corpus not in step.loss]
-    what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
-    said = f"step {step.step} (batch {step.batch[:16]}): {what} is not finite"
+    not_finite = [corpus for corpus in step.num_tokens if corpus not in step.loss]
+    what = f"the loss of {', '.join(not_finite)}" if not_finite else "the gradient"
+    reason = f"step {step.step} (batch {step.batch[:16]}): {what} is not finite"
     if num_bad > most:
         diverged = DivergedError(
-            f"{said}, nor was it in the {num_bad - 1} steps before; start anew with a lower optimizer.learning_rate, "
+            f"{reason}, nor was it in the {num_bad - 1} steps before; start anew with a lower optimizer.learning_rate, "
             "or raise optimizer.max_bad_steps to go on from the newest checkpoint"
         )
         raise diverged if processes.rank == 0 else ReportedError(str(diverged))
     if processes.rank == 0:
-        print(f"skipped: {said}", file=sys.stderr)
+        print(f"skipped: {reason}", file=sys.stderr)
 
 
 def _mean_loss(steps: list[StepMetrics]) -> dict[str, float]:
@@ -363,16 +406,15 @@ def start(
     config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None = None,
     output: str | None = None, overwrite: bool = False,
 ) -> None:  # fmt: skip
-    """Run what a person asks for, and print what it came to: a configuration by name, the weights to start from, and
-    places, or their defaults.
+    """Run a command line, with a configuration by name and default folders, and print the result.
 
-    A signal is raised again once the run is saved. Raises: as `run` and `trainer.config.load`.
+    A signal is raised again after the run is saved. Raises: as `run` and `trainer.config.load`.
     """
     with resuming(overwrite), init() as processes:
-        settings, words, folder = processes.together(
-            lambda: settle(config, assignments, weights, data, tokenizer, output)
+        settings, tokenizer_folder, folder = processes.together(
+            lambda: resolve_arguments(config, assignments, weights, data, tokenizer, output)
         )
-        summary = train(processes, settings, data, words, folder, overwrite)
+        summary = train(processes, settings, data, tokenizer_folder, folder, overwrite)
         if processes.rank == 0:
             _report(summary)
         if summary.interrupted_by:
@@ -385,10 +427,10 @@ def start_processes(
 ) -> int:  # fmt: skip
     """Do what `start` does in several processes of this machine; return the exit status.
 
-    What a person may have got wrong is found before any of them starts. Raises: as `start`.
+    Arguments and inputs are checked before any of them starts. Raises: as `start`.
     """
-    settings, words, folder = settle(config, assignments, weights, data, tokenizer, output)
-    open_inputs(settings, data, words, folder, overwrite, num_processes)
+    settings, tokenizer_folder, folder = resolve_arguments(config, assignments, weights, data, tokenizer, output)
+    open_inputs(settings, data, tokenizer_folder, folder, overwrite, num_processes)
     options = {"--config": config, "--data": data, "--from": weights, "--tokenizer": tokenizer, "--output": output}
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--set={assignment}" for assignment in assignments] + ["--overwrite"] * overwrite
@@ -396,27 +438,27 @@ def start_processes(
         return launch("trainer", ["train", *arguments], num_processes)
 
 
-def settle(
+def resolve_arguments(
     config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None, output: str | None
 ) -> tuple[TrainConfig, str, str]:
-    """Return the configuration, and the folders of the tokenizer and of the output. Raises: as `start`."""
-    settings = configured(config, assignments, weights)
-    words = tokenizer or (beside(data, "tokenizer") if weights is None else open_saved(weights).tokenizer)
-    return settings, words, output or beside(data, _folder(settings))
+    """Return the configuration, the tokenizer's folder and the output folder. Raises: as `start`."""
+    settings = load_config(config, assignments, weights)
+    default = tokenizer or (beside(data, "tokenizer") if weights is None else open_saved(weights).tokenizer)
+    return settings, default, output or beside(data, _folder(settings))
 
 
-def configured(config: str, assignments: Sequence[str], weights: str | None) -> TrainConfig:
-    """Load a configuration by name; where it starts from weights, with their sizes. Raises: as `start`."""
+def load_config(config: str, assignments: Sequence[str], weights: str | None) -> TrainConfig:
+    """Load a configuration by name; with weights to start from, with their sizes. Raises: as `start`."""
     return configuration.load(config, [*assignments], None if weights is None else sizes(weights))
 
 
 def _folder(config: TrainConfig) -> str:
-    """Name the default folder: a run that starts from another's weights must not lie in its place."""
+    """Return the default folder; a run that starts from weights of another run has its own."""
     return CHECKPOINTS if config.start is None else f"{CHECKPOINTS}-{config.name}"
 
 
 def _report(summary: Summary) -> None:
-    """Print what a run came to."""
+    """Print the result of a run."""
     for corpus in sorted(summary.first_loss.keys() & summary.last_loss.keys()):
         print(f"{corpus:12} loss {summary.first_loss[corpus]:.3f} -> {summary.last_loss[corpus]:.3f}")
     if summary.num_skipped:

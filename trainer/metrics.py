@@ -25,20 +25,20 @@ class StepMetrics:
     """One step, over all processes."""
 
     step: int  # steps done, from 1
-    loss: dict[str, float]  # mean over the targets of a corpus; without one that has none in the step, or is not finite
-    num_tokens: dict[str, int]  # of a corpus, padding not counted
+    loss: dict[str, float]  # mean over the targets of a corpus; only corpora with targets and a finite loss
+    num_tokens: dict[str, int]  # by corpus, without padding
     num_images: int
     num_skipped: int  # samples and images of the step that could not be read
     learning_rate: float
     gradient_norm: float | None  # before clipping; None: not finite
-    applied: bool  # false: the loss or the gradient was not finite, and the weights stayed as they were
+    applied: bool  # false: the loss or the gradient was not finite, and the weights were not updated
     seconds: float
-    wait_seconds: float  # of them, until the slowest process had its rows
-    peak_gpu_bytes: int  # of the process that took most; 0 on CPUs
-    peak_rss_bytes: int  # likewise, memory of the machine
+    wait_seconds: float  # of them, time that the slowest process waited for its rows
+    peak_gpu_bytes: int  # of the process with the largest; 0 on CPUs
+    peak_rss_bytes: int  # likewise, CPU memory
     batch: str  # digest of the step's rows
-    save_seconds: float = 0.0  # that a checkpoint held training up, just before this step
-    mfu: float | None = None  # model FLOPs over what the devices could do at most; None where that is not known
+    save_seconds: float = 0.0  # for which a checkpoint paused training, just before this step
+    mfu: float | None = None  # model FLOPs over the peak of the devices; None where the peak is unknown
 
     @property
     def tokens_per_second(self) -> float:
@@ -49,8 +49,8 @@ class StepMetrics:
         return self.num_images / self.seconds
 
     def scalars(self) -> dict[str, float]:
-        """Return what a board draws over steps, by name."""
-        known = {
+        """Return the scalars that loggers plot over steps, by name."""
+        scalars = {
             **{f"loss/{corpus}": loss for corpus, loss in self.loss.items()},
             "optimizer/learning_rate": self.learning_rate,
             "optimizer/gradient_norm": self.gradient_norm,
@@ -64,17 +64,17 @@ class StepMetrics:
             "memory/peak_rss_gib": self.peak_rss_bytes / 2**30,
             "data/num_skipped": self.num_skipped,
         }
-        return {name: value for name, value in known.items() if value is not None}
+        return {name: value for name, value in scalars.items() if value is not None}
 
     def __str__(self) -> str:
-        told = [f"{corpus} {loss:.3f}" for corpus, loss in self.loss.items()]
-        told += [f"{self.tokens_per_second:,.0f} tokens/s", f"{self.images_per_second:,.0f} images/s"]
-        told += [f"{self.mfu:.1%} MFU"] if self.mfu is not None else []
-        told += [f"{self.wait_seconds / self.seconds:.0%} waiting"]
-        told += [] if self.gradient_norm is None else [f"gradient {self.gradient_norm:.2f}"]
-        told += [] if self.applied else ["NOT FINITE"]
-        told += [f"{self.num_skipped} skipped"] if self.num_skipped else []
-        return "loss: " + "  ".join(told)
+        parts = [f"{corpus} {loss:.3f}" for corpus, loss in self.loss.items()]
+        parts += [f"{self.tokens_per_second:,.0f} tokens/s", f"{self.images_per_second:,.0f} images/s"]
+        parts += [f"{self.mfu:.1%} MFU"] if self.mfu is not None else []
+        parts += [f"{self.wait_seconds / self.seconds:.0%} waiting"]
+        parts += [] if self.gradient_norm is None else [f"gradient {self.gradient_norm:.2f}"]
+        parts += [] if self.applied else ["NOT FINITE"]
+        parts += [f"{self.num_skipped} skipped"] if self.num_skipped else []
+        return "loss: " + "  ".join(parts)
 
 
 FILE = "metrics.jsonl"
@@ -94,12 +94,12 @@ def read_validation(output: Path) -> dict[int, dict[str, float]]:
     return {line["step"]: line["loss"] for line in _whole_lines(output / VALIDATION_FILE)}
 
 
-class Lines:
-    """Writes them, a run's earlier ones first: what came after the checkpoint that it goes on from comes again."""
+class JsonLines:
+    """Writes JSON lines. Lines of steps after `first_step` are removed: a resumed run writes them again."""
 
     def __init__(self, output: Path, first_step: int) -> None:
-        self._steps = _go_on(output / FILE, first_step)
-        self._validations = _go_on(output / VALIDATION_FILE, first_step)
+        self._steps = _reopen(output / FILE, first_step)
+        self._validations = _reopen(output / VALIDATION_FILE, first_step)
 
     def add(self, metrics: StepMetrics) -> None:
         _write(self._steps, asdict(metrics))
@@ -113,13 +113,13 @@ class Lines:
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """Read whole lines alone: a killed run may have left half of one."""
+    """Read complete lines; a killed run may have left an incomplete one."""
     if not path.exists():
         return []
     found = []
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
-            value = json.loads(line)  # of NaN too: a validation loss may be
+            value = json.loads(line)  # accepts NaN, which a validation loss may be
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict) or type(value.get("step")) is not int:
@@ -128,7 +128,7 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _go_on(path: Path, first_step: int) -> TextIO:
+def _reopen(path: Path, first_step: int) -> TextIO:
     kept = [line for line in _whole_lines(path) if line["step"] <= first_step]
     file = path.open("w", encoding="utf-8")
     for line in kept:
@@ -141,7 +141,7 @@ def _write(file: TextIO, line: dict[str, Any]) -> None:
     file.flush()
 
 
-# Dense bf16 with sums in fp32 [FLOP/s], from the makers' data sheets; parts of names, the longer before the shorter.
+# Dense bf16 with fp32 accumulation [FLOP/s], from data sheets; by parts of GPU names, longer ones first.
 PEAK_FLOPS = {
     "GB200": 2.5e15,
     "B200": 2.25e15,
@@ -159,22 +159,22 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device: torch.device) -> float | None:
-    """Return the peak of a device [FLOP/s]; None for a CPU and for a GPU that the table does not know."""
+    """Return the peak of a device [FLOP/s]; None for a CPU and for a GPU that is not in the table."""
     return named_peak(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
 
 
 def named_peak(name: str) -> float | None:
-    """Look a GPU up by the name that torch gives it, as `NVIDIA H100 80GB HBM3`."""
+    """Look a GPU up by its name in torch, such as `NVIDIA H100 80GB HBM3`."""
     return next((peak for part, peak in PEAK_FLOPS.items() if part in name), None)
 
 
 def peak_gpu_bytes(device: torch.device) -> int:
-    """Return how much memory tensors have taken at most since the process started [bytes]; 0 on a CPU."""
+    """Return the peak memory of tensors since the process started [bytes]; 0 on a CPU."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
 
 
 def peak_rss_bytes() -> int:
-    """Return how much memory this process has held at most [bytes]."""
+    """Return the peak resident memory of this process [bytes]."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 
 
@@ -188,21 +188,21 @@ class VisionFlops:
     tokens: int
     """Of an image, the class token included."""
     patch_values: int
-    """Numbers of a patch: its pixels times three colours."""
-    learning_layers: int
+    """Values of a patch: its pixels times three colours."""
+    trainable_layers: int
 
     @classmethod
     def of(cls, vision: Vision) -> "VisionFlops":
         blocks = vision.tower.transformer.resblocks
         tokens, width = vision.tower.positional_embedding.shape
-        learning = sum(any(p.requires_grad for p in block.parameters()) for block in blocks)
+        trainable = sum(any(p.requires_grad for p in block.parameters()) for block in blocks)
         patch_values = vision.tower.conv1.weight[0].numel()
-        return cls(len(blocks), width, blocks[0].mlp.c_fc.out_features, tokens, patch_values, learning)
+        return cls(len(blocks), width, blocks[0].mlp.c_fc.out_features, tokens, patch_values, trainable)
 
 
 @dataclass(frozen=True)
 class Flops:
-    """FLOPs of a training step, by what it holds."""
+    """FLOPs of a training step, per token and per image."""
 
     per_token: float
     per_image: float
@@ -215,42 +215,42 @@ class Flops:
         )
 
     def utilisation(self, step: StepMetrics, peak: float) -> float:
-        """Return MFU, from 0 to 1: what the model asked for over what the devices, `peak` [FLOP/s] in all, can do."""
-        asked = sum(step.num_tokens.values()) * self.per_token + step.num_images * self.per_image
-        return asked / (step.seconds * peak)
+        """Return MFU, from 0 to 1: the model's FLOPs over those of devices with a total peak of `peak` [FLOP/s]."""
+        flops = sum(step.num_tokens.values()) * self.per_token + step.num_images * self.per_image
+        return flops / (step.seconds * peak)
 
 
 def decoder_per_token(model: ModelConfig, length: int, num_embeddings: int, causal: bool = False) -> float:
     """Return the FLOPs of a token in the decoder, forward and backward.
 
-    Attention counts every pair of positions of a row, as published figures do; `causal`: the half that is looked at.
+    Attention counts every pair of positions of a row, as published figures do; `causal`: only the unmasked half.
     """
     matrices = model.layers * (4 * model.width**2 + 2 * model.width * model.ffn_width) + num_embeddings * model.width
     attention = 2 * model.layers * model.width * length * (0.5 if causal else 1)
     return 3 * 2 * (matrices + attention)
 
 
-def vision_per_image(eye: VisionFlops) -> float:
-    """Return the FLOPs of an image in the tower: forward, and backward through the layers that learn."""
-    matrices = eye.tokens * (4 * eye.width**2 + 2 * eye.width * eye.mlp_width)
-    layer = 2 * (matrices + 2 * eye.tokens**2 * eye.width)
-    patches = 2 * (eye.tokens - 1) * eye.patch_values * eye.width
-    return eye.layers * layer + patches + 2 * eye.learning_layers * layer
+def vision_per_image(vision: VisionFlops) -> float:
+    """Return the FLOPs of an image in the vision encoder: forward, and backward through trainable layers."""
+    matrices = vision.tokens * (4 * vision.width**2 + 2 * vision.width * vision.mlp_width)
+    layer = 2 * (matrices + 2 * vision.tokens**2 * vision.width)
+    patches = 2 * (vision.tokens - 1) * vision.patch_values * vision.width
+    return vision.layers * layer + patches + 2 * vision.trainable_layers * layer
 
 
-def resampler_per_image(eye: VisionFlops, config: TrainConfig) -> float:
+def resampler_per_image(vision: VisionFlops, config: TrainConfig) -> float:
     """Return the FLOPs of an image in the resampler, forward and backward."""
     width, latents = config.model.width, config.vision.latents
-    seen = eye.tokens + latents
-    matrices = eye.tokens * eye.width * width + (2 * latents + 2 * seen) * width**2
-    return 3 * 2 * (matrices + 2 * latents * seen * width)
+    keys = vision.tokens + latents
+    matrices = vision.tokens * vision.width * width + (2 * latents + 2 * keys) * width**2
+    return 3 * 2 * (matrices + 2 * latents * keys * width)
 
 
 FOLDER = "tensorboard"  # of the event files, in the output folder
 
 
 class TensorBoard:
-    """Event files; `tensorboard --logdir OUTPUT` shows them. Steps that come again replace what stands there."""
+    """Writes event files, for `tensorboard --logdir OUTPUT`. Repeated steps of a resumed run replace earlier ones."""
 
     def __init__(self, output: Path, first_step: int) -> None:
         try:
@@ -296,12 +296,12 @@ class WeightsAndBiases:
         self._run.finish()
 
 
-LINES = 20  # of a whole run at least, where no terminal shows a bar
-SECONDS = 60  # between two of them at most, steps being shorter
+LINES = 20  # minimum for a whole run, without a terminal
+SECONDS = 60  # maximum between two lines, if steps are shorter
 
 
 class ProgressLine:
-    """Shows every step on standard error."""
+    """Shows every step on standard error: as a progress bar, or as lines without a terminal."""
 
     def __init__(self, first_step: int, last_step: int) -> None:
         self._last, self._shown_at = last_step, time.monotonic()
@@ -340,8 +340,8 @@ class ProgressLine:
         self._bar.console.print(line, highlight=False, soft_wrap=True)
 
 
-class Watcher(Protocol):
-    """Something that shows or keeps metrics."""
+class MetricsLogger(Protocol):
+    """Shows or stores metrics."""
 
     def add(self, metrics: StepMetrics) -> None: ...
 
@@ -351,28 +351,28 @@ class Watcher(Protocol):
 
 
 class Monitor(AbstractContextManager["Monitor"]):
-    """All watchers that a configuration asks for; none where `shown` is false."""
+    """The loggers of a configuration; none where `shown` is false."""
 
     def __init__(self, output: Path, first_step: int, config: TrainConfig, shown: bool) -> None:
-        self._watchers: list[Watcher] = []
+        self._loggers: list[MetricsLogger] = []
         if not shown:
             return
         if config.watch.tensorboard:
-            self._watchers.append(TensorBoard(output, first_step))
+            self._loggers.append(TensorBoard(output, first_step))
         if config.watch.wandb is not None:
-            self._watchers.append(WeightsAndBiases(output, config))
-        self._watchers += [Lines(output, first_step), ProgressLine(first_step, config.steps)]
+            self._loggers.append(WeightsAndBiases(output, config))
+        self._loggers += [JsonLines(output, first_step), ProgressLine(first_step, config.steps)]
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for watcher in self._watchers:
-            watcher.close()
+        for logger in self._loggers:
+            logger.close()
 
     def add(self, metrics: StepMetrics) -> None:
-        """Show and keep one step."""
-        for watcher in self._watchers:
-            watcher.add(metrics)
+        """Log the metrics of a step."""
+        for logger in self._loggers:
+            logger.add(metrics)
 
     def add_validation(self, step: int, loss: dict[str, float]) -> None:
-        """Show and keep the losses of each corpus on held-out shards, after `step` steps."""
-        for watcher in self._watchers:
-            watcher.add_validation(step, loss)
+        """Log the validation loss of each corpus after `step` steps."""
+        for logger in self._loggers:
+            logger.add_validation(step, loss)

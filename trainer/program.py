@@ -1,7 +1,4 @@
-"""The command lines without Weft's own, `python -m trainer.NAME`: how they end. Needs no PyTorch.
-
-Each imports what it needs when it runs, so that a package that is not installed is one line.
-"""
+"""How `python -m trainer` ends: exit statuses and error messages. Does not import PyTorch."""
 
 import os
 import sys
@@ -17,14 +14,13 @@ from schemas.program import Interrupted, interruptible
 
 
 class ReportedError(WeftError):
-    """Another process has the same error, or one that ends this process too, and reports it."""
+    """Another process reports the error that ends this one too."""
 
 
 def run_command(work: Callable[[], int | None]) -> int:
-    """Do the work of a command line; return the exit status: 0, 2 after a person's error, 130 and 143 after a signal,
-    141 where the reader of standard output left.
+    """Run a command; return the exit status: 0, 2 for a user error, 130 and 143 for a signal, 141 for a closed pipe.
 
-    What ended it is said in one line; of several processes, by one.
+    The error is printed in one line, by one of several processes.
     """
     return program.run_program(lambda: _run(work))
 
@@ -43,7 +39,7 @@ def _run(work: Callable[[], int | None]) -> int:
             raise
         return _say(missing, 2) if os.environ.get("RANK", "0") == "0" else 2
     except Interrupted as interrupted:
-        if "RANK" not in os.environ:  # else who started the processes says it
+        if "RANK" not in os.environ:  # else the launcher prints it
             _say(str(interrupted), interrupted.status)
         return interrupted.status
     except TyperException as error:

@@ -1,7 +1,6 @@
-"""Learn a tokenizer's pieces from the text of the shards: byte for byte the same for the same shards.
+"""Train a tokenizer on the text of the shards; the same shards give the same bytes.
 
-SentencePiece: byte-pair merges with a fallback to bytes and no normalisation, so that what is decoded is what was
-encoded.
+SentencePiece BPE with byte fallback and without normalisation, so that decoding inverts encoding.
 """
 
 import io
@@ -19,8 +18,8 @@ from trainer.data.shards import open_shards
 from trainer.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 
 KOSMOS1_VOCABULARY = 64_007  # arXiv 2302.14045
-_MAX_LINE_CHARACTERS = 4_000  # longer lines are learnt from in pieces; SentencePiece would leave them out
-_MAX_COUNTED_CHARACTERS = 5_000_000  # of a corpus: enough to know how many characters a token holds
+_MAX_LINE_CHARACTERS = 4_000  # longer lines are split; SentencePiece would skip them
+_MAX_COUNTED_CHARACTERS = 5_000_000  # of a corpus: enough to estimate the characters of a token
 
 
 def train_tokenizer(
@@ -36,13 +35,13 @@ def train_tokenizer(
     fill `vocab_size` gives a smaller vocabulary. Finding the same tokenizer at `output` is a no-op.
 
     Raises: PathError without shards; RecipeError when `output` holds another tokenizer and `overwrite` is not given;
-        WeftError when the shards hold no text, or so small a vocabulary is asked for that not even bytes fit.
+        WeftError when the shards have no text, or the vocabulary is too small for all bytes.
     """
     shards = open_shards(data)
     settings = {"vocab_size": vocab_size, "max_characters": max_characters, "shards": shards.fingerprint}
-    told = tokenizers.about(output)
-    if told is not None and not overwrite:
-        found = dict(told.get("settings") or {})
+    existing = tokenizers.about(output)
+    if existing is not None and not overwrite:
+        found = dict(existing.get("settings") or {})
         if found != settings:
             differences = ", ".join(
                 f"{k} {found.get(k)} there, {v} here" for k, v in settings.items() if found.get(k) != v
@@ -68,7 +67,7 @@ def _texts(corpus: Corpus, max_characters: int) -> Iterator[str]:
                 text = "\n\n".join(b["text"] for b in corpus.blocks(sample, body) if b["kind"] == "text")
             else:
                 text = corpus.text(sample, body)
-        except IntegrityError:  # one broken sample teaches nothing; the trainer will name it
+        except IntegrityError:  # skipped; the trainer reports it
             continue
         yield text
         max_characters -= len(text)
@@ -92,9 +91,9 @@ def _count(corpus: Corpus, tokenizer: Tokenizer) -> Counted:
 
 
 def tokenizer_of(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Learn a tokenizer from texts. On one thread: with more, ties fall by chance.
+    """Train a tokenizer on texts, with one thread: with more, ties are broken at random.
 
-    Raises: WeftError when there is no text, or so small a vocabulary is asked for that not even bytes fit.
+    Raises: WeftError when there is no text, or the vocabulary is too small for all bytes.
     """
     lines = (line for text in texts for line in _lines(text))
     first = next((line for line in lines if line.strip()), None)

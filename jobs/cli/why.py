@@ -65,6 +65,20 @@ def _page(story: Story) -> None:
 def _image(story: Story) -> None:
     _title("image", story["image_url"] or "of an unknown address")
     _say("id", story["image_id"])
+    _image_pages(story)
+    _image_bytes(story)
+    if "cluster" in story:
+        _say("dedup", f"looks like {_count(len(story['lookalikes']), 'other')}: {_some(story['lookalikes'])}")
+    if story["stands_for"]:
+        _say("dedup", f"it stayed for {_count(len(story['stands_for']), 'image')}: {_some(story['stands_for'])}")
+    if "unsafe" in story:
+        _say("score", f"unsafe {_number(story['unsafe'])}")
+    _against(story["rejections"])
+    _end(story)
+
+
+def _image_pages(story: Story) -> None:
+    """Print the pages that use an image."""
     for page in story["pages"][:MOST]:
         blocks = f" in block {', '.join(map(str, page['blocks']))}" if page["blocks"] else " beside the text"
         said = "".join(f", with {caption!r}" for caption in page["captions"])
@@ -72,6 +86,10 @@ def _image(story: Story) -> None:
         _say("on page", f"{page['page_id']} {page['url']}{blocks}{said}" + "".join(f"; {s}" for s in scores))
     if story["pages"][MOST:]:
         _say("on page", f"and on {len(story['pages']) - MOST:,} more: --json names all")
+
+
+def _image_bytes(story: Story) -> None:
+    """Print how an image was fetched and what is stored of it."""
     if "status" in story:
         _say("fetch", story["status"] + (f": {story['error']}" if "error" in story else ""))
     elif "fetch" not in story["not_run"]:
@@ -82,14 +100,6 @@ def _image(story: Story) -> None:
     if "num_bytes" in story:
         stored = f"{story['width']} x {story['height']} pixels, {story['num_bytes']:,} bytes of JPEG"
         _say("stored", f"{stored}, perceptual hash {story['phash']}")
-    if "cluster" in story:
-        _say("dedup", f"looks like {_count(len(story['lookalikes']), 'other')}: {_some(story['lookalikes'])}")
-    if story["stands_for"]:
-        _say("dedup", f"it stayed for {_count(len(story['stands_for']), 'image')}: {_some(story['stands_for'])}")
-    if "unsafe" in story:
-        _say("score", f"unsafe {_number(story['unsafe'])}")
-    _against(story["rejections"])
-    _end(story)
 
 
 def _against(rejections: Iterable[Story]) -> None:

@@ -224,10 +224,10 @@ def test_what_is_wrong_with_shots_is_told_where_some_are_wanted(
     exam, task = write(name, tmp_path), TASKS[name]
     path = folder_of(task, exam.data) / file
     damage(path)
-    asked_of = examples(task, exam.data, exam.output, Settings())
-    assert show_shots(task, exam.data, exam.output, Settings(), asked_of) == exam.asked
+    chosen = examples(task, exam.data, exam.output, Settings())
+    assert show_shots(task, exam.data, exam.output, Settings(), chosen) == exam.asked
     with pytest.raises(WeftError) as caught:
-        show_shots(task, exam.data, exam.output, Settings(shots=1), asked_of)
+        show_shots(task, exam.data, exam.output, Settings(shots=1), chosen)
     checked(caught.value, path, told)
 
 

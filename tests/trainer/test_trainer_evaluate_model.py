@@ -41,7 +41,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [picture(tmp_path_factory.mktemp("pictures") / f"{n}.png", n) for n in range(4)]
 
 
-def asked_of(saved: Saved, pictures: list[Path], how: How, max_tokens: int = 8) -> list[EncodedPrompt]:
+def encoded_for(saved: Saved, pictures: list[Path], how: How, max_tokens: int = 8) -> list[EncodedPrompt]:
     """Make prompts of unlike lengths with none to three images; of rankings some by options, some by candidates."""
     reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
     found = []
@@ -63,7 +63,7 @@ def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
     """Return the log-probability of tokens behind a prompt, all read anew; what <image> gets is </s>'s."""
     row = torch.tensor([*prompt.tokens_L.tolist(), *tokens])[None]
     slots = torch.zeros_like(row, dtype=torch.bool)
-    slots[0, : len(prompt.slots_L)] = torch.from_numpy(prompt.slots_L)
+    slots[0, : len(prompt.image_mask_L)] = torch.from_numpy(prompt.image_mask_L)
     images = torch.stack([pixels(path, saved) for path in prompt.images]) if prompt.images else None
     with torch.no_grad():
         logits = saved.model(row, slots, torch.ones_like(row), images)[0, :, : saved.tokenizer.vocab_size].double()
@@ -76,7 +76,7 @@ def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
 
 @pytest.mark.parametrize(("how", "num_beams"), [("say", 1), ("say", 5), ("rank", 1), ("spell", 1), ("spell", 5)])
 def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], how: How, num_beams: int) -> None:
-    asked, of, model = asked_of(saved, pictures, how), AnswerMode(how, 8, num_beams), KosmosAdapter(saved)
+    asked, of, model = encoded_for(saved, pictures, how), AnswerMode(how, 8, num_beams), KosmosAdapter(saved)
     alone = [model.answer(of, [one])[0] for one in asked]
     shuffled = random.Random(0).sample(asked, len(asked))
     for order, size in ((asked, len(asked)), (shuffled, 5)):
@@ -91,7 +91,7 @@ def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], how: How,
 
 
 def test_a_ranking_is_by_what_the_model_holds_likeliest(saved: Saved, pictures: list[Path]) -> None:
-    asked = asked_of(saved, pictures, "rank")
+    asked = encoded_for(saved, pictures, "rank")
     num_candidates = 0
     for one, answer in zip(asked, KosmosAdapter(saved).answer(AnswerMode("rank"), asked), strict=True):
         tokens = [saved.tokenizer.encode(option).tolist() for option in one.example.options]
@@ -120,7 +120,7 @@ def test_only_what_is_on_the_list_is_spelt(saved: Saved, pictures: list[Path], n
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 def test_enough_beams_spell_the_likeliest_option(saved: Saved, pictures: list[Path], length_penalty: float) -> None:
-    asked = asked_of(saved, pictures, "spell")[::3]
+    asked = encoded_for(saved, pictures, "spell")[::3]
     going_on = GenerationEngine(saved, [one.prompts[0] for one in asked], max(one.max_tokens for one in asked))
     tries = [Trie.of(map(saved.tokenizer.encode, one.example.options), EOS) for one in asked]
     room = [one.max_tokens for one in asked]

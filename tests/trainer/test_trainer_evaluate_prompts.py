@@ -23,19 +23,17 @@ CASES = [(name, shots) for name, task in TASKS.items() for shots in (0, 2) if no
 
 @pytest.fixture(scope="module")
 def reader(words: Tokenizer) -> Reader:
-    return Reader(words, num_slots=2, length=4096)
+    return Reader(words, num_image_tokens=2, length=4096)
 
 
 @pytest.mark.parametrize(("name", "shots"), CASES)
 def test_prompts_are_the_golden_ones(name: str, shots: int, reader: Reader, tmp_path: Path) -> None:
     """Of two examples; of several candidates the first two."""
     exam, task = write(name, tmp_path), TASKS[name]
-    asked_of = examples(task, exam.data, exam.output, Settings())[:2]
-    with_shots = show_shots(task, exam.data, exam.output, Settings(shots=shots), asked_of)
+    chosen = examples(task, exam.data, exam.output, Settings())[:2]
+    with_shots = show_shots(task, exam.data, exam.output, Settings(shots=shots), chosen)
     prompts = [
-        prompt
-        for example in with_shots
-        for prompt in encode_prompt(reader, example, task.manner.max_tokens).prompts[:2]
+        prompt for example in with_shots for prompt in encode_prompt(reader, example, task.mode.max_tokens).prompts[:2]
     ]
     told = "\n\n".join(show_prompt(reader, prompt) for prompt in prompts) + "\n"
     assert told == (GOLDEN / f"{name}-{shots}.txt").read_text(encoding="utf-8")
@@ -110,8 +108,8 @@ class Saying:
         self.text, self.reader = text, reader
         self.read: list[tuple[AnswerMode, str]] = []
 
-    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
-        self.read += [(manner, show_prompt(self.reader, prompt)) for one in asked for prompt in one.prompts]
+    def answer(self, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
+        self.read += [(mode, show_prompt(self.reader, prompt)) for one in asked for prompt in one.prompts]
         return [Completion(self.text, tuple(-float(n) for n, _ in enumerate(one.example.options))) for one in asked]
 
 
@@ -126,7 +124,7 @@ def test_a_rationale_stands_between_the_picture_and_the_question(reader: Reader,
     result = with_rationale("hateful", 0, said, tmp_path / "0")
     assert (result.rationale, result.num_examples) == (True, 6)
     first, second = said.read[:6], said.read[6:]
-    assert {manner.how for manner, _ in first} == {"say"} and {manner.how for manner, _ in second} == {"rank"}
+    assert {mode.how for mode, _ in first} == {"say"} and {mode.how for mode, _ in second} == {"rank"}
     name = "8000.png"
     opened = f"<s><image>[2 slots: 0{name}]</image>Introduce this picture in detail:"
     question = "Question: does this picture contain real hate speech? Answer:"

@@ -26,7 +26,7 @@ class Stopping:
         self.batches = batches
         self.asked: list[str] = []
 
-    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
+    def answer(self, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
         if not self.batches:
             raise KeyboardInterrupt
         self.batches -= 1

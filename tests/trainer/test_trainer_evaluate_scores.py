@@ -17,7 +17,7 @@ from trainer.tokenizer import Tokenizer
 
 Choice = Callable[[EncodedPrompt], int | str]
 Z = 3.29  # two-sided 99.9 %
-CHOSEN = [name for name, task in TASKS.items() if task.manner.how != "say" and name != "hateful"]
+CHOSEN = [name for name, task in TASKS.items() if task.mode.how != "say" and name != "hateful"]
 
 
 class Choosing:
@@ -26,16 +26,16 @@ class Choosing:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
 
-    def answer(self, manner: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
-        return [self._one(manner, one) for one in asked]
+    def answer(self, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
+        return [self._one(mode, one) for one in asked]
 
-    def _one(self, manner: AnswerMode, asked: EncodedPrompt) -> Completion:
+    def _one(self, mode: AnswerMode, asked: EncodedPrompt) -> Completion:
         chosen = self.choice(asked)
         if isinstance(chosen, str):
             return Completion(chosen)
         log_p = tuple(0.0 if n == chosen else -1.0 for n in range(num_choices(asked.example)))
         text = str(chosen) if asked.example.candidates else asked.example.options[chosen]
-        return Completion(text) if manner.how == "spell" else Completion(text, log_p)
+        return Completion(text) if mode.how == "spell" else Completion(text, log_p)
 
 
 def num_choices(example: Example) -> int:
@@ -68,9 +68,9 @@ def test_who_knows_the_answers_has_all_right(name: str, words: Tokenizer, tmp_pa
     """CIDEr is 10 for a caption that is its only reference, when no two are alike: 1000 on the paper's scale."""
     scores, _ = scored(name, knowing, tmp_path, words, 12)
     first = next(iter(scores.values()))
-    assert first.value == pytest.approx(1000 if TASKS[name].manner.num_beams > 1 else 100, abs=1e-6)
+    assert first.value == pytest.approx(1000 if TASKS[name].mode.num_beams > 1 else 100, abs=1e-6)
     others = list(scores.values())[1:]
-    assert all(score.value == 100 for score in others if TASKS[name].manner.num_beams == 1)
+    assert all(score.value == 100 for score in others if TASKS[name].mode.num_beams == 1)
     assert first.high is None or first.high == pytest.approx(100)
 
 

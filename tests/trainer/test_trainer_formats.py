@@ -13,22 +13,22 @@ def test_text(words: Tokenizer) -> None:
     n = len(words.encode("A disc."))
     assert d.tokens_L.tolist() == [BOS, *words.encode("A disc."), EOS]
     assert bits(d.loss_L) == "0" + "1" * (n + 1)
-    assert not d.slots_L.any()
+    assert not d.image_mask_L.any()
     assert d.images == ()
 
 
 def test_the_loss_of_a_caption_starts_with_what_the_image_s_end_predicts(words: Tokenizer) -> None:
-    d = packing.caption(words, "a disc", "jpg", num_slots=3, max_tokens=64)
+    d = packing.caption(words, "a disc", "jpg", num_image_tokens=3, max_tokens=64)
     n = len(words.encode("a disc"))
     assert d.tokens_L.tolist() == [BOS, IMAGE, PAD, PAD, PAD, END_IMAGE, *words.encode("a disc"), EOS]
-    assert bits(d.slots_L) == "001110" + "0" * (n + 1)
+    assert bits(d.image_mask_L) == "001110" + "0" * (n + 1)
     assert bits(d.loss_L) == "000000" + "1" * (n + 1)
     assert not d.cuts_L.any()
     assert d.images == ("jpg",)
 
 
 def test_a_long_caption_loses_its_end(words: Tokenizer) -> None:
-    d = packing.caption(words, "a disc " * 50, "jpg", num_slots=3, max_tokens=20)
+    d = packing.caption(words, "a disc " * 50, "jpg", num_image_tokens=3, max_tokens=20)
     assert len(d.tokens_L) == 20
     assert d.tokens_L[5] == END_IMAGE
 
@@ -38,11 +38,11 @@ def test_interleaved_predicts_every_token_but_the_slots(words: Tokenizer) -> Non
         {"kind": kind, "text": text, "image": name}
         for kind, text, name in (("image", "", "0.jpg"), ("text", "A.", ""), ("text", "B.", ""), ("image", "", "1.jpg"))
     )
-    d = packing.interleaved(words, [image, a, b, c], num_slots=2)  # type: ignore[list-item]
+    d = packing.interleaved(words, [image, a, b, c], num_image_tokens=2)  # type: ignore[list-item]
     text = words.encode("A.\nB.").tolist()
     picture = [IMAGE, PAD, PAD, END_IMAGE]
     assert d.tokens_L.tolist() == [BOS, *picture, *text, *picture, EOS]
-    assert (d.tokens_L == PAD).tolist() == d.slots_L.tolist()
+    assert (d.tokens_L == PAD).tolist() == d.image_mask_L.tolist()
     assert d.loss_L.tolist() == [t != BOS and t != PAD for t in d.tokens_L]
     assert d.images == ("0.jpg", "1.jpg")
     second = 5 + len(text)

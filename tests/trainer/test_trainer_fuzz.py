@@ -102,7 +102,7 @@ def test_bytes_of_tars(shards: Path, words: Tokenizer, tiny: Config) -> None:
     """A mutant of the same size costs the samples that it damages, all counted; one of another size is cut or lost."""
     chance, tars = random.Random(20), sorted(shards.glob("*/*.tar"))
     assert {
-        name: sum(row.num_stretches for row in drawn) for name, drawn in read_all(shards, words, tiny()).items()
+        name: sum(row.num_segments for row in drawn) for name, drawn in read_all(shards, words, tiny()).items()
     } == (SAMPLES)
     for number in range(300):
         path = tars[number % len(tars)]
@@ -113,7 +113,7 @@ def test_bytes_of_tars(shards: Path, words: Tokenizer, tiny: Config) -> None:
         path.write_bytes(mutant)
         drawn = read_all(shards, words, tiny())
         for name, of_corpus in drawn.items():
-            lost = SAMPLES[name] - sum(row.num_stretches for row in of_corpus) - len(keys_of(of_corpus))
+            lost = SAMPLES[name] - sum(row.num_segments for row in of_corpus) - len(keys_of(of_corpus))
             assert lost == 0 or (lost > 0 and len(mutant) != len(sound) and name in path.name), (number, name)
         if number % 3 == 0:
             found = verify_output(str(shards), True, 1).defects
@@ -204,5 +204,5 @@ def test_bytes_of_instructions(tmp_path: Path) -> None:
             except IntegrityError as error:
                 assert_one_line(error)
             else:
-                assert isinstance(example, Instruction) and example.asked.strip() and example.output.strip()
-                assert (example.asked + example.output).encode()
+                assert isinstance(example, Instruction) and example.prompt.strip() and example.output.strip()
+                assert (example.prompt + example.output).encode()

@@ -92,7 +92,7 @@ def test_cached_expectations_are_the_recomputed_ones(
                 [torch.from_numpy(prompt.tokens_L).long(), torch.tensor(said[place], dtype=torch.int64)]
             )[None]
             slots = torch.zeros_like(tokens, dtype=torch.bool)
-            slots[0, : len(prompt.slots_L)] = torch.from_numpy(prompt.slots_L)
+            slots[0, : len(prompt.image_mask_L)] = torch.from_numpy(prompt.image_mask_L)
             images = torch.stack([pixels(path, saved) for path in prompt.images]) if prompt.images else None
             with torch.no_grad():
                 logits = model(tokens, slots, torch.ones_like(tokens), images)[0, -1, : saved.tokenizer.vocab_size]
@@ -263,7 +263,7 @@ def test_a_prompt_is_formatted_as_training_is(words: Tokenizer, pictures: list[P
     for (text, num_images), tokens in cases.items():
         prompt = format_prompt(words, text, pictures[:num_images], 2, 64)
         assert prompt.tokens_L.tolist() == tokens
-        assert prompt.slots_L.sum() == 2 * num_images
+        assert prompt.image_mask_L.sum() == 2 * num_images
     with pytest.raises(RecipeError, match="1 <image> for 2 images"):
         format_prompt(words, "<image>", pictures, 2, 64)
     with pytest.raises(RecipeError, match="reads 8 at most"):

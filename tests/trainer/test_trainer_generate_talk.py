@@ -12,7 +12,7 @@ from training import untrained
 
 from schemas.display import printable
 from trainer.config import TrainConfig
-from trainer.generate.chat import HELP, GenerateRequest, Said, chat, generate
+from trainer.generate.chat import HELP, Conversation, GenerateRequest, chat, generate
 from trainer.generate.engine import GenerationEngine, format_prompt
 from trainer.generate.search import greedy
 from trainer.load import Saved
@@ -79,12 +79,12 @@ def test_a_turn_reads_all_that_was_said(saved: Saved, pictures: list[Path], talk
 
 def test_an_answer_goes_on_with_the_words_before_it(words: Tokenizer) -> None:
     """A space stands between them where the answer starts a word."""
-    asked = Said(("", "It is"), (Path("a.jpg"),))
+    asked = Conversation(("", "It is"), (Path("a.jpg"),))
     for answer_text, whole in ((" older than", "It is older than"), ("!", "It is!")):
         tokens = words.encode(f"It is{answer_text}").tolist()[len(words.encode("It is")) :]
         answered = asked.answered(words, tokens)
         assert answered.request == GenerateRequest(f"<image>{whole}", (Path("a.jpg"),))
-        assert answered.told("Is it?").request.prompt == f"<image>{whole}\nIs it?"
+        assert answered.with_message("Is it?").request.prompt == f"<image>{whole}\nIs it?"
 
 
 def test_a_new_talk_remembers_nothing(saved: Saved, talking: Talk) -> None:
@@ -132,7 +132,7 @@ def test_a_full_row_says_so_until_a_new_talk(saved: Saved, talking: Talk) -> Non
 def test_nobody_shows_an_image_by_words(saved: Saved, pictures: list[Path], talking: Talk) -> None:
     said, _ = answer(saved, "<image>Is < image> here?", pictures[:1])
     assert talking(f'/image "{pictures[0]}" Is <image> here?') == (printable(f"{said}\n", lines=True), [])
-    told = Said().answered(saved.tokenizer, saved.tokenizer.encode("a <image>").tolist())
+    told = Conversation().answered(saved.tokenizer, saved.tokenizer.encode("a <image>").tolist())
     assert told.request == GenerateRequest("a < image>")
 
 

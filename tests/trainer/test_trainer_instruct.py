@@ -126,10 +126,10 @@ def test_a_step_holds_the_sequences_that_are_asked_for(data: Path, words: Tokeni
         for number, step in enumerate(islice(loader, 6), 1):
             most: Counter[str] = Counter()
             for batch in step.micro_batches:
-                stretches = batch.stretches_BT.amax(1)
-                rows = (stretches > 0).sum() if batch.corpus in ("text", "interleaved") else stretches.sum()
+                segments = batch.segment_ids_BT.amax(1)
+                rows = (segments > 0).sum() if batch.corpus in ("text", "interleaved") else segments.sum()
                 given[batch.corpus] += int(rows)
-                most[batch.corpus] = max(most[batch.corpus], int(stretches.max()))
+                most[batch.corpus] = max(most[batch.corpus], int(segments.max()))
             for corpus, wanted in {"instruct": 5, "text": 2, "caption": 7, "interleaved": 1}.items():
                 spare = 0 if corpus in ("text", "interleaved") else most[corpus]
                 assert number * wanted <= given[corpus] <= number * wanted + spare, corpus
@@ -157,9 +157,9 @@ def test_what_is_asked_is_never_a_target(data: Path, words: Tokenizer, tiny: Con
         for step in islice(loader, 4):
             for batch in step.micro_batches:
                 assert batch.corpus == "instruct"
-                for targets, stretches in zip(batch.targets_BT, batch.stretches_BT, strict=True):
-                    for stretch in range(1, int(stretches.max()) + 1):
-                        learnt = targets[(stretches == stretch) & (targets != IGNORED)]
+                for targets, segments in zip(batch.targets_BT, batch.segment_ids_BT, strict=True):
+                    for segment in range(1, int(segments.max()) + 1):
+                        learnt = targets[(segments == segment) & (targets != IGNORED)]
                         seen.add(tuple(learnt.tolist()))
     assert seen == answers
 

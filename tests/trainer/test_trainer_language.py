@@ -16,7 +16,7 @@ from training import untrained
 
 from schemas.errors import MissingError, PathError, RecipeError
 from trainer.config import TrainConfig
-from trainer.evaluate.language import LanguageModel, Pair, are_said, evaluate_language, find, pair, windows
+from trainer.evaluate.language import LanguageModel, Pair, are_greedy, evaluate_language, find, pair, windows
 from trainer.evaluate.run import Party, Settings
 from trainer.generate.chat import GenerateRequest, generate
 from trainer.load import Saved
@@ -99,10 +99,10 @@ def test_a_continuation_is_as_likely_as_by_hand(saved: Saved) -> None:
 def test_spaces_belong_to_what_follows_and_both_are_the_whole_text(words: Tokenizer) -> None:
     for before, expected in PAIRS:
         made = pair(words, before, expected, 500)
-        assert [*made.before, *made.expected] == [BOS, *words.encode(before + expected)]
-        assert words.decode([*made.before, *made.expected]) == before + expected
+        assert [*made.context, *made.continuation] == [BOS, *words.encode(before + expected)]
+        assert words.decode([*made.context, *made.continuation]) == before + expected
     spaced, apart = pair(words, "A bakery ", "stands", 500), pair(words, "A bakery", " stands", 500)
-    assert [*spaced.expected] == [*apart.expected] and [*spaced.before] == [*apart.before]
+    assert [*spaced.continuation] == [*apart.continuation] and [*spaced.context] == [*apart.context]
 
 
 def test_a_piece_over_the_boundary_is_expected(words: Tokenizer) -> None:
@@ -110,7 +110,7 @@ def test_a_piece_over_the_boundary_is_expected(words: Tokenizer) -> None:
     before = words.encode("Is it older than the").tolist()
     assert len(words.encode("Is it older than the br")) >= len(whole) > len(before) + 1
     made = pair(words, "Is it older than the br", "idge?", 500)
-    assert (made.before.tolist(), made.expected.tolist()) == ([BOS, *before], whole[len(before) :])
+    assert (made.context.tolist(), made.continuation.tolist()) == ([BOS, *before], whole[len(before) :])
 
 
 def test_nothing_is_certain(saved: Saved) -> None:
@@ -124,7 +124,7 @@ def test_nothing_is_certain(saved: Saved) -> None:
 def test_what_does_not_fit_is_left_out_at_the_front(saved: Saved) -> None:
     whole = saved.tokenizer.encode(LONG + " Nobody")
     made = pair(saved.tokenizer, LONG, " Nobody", ROW)
-    assert [*made.before, *made.expected] == whole[-(ROW + 1) :].tolist()
+    assert [*made.context, *made.continuation] == whole[-(ROW + 1) :].tolist()
     num = len(saved.tokenizer.encode(LONG))
     with pytest.raises(RecipeError, match=f"a continuation takes {num} tokens; the model reads {ROW} at most"):
         pair(saved.tokenizer, "", LONG, ROW)
@@ -147,22 +147,22 @@ def test_said_is_said_whatever_else_is_asked_of_the_prompt(saved: Saved) -> None
     before = np.array(prompt, np.int32)
     for subset in (mixed, [m for m in mixed if m[1]], [m for m in mixed if not m[1]], mixed[:1]):
         pairs = [Pair(before, np.array(option, np.int32)) for option, _ in subset]
-        assert are_said(saved, pairs, 8) == [truth for _, truth in subset]
+        assert are_greedy(saved, pairs, 8) == [truth for _, truth in subset]
 
 
 @pytest.mark.parametrize("num_tokens", [0, 1, ROW - 1, ROW, ROW + 1, 2 * ROW, 2 * ROW + 5, 90])
 def test_windows_expect_each_token_once(num_tokens: int) -> None:
     tokens = np.arange(100, 100 + num_tokens, dtype=np.int32)
     made = list(windows(tokens, ROW))
-    assert [token for window in made for token in window.expected] == tokens.tolist()
+    assert [token for window in made for token in window.continuation] == tokens.tolist()
     whole = [BOS, *tokens.tolist()]
     for window in made:
-        read = [*window.before, *window.expected][:-1]
+        read = [*window.context, *window.continuation][:-1]
         assert len(read) <= ROW
-        start = whole.index(window.before[0])
+        start = whole.index(window.context[0])
         assert whole[start : start + len(read)] == read
     for window in made[1:]:
-        assert len(window.before) + len(window.expected) == ROW + 1  # as much before as fits
+        assert len(window.context) + len(window.continuation) == ROW + 1  # as much before as fits
 
 
 def test_windows_are_those_of_the_harness() -> None:
@@ -171,7 +171,7 @@ def test_windows_are_those_of_the_harness() -> None:
         tokens = list(range(100, 100 + num_tokens))
         theirs = map(utils.make_disjoint_window, utils.get_rolling_token_windows(tokens, BOS, ROW, 1))
         ours = windows(np.array(tokens, np.int32), ROW)
-        assert [(w.before.tolist(), w.expected.tolist()) for w in ours] == [(list(a), list(b)) for a, b in theirs]
+        assert [(w.context.tolist(), w.continuation.tolist()) for w in ours] == [(list(a), list(b)) for a, b in theirs]
 
 
 def test_a_text_is_as_likely_as_by_hand(saved: Saved) -> None:

@@ -31,12 +31,12 @@ def digests(source: Loader, num_steps: int) -> list[str]:
 def rows(batch: MicroBatch) -> list[tuple[bytes, ...]]:
     """Every row that is not all padding, with the pixels of its images, as bytes that can be compared."""
     found, first = [], 0
-    for tokens, slots, stretches, targets in zip(
-        batch.tokens_BT, batch.slots_BT, batch.stretches_BT, batch.targets_BT, strict=True
+    for tokens, slots, segments, targets in zip(
+        batch.tokens_BT, batch.image_mask_BT, batch.segment_ids_BT, batch.targets_BT, strict=True
     ):
         last = first + int(slots.sum()) // 2
-        if stretches.any():
-            tensors = (tokens, slots, stretches, targets, batch.pixels_ICHW[first:last])
+        if segments.any():
+            tensors = (tokens, slots, segments, targets, batch.pixels_ICHW[first:last])
             found.append(tuple(t.numpy().tobytes() for t in tensors))
         first = last
     return found
@@ -75,7 +75,7 @@ def test_the_mixture_counts_tokens(data: Path, words: Tokenizer, tiny: Config) -
     total = dict.fromkeys(source.shares, 0)
     for step in itertools.islice(source, 50):
         assert step.num_tokens == {
-            c: sum(int((b.stretches_BT > 0).sum()) for b in step.micro_batches if b.corpus == c) for c in total
+            c: sum(int((b.segment_ids_BT > 0).sum()) for b in step.micro_batches if b.corpus == c) for c in total
         }
         total = {c: total[c] + step.num_tokens[c] for c in total}
     for corpus, weight in {"text": 0.5, "caption": 0.5, "interleaved": 0.2}.items():
@@ -89,8 +89,8 @@ def test_an_epoch_reads_every_sample_once(tmp_path: Path, words: Tokenizer, tiny
     seen = []
     while len(seen) < 14:
         for batch in next(source).micro_batches:
-            for tokens, stretches in zip(batch.tokens_BT, batch.stretches_BT, strict=True):
-                seen += [words.decode(tokens[stretches == s].tolist()) for s in range(1, int(stretches.max()) + 1)]
+            for tokens, segments in zip(batch.tokens_BT, batch.segment_ids_BT, strict=True):
+                seen += [words.decode(tokens[segments == s].tolist()) for s in range(1, int(segments.max()) + 1)]
     assert sorted(seen[:7]) == sorted(seen[7:14]) == sorted(texts.values())
     assert seen[:7] != seen[7:14]
 

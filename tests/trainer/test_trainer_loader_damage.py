@@ -179,10 +179,10 @@ def test_validation_reads_what_is_held_out_once_and_alike(tmp_path: Path, words:
 
     def told(batches: list[MicroBatch]) -> list[str]:
         return sorted(
-            words.decode(tokens[stretches == s].tolist())
+            words.decode(tokens[segments == s].tolist())
             for b in batches
-            for tokens, stretches in zip(b.tokens_BT, b.stretches_BT, strict=True)
-            for s in range(1, int(stretches.max()) + 1)
+            for tokens, segments in zip(b.tokens_BT, b.segment_ids_BT, strict=True)
+            for s in range(1, int(segments.max()) + 1)
         )
 
     whole = read(0, 1)

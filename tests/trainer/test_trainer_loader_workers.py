@@ -31,7 +31,7 @@ def loader(data: Path, words: Tokenizer, config: TrainConfig, rank: int = 0, wor
 
 def equal(one: TrainStep, other: TrainStep) -> bool:
     """Whether two steps are the same to the last byte of their images."""
-    names = ("tokens_BT", "slots_BT", "stretches_BT", "targets_BT", "bytes_IHWC")
+    names = ("tokens_BT", "image_mask_BT", "segment_ids_BT", "targets_BT", "bytes_IHWC")
     pairs = zip(one.micro_batches, other.micro_batches, strict=True)
     return one.digest == other.digest and all(
         torch.equal(getattr(a, n), getattr(b, n)) for a, b in pairs for n in names

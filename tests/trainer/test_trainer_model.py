@@ -57,12 +57,12 @@ def test_sinusoids_follow_fairseq() -> None:
     assert table[0].tolist() == pytest.approx([*map(math.sin, expected), *map(math.cos, expected)], abs=1e-6)
 
 
-def test_positions_and_sight_stay_in_their_stretch() -> None:
-    stretches = torch.tensor([[1, 1, 2, 2, 2, 0]])
-    assert positions_in_segment(stretches).tolist() == [[0, 1, 0, 1, 2, 0]]
+def test_positions_and_mask_stay_in_their_segment() -> None:
+    segments = torch.tensor([[1, 1, 2, 2, 2, 0]])
+    assert positions_in_segment(segments).tolist() == [[0, 1, 0, 1, 2, 0]]
     expected = [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0],
                 [0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1]]  # fmt: skip
-    assert attention_mask(stretches)[0, 0].int().tolist() == expected
+    assert attention_mask(segments)[0, 0].int().tolist() == expected
 
 
 def test_initialisation_scales_by_magneto() -> None:
@@ -120,8 +120,8 @@ def document(seed: int, length: int) -> tuple[torch.Tensor, torch.Tensor, torch.
 
 def packed(*documents: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, ...]:
     tokens, slots, pixels = (torch.cat(parts) for parts in zip(*documents, strict=True))
-    stretches = torch.cat([torch.full((len(d[0]),), i + 1) for i, d in enumerate(documents)])
-    return tokens[None], slots[None], stretches[None], pixels
+    segments = torch.cat([torch.full((len(d[0]),), i + 1) for i, d in enumerate(documents)])
+    return tokens[None], slots[None], segments[None], pixels
 
 
 @pytest.mark.parametrize("positions", ["xpos", "sinusoidal"])

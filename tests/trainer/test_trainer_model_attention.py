@@ -17,8 +17,8 @@ Config = Callable[..., TrainConfig]
 def row(*documents: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Pack documents of tokens, without images."""
     tokens = torch.cat(documents)[None]
-    stretches = torch.cat([torch.full((len(d),), n + 1) for n, d in enumerate(documents)])[None]
-    return tokens, torch.zeros_like(tokens, dtype=torch.bool), stretches, None
+    segments = torch.cat([torch.full((len(d),), n + 1) for n, d in enumerate(documents)])[None]
+    return tokens, torch.zeros_like(tokens, dtype=torch.bool), segments, None
 
 
 def test_flex_sees_what_sdpa_sees(tiny: Config) -> None:
@@ -31,12 +31,12 @@ def test_flex_sees_what_sdpa_sees(tiny: Config) -> None:
 
 
 def test_blocks_hide_what_the_mask_hides() -> None:
-    stretches = torch.tensor([[1] * 130 + [2] * 100 + [3] * 20 + [0] * 50, [1] * 300])
-    whole = block_mask(stretches).mask_mod
+    segments = torch.tensor([[1] * 130 + [2] * 100 + [3] * 20 + [0] * 50, [1] * 300])
+    whole = block_mask(segments).mask_mod
     t, s = torch.arange(300)[:, None], torch.arange(300)[None, :]
     for number in range(2):
         b = torch.tensor(number)
-        assert torch.equal(whole(b, torch.tensor(0), t, s), attention_mask(stretches)[number, 0])
+        assert torch.equal(whole(b, torch.tensor(0), t, s), attention_mask(segments)[number, 0])
 
 
 def test_flex_refuses_what_it_cannot_do(tiny: Config) -> None:
@@ -55,17 +55,17 @@ def test_the_paper_s_packing_leaks_and_ours_does_not(tiny: Config, kernel: str) 
             one, two = model(*row(a, b))[0, 12:], model(*row(other, b))[0, 12:]
             assert torch.equal(one, two) == masked
             whole, alone = model(*row(torch.cat([a, b]))), model(*row(a, b))
-            assert torch.allclose(whole, alone, atol=1e-5) != masked  # one stretch: positions too go through
+            assert torch.allclose(whole, alone, atol=1e-5) != masked  # one segment: positions too go through
 
 
-def test_padding_changes_nothing_when_rows_are_one_stretch(tiny: Config) -> None:
+def test_padding_changes_nothing_when_rows_are_one_segment(tiny: Config) -> None:
     torch.manual_seed(0)
     model = Kosmos(tiny("model.document_mask=false"), vocab_size=100)
     a, b = torch.randint(6, 100, (12,)), torch.randint(6, 100, (12,))
-    tokens, slots, stretches, _ = row(a, b)
-    stretches[0, 12:] = 0
+    tokens, slots, segments, _ = row(a, b)
+    segments[0, 12:] = 0
     with torch.no_grad():
-        torch.testing.assert_close(model(tokens, slots, stretches, None)[0, :12], model(*row(a))[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(model(tokens, slots, segments, None)[0, :12], model(*row(a))[0], rtol=0, atol=1e-5)
 
 
 def test_image_slots_give_the_embedding_no_gradient(tiny: Config) -> None:
@@ -85,10 +85,10 @@ def test_image_slots_give_the_embedding_no_gradient(tiny: Config) -> None:
 def block_and_row(config: TrainConfig) -> tuple[DecoderBlock, tuple[object, ...]]:
     torch.manual_seed(0)
     block = DecoderBlock(config.model)
-    stretches = torch.tensor([[1] * 10 + [2] * 6])
+    segments = torch.tensor([[1] * 10 + [2] * 6])
     x = torch.randn(1, 16, config.model.width, requires_grad=True)
     xpos = XPos(torch.arange(16)[None], config.model.width // config.model.heads)
-    return block, (x, attention_mask(stretches), xpos)
+    return block, (x, attention_mask(segments), xpos)
 
 
 def gradients(block: DecoderBlock, out: torch.Tensor) -> list[torch.Tensor]:

@@ -18,9 +18,9 @@ def documents(draw: st.DrawFn) -> Document:
         new = [False, True, True, False] if unit == "image" else [False] * int(unit)
         cuts += [bool(slots)] + [False] * (len(new) - 1)
         slots += new
-    slots_L = np.array(slots)
+    image_mask_L = np.array(slots)
     images = tuple(f"{i}.jpg" for i in range(units.count("image")))
-    return Document(np.arange(10, 10 + len(slots), dtype=np.int32), slots_L, ~slots_L, np.array(cuts), images)
+    return Document(np.arange(10, 10 + len(slots), dtype=np.int32), image_mask_L, ~image_mask_L, np.array(cuts), images)
 
 
 @given(st.lists(documents(), min_size=1, max_size=5))
@@ -42,8 +42,8 @@ def test_rows_hold_every_token_once_in_order_and_whole_units(packed: list[Docume
     assert tokens.tolist() == [t for d in packed for t in d.tokens_L]
     assert [i.member for row in rows for i in row.images] == [i for d in packed for i in d.images]
     for row in rows:
-        assert int(row.slots_T.sum()) == 2 * len(row.images)
-        assert (row.stretches_T == 0).tolist() == [t >= row.num_tokens for t in range(length)]
+        assert int(row.image_mask_T.sum()) == 2 * len(row.images)
+        assert (row.segment_ids_T == 0).tolist() == [t >= row.num_tokens for t in range(length)]
 
 
 def test_targets_stay_in_their_stretch_and_off_the_slots() -> None:
@@ -53,6 +53,6 @@ def test_targets_stay_in_their_stretch_and_off_the_slots() -> None:
     row.add(document, 0, 6, SAMPLE)
     row.add(document, 0, 6, SAMPLE)
     assert row.targets_T.tolist() == [11, IGNORED, IGNORED, 14, 15, IGNORED] * 2 + [IGNORED] * 3
-    assert row.stretches_T.tolist() == [1] * 6 + [2] * 6 + [0] * 3
-    row.silence(1)
+    assert row.segment_ids_T.tolist() == [1] * 6 + [2] * 6 + [0] * 3
+    row.ignore_segment(1)
     assert row.targets_T.tolist() == [IGNORED] * 6 + [11, IGNORED, IGNORED, 14, 15] + [IGNORED] * 4

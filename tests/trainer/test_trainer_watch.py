@@ -25,7 +25,7 @@ from trainer.metrics import (
 )
 
 Config = Callable[..., TrainConfig]
-VIT_L = VisionFlops(layers=24, width=1024, mlp_width=4096, tokens=257, patch_values=588, learning_layers=0)
+VIT_L = VisionFlops(layers=24, width=1024, mlp_width=4096, tokens=257, patch_values=588, trainable_layers=0)
 
 
 def test_flops_of_kosmos1_are_those_worked_out_by_hand() -> None:
@@ -33,7 +33,7 @@ def test_flops_of_kosmos1_are_those_worked_out_by_hand() -> None:
     whole, half = (decoder_per_token(config.model, 2048, 64_128, causal) for causal in (False, True))
     assert (round(whole / 1e9, 2), round(half / 1e9, 2)) == (9.24, 8.64)
     assert round(vision_per_image(VIT_L) / 1e9) == 162
-    last = vision_per_image(dataclasses.replace(VIT_L, learning_layers=1)) - vision_per_image(VIT_L)
+    last = vision_per_image(dataclasses.replace(VIT_L, trainable_layers=1)) - vision_per_image(VIT_L)
     assert last == pytest.approx(2 * 162e9 / 24, rel=0.01)
 
 

@@ -1,4 +1,4 @@
-"""A corpus as a sequence of samples, read by ranges of files: its indexes say where every byte is."""
+"""A corpus as a sequence of samples, read by byte ranges that the indexes of its shards give."""
 
 import bisect
 import itertools
@@ -30,7 +30,7 @@ from schemas.shards import (
 )
 
 ATTEMPTS = 6
-FIRST_PAUSE_SECONDS = 0.5  # doubled after each attempt: some 15 seconds in all
+FIRST_PAUSE_SECONDS = 0.5  # doubled after each attempt: about 15 seconds in all
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ Range = tuple[str, int, int]  # file, first byte, end
 
 
 class Files:
-    """Files under one root, named by their paths from there."""
+    """Files under a root folder, named by relative paths."""
 
     def __init__(self, url: str) -> None:
         self.fs, self.root = url_to_fs(url)
@@ -47,15 +47,15 @@ class Files:
     def read(self, name: str) -> bytes:
         """Read a whole file.
 
-        Raises: PathError when it is not there or not ours to read; TransientError when no attempt succeeds.
+        Raises: PathError when it is missing or may not be read; TransientError when no attempt succeeds.
         """
         data: bytes = _attempt(f"{self.root}/{name}", lambda: self.fs.cat_file(f"{self.root}/{name}"))
         return data
 
     def ranges(self, wanted: Sequence[Range]) -> list[bytes]:
-        """Read ranges of files, at once where the file system can; each must lie inside its file.
+        """Read byte ranges of files, concurrently where the file system can.
 
-        Raises: as `read`; a range that comes back short is one that may pass by itself.
+        Raises: as `read`; a range that comes back short is retried.
         """
 
         def read() -> list[bytes]:
@@ -68,9 +68,9 @@ class Files:
         return _attempt(f"{self.root}/{wanted[0][0]}", read) if wanted else []
 
     def sizes(self, names: Sequence[str]) -> dict[str, int]:
-        """Return the size of each file that is there [bytes]. Folders are listed: asking singly is slow far away.
+        """Return the size of each file that exists [bytes]. Folders are listed, as single requests are slow remotely.
 
-        Raises: PathError when a local file is a symbolic link that leads out of the root.
+        Raises: PathError when a local file is a symbolic link to a place outside the root.
         """
         self.fs.invalidate_cache()
         found: dict[str, int | None] = {}
@@ -80,12 +80,12 @@ class Files:
             for entry in _attempt(f"{self.root}/{folder}", lambda f=folder: self._list(f)):  # type: ignore[misc]
                 found[f"{folder}/{entry['name'].rpartition('/')[2]}"] = entry["size"]
         for name in names:
-            if found.get(name) is None:  # some file systems, as HTTP, do not list, or list no sizes
+            if found.get(name) is None:  # some file systems, such as HTTP, do not list folders or sizes
                 found[name] = _attempt(f"{self.root}/{name}", lambda n=name: self._size(n))  # type: ignore[misc]
         return {name: size for name in names if (size := found[name]) is not None}
 
     def _pread(self, name: str, start: int, end: int) -> bytes:
-        with Path(f"{self.root}/{name}").open("rb", buffering=0) as file:  # a quarter of what fsspec takes
+        with Path(f"{self.root}/{name}").open("rb", buffering=0) as file:  # a quarter of the time of fsspec
             file.seek(start)
             return file.read(end - start)
 
@@ -112,13 +112,13 @@ class Files:
 
 
 def _attempt(what: str, read: Callable[[], T]) -> T:
-    """Read, and again after ever longer pauses. What is not there is not asked for twice."""
+    """Call `read`, with retries after increasing pauses; a missing file is not retried."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return read()
         except _LASTING as error:
             raise PathError(f"{what} cannot be read: {error}") from error
-        except Exception as error:  # file systems let through whatever their clients raise
+        except Exception as error:  # file systems pass on any exception of their clients
             if attempt == ATTEMPTS:
                 raise TransientError(f"{what} could not be read in {ATTEMPTS} attempts: {error!r}") from error
             print(message(f"{what}: attempt {attempt} failed ({error!r})"), file=sys.stderr)
@@ -126,13 +126,13 @@ def _attempt(what: str, read: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-MAX_OPEN_INDEXES = 4  # of one corpus: who reads a stretch of it asks for neighbours
-READ_AHEAD = 16  # samples whose words are read at once: far away, one reading takes as long as many
+MAX_OPEN_INDEXES = 4  # of one corpus: streams read neighbouring samples
+READ_AHEAD = 16  # samples whose bodies are read at once: remotely, one read takes as long as many
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample of a shard: its members by their name after the key, each with (offset, size) in the tar [bytes]."""
+    """A sample of a shard: its members by name (without the key), each with (offset, size) in the tar [bytes]."""
 
     key: str
     tar: str
@@ -149,7 +149,7 @@ class LostSample:
 
 
 class Corpus:
-    """The samples of one corpus, in the order of the listing. Of each shard the first `num_whole` can be read."""
+    """The samples of one corpus, in the order of the listing. Only the first `num_whole` of a shard can be read."""
 
     def __init__(self, files: Files, name: str, entries: list[ShardEntry]) -> None:
         self.name = name
@@ -162,7 +162,7 @@ class Corpus:
         return self._ends[-1] if self._ends else 0
 
     def samples(self, first: int, end: int) -> list[Sample | None]:
-        """Look samples up in their shards' indexes, without reading any of them; None where one is lost.
+        """Look samples up in their shards' indexes, without reading them; None for a lost one.
 
         Raises: IntegrityError when an index is not what the listing says.
         """
@@ -180,33 +180,33 @@ class Corpus:
         return found
 
     def read(self, wanted: Sequence[tuple[Sample, str]]) -> list[bytes | None]:
-        """Read members of samples, all at once where the file system can.
+        """Read members of samples, concurrently where the file system can.
 
-        None for one that no sample has, or that is empty or larger than MAX_MEMBER_BYTES.
+        None for a member that is missing, empty or larger than MAX_MEMBER_BYTES.
 
-        Raises: PathError when a shard has gone since it was opened; TransientError when it cannot be reached.
+        Raises: PathError when a shard was removed after it was opened; TransientError when it cannot be reached.
         """
-        places = [(s.tar, *s.members.get(m, (0, 0))) for s, m in wanted]
-        readable = [0 < size <= MAX_MEMBER_BYTES for _, _, size in places]
-        ranges = [(tar, at, at + size) for (tar, at, size), is_readable in zip(places, readable, strict=True)
+        members = [(s.tar, *s.members.get(m, (0, 0))) for s, m in wanted]
+        readable = [0 < size <= MAX_MEMBER_BYTES for _, _, size in members]
+        ranges = [(tar, at, at + size) for (tar, at, size), is_readable in zip(members, readable, strict=True)
                   if is_readable]  # fmt: skip
         data = iter(self._files.ranges(ranges))
         return [next(data) if is_readable else None for is_readable in readable]
 
     def bodies(self, samples: Sequence[Sample]) -> list[bytes | None]:
-        """Read what holds the words of samples, for `text` or `blocks`."""
+        """Read the text or JSON member of samples, for `text` or `blocks`."""
         return self.read([(sample, "json" if self.name == "interleaved" else "txt") for sample in samples])
 
     def read_all(self) -> Iterator[tuple[Sample, bytes | None]]:
-        """Yield every sample that is not lost, in order, with what holds its words."""
+        """Yield every sample that is not lost, in order, with its body."""
         for first in range(0, len(self), READ_AHEAD):
-            there = [s for s in self.samples(first, min(first + READ_AHEAD, len(self))) if s is not None]
-            yield from zip(there, self.bodies(there), strict=True)
+            samples = [s for s in self.samples(first, min(first + READ_AHEAD, len(self))) if s is not None]
+            yield from zip(samples, self.bodies(samples), strict=True)
 
     def text(self, sample: Sample, body: bytes | None) -> str:
         """Return the text of a text or caption sample.
 
-        Raises: IntegrityError when there is none or it is not UTF-8.
+        Raises: IntegrityError when it is missing or not UTF-8.
         """
         if body is None:
             raise IntegrityError(f"sample {sample.key} of {sample.tar} holds no text, or too much")
@@ -218,7 +218,7 @@ class Corpus:
     def blocks(self, sample: Sample, body: bytes | None) -> list[Block]:
         """Return the blocks of an interleaved sample.
 
-        Raises: IntegrityError when its JSON is missing, malformed, or names an image that the sample does not hold.
+        Raises: IntegrityError when its JSON is missing, malformed, or names an image that the sample lacks.
         """
         source = f"the JSON of {sample.key} in {sample.tar}"
         blocks = check_blocks(parse_json(body or b"", source), source)
@@ -227,10 +227,10 @@ class Corpus:
             raise IntegrityError(f"sample {sample.key} of {sample.tar} has no member {min(unknown)[:100]!r}")
         return blocks
 
-    def lose(self, sizes: dict[str, int]) -> list[LostSample]:
-        """Leave out what files of these sizes [bytes] cannot hold; return what is lost, nothing when all is there.
+    def leave_out_missing(self, sizes: dict[str, int]) -> list[LostSample]:
+        """Leave out samples that files of these sizes [bytes] cannot hold; return what is lost.
 
-        A tar that was cut keeps the samples before the cut: they stand in it as they stand in the index.
+        A truncated tar keeps the samples before its end: they are in the order of the index.
         """
         lost = []
         for number, entry in enumerate(self._entries):

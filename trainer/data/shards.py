@@ -1,4 +1,4 @@
-"""What one listing holds: its shards, and instructions beside them as one more corpus."""
+"""The shards of a listing, with instruction files as one more corpus."""
 
 import hashlib
 from array import array
@@ -21,28 +21,28 @@ _MALFORMED = (IntegrityError, ValueError, KeyError, TypeError, AttributeError)
 
 @dataclass(frozen=True)
 class Instruction:
-    """An example: what is asked, its input included, and the answer."""
+    """An instruction, with its input, and the output."""
 
-    asked: str
+    prompt: str
     output: str
 
 
 class Instructions:
-    """The examples of some files, in their order: for streams the same as `Corpus`, but that it holds no images."""
+    """The examples of some files, shuffled: for streams the same as `Corpus`, without images."""
 
     name = INSTRUCT
 
     def __init__(self, paths: Sequence[str]) -> None:
-        """Find where every example lies. A malformed line counts as one, and is told when its turn comes.
+        """Index every example. A malformed line counts as one, and is skipped with a message when it is read.
 
-        Raises: PathError when a file is missing; RecipeError when one holds no instruction at all.
+        Raises: PathError when a file is missing; RecipeError when one holds no instruction.
         """
-        self._files = [_parted(path) for path in paths]
+        self._files = [_open_file(path) for path in paths]
         rows, sums = array("q"), []
         for file, (files, name) in enumerate(self._files):
             data, num_read = files.read(name), 0
             for line, start, end in _lines(data):
-                examples = _known(data[start:end])
+                examples = _examples_or_none(data[start:end])
                 num_read += len(examples)
                 for number in range(max(1, len(examples))):
                     rows.extend((file, line, number, start, end))
@@ -50,15 +50,15 @@ class Instructions:
                 raise RecipeError(f"{paths[file]} holds no line of an instruction and its output (docs/training.md)")
             sums.append(hashlib.sha256(data).hexdigest())
         self.fingerprint = digest(INSTRUCT, *sums)
-        rows_N5 = np.frombuffer(rows, np.int64).reshape(-1, 5)  # file, line, which example of it, first byte, end
-        # once: streams own neighbours, and files stand one behind the other
+        rows_N5 = np.frombuffer(rows, np.int64).reshape(-1, 5)  # file, line, example of the line, first byte, end
+        # shuffled, since streams own neighbours, and files follow one another
         self._rows_N5 = rows_N5[np.random.default_rng(int(self.fingerprint, 16)).permutation(len(rows_N5))]
 
     def __len__(self) -> int:
         return len(self._rows_N5)
 
     def samples(self, first: int, end: int) -> list[Sample | None]:
-        """Look examples up, without reading any."""
+        """Look examples up, without reading them."""
         return [
             Sample(f"{self._files[file][1]}, line {line}", str(file), {str(number): (start, stop - start)})
             for file, line, number, start, stop in self._rows_N5[first:end].tolist()
@@ -74,23 +74,23 @@ class Instructions:
         return found
 
     def read(self, wanted: Sequence[tuple[Sample, str]]) -> list[bytes | None]:
-        """Return nothing for each member: an instruction has no images."""
+        """Return None for each member: an instruction has no images."""
         return [None for _ in wanted]
 
     def example(self, sample: Sample, body: bytes | None) -> Instruction:
-        """Return an example of a line.
+        """Return the example of a sample.
 
-        Raises: IntegrityError, naming file and line, when it is malformed.
+        Raises: IntegrityError that names file and line when it is malformed.
         """
         ((number, _),) = sample.members.items()
         try:
             return _examples(body or b"")[int(number)]
         except (*_MALFORMED, IndexError) as error:
-            told = error if isinstance(error, IntegrityError) else repr(error)[:200]
-            raise IntegrityError(f"{sample.key} is no instruction: {told}") from error
+            cause = error if isinstance(error, IntegrityError) else repr(error)[:200]
+            raise IntegrityError(f"{sample.key} is no instruction: {cause}") from error
 
 
-def _parted(path: str) -> tuple[Files, str]:
+def _open_file(path: str) -> tuple[Files, str]:
     if path.endswith((".gz", ".zip", ".xz", ".zst", ".bz2")):
         raise RecipeError(f"{path} is compressed, and lines are read where they lie; unpack it first")
     folder, _, name = path.rpartition("/")
@@ -98,7 +98,7 @@ def _parted(path: str) -> tuple[Files, str]:
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield the number of each line that is not empty, and where it starts and ends."""
+    """Yield the number, start and end of each line that is not blank."""
     start, line = 0, 0
     while start < len(data):
         end, line = data.find(b"\n", start), line + 1
@@ -108,7 +108,7 @@ def _lines(data: bytes) -> Iterator[tuple[int, int, int]]:
         start = end + 1
 
 
-def _known(line: bytes) -> list[Instruction]:
+def _examples_or_none(line: bytes) -> list[Instruction]:
     try:
         return _examples(line)
     except _MALFORMED:
@@ -116,21 +116,21 @@ def _known(line: bytes) -> list[Instruction]:
 
 
 def _examples(line: bytes) -> list[Instruction]:
-    """Read a line of any form. Raises: IntegrityError, ValueError, KeyError, TypeError or AttributeError if of none."""
-    told: dict[str, Any] = parse_json(line, "the line")
-    if "instances" in told:
-        given = [*told["instances"], *(told.get("reformulations") or ())]
-        return [_checked(one["instruction_with_input"], one["output"]) for one in given]
-    if "targets" in told:
-        return [_checked(told["inputs"], told["targets"])]
-    asked = "\n".join(filter(None, (told["instruction"].strip(), (told.get("input") or "").strip())))
-    return [_checked(asked, told["output"])]
+    """Read a line of any supported form. Raises: one of _MALFORMED when it has none."""
+    fields: dict[str, Any] = parse_json(line, "the line")
+    if "instances" in fields:
+        instances = [*fields["instances"], *(fields.get("reformulations") or ())]
+        return [_checked(one["instruction_with_input"], one["output"]) for one in instances]
+    if "targets" in fields:
+        return [_checked(fields["inputs"], fields["targets"])]
+    prompt = "\n".join(filter(None, (fields["instruction"].strip(), (fields.get("input") or "").strip())))
+    return [_checked(prompt, fields["output"])]
 
 
-def _checked(asked: str, output: str) -> Instruction:
-    if not asked.strip() or not output.strip():
+def _checked(prompt: str, output: str) -> Instruction:
+    if not prompt.strip() or not output.strip():
         raise ValueError("it lacks words to ask or to answer")
-    return Instruction(asked, output)
+    return Instruction(prompt, output)
 
 
 Readable = Corpus | Instructions
@@ -138,14 +138,14 @@ Readable = Corpus | Instructions
 
 @dataclass(frozen=True)
 class Shards:
-    """All shards of one split, and instructions beside them."""
+    """All shards of one split, with instructions."""
 
     root: str
     corpora: dict[str, Corpus]
     fingerprint: str
-    """Digest of every shard's SHA-256 sum: the same wherever the same shards lie, lost or not."""
+    """Digest of the SHA-256 sums of all shards, lost ones included; independent of their location."""
     lost: list[LostSample]
-    """Shards that are missing or cut, all judged when they are opened: every process leaves out the same samples."""
+    """Shards that are missing or truncated when they are opened; every process leaves out the same samples."""
     instructions: Instructions | None = None
 
     @property
@@ -155,7 +155,7 @@ class Shards:
 
 
 def with_instructions(shards: Shards, paths: Sequence[str]) -> Shards:
-    """Return the shards with instructions as a corpus beside theirs. Raises: as `Instructions`."""
+    """Return the shards with instruction files as one more corpus. Raises: as `Instructions`."""
     if not paths:
         return shards
     instructions = Instructions(paths)
@@ -187,10 +187,10 @@ def beside(data: str, name: str) -> str:
 def open_shards(data: str, split: str = TRAIN, on_missing: Literal["stop", "skip"] = "stop") -> Shards:
     """Read the listing of the shards in a run's output folder or a shards folder, a local path or an fsspec URL.
 
-    With `skip`, a shard that is missing is left out, and of one that was cut what lies behind the cut.
+    With `skip`, missing shards are left out, and the samples after the end of truncated ones.
 
     Raises: PathError when there is none, or a link leads out of the folder; IntegrityError when it is damaged or of
-        another version, or a shard is missing or cut and `on_missing` is "stop".
+        another version, or a shard is missing or truncated and `on_missing` is "stop".
     """
     folder = find(data)
     files = Files(folder)
@@ -198,7 +198,7 @@ def open_shards(data: str, split: str = TRAIN, on_missing: Literal["stop", "skip
     entries = [e for e in listing["shards"] if e["split"] == split]
     corpora = {name: Corpus(files, name, [e for e in entries if e["corpus"] == name]) for name in CORPORA}
     sizes = files.sizes([e[kind] for e in entries for kind in ("tar", "index")])
-    lost = [one for corpus in corpora.values() for one in corpus.lose(sizes)]
+    lost = [one for corpus in corpora.values() for one in corpus.leave_out_missing(sizes)]
     if lost and on_missing == "stop":
         more = f" (and {len(lost) - 1} more)" * (len(lost) > 1)
         raise IntegrityError(

@@ -1,4 +1,4 @@
-"""Virtual streams: a fixed number of readers of each corpus, whatever the number of processes that train."""
+"""Virtual streams: a fixed number of readers of each corpus, whatever the number of training processes."""
 
 import hashlib
 import io
@@ -19,23 +19,23 @@ from trainer.data.packing import Document, PackedRow, end_of_segment
 from trainer.data.shards import Instructions, Readable, Shards
 from trainer.tokenizer import Tokenizer
 
-BLOCK = 256  # samples
+BLOCK = 256  # samples that are shuffled together
 
 
 class Order:
-    """One epoch of a stream that owns samples `owned`: a pure function of them, the seed and the epoch."""
+    """The sampling order of one epoch of a stream: a pure function of the samples `owned`, the seed and the epoch."""
 
     def __init__(self, owned: range, seed: str, epoch: int) -> None:
         self.epoch = epoch
         self._seed = int(digest(seed, str(epoch)), 16)
         num_blocks = -(-len(owned) // BLOCK)
         bounds = np.asarray([owned.start + len(owned) * i // num_blocks for i in range(num_blocks + 1)])
-        turn = np.random.default_rng(self._seed).permutation(num_blocks)
-        self._firsts, self._ends = bounds[turn], bounds[turn + 1]
+        permutation = np.random.default_rng(self._seed).permutation(num_blocks)
+        self._firsts, self._ends = bounds[permutation], bounds[permutation + 1]
         self._passed = np.cumsum(self._ends - self._firsts)
 
     def block(self, position: int) -> tuple[int, npt.NDArray[np.int64]]:
-        """Return where in the epoch the block around a position starts, and the block's samples in their order."""
+        """Return the position at which the block of a position starts, and the block's samples in sampling order."""
         number = int(np.searchsorted(self._passed, position, side="right"))
         first, end = int(self._firsts[number]), int(self._ends[number])
         samples = np.random.default_rng((self._seed, number)).permutation(np.arange(first, end))
@@ -49,7 +49,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Framing:
-    """How a picture becomes a square of `side` pixels: its middle, or all of it squashed, as the tower learnt it."""
+    """Resize an image to a square of `side` pixels, by a centre crop or squashed, as the encoder was trained."""
 
     side: int
     squash: bool = False
@@ -58,10 +58,9 @@ class Framing:
     def decode(self, data: bytes) -> Pixels:
         """Decode one image to (side, side, 3).
 
-        A large JPEG is decoded at a half, a quarter or an eighth of its size, never below the square's: its own
-        transform shrinks it on the way, at a fraction of the work.
+        A large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, but not below the square's, which takes less time.
 
-        Raises: IntegrityError when the bytes are no image, are cut short, or claim more than MAX_PIXELS.
+        Raises: IntegrityError when the bytes are not a JPEG, are truncated, or have more than MAX_PIXELS.
         """
         try:
             with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
@@ -72,20 +71,20 @@ class Framing:
                 return np.asarray(self.frame(picture))
         except IntegrityError:
             raise
-        except Exception as error:  # decoders raise whatever they like
+        except Exception as error:  # decoders raise any exception
             raise IntegrityError(f"cannot be decoded: {shorten(error)}") from error
 
     def frame(self, image: Image.Image) -> Image.Image:
-        """Resize once: what torchvision's Resize and CenterCrop give, without resizing what is then cut off."""
-        how = Image.Resampling.BICUBIC if self.bicubic else Image.Resampling.BILINEAR
+        """Return what torchvision's Resize and CenterCrop return, without resizing what the crop removes."""
+        resample = Image.Resampling.BICUBIC if self.bicubic else Image.Resampling.BILINEAR
         w, h, side = image.width, image.height, self.side
         if self.squash:
-            return image.resize((side, side), how)
+            return image.resize((side, side), resample)
         width, height = (side, int(side * h / w)) if w <= h else (int(side * w / h), side)
         left, top = round((width - side) / 2), round((height - side) / 2)
         across, down = w / width, h / height
         box = (left * across, top * down, min(w, (left + side) * across), min(h, (top + side) * down))
-        return image.resize((side, side), how, box=box)
+        return image.resize((side, side), resample, box=box)
 
 
 Format = Callable[[Readable, Sample, bytes | None], Document]
@@ -94,7 +93,7 @@ Skipped = tuple[str, str]  # what could not be read, and why
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a stream stands: the next token of the document at a position of an epoch's order."""
+    """The state of a stream: the next token of the document at a position of an epoch's sampling order."""
 
     epoch: int = 0
     position: int = 0
@@ -103,12 +102,12 @@ class Cursor:
 
 @dataclass
 class _Block:
-    """Neighbouring samples, those that a stream reads now."""
+    """The samples that a stream reads now, which are neighbours in the corpus."""
 
     first: int  # position of the first
-    numbers: npt.NDArray[np.int64]  # in the order of reading
+    numbers: npt.NDArray[np.int64]  # in sampling order
     samples: list[Sample | None]
-    bodies: dict[int, bytes | None]  # of those that were read ahead, by position
+    bodies: dict[int, bytes | None]  # of samples read ahead, by position
 
 
 class Stream:
@@ -123,15 +122,15 @@ class Stream:
         self._current: tuple[Cursor, Sample, Document] | None = None  # a document, and the cursor at its first token
 
     def row(self, length: int) -> tuple[PackedRow, list[Skipped]]:
-        """Read on until a row is full or the next sentence does not fit it; empty when no sample can be read.
+        """Fill a row until the next sentence does not fit; it is empty when no sample can be read.
 
-        With it comes what could not be read on the way: samples that are broken, but not those that are lost.
+        Return with it what could not be read: damaged samples, but not lost ones.
         """
         row, skipped = PackedRow.empty(length), list[Skipped]()
         while row.room and (found := self._document(skipped)):
             sample, document = found
             start = self.cursor.token
-            if start >= len(document.tokens_L):  # only a damaged checkpoint leads there
+            if start >= len(document.tokens_L):  # only by a damaged checkpoint
                 self._next()
                 continue
             end = end_of_segment(document, start, row)
@@ -145,7 +144,7 @@ class Stream:
         return row, skipped
 
     def _document(self, skipped: list[Skipped]) -> tuple[Sample, Document] | None:
-        """Return the sample under the cursor, moving past those that cannot be read; None when none can."""
+        """Return the sample at the cursor, which skips those that cannot be read; None when none can."""
         if self._current is not None and self._current[0] == replace(self.cursor, token=0):
             return self._current[1:]
         self._current = None
@@ -165,7 +164,7 @@ class Stream:
         return None
 
     def _read(self, position: int) -> tuple[Sample, bytes | None] | None:
-        """Return the sample at a position of the epoch and what holds its words; None when the sample is lost."""
+        """Return the sample at a position of the epoch and its body; None when the sample is lost."""
         if self._order is None or self._order.epoch != self.cursor.epoch:
             self._order, self._block = Order(self._owned, self._seed, self.cursor.epoch), None
         if self._block is None or not 0 <= position - self._block.first < len(self._block.numbers):
@@ -173,18 +172,14 @@ class Stream:
             low = int(numbers.min())
             samples = self._corpus.samples(low, int(numbers.max()) + 1)
             self._block = _Block(first, numbers, [samples[n - low] for n in numbers], {})
-        block, place = self._block, position - self._block.first
-        sample = block.samples[place]
+        block, index = self._block, position - self._block.first
+        sample = block.samples[index]
         if sample is None:
             return None
         if position not in block.bodies:
-            ahead = [
-                (block.first + i, s)
-                for i, s in enumerate(block.samples[place : place + READ_AHEAD], start=place)
-                if s is not None
-            ]
-            bodies = self._corpus.bodies([s for _, s in ahead])
-            block.bodies = {at: body for (at, _), body in zip(ahead, bodies, strict=True)}
+            window = enumerate(block.samples[index : index + READ_AHEAD], start=position)
+            ahead = {at: s for at, s in window if s is not None}
+            block.bodies = dict(zip(ahead, self._corpus.bodies(list(ahead.values())), strict=True))
         return sample, block.bodies[position]
 
     def _next(self) -> None:
@@ -193,7 +188,7 @@ class Stream:
 
 
 def streams(corpus: Readable, num_streams: int, seed: int, to_document: Format, once: bool = False) -> list[Stream]:
-    """Divide a corpus among streams: each owns as much of it as any other, and at least a sample."""
+    """Divide a corpus evenly among streams, of which each owns at least a sample."""
     n = min(num_streams, len(corpus))
     bounds = [len(corpus) * i // n for i in range(n + 1)]
     return [
@@ -204,22 +199,22 @@ def streams(corpus: Readable, num_streams: int, seed: int, to_document: Format, 
 
 @dataclass(frozen=True)
 class SampledRow:
-    """What a turn gave. Letters: I images, H and W pixels, C channels, T positions."""
+    """One sampled row. Letters: I images, H and W pixels, C channels, T positions."""
 
     num_tokens: int
-    """0: nothing in the stream can be read."""
+    """0: no sample of the stream can be read."""
     num_images: int
-    num_stretches: int
+    num_segments: int
     """Documents of the row, whole or in part."""
     digest: bytes
-    """SHA-256 of the row before any image is decoded, the same on every process."""
+    """SHA-256 of the row before images are decoded, equal in all processes."""
     cursor: Cursor
-    """Where the stream stands after it."""
+    """The state of the stream after it."""
     columns_4T: npt.NDArray[np.int32] | None
-    """Tokens, slots, stretches and targets; None where the row is another process's, or empty."""
+    """Tokens, image mask, segment ids and targets; None for an empty row and for a row of another process."""
     pixels_IHWC: Pixels | None
     skipped: list[Skipped]
-    """Samples and images that could not be read; each is told to the process whose row it was to stand in."""
+    """Samples and images that could not be read; empty for a row of another process."""
 
 
 class RowSource:
@@ -235,7 +230,7 @@ class RowSource:
         world: int,
         once: bool = False,
     ) -> None:
-        """Open the streams; with `once` a single one for each corpus, which ends with its first epoch."""
+        """Open the streams; with `once` one stream for each corpus, which ends after one epoch."""
         self.rank, self.world = rank, world
         self._tokenizer, self._config, self._framing = tokenizer, config, framing
         self._corpora = {name: corpus for name, corpus in shards.readable.items() if len(corpus)}
@@ -247,39 +242,39 @@ class RowSource:
     def num_streams(self, corpus: str) -> int:
         return len(self._streams[corpus])
 
-    def stand(self, corpus: str, cursors: list[Cursor]) -> None:
-        """Set every stream of a corpus to where it stood."""
+    def seek(self, corpus: str, cursors: list[Cursor]) -> None:
+        """Set the cursor of every stream of a corpus."""
         for stream, cursor in zip(self._streams[corpus], cursors, strict=True):
             stream.cursor = cursor
 
-    def take(self, corpus: str, turn: int) -> SampledRow:
-        """Draw a row. The turns of a stream must be drawn one after the other.
+    def take(self, corpus: str, index: int) -> SampledRow:
+        """Return the row of a corpus at an index; streams take turns. The rows of a stream must be taken in order.
 
         Raises: PathError, TransientError, IntegrityError as `Corpus.read` and `Corpus.samples` do.
         """
-        stream = self._streams[corpus][turn % self.num_streams(corpus)]
+        stream = self._streams[corpus][index % self.num_streams(corpus)]
         row, skipped = stream.row(self._config.data.sequence_length)
-        num_stretches = int(row.stretches_T.max(initial=0))
-        known = (row.num_tokens, len(row.images), num_stretches, _digest(row), stream.cursor)
-        if turn % self.world != self.rank:
-            return SampledRow(*known, None, None, [])
+        num_segments = int(row.segment_ids_T.max(initial=0))
+        common = (row.num_tokens, len(row.images), num_segments, _digest(row), stream.cursor)
+        if index % self.world != self.rank:
+            return SampledRow(*common, None, None, [])
         if not row.num_tokens:
-            return SampledRow(*known, None, None, skipped)
+            return SampledRow(*common, None, None, skipped)
         pixels = self._pixels(self._corpora[corpus], row, skipped)
-        return SampledRow(*known, row.columns(), pixels, skipped)
+        return SampledRow(*common, row.columns(), pixels, skipped)
 
     def _format(self, corpus: Readable, sample: Sample, body: bytes | None) -> packing.Document:
-        slots, length = self._config.vision.latents, self._config.data.sequence_length
+        num_image_tokens, length = self._config.vision.latents, self._config.data.sequence_length
         if isinstance(corpus, Instructions):
             return _instruct(self._tokenizer, corpus, sample, body, length)
         if corpus.name == "text":
             return packing.text(self._tokenizer, corpus.text(sample, body))
         if corpus.name == "caption":
-            return packing.caption(self._tokenizer, corpus.text(sample, body), "jpg", slots, length)
-        return packing.interleaved(self._tokenizer, corpus.blocks(sample, body), slots)
+            return packing.caption(self._tokenizer, corpus.text(sample, body), "jpg", num_image_tokens, length)
+        return packing.interleaved(self._tokenizer, corpus.blocks(sample, body), num_image_tokens)
 
     def _pixels(self, corpus: Readable, row: PackedRow, skipped: list[Skipped]) -> Pixels:
-        """Decode a row's images. One that is broken becomes black, and nothing is predicted in its stretch."""
+        """Decode a row's images. A damaged one becomes black, and its segment is masked out of the loss."""
         side = self._framing.side
         pixels = np.zeros((len(row.images), side, side, 3), np.uint8)
         bodies = corpus.read([(image.sample, image.member) for image in row.images])
@@ -291,7 +286,7 @@ class RowSource:
             except IntegrityError as error:
                 key = f"{image.sample.key}.{image.member}"
                 skipped.append((key, f"{key} of {image.sample.tar}: {error}"))
-                row.silence(image.stretch)
+                row.ignore_segment(image.segment)
         return pixels
 
 
@@ -300,14 +295,14 @@ def _instruct(
 ) -> packing.Document:
     example = corpus.example(sample, body)
     try:
-        return packing.instruct(tokenizer, example.asked, example.output, length)
+        return packing.instruct(tokenizer, example.prompt, example.output, length)
     except IntegrityError as error:
         raise IntegrityError(f"{sample.key} {error}") from error
 
 
 def _digest(row: PackedRow) -> bytes:
     h = hashlib.sha256()
-    for array in (row.tokens_T, row.slots_T, row.stretches_T, row.targets_T):
+    for array in (row.tokens_T, row.image_mask_T, row.segment_ids_T, row.targets_T):
         h.update(array.tobytes())
-    h.update(repr([(i.sample.key, i.member, i.stretch) for i in row.images]).encode())
+    h.update(repr([(i.sample.key, i.member, i.segment) for i in row.images]).encode())
     return h.digest()

@@ -1,4 +1,4 @@
-"""An evaluation: one model, some tasks, some numbers of shots, and a table at the end."""
+"""An evaluation: one model on several tasks and numbers of shots, with a table of results."""
 
 import json
 from collections.abc import Iterator
@@ -29,35 +29,35 @@ FILE = "results.json"
 _PAPER = Path(__file__).with_name("paper.yaml")
 
 
-def keep(output: Path, checkpoint: str, identity: str, found: list[Result]) -> None:
-    """Write results into `output/results.json`, beside those of other tasks and shots that the same model had.
+def save_results(output: Path, checkpoint: str, identity: str, found: list[Result]) -> None:
+    """Merge results into `output/results.json`, which has those of one model.
 
-    Raises: IntegrityError when something else lies there.
+    Raises: IntegrityError when the file is not of an evaluation.
     """
     path = output / FILE
     earlier = _earlier(path, identity) if path.is_file() else {}
     new = [{**asdict(result), "paper": paper(result.task, result.shots)} for result in found]
-    results = earlier | {_asked(result): result for result in new}
-    told = {"checkpoint": checkpoint, "identity": identity, "results": [results[asked] for asked in sorted(results)]}
-    path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    results = earlier | {_key(result): result for result in new}
+    saved = {"checkpoint": checkpoint, "identity": identity, "results": [results[key] for key in sorted(results)]}
+    path.write_text(json.dumps(saved, indent=2) + "\n", encoding="utf-8")
 
 
 def show_results(found: list[Result]) -> None:
-    """Print the table."""
+    """Print a table of results."""
     table = Table("task", "shots", "metric", "here", "95 %", "paper", "examples")
     for result in found:
-        theirs = paper(result.task, result.shots)
+        published = paper(result.task, result.shots)
         for metric, score in result.scores.items():
             table.add_row(
                 result.task + ", with rationale" * result.rationale, str(result.shots), metric,
-                _told(score.value), _interval(score), f"{theirs[metric]:.1f}" if metric in theirs else "",
+                _rounded(score.value), _interval(score), f"{published[metric]:.1f}" if metric in published else "",
                 f"{result.num_examples:,}",
             )  # fmt: skip
     Console().print(table)
 
 
 def paper(task: str, shots: int) -> dict[str, float]:
-    """Return the paper's figures for a task with so many shots, by metric; those that are known."""
+    """Return the paper's scores of a task and number of shots, by metric; empty if there are none."""
     return _figures().get(task, {}).get(shots, {})
 
 
@@ -68,22 +68,22 @@ def _figures() -> dict[str, dict[int, dict[str, float]]]:
 
 
 def _interval(score: TaskScore) -> str:
-    return "" if score.low is None or score.high is None else f"{_told(score.low)} to {_told(score.high)}"
+    return "" if score.low is None or score.high is None else f"{_rounded(score.low)} to {_rounded(score.high)}"
 
 
-def _told(value: float) -> str:
+def _rounded(value: float) -> str:
     return f"{value:.3f}" if 0 < abs(value) < 1 else f"{value:.1f}"
 
 
 def _earlier(path: Path, identity: str) -> dict[tuple[str, int, bool], dict[str, Any]]:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return {_asked(result): result for result in kept["results"]} if kept["identity"] == identity else {}
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return {_key(result): result for result in saved["results"]} if saved["identity"] == identity else {}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntegrityError(f"{path} is not what an evaluation wrote; move it away, and start again") from error
 
 
-def _asked(result: dict[str, Any]) -> tuple[str, int, bool]:
+def _key(result: dict[str, Any]) -> tuple[str, int, bool]:
     return result["task"], result["shots"], result["rationale"]
 
 
@@ -92,7 +92,7 @@ FOLDER = "evaluation"  # beside the checkpoint
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What is asked for."""
+    """The options of an evaluation."""
 
     checkpoint: str
     tasks: tuple[str, ...]
@@ -110,27 +110,27 @@ class EvalRequest:
         return Settings(shots, self.rationale, self.seed, self.limit, self.batch)
 
 
-def numbers(told: str) -> tuple[int, ...]:
-    """Read numbers of shots, as 0,2,4,8. Raises: RecipeError."""
-    parts = [part.strip() for part in told.split(",")]
+def numbers(text: str) -> tuple[int, ...]:
+    """Parse numbers of shots, such as 0,2,4,8. Raises: RecipeError."""
+    parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise RecipeError(f"--shots takes numbers as 0,2,4,8, not {told!r}")
+        raise RecipeError(f"--shots takes numbers as 0,2,4,8, not {text!r}")
     return tuple(map(int, parts))
 
 
-def tasks_told() -> str:
-    """Say what tasks there are, a line for each."""
-    told = {**{task.name: task.about for task in TASKS.values()}, f"{PREFIX}NAME": "a task of lm-evaluation-harness"}
-    width = max(map(len, told))
-    return "\n".join(f"  {name:{width}}  {about}" for name, about in told.items())
+def list_tasks() -> str:
+    """Return the list of tasks, with a line for each."""
+    tasks = {**{task.name: task.about for task in TASKS.values()}, f"{PREFIX}NAME": "a task of lm-evaluation-harness"}
+    width = max(map(len, tasks))
+    return "\n".join(f"  {name:{width}}  {about}" for name, about in tasks.items())
 
 
 def run(request: EvalRequest) -> None:
-    """Evaluate, print the table and keep it; or print prompts. Under torchrun all processes share the work.
+    """Evaluate, print and save the results; or print prompts. Under torchrun all processes share the work.
 
     Raises: RecipeError when a task is unknown, or a prompt too long for the model; PathError, SchemaError and
-        IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed. Of
-        several processes the first raises these, the others ReportedError.
+        IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed. The
+        first process raises these, the others raise ReportedError.
     """
     with resuming(), init() as processes:
         chosen, of_language, harness, folder = processes.together(lambda: check(request))
@@ -141,7 +141,7 @@ def run(request: EvalRequest) -> None:
             if processes.rank == 0:
                 print(printable("\n\n".join(_prompts(request, chosen, output, reader)), lines=True))
             return
-        processes.together(lambda: _make(output))  # before anything is asked
+        processes.together(lambda: _make(output))  # fails before any example is answered
         identity = _identity(folder, saved.tokenizer.sha256)
         party = Party(processes.rank, processes.world, _wait, _gather, processes.together)
         found = [
@@ -152,18 +152,17 @@ def run(request: EvalRequest) -> None:
         for shots in request.shots if of_language else ():
             found += evaluate_language(saved, of_language, harness, request.settings(shots), party)
         if processes.rank == 0:
-            keep(output, str(folder), identity, found)
+            save_results(output, str(folder), identity, found)
             show_results(found)
 
 
 def run_processes(request: EvalRequest, num_processes: int) -> int:
     """Do what `run` does in several processes of this machine; return the exit status.
 
-    What a person may have got wrong in the command, and in the benchmarks' files, is found before any of them starts.
-    Raises: as `run`.
+    Options and benchmark files are checked before any of them starts. Raises: as `run`.
     """
     chosen, _, _, folder = check(request)
-    models.open_saved(request.checkpoint).tokens(request.tokenizer)
+    models.open_saved(request.checkpoint).load_tokenizer(request.tokenizer)
     for task in chosen:
         examples(task, request.data, request.output or folder / FOLDER, request.settings(0))
     options = {
@@ -178,7 +177,7 @@ def run_processes(request: EvalRequest, num_processes: int) -> int:
 
 
 def check(request: EvalRequest) -> tuple[list[Task], list[str], Any, Path]:
-    """Return the tasks, those of the harness and the harness, and the folder of the weights. Raises: as `run`."""
+    """Return the tasks, the names of language tasks, their harness, and the folder of the weights. Raises: as `run`."""
     names = list(dict.fromkeys(request.tasks))
     chosen = [_task(name) for name in names if not name.startswith(PREFIX)]
     of_language = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
@@ -197,10 +196,10 @@ def _prompts(request: EvalRequest, tasks: list[Task], output: Path, reader: Read
     for task in tasks:
         for shots in request.shots:
             settings = request.settings(shots)
-            asked_of = examples(task, request.data, output, settings)[: request.show_prompts]
-            for example in show_shots(task, request.data, output, settings, asked_of):
-                asked = encode_prompt(reader, example, task.manner.max_tokens)
-                yield from (f"{task.name} {example.id}: {show_prompt(reader, prompt)}" for prompt in asked.prompts)
+            chosen = examples(task, request.data, output, settings)[: request.show_prompts]
+            for example in show_shots(task, request.data, output, settings, chosen):
+                encoded = encode_prompt(reader, example, task.mode.max_tokens)
+                yield from (f"{task.name} {example.id}: {show_prompt(reader, prompt)}" for prompt in encoded.prompts)
 
 
 def _task(name: str) -> Task:
@@ -220,6 +219,6 @@ def _gather(part: list[Any]) -> list[Any]:
 
 
 def _identity(folder: Path, tokenizer: str) -> str:
-    """Name a model without reading all its weights: by their files' sizes and times, and its tokenizer."""
+    """Return a digest of a model from its tokenizer and its files' sizes and times, without reading the weights."""
     files = sorted(folder.glob("*.safetensors"))
     return digest(tokenizer, *(repr((f.name, f.stat().st_size, f.stat().st_mtime_ns)) for f in files))

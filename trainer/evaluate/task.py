@@ -1,4 +1,4 @@
-"""A task: where its examples come from, how they are answered, and how the answers are scored."""
+"""A task: its examples, how they are answered, and how the answers are scored."""
 
 import csv
 import io
@@ -22,36 +22,36 @@ CONTEXT = "<context>"
 
 @dataclass(frozen=True)
 class Example:
-    """One thing that is asked."""
+    """One example of a benchmark."""
 
     id: str
-    """Its name, for people. Two that give each other's answer away share one."""
+    """Its name. Examples that reveal each other's answer share one."""
     words: str
-    """What is asked; `<image>` says where an image stands, `<context>` where the context does."""
+    """The prompt, with `<image>` for each image and `<context>` for the context."""
     images: tuple[Path, ...]
     right: tuple[str, ...]
-    """Answers that are right, at least one. The first is what a shot shows."""
+    """Right answers, at least one. A shot shows the first."""
     options: tuple[str, ...] = ()
-    """What may be answered; none: whatever the model says."""
+    """Possible answers; empty: free text."""
     candidates: tuple[Path, ...] = ()
-    """Images that take turns as the last one. The one behind which `options[0]` is likeliest is the answer, by its
-    number from 0."""
+    """Alternatives for the last image. The answer is the number, from 0, of the one after which `options[0]` is most
+    likely."""
     context: str = ""
-    """Text that is cut at its end where a model cannot read all of it."""
+    """Text that is truncated if the prompt is too long for the model."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model answers to an example."""
+    """A model's answer to an example."""
 
     text: str
-    """What it said; of options the likeliest; of candidates the number."""
+    """The generated text, the most likely option, or the number of the candidate."""
     log_p: tuple[float, ...] = ()
     """Of each option, or of each candidate."""
 
 
 def plain(words: str) -> str:
-    """Return words that others wrote as they may stand in a prompt: whoever spells `<image>` in them shows none."""
+    """Escape placeholders in words from a benchmark's files, and strip them."""
     for mark in (PLACEHOLDER, CONTEXT):
         words = words.replace(mark, mark.replace("<", "< "))
     return words.strip()
@@ -62,7 +62,7 @@ How = Literal["say", "rank", "spell"]
 
 @dataclass(frozen=True)
 class TaskScore:
-    """A figure on the paper's scale, where all right is 100, with the 95 % interval of a share."""
+    """A score on the paper's scale, of which 100 is the best, with its 95 % interval."""
 
     value: float
     low: float | None = None
@@ -74,10 +74,10 @@ class AnswerMode:
     """How examples are answered."""
 
     how: How
-    """say: what the model says is the answer; rank: the option of the highest log-probability; spell: what it says,
-    held to the options token by token, which costs the same for any number of them."""
+    """say: generated text; rank: multiple choice, by the log-probability of options; spell: constrained decoding, whose
+    cost does not depend on the number of options."""
     max_tokens: int = 16
-    """That are said at most, where there are no options."""
+    """Maximum tokens of an answer without options."""
     num_beams: int = 1
 
 
@@ -89,52 +89,52 @@ class Task:
     """One benchmark."""
 
     name: str
-    """What it is called, and, where `folder` names no other, the folder that its files are looked for in."""
+    """Its name, and without `folder` the name of the folder of its files."""
     about: str
-    """One line: what is asked, and the files that are read."""
+    """One line: the task, and its files."""
     read: Callable[[Path, Path], list[Example]]
-    """Read what is asked from a folder; a second one takes up what is drawn for it. Raises: PathError when a file or
-    an image is missing, SchemaError, naming file and row, when one is malformed."""
+    """Read examples from a folder; a second one is for generated images. Raises: PathError when a file or an image is
+    missing, SchemaError that names file and row when one is malformed."""
     score: Callable[[Sequence[Example], Sequence[Completion]], dict[str, TaskScore]]
-    """Judge the answers: a figure for each metric, the one that the paper tells first."""
-    manner: AnswerMode
+    """Score the answers: a score for each metric, the paper's first."""
+    mode: AnswerMode
     read_shots: Callable[[Path, Path], list[Example]] | None = None
-    """Read what shots are drawn from, as `read`; an example is never its own shot. None: the task shows none."""
+    """Read the pool of shots, as `read`; an example is never its own shot. None: the task has no shots."""
     folder: str = ""
-    """Of its files, which another task reads too."""
+    """Folder of its files, if it shares them with another task."""
 
     def reading_once(self) -> Self:
-        """Return the same task, which reads a folder's files once, however often they are asked for."""
+        """Return the task with cached reading of files."""
         return replace(self, read=cache(self.read), read_shots=self.read_shots and cache(self.read_shots))
 
 
 def share(right: Sequence[bool]) -> TaskScore:
-    """Return the share that is right, with Wilson's interval."""
+    """Return the share of right answers, with Wilson's interval."""
     found = accuracy(right)
     return TaskScore(100 * found.value, 100 * found.low, 100 * found.high)
 
 
 def mean(parts: Sequence[float]) -> TaskScore:
-    """Return the mean of answers that are right in part, 0 to 1 each, with the interval by its standard error."""
+    """Return the mean of scores from 0 to 1, with the interval by its standard error."""
     middle = fmean(parts)
     reach = Z_95 * stdev(parts) / math.sqrt(len(parts)) if len(parts) > 1 else 0.0
     return TaskScore(100 * middle, 100 * max(0.0, middle - reach), 100 * min(1.0, middle + reach))
 
 
 def one_of_right(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
-    """Judge by accuracy: an answer is right when it is one of the right ones, letter by letter."""
+    """Return the accuracy: an answer is right when it equals one of the right ones."""
     return {"accuracy": share([a.text in e.right for e, a in zip(examples, answers, strict=True)])}
 
 
 def mean_of(
     judge: Callable[[str, Sequence[str]], float], examples: Sequence[Example], answers: Sequence[Completion]
 ) -> TaskScore:
-    """Return the mean of what a metric gives to each answer, by the right ones."""
+    """Return the mean of a metric over the answers."""
     return mean([judge(a.text, e.right) for e, a in zip(examples, answers, strict=True)])
 
 
 class FileRow(BaseModel):
-    """What is read of a row; more keys than these are not looked at."""
+    """The fields that are read of a row; others are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -147,7 +147,7 @@ _MAX_QUOTED = 120  # characters
 
 
 def text_of(path: Path) -> str:
-    """Read a file as UTF-8. Raises: PathError when there is none; SchemaError when it is something else."""
+    """Read a file as UTF-8. Raises: PathError when it is missing; SchemaError when it is not UTF-8."""
     if not path.is_file():
         raise PathError(f"no file {path}")
     try:
@@ -164,14 +164,14 @@ def read_json(path: Path, kind: type[R]) -> R:
 
 
 def read_lines(path: Path, kind: type[R]) -> Iterator[tuple[str, R]]:
-    """Read JSON lines, each with where it stands, for errors. Raises: as `text_of`; SchemaError, naming the line."""
+    """Read JSON lines, each with its place for messages. Raises: as `text_of`; SchemaError that names the line."""
     for number, line in enumerate(text_of(path).removesuffix("\n").split("\n"), 1):
         where = f"{path}, line {number}"
         yield where, _checked(kind, line, where)
 
 
 def read_table(path: Path, kind: type[R], delimiter: str = ",", is_quoted: bool = True) -> Iterator[tuple[str, R]]:
-    """Read a table with a header, each row with where it stands. Raises: as `text_of`; SchemaError, naming the line."""
+    """Read a table with a header, each row with its place. Raises: as `text_of`; SchemaError that names the line."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
     rows = csv.DictReader(io.StringIO(text_of(path), newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     try:
@@ -185,7 +185,7 @@ def read_table(path: Path, kind: type[R], delimiter: str = ",", is_quoted: bool 
 
 
 def image(folder: Path, name: str, where: str) -> Path:
-    """Return where an image of a folder lies. Raises: PathError when there is none; SchemaError when it is outside."""
+    """Return the path of an image in a folder. Raises: PathError when it is missing; SchemaError when it is outside."""
     if not name or "\0" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise SchemaError(f"{where}: {quoted(name)} leads out of the folder")
     try:
@@ -198,9 +198,9 @@ def image(folder: Path, name: str, where: str) -> Path:
 
 
 def quoted(value: object) -> str:
-    """Quote what a file holds in a message, as Python does; what is long is cut."""
-    told = repr(value)
-    return told if len(told) <= _MAX_QUOTED else f"{told[:_MAX_QUOTED]}..."
+    """Quote a value of a file for a message, truncated if it is long."""
+    text = repr(value)
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
 
 
 def _checked(kind: type[R], text: str, where: str) -> R:

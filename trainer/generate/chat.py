@@ -12,7 +12,7 @@ from schemas.display import message, printable, to_json
 from schemas.errors import IntegrityError, PathError, RecipeError, WeftError
 from schemas.integrity import check_object, parse_json
 from trainer.generate.engine import PLACEHOLDER, GenerationEngine, Prompt, format_prompt, pixels
-from trainer.generate.search import search, spoken
+from trainer.generate.search import greedy_steps, search
 from trainer.load import Saved
 from trainer.tokenizer import EOS, Tokenizer
 
@@ -24,7 +24,7 @@ class _RequestLine(TypedDict):
 
 @dataclass(frozen=True)
 class GenerateRequest:
-    """What a person asks to be continued."""
+    """A prompt to continue."""
 
     prompt: str
     images: tuple[Path, ...] = ()
@@ -38,10 +38,9 @@ def generate(
     length_penalty: float = 1.0,
     batch: int = 16,
 ) -> Iterator[str]:
-    """Yield each request's continuation, without the prompt, in order.
+    """Yield each request's continuation, without the prompt, in order; `batch` prompts at a time.
 
-    One ends at </s>, after `max_tokens`, or where the row that the model learnt to read ends. `batch` prompts go on at
-    a time.
+    A continuation ends at </s>, after `max_tokens`, or at the sequence length of the model.
 
     Raises: PathError, RecipeError or IntegrityError, before anything is generated, when a prompt cannot be read.
     """
@@ -49,42 +48,42 @@ def generate(
     for first in range(0, len(prompts), batch):
         part = prompts[first : first + batch]
         room = [_room(saved, prompt, max_tokens) for prompt in part]
-        said = search(GenerationEngine(saved, part, max(room)), num_beams, room, EOS, length_penalty)
-        yield from map(saved.tokenizer.decode, said)
+        continuations = search(GenerationEngine(saved, part, max(room)), num_beams, room, EOS, length_penalty)
+        yield from map(saved.tokenizer.decode, continuations)
 
 
 def stream(saved: Saved, request: GenerateRequest, max_tokens: int = 64) -> Generator[str, None, list[int]]:
-    """Yield one request's continuation by greedy search, as its words come; return its tokens.
+    """Yield one request's continuation by greedy search, part by part; return its tokens.
 
     Raises: as `generate`, before anything is yielded.
     """
     prompt = _read(saved, request)
     room = _room(saved, prompt, max_tokens)
-    tokens = (token for (token,) in spoken(GenerationEngine(saved, [prompt], room), room, EOS))
+    tokens = (token for (token,) in greedy_steps(GenerationEngine(saved, [prompt], room), room, EOS))
     return (yield from as_text(saved.tokenizer, takewhile(lambda token: token != EOS, tokens)))
 
 
 def as_text(tokenizer: Tokenizer, tokens: Iterable[int]) -> Generator[str, None, list[int]]:
-    """Yield text as its tokens come; return the tokens.
+    """Decode tokens part by part; return the tokens.
 
-    Together the parts are the text of all tokens. A character that is spelt by several bytes waits for the last of
-    them: until then it is decoded to U+FFFD, one or more, at the end of the text.
+    The parts together are the text of all tokens. A character of several bytes is yielded with the last of them; an
+    incomplete one decodes to U+FFFD at the end of the text.
     """
-    said: list[int] = []
-    told = 0
+    received: list[int] = []
+    num_yielded = 0
     for token in tokens:
-        said.append(token)
-        whole = tokenizer.decode(said).rstrip("\N{REPLACEMENT CHARACTER}")
-        if len(whole) > told:
-            yield whole[told:]
-            told = len(whole)
-    if rest := tokenizer.decode(said)[told:]:
+        received.append(token)
+        text = tokenizer.decode(received).rstrip("\N{REPLACEMENT CHARACTER}")
+        if len(text) > num_yielded:
+            yield text[num_yielded:]
+            num_yielded = len(text)
+    if rest := tokenizer.decode(received)[num_yielded:]:
         yield rest
-    return said
+    return received
 
 
-def tell(parts: Generator[str, None, list[int]]) -> list[int]:
-    """Print a continuation as its words come, and a line break behind it; return its tokens."""
+def print_stream(parts: Generator[str, None, list[int]]) -> list[int]:
+    """Print a continuation part by part, then a line break; return its tokens."""
     while True:
         try:
             print(printable(next(parts), lines=True), end="", flush=True)
@@ -94,8 +93,8 @@ def tell(parts: Generator[str, None, list[int]]) -> list[int]:
 
 
 def _read(saved: Saved, request: GenerateRequest) -> Prompt:
-    slots, length = saved.config.vision.latents, saved.config.data.sequence_length
-    return format_prompt(saved.tokenizer, request.prompt, list(request.images), slots, length)
+    num_image_tokens, length = saved.config.vision.latents, saved.config.data.sequence_length
+    return format_prompt(saved.tokenizer, request.prompt, list(request.images), num_image_tokens, length)
 
 
 def _room(saved: Saved, prompt: Prompt, max_tokens: int) -> int:
@@ -105,7 +104,7 @@ def _room(saved: Saved, prompt: Prompt, max_tokens: int) -> int:
 def read_requests(path: Path) -> list[GenerateRequest]:
     """Read JSON lines of {"prompt": TEXT, "images": [PATH, ...]}; paths are relative to the file's folder.
 
-    Raises: PathError when there is no such file; RecipeError, naming the line, when one is something else.
+    Raises: PathError when there is no such file; RecipeError that names the line when one is malformed.
     """
     if not path.is_file():
         raise PathError(f"no file {path}")
@@ -124,29 +123,28 @@ def read_requests(path: Path) -> list[GenerateRequest]:
     return requests
 
 
-def check(prompt: str | None, file: Path | None, is_talk: bool, images: Sequence[object], num_beams: int) -> None:
-    """Check what a command line asks for, before a model is loaded.
+def check(prompt: str | None, file: Path | None, is_chat: bool, images: Sequence[object], num_beams: int) -> None:
+    """Check the options of a command line, before a model is loaded.
 
-    Raises: RecipeError unless it is one of a prompt, a file and a talk, and a talk without images and beams.
+    Raises: RecipeError unless they are one of a prompt, a file and a chat, and a chat without images and beams.
     """
-    if [prompt is not None, file is not None, is_talk].count(True) != 1:
+    if [prompt is not None, file is not None, is_chat].count(True) != 1:
         raise RecipeError("give one of PROMPT, --input FILE and --interactive")
-    if is_talk and (images or num_beams > 1):
+    if is_chat and (images or num_beams > 1):
         raise RecipeError("--interactive takes images by its own /image PATH, and goes without beams")
 
 
 def show(
-    saved: Saved, request: GenerateRequest | None, file: Path | None, num_beams: int, penalty: float, most: int
+    saved: Saved, request: GenerateRequest | None, file: Path | None, num_beams: int, penalty: float, max_tokens: int
 ) -> None:
-    """Print one request's continuation, as its words come where beams allow, or a JSON line for each of a file."""
+    """Print one request's continuation, part by part without beams, or a JSON line for each request of a file."""
     if request is not None and num_beams == 1:
-        tell(stream(saved, request, most))
+        print_stream(stream(saved, request, max_tokens))
         return
     requests = read_requests(file) if file is not None else [request or GenerateRequest("")]
-    for asked, text in zip(requests, generate(saved, requests, most, num_beams, penalty), strict=True):
-        images = [str(image) for image in asked.images]
-        told = {"prompt": asked.prompt, "images": images, "text": text}
-        print(printable(text, lines=True) if file is None else to_json(told), flush=True)
+    for one, text in zip(requests, generate(saved, requests, max_tokens, num_beams, penalty), strict=True):
+        line = {"prompt": one.prompt, "images": [str(image) for image in one.images], "text": text}
+        print(printable(text, lines=True) if file is None else to_json(line), flush=True)
 
 
 HELP = "Say something. /image PATH puts an image before your next words; /new begins anew; /quit ends."
@@ -154,74 +152,74 @@ _IMAGE = re.compile(r"""/image\s+(?:(["'])(?P<quoted>.+?)\1|(?P<bare>\S+))\s*(?P
 
 
 @dataclass(frozen=True)
-class Said:
-    """What was said so far, and which images were shown."""
+class Conversation:
+    """The text and images of a conversation so far."""
 
     words: tuple[str, ...] = ("",)
-    """Before, between and behind the images: one text more than there are images."""
+    """Text before, between and after the images: one more than there are images."""
     images: tuple[Path, ...] = ()
 
     @property
     def request(self) -> GenerateRequest:
-        """All of it as one prompt."""
+        """The conversation as one prompt."""
         return GenerateRequest(PLACEHOLDER.join(self.words), self.images)
 
-    def shown(self, image: Path) -> "Said":
-        """Return it with an image behind."""
-        return Said((*self.words, ""), (*self.images, image))
+    def with_image(self, image: Path) -> "Conversation":
+        """Return the conversation with an image appended."""
+        return Conversation((*self.words, ""), (*self.images, image))
 
-    def told(self, words: str) -> "Said":
-        """Return it with a person's words behind, in a line of their own."""
+    def with_message(self, words: str) -> "Conversation":
+        """Return the conversation with a user's message appended, in a line of its own."""
         return self._ending("\n".join(filter(None, (self.words[-1], words))))
 
-    def answered(self, tokenizer: Tokenizer, tokens: list[int]) -> "Said":
-        """Return it with an answer behind, which goes on in the last line."""
+    def answered(self, tokenizer: Tokenizer, tokens: list[int]) -> "Conversation":
+        """Return the conversation with an answer appended to the last line."""
         return self._ending(tokenizer.decode([*tokenizer.encode(self.words[-1]), *tokens]))
 
-    def _ending(self, words: str) -> "Said":
-        # Whoever spells <image> in words shows none.
-        return Said((*self.words[:-1], words.replace(PLACEHOLDER, "< image>")), self.images)
+    def _ending(self, words: str) -> "Conversation":
+        # <image> in a text is not an image
+        return Conversation((*self.words[:-1], words.replace(PLACEHOLDER, "< image>")), self.images)
 
 
 def chat(saved: Saved, max_tokens: int) -> None:
-    """Answer the lines of standard input, each in at most `max_tokens`, until /quit or the input's end.
+    """Answer each line of standard input in at most `max_tokens`, until /quit or the end of the input.
 
-    Answers go to standard output, as their words come, each with a line break behind it. All else, and what is wrong
-    with a line, goes to standard error, and the talk goes on as if that line had not been.
+    Answers are streamed to standard output, with a line break after each. Everything else goes to standard error. A
+    line with an error is ignored.
     """
     print(HELP, file=sys.stderr)
-    said = Said()
+    conversation = Conversation()
     for line in _lines():
         if line == "/quit":
             return
         try:
-            said = Said() if line == "/new" else _turn(saved, said, line, max_tokens)
+            conversation = Conversation() if line == "/new" else _turn(saved, conversation, line, max_tokens)
         except WeftError as error:
             print(f"error: {message(error)}", file=sys.stderr)
 
 
-def _turn(saved: Saved, said: Said, words: str, max_tokens: int) -> Said:
-    """Answer a line; return what was said then. Raises: WeftError when nothing can be answered."""
+def _turn(saved: Saved, conversation: Conversation, words: str, max_tokens: int) -> Conversation:
+    """Answer a line; return the conversation after it. Raises: WeftError when it cannot be answered."""
     if image := _IMAGE.fullmatch(words):
         path, words = Path(image["quoted"] or image["bare"]), image["words"]
-        pixels(path, saved)  # one that cannot be read is told of now, not when it is spoken of
-        said = said.shown(path)
+        pixels(path, saved)  # raises now if it cannot be read, not at the next message
+        conversation = conversation.with_image(path)
         if not words:
-            return said
+            return conversation
     elif words.startswith("/"):
         raise RecipeError(f"cannot do {words.split()[0]}; there are /image PATH, /new and /quit")
-    elif not words and (said.words[-1] or not said.images):
-        return said  # an empty line asks for words only where an image has just been shown
-    said = said.told(words)
+    elif not words and (conversation.words[-1] or not conversation.images):
+        return conversation  # an empty line gets an answer only directly after an image
+    conversation = conversation.with_message(words)
     try:
-        tokens = tell(stream(saved, said.request, max_tokens))
+        tokens = print_stream(stream(saved, conversation.request, max_tokens))
     except RecipeError as error:
         raise RecipeError(f"{error}; /new begins anew") from error
-    return said.answered(saved.tokenizer, tokens)
+    return conversation.answered(saved.tokenizer, tokens)
 
 
 def _lines() -> Iterator[str]:
-    """Yield the lines that are typed or piped, without spaces around; bytes that are no UTF-8 become U+FFFD."""
+    """Yield the lines of standard input, stripped; bytes that are not UTF-8 become U+FFFD."""
     typed = sys.stdin.isatty()
     while True:
         if typed:

@@ -1,4 +1,9 @@
-"""The generation engine: prompts of words and images, continued row by row with a KV cache."""
+"""The generation engine: prompts of words and images, continued row by row with a KV cache.
+
+Tensor letters: P prompts (rows of the cache), L tokens of a prompt, S positions of the cache, N new positions of a row
+of the cache; R rows (continuations, of which a prompt may have several), T tokens of a row, V vocabulary, M width of
+the model, O options.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,18 +32,20 @@ _EMPTY = Block(kind="", text="", image="", image_id="", image_url="", alt="", ca
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt as it is read; L tokens."""
+    """An encoded prompt; L tokens."""
 
     tokens_L: Tokens
-    slots_L: Mask
+    image_mask_L: Mask
     images: tuple[Path, ...]
 
 
-def format_prompt(tokenizer: Tokenizer, words: str, images: list[Path], num_slots: int, max_tokens: int) -> Prompt:
-    """Put images where `<image>` stands in the words, in order; if it stands nowhere, before them.
+def format_prompt(
+    tokenizer: Tokenizer, words: str, images: list[Path], num_image_tokens: int, max_tokens: int
+) -> Prompt:
+    """Replace each `<image>` in the words by an image, in order; without `<image>`, put the images first.
 
-    Raises: RecipeError when the words are not UTF-8, when there are more placeholders than images or the other way
-        round, or when the prompt leaves the model no room for a token; PathError when an image does not exist.
+    Raises: RecipeError when the words are not UTF-8, placeholders and images differ in number, or the prompt leaves
+        no room for a token; PathError when an image does not exist.
     """
     try:
         words.encode()
@@ -56,73 +63,73 @@ def format_prompt(tokenizer: Tokenizer, words: str, images: list[Path], num_slot
             blocks.append({**_EMPTY, "kind": "text", "text": text.strip()})
         if image is not None:
             blocks.append({**_EMPTY, "kind": "image", "image": str(image)})
-    document = packing.interleaved(tokenizer, blocks, num_slots)
-    length = len(document.tokens_L) - 1  # all but </s>, which is the model's to say
+    document = packing.interleaved(tokenizer, blocks, num_image_tokens)
+    length = len(document.tokens_L) - 1  # without </s>, which the model may generate
     if length >= max_tokens:
         raise RecipeError(f"the prompt takes {length} tokens, images included; the model reads {max_tokens} at most")
-    return Prompt(document.tokens_L[:length], np.asarray(document.slots_L[:length]), tuple(images))
+    return Prompt(document.tokens_L[:length], np.asarray(document.image_mask_L[:length]), tuple(images))
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What is to be read: tokens (P, N) int64; `looks` (P, N, S) bool, True where one looks; and where rows stand."""
+class ForkBatch:
+    """The next forward pass: tokens (P, N) int64, their attention mask (P, N, S) bool, and the indices of rows."""
 
     tokens_PN: torch.Tensor
-    looks_PNS: torch.Tensor
-    at: tuple[torch.Tensor, torch.Tensor]
-    """Of each row's tokens, the prompt (R, 1), and the place among its N positions (R, T)."""
+    mask_PNS: torch.Tensor
+    index: tuple[torch.Tensor, torch.Tensor]
+    """Of each row's tokens, the prompt (R, 1) and the index among its N new positions (R, T)."""
 
     @property
     def positions_PN(self) -> torch.Tensor:
-        """Each token's number along its own branch, from 0."""
-        return self.looks_PNS.sum(2) - 1
+        """The position of each token along its own fork, from 0."""
+        return self.mask_PNS.sum(2) - 1
 
 
 @dataclass
 class CacheForks:
-    """Rows: of each the positions of its way back, (R, S) bool, and the prompt in whose row of the cache it stands."""
+    """Forks of the KV cache: rows share the cache of their prompt, and `mask_RS` selects the positions of each row."""
 
-    back_RS: torch.Tensor
+    mask_RS: torch.Tensor
     prompt_R: torch.Tensor
 
     @classmethod
     def of(cls, prompts_PS: torch.Tensor) -> Self:
-        """Begin with a row for each prompt, whose tokens stand where `prompts` is True."""
+        """Start with a row for each prompt, whose tokens are where `prompts` is True."""
         return cls(prompts_PS, torch.arange(len(prompts_PS), device=prompts_PS.device))
 
-    def go_on(self, rows_R: torch.Tensor) -> None:
-        """Take the rows with these numbers in place of all; a number may come again."""
-        self.back_RS, self.prompt_R = self.back_RS[rows_R], self.prompt_R[rows_R]
+    def select(self, rows_R: torch.Tensor) -> None:
+        """Replace the rows by those at these indices; an index may be repeated."""
+        self.mask_RS, self.prompt_R = self.mask_RS[rows_R], self.prompt_R[rows_R]
 
-    def kept(self, num_prompts: int) -> torch.Tensor | None:
-        """Return the prompts that rows go on from, once half of what the cache holds is none of them; it then does."""
+    def compact(self, num_prompts: int) -> torch.Tensor | None:
+        """Renumber the prompts once at least half have no row left; return those to keep in the cache, else None."""
         prompts: torch.Tensor = torch.unique(self.prompt_R)
         if 2 * len(prompts) > num_prompts:
             return None
         self.prompt_R = torch.searchsorted(prompts, self.prompt_R)
         return prompts
 
-    def read(self, tokens_RT: torch.Tensor, num_prompts: int) -> Reading:
-        """Let every row read tokens, which its way back leads over from now on."""
+    def append(self, tokens_RT: torch.Tensor, num_prompts: int) -> ForkBatch:
+        """Append tokens to every row; return their forward pass."""
         rows, length = tokens_RT.shape
-        number_R = (self.prompt_R.unsqueeze(1) == self.prompt_R).tril(-1).sum(1)  # among the rows of its prompt
-        place_RT = number_R.unsqueeze(1) * length + torch.arange(length, device=tokens_RT.device)
-        at = self.prompt_R.unsqueeze(1), place_RT
-        tokens_PN = tokens_RT.new_full((num_prompts, (int(number_R.max()) + 1) * length), PAD)
-        tokens_PN[at] = tokens_RT
+        fork_R = (self.prompt_R.unsqueeze(1) == self.prompt_R).tril(-1).sum(1)  # index among the rows of its prompt
+        place_RT = fork_R.unsqueeze(1) * length + torch.arange(length, device=tokens_RT.device)
+        index = self.prompt_R.unsqueeze(1), place_RT
+        tokens_PN = tokens_RT.new_full((num_prompts, (int(fork_R.max()) + 1) * length), PAD)
+        tokens_PN[index] = tokens_RT
         own_RTN = torch.zeros(rows, length, tokens_PN.shape[1], dtype=torch.bool, device=tokens_RT.device)
         causal_RTT = torch.ones_like(own_RTN[:, :, :length]).tril()
         own_RTN.scatter_(2, place_RT.unsqueeze(1).expand(-1, length, -1), causal_RTT)
-        looks_RTS = torch.cat([self.back_RS.unsqueeze(1).expand(-1, length, -1), own_RTN], dim=2)
-        looks_PNS = looks_RTS.new_zeros(num_prompts, tokens_PN.shape[1], looks_RTS.shape[2])
-        looks_PNS[:, :, -1] = True  # what stands in no row looks at something, or softmax has nothing to share out
-        looks_PNS[at] = looks_RTS
-        self.back_RS = looks_RTS[:, -1]
-        return Reading(tokens_PN, looks_PNS, at)
+        mask_RTS = torch.cat([self.mask_RS.unsqueeze(1).expand(-1, length, -1), own_RTN], dim=2)
+        mask_PNS = mask_RTS.new_zeros(num_prompts, tokens_PN.shape[1], mask_RTS.shape[2])
+        mask_PNS[:, :, -1] = True  # padding attends to something, or softmax returns NaN
+        mask_PNS[index] = mask_RTS
+        self.mask_RS = mask_RTS[:, -1]
+        return ForkBatch(tokens_PN, mask_PNS, index)
 
 
 class GenerationEngine:
-    """Prompts being continued, at first by a row each. They are read once; every further token costs one position."""
+    """Continues prompts, with one row each at first. A prompt is encoded once; a further token costs one position."""
 
     def __init__(self, saved: Saved, prompts: list[Prompt], max_tokens: int) -> None:
         self._saved, self._prompts = saved, prompts
@@ -131,28 +138,28 @@ class GenerationEngine:
 
     @torch.inference_mode()
     def first(self) -> torch.Tensor:
-        """Read the prompts; return the log-probabilities (R, V) of the token behind each."""
+        """Encode the prompts; return the log-probabilities (R, V) of the token after each."""
         prompts_PL = self._padded([np.ones_like(p.tokens_L) for p in self._prompts], 0)
-        self._branches = CacheForks.of(prompts_PL.bool())
+        self._forks = CacheForks.of(prompts_PL.bool())
         tokens_PL = self._padded([p.tokens_L for p in self._prompts], PAD)
-        slots_PL = self._padded([p.slots_L for p in self._prompts], 0).bool()
+        image_mask_PL = self._padded([p.image_mask_L for p in self._prompts], 0).bool()
         images = [pixels(image, self._saved) for p in self._prompts for image in p.images]
         pixels_ICHW = torch.stack(images).to(self._saved.device) if images else None
-        states = self._saved.model.states(tokens_PL, slots_PL, prompts_PL, pixels_ICHW, self._cache)
+        states = self._saved.model.states(tokens_PL, image_mask_PL, prompts_PL, pixels_ICHW, self._cache)
         return self._log_p(states[:, -1])
 
     @torch.inference_mode()
     def then(self, tokens_R: torch.Tensor, rows_R: torch.Tensor) -> torch.Tensor:
-        """Go on from earlier rows, by their numbers, with a token each; return log-probabilities (R, V) again."""
-        self._branches.go_on(rows_R)
-        kept = self._branches.kept(self._cache.num_rows)
+        """Append a token to earlier rows, by their indices; return the log-probabilities (R, V) of the next one."""
+        self._forks.select(rows_R)
+        kept = self._forks.compact(self._cache.num_rows)
         if kept is not None:
             self._cache.select(kept)
-        return self._read(tokens_R.unsqueeze(1))[:, -1]
+        return self._append(tokens_R.unsqueeze(1))[:, -1]
 
     @torch.inference_mode()
     def score(self, options: Sequence[Sequence[np.ndarray]]) -> list[list[float]]:
-        """Read the prompts; return the log-probability of each prompt's options, arrays of one token or more."""
+        """Encode the prompts; return the log-probability of each prompt's options, arrays of one token or more."""
         flat = [option for of_prompt in options for option in of_prompt]
         rows_O = torch.tensor([row for row, of_prompt in enumerate(options) for _ in of_prompt])
         rows_O = rows_O.to(self._saved.device)
@@ -160,25 +167,25 @@ class GenerationEngine:
         tokens_OT = torch.from_numpy(np.stack([np.pad(o, (0, longest - len(o)), constant_values=PAD) for o in flat]))
         tokens_OT = tokens_OT.long().to(self._saved.device)
         log_p_OV = self.first()[rows_O]
-        self._branches.go_on(rows_O)
+        self._forks.select(rows_O)
         found_O = log_p_OV.gather(1, tokens_OT[:, :1]).squeeze(1)
         if longest > 1:
-            rest_OTV = self._read(tokens_OT[:, :-1])
+            rest_OTV = self._append(tokens_OT[:, :-1])
             rest_OT = rest_OTV.gather(2, tokens_OT[:, 1:].unsqueeze(2)).squeeze(2)
             found_O = found_O + rest_OT.masked_fill(tokens_OT[:, 1:] == PAD, 0).sum(1)
         found = iter(found_O.tolist())
         return [[next(found) for _ in of_prompt] for of_prompt in options]
 
-    def _read(self, tokens_RT: torch.Tensor) -> torch.Tensor:
-        """Go on with T tokens a row, <pad> behind the shorter; return log-probabilities (R, T, V)."""
-        reading = self._branches.read(tokens_RT, self._cache.num_rows)
-        states_PNM = self._saved.model.branches(reading.tokens_PN, reading.looks_PNS, reading.positions_PN, self._cache)
-        return self._log_p(states_PNM[reading.at])
+    def _append(self, tokens_RT: torch.Tensor) -> torch.Tensor:
+        """Append T tokens to each row, padded on the right; return log-probabilities (R, T, V)."""
+        batch = self._forks.append(tokens_RT, self._cache.num_rows)
+        states_PNM = self._saved.model.continue_states(batch.tokens_PN, batch.mask_PNS, batch.positions_PN, self._cache)
+        return self._log_p(states_PNM[batch.index])
 
     def _log_p(self, states: torch.Tensor) -> torch.Tensor:
         logits = self._saved.model.logits(states).float()
         logits[..., EOS] = torch.logaddexp(logits[..., EOS], logits[..., IMAGE])
-        logits[..., [PAD, UNK, BOS, IMAGE, END_IMAGE]] = -torch.inf  # nothing that words can be made of
+        logits[..., [PAD, UNK, BOS, IMAGE, END_IMAGE]] = -torch.inf  # never generated
         logits[..., self._saved.tokenizer.vocab_size :] = -torch.inf  # padding of the embedding
         return logits.log_softmax(-1)
 
@@ -188,9 +195,9 @@ class GenerationEngine:
 
 
 def pixels(path: Path, saved: Saved) -> torch.Tensor:
-    """Read an image of any format that Pillow knows to (C, H, W) float32, cut and normalised as in training.
+    """Read an image of any format that Pillow supports to (C, H, W) float32, cropped and normalised as in training.
 
-    Raises: IntegrityError when it is no image.
+    Raises: IntegrityError when it is not an image.
     """
     preprocess = saved.model.vision.preprocess
     frame = framing(preprocess)
@@ -200,7 +207,7 @@ def pixels(path: Path, saved: Saved) -> torch.Tensor:
                 raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
             image.draft(None, (frame.side, frame.side))
             picture = torch.from_numpy(np.array(frame.frame(image.convert("RGB")))).permute(2, 0, 1).float() / 255
-    except Exception as error:  # decoders raise whatever they like
+    except Exception as error:  # decoders raise any exception
         raise IntegrityError(f"{path} cannot be read as an image: {shorten(error)}") from error
     mean, std = (picture.new_tensor(v).view(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
     return (picture - mean) / std

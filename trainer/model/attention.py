@@ -1,4 +1,8 @@
-"""Attention over PyTorch kernels, with its positions, mask and KV cache."""
+"""Attention on PyTorch kernels, with positions, attention masks and the KV cache.
+
+Tensor letters: B rows, H heads, T positions of queries, S positions of keys, D width of a head, P = D / 2 pairs,
+M width of the model.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -12,8 +16,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 
 @dataclass
 class LayerCache:
-    """Keys and values of one layer, in memory for `capacity` positions of a row, and for twice as many when they are
-    full."""
+    """Keys and values of one layer. `capacity` positions are allocated for each row; a full cache doubles."""
 
     capacity: int
     filled: int = 0
@@ -21,21 +24,21 @@ class LayerCache:
     values_BHSD: torch.Tensor | None = None
 
     def extend(self, k_BHTD: torch.Tensor, v_BHTD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add new positions; return the keys and values of all, (B, H, S + T, D) each."""
+        """Append positions; return the keys and values of all positions, (B, H, S + T, D) each."""
         last = self.filled + k_BHTD.shape[2]
         while self.capacity < last:
             self.capacity *= 2
-        self.keys_BHSD = self._added(self.keys_BHSD, k_BHTD)
-        self.values_BHSD = self._added(self.values_BHSD, v_BHTD)
+        self.keys_BHSD = self._append(self.keys_BHSD, k_BHTD)
+        self.values_BHSD = self._append(self.values_BHSD, v_BHTD)
         self.filled = last
         return self.keys_BHSD[:, :, :last], self.values_BHSD[:, :, :last]
 
     def select(self, rows: torch.Tensor) -> None:
-        """Keep the rows with these numbers, in this order."""
+        """Keep the rows at these indices, in this order."""
         if self.keys_BHSD is not None and self.values_BHSD is not None:
             self.keys_BHSD, self.values_BHSD = self.keys_BHSD[rows], self.values_BHSD[rows]
 
-    def _added(self, kept_BHSD: torch.Tensor | None, new_BHTD: torch.Tensor) -> torch.Tensor:
+    def _append(self, kept_BHSD: torch.Tensor | None, new_BHTD: torch.Tensor) -> torch.Tensor:
         rows, heads, length, width = new_BHTD.shape
         if kept_BHSD is None or kept_BHSD.shape[2] < self.capacity:
             larger_BHSD = new_BHTD.new_empty(rows, heads, self.capacity, width)
@@ -48,7 +51,7 @@ class LayerCache:
 
 @dataclass
 class Cache:
-    """The caches of all layers, for rows of about `capacity` positions."""
+    """The KV caches of all layers, for rows of about `capacity` positions."""
 
     num_layers: int
     capacity: int
@@ -59,31 +62,31 @@ class Cache:
 
     @property
     def centre(self) -> int:
-        """The position about which xPos turns, for as long as the cache lives."""
+        """The position from which xPos counts, constant over the life of the cache."""
         return self.capacity // 2
 
     @property
     def num_rows(self) -> int:
-        """How many rows are kept."""
+        """Number of rows in the cache."""
         kept_BHSD = self.layers[0].keys_BHSD
         return 0 if kept_BHSD is None else len(kept_BHSD)
 
     def select(self, rows: torch.Tensor) -> None:
-        """Keep the rows with these numbers, in this order."""
+        """Keep the rows at these indices, in this order."""
         for layer in self.layers:
             layer.select(rows)
 
 
 XPOS_SCALE_BASE = 512
-SINUSOID_OFFSET = 2  # the first position, as in fairseq, whose padding holds the row before
+SINUSOID_OFFSET = 2  # index of the first position, as in fairseq, where the row before it is padding
 
 
 class XPos:
-    """The turn and the scale of every position of a batch, made once and used by all layers.
+    """xPos: rotation and scale of every position of a batch, computed once for all layers.
 
-    Pair i of a head turns by n θᵢ, θᵢ = 10000^(−2i/D), and is scaled by ζᵢ^(n/512) in queries and ζᵢ^(−n/512) in keys,
-    ζᵢ = (2i + 0.4 D) / (1.4 D): a product of query n and key m depends on n − m alone. So positions may be counted
-    from any `centre`, the middle of a row by default, which keeps the powers small.
+    Pair i of a head is rotated by n θᵢ, θᵢ = 10000^(−2i/D), and scaled by ζᵢ^(n/512) in queries and ζᵢ^(−n/512) in
+    keys, ζᵢ = (2i + 0.4 D) / (1.4 D). The product of query n and key m depends only on n − m, so positions can be
+    counted from any `centre`. The default is the middle of a row, which keeps the powers small.
     """
 
     def __init__(self, positions_BT: torch.Tensor, head_width: int, centre: int | None = None) -> None:
@@ -98,25 +101,25 @@ class XPos:
         self._key = (cos_B1TP / scale_B1TP, sin_B1TP / scale_B1TP)
 
     def queries(self, q_BHTD: torch.Tensor) -> torch.Tensor:
-        """Turn and scale queries."""
-        return _turn(q_BHTD, *self._query)
+        """Rotate and scale queries."""
+        return _rotate(q_BHTD, *self._query)
 
     def keys(self, k_BHTD: torch.Tensor) -> torch.Tensor:
-        """Turn and scale keys."""
-        return _turn(k_BHTD, *self._key)
+        """Rotate and scale keys."""
+        return _rotate(k_BHTD, *self._key)
 
 
-def _turn(x_BHTD: torch.Tensor, cos_B1TP: torch.Tensor, sin_B1TP: torch.Tensor) -> torch.Tensor:
-    """Turn neighbouring pairs (0, 1), (2, 3), ... of each head."""
+def _rotate(x_BHTD: torch.Tensor, cos_B1TP: torch.Tensor, sin_B1TP: torch.Tensor) -> torch.Tensor:
+    """Rotate neighbouring pairs (0, 1), (2, 3), ... of each head."""
     a_BHTP, b_BHTP = x_BHTD.float().view(*x_BHTD.shape[:-1], -1, 2).unbind(-1)
-    turned = (a_BHTP * cos_B1TP - b_BHTP * sin_B1TP, b_BHTP * cos_B1TP + a_BHTP * sin_B1TP)
-    return torch.stack(turned, -1).flatten(-2).to(x_BHTD.dtype)
+    rotated = (a_BHTP * cos_B1TP - b_BHTP * sin_B1TP, b_BHTP * cos_B1TP + a_BHTP * sin_B1TP)
+    return torch.stack(rotated, -1).flatten(-2).to(x_BHTD.dtype)
 
 
 def sinusoids(positions_BT: torch.Tensor, width: int) -> torch.Tensor:
     """Return the sinusoidal embedding of positions, (B, T, M) float32: sines in the first half, cosines in the second.
 
-    As in fairseq and so in the released Kosmos-2: frequencies 10000^(−i/(M/2 − 1)), the first position counted as 2.
+    As in fairseq, and so in the released Kosmos-2: frequencies 10000^(−i/(M/2 − 1)); positions count from 2.
     """
     half = width // 2
     i = torch.arange(half, device=positions_BT.device, dtype=torch.float32)
@@ -125,33 +128,33 @@ def sinusoids(positions_BT: torch.Tensor, width: int) -> torch.Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
-Sight = torch.Tensor | BlockMask | None
-"""A mask (B, 1, T, S), True where a position looks; the same by blocks; or None: at all positions up to its own."""
+AttentionMask = torch.Tensor | BlockMask | None
+"""A mask (B, 1, T, S), True where a query attends to a key; a block mask; or None for no mask but the causal one."""
 
 
-def attention_mask(stretches_BS: torch.Tensor) -> torch.Tensor:
-    """Return the mask (B, 1, S, S), True where a position looks."""
-    length = stretches_BS.shape[1]
-    causal_SS = torch.ones(length, length, dtype=torch.bool, device=stretches_BS.device).tril()
-    same_BSS = stretches_BS.unsqueeze(2) == stretches_BS.unsqueeze(1)
+def attention_mask(segment_ids_BS: torch.Tensor) -> torch.Tensor:
+    """Return the mask (B, 1, S, S): True for positions up to the query's own in the same segment."""
+    length = segment_ids_BS.shape[1]
+    causal_SS = torch.ones(length, length, dtype=torch.bool, device=segment_ids_BS.device).tril()
+    same_BSS = segment_ids_BS.unsqueeze(2) == segment_ids_BS.unsqueeze(1)
     return (causal_SS & same_BSS).unsqueeze(1)
 
 
-def block_mask(stretches_BS: torch.Tensor) -> BlockMask:
-    """Return the same for all positions, as blocks: FlexAttention passes over those in which nobody looks."""
-    rows, length = stretches_BS.shape
+def block_mask(segment_ids_BS: torch.Tensor) -> BlockMask:
+    """Return the same mask as blocks; FlexAttention skips blocks that are masked out."""
+    rows, length = segment_ids_BS.shape
 
-    def looks(b: torch.Tensor, _head: torch.Tensor, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-        return (s <= t) & (stretches_BS[b, t] == stretches_BS[b, s])
+    def attends(b: torch.Tensor, _head: torch.Tensor, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        return (s <= t) & (segment_ids_BS[b, t] == segment_ids_BS[b, s])
 
-    return create_block_mask(looks, rows, None, length, length, device=stretches_BS.device)
+    return create_block_mask(attends, rows, None, length, length, device=segment_ids_BS.device)
 
 
-def positions_in_segment(stretches_BS: torch.Tensor) -> torch.Tensor:
-    """Count positions (B, S) from 0 at the start of every stretch."""
-    s_BS = torch.arange(stretches_BS.shape[1], device=stretches_BS.device).expand_as(stretches_BS)
-    is_start_BS = torch.ones_like(stretches_BS, dtype=torch.bool)
-    is_start_BS[:, 1:] = stretches_BS[:, 1:] != stretches_BS[:, :-1]
+def positions_in_segment(segment_ids_BS: torch.Tensor) -> torch.Tensor:
+    """Return positions (B, S) that count from 0 in every segment."""
+    s_BS = torch.arange(segment_ids_BS.shape[1], device=segment_ids_BS.device).expand_as(segment_ids_BS)
+    is_start_BS = torch.ones_like(segment_ids_BS, dtype=torch.bool)
+    is_start_BS[:, 1:] = segment_ids_BS[:, 1:] != segment_ids_BS[:, :-1]
     return s_BS - torch.where(is_start_BS, s_BS, 0).cummax(dim=1).values
 
 
@@ -173,13 +176,13 @@ class Attention(nn.Module):
         self,
         x_BTM: torch.Tensor,
         y_BSM: torch.Tensor,
-        sight: Sight = None,
+        mask: AttentionMask = None,
         xpos: XPos | None = None,
         cache: LayerCache | None = None,
     ) -> torch.Tensor:
-        """Let x look at y, and at what the cache holds of earlier ones. Returns (B, T, M).
+        """Let x attend to y, and to earlier positions in the cache. Returns (B, T, M).
 
-        Without `sight` it looks at all of y, or if `causal` at all up to its own position.
+        Without a mask, x attends to all of y, or if `causal` to positions up to its own.
         """
         q_BHTD, k_BHSD, v_BHSD = (
             projection(z).unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -189,16 +192,16 @@ class Attention(nn.Module):
             q_BHTD, k_BHSD = xpos.queries(q_BHTD), xpos.keys(k_BHSD)
         if cache is not None:
             k_BHSD, v_BHSD = cache.extend(k_BHSD, v_BHSD)
-        if isinstance(sight, BlockMask):
-            z_BHTD = _flex(q_BHTD.is_cuda)(q_BHTD, k_BHSD, v_BHSD, block_mask=sight)
+        if isinstance(mask, BlockMask):
+            z_BHTD = _flex(q_BHTD.is_cuda)(q_BHTD, k_BHSD, v_BHSD, block_mask=mask)
         else:
-            dropout, causal = self.dropout if self.training else 0.0, self.causal and sight is None
-            z_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, sight, dropout, causal)
+            dropout, causal = self.dropout if self.training else 0.0, self.causal and mask is None
+            z_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, mask, dropout, causal)
         out_BTM: torch.Tensor = self.out_proj(self.norm(z_BHTD.transpose(1, 2).flatten(2)))
         return out_BTM
 
 
 @cache
 def _flex(compiled: bool):  # type: ignore[no-untyped-def]
-    """FlexAttention, compiled where it is a kernel: on GPUs. Elsewhere it computes all products, as a reference."""
+    """Return FlexAttention, compiled to a kernel on GPUs. On CPUs it computes all products, as a reference."""
     return torch.compile(flex_attention, dynamic=False) if compiled else flex_attention

@@ -1,4 +1,8 @@
-"""The vision encoder (CLIP through open_clip) and the resampler behind it."""
+"""The vision encoder (CLIP of open_clip) and the resampler.
+
+Tensor letters: I images, C channels, H and W pixels, S patch tokens, V width of the encoder, N latents, M width of the
+decoder.
+"""
 
 import open_clip
 import torch
@@ -13,13 +17,13 @@ from trainer.model.attention import Attention
 
 
 class Vision(nn.Module):
-    """Patch tokens after the last LayerNorm, normalised; only the last `trainable_layers` blocks learn."""
+    """Normalised patch tokens after the last LayerNorm. Only `trainable_layers` blocks are trained."""
 
     def __init__(self, config: VisionConfig, pretrained: bool = True) -> None:
         super().__init__()
         self.tower, self.preprocess = _tower(config, pretrained)
-        self.tower.pool_type = "none"  # every token leaves, not the class token alone
-        self.tower.proj = None  # leads into CLIP's joint space, which nobody asks for here
+        self.tower.pool_type = "none"  # return every token, not only the class token
+        self.tower.proj = None  # the projection into CLIP's joint space is not used
         self.width = self.tower.ln_post.normalized_shape[0]
         if config.trainable_layers is not None:
             self.tower.requires_grad_(False)
@@ -34,24 +38,24 @@ class Vision(nn.Module):
 
 
 def _tower(config: VisionConfig, pretrained: bool) -> tuple[VisionTransformer, PreprocessCfg]:
-    """Make or load the vision transformer, and say how its images are prepared: its published weights say that.
+    """Make or load the vision transformer; return it with the image preprocessing of its published weights.
 
-    Raises: RecipeError when open_clip does not know the model or it is no vision transformer; MissingError when its
-        weights cannot be had, or its configuration is damaged.
+    Raises: RecipeError when the model is not a vision transformer; MissingError when open_clip does not know it, its
+        weights cannot be loaded, or its configuration is damaged.
     """
     if config.model is None:
         t = config.tower
         tower = VisionTransformer(t.image_size, t.patch_size, t.width, t.layers, t.heads, mlp_ratio=4.0)
         return tower, PreprocessCfg(size=t.image_size)
     weights = config.pretrained if pretrained else None
-    told = open_clip.get_pretrained_cfg(config.model, config.pretrained or "")
-    preprocess = {key: told[key] for key in ("mean", "std", "interpolation", "resize_mode") if told.get(key)}
+    published = open_clip.get_pretrained_cfg(config.model, config.pretrained or "")
+    preprocess = {k: published[k] for k in ("mean", "std", "interpolation", "resize_mode") if published.get(k)}
     try:
         model = open_clip.create_model(
             config.model,
             weights,
             load_weights=pretrained,
-            device=torch.get_default_device(),  # a caller may ask for no memory at all: "meta"
+            device=torch.get_default_device(),  # "meta" allocates no memory
             force_preprocess_cfg=preprocess or None,
         )
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
@@ -62,12 +66,12 @@ def _tower(config: VisionConfig, pretrained: bool) -> tuple[VisionTransformer, P
 
 
 class Resampler(nn.Module):
-    """Learned latents that look once at [features; latents], as in the released Kosmos models."""
+    """Learned latents that attend once to [features; latents], as in the released Kosmos models."""
 
     def __init__(self, vision_width: int, width: int, heads: int, latents: int) -> None:
         super().__init__()
         self.project = nn.Linear(vision_width, width)
-        # as small as the projected features, whose norm is 1: larger latents would drown the image at first
+        # as small as the projected features, whose norm is 1: larger latents would dominate the image at first
         self.latents_NM = nn.Parameter(torch.randn(latents, width) * width**-0.5)
         self.attention = Attention(width, heads)
         for module in self.modules():
@@ -76,8 +80,8 @@ class Resampler(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, features_ISV: torch.Tensor) -> torch.Tensor:
-        """Return (I, N, M)."""
+        """Return the image embeddings (I, N, M)."""
         latents_INM = self.latents_NM.expand(len(features_ISV), -1, -1)
-        seen = torch.cat([self.project(features_ISV), latents_INM], dim=1)
-        images_INM: torch.Tensor = self.attention(latents_INM, seen)
+        keys = torch.cat([self.project(features_ISV), latents_INM], dim=1)
+        images_INM: torch.Tensor = self.attention(latents_INM, keys)
         return images_INM
