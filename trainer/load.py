@@ -79,9 +79,8 @@ class WeightsFolder:
     def check_sizes(self, config: TrainConfig) -> None:
         """Check that the weights fit the model of a configuration.
 
-        Raises: IntegrityError that names the keys; as `check_num_parameters`.
+        Raises: IntegrityError that names the keys.
         """
-        self.check_num_parameters()
         there, here = (c.model_dump(mode="json") for c in (self.config, config))
         values = {f"{s}.{key}": (there[s][key], here[s][key]) for s, keys in _SIZES.items() for key in keys}
         differ = [f"{key} is {one!r} there and {other!r} here" for key, (one, other) in values.items() if one != other]

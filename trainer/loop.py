@@ -258,6 +258,8 @@ def open_inputs(config: TrainConfig, data: str, tokenizer: str, output: str, ove
     held_out = open_held_out(data, config)
     present_shares(shards, config.data)
     step = -1 if overwrite else checkpoint.newest_step(folder)
+    if step < 0 and start is not None:  # a run that is resumed does not read these weights again
+        start.check_num_parameters()
     if step >= 0:
         saved = checkpoint.read_state(checkpoint.folder_of(folder, step))
         checkpoint.check_config(folder, saved, config)
