@@ -108,8 +108,9 @@ def verify(
 ) -> None:
     """Check that an output is whole: every table, manifest, shard, sample, image, tokenizer and checkpoint.
 
-    Every file is compared with its SHA-256, by --quick too. Not checked: Spark's event logs (_events), logs of a
-    training, and what `weft card` and `weft report` write. Needs neither Java nor Spark.
+    Every file is compared with its SHA-256, by --quick too. Not checked: Spark's event logs (_events), the cache
+    of what sites allow (sites), logs of a training, and what `weft card` and `weft report` write. Needs neither Java
+    nor Spark.
 
     Each defect is one line: file, sample, what is wrong; the remedy comes last. Exit status: 0 all good, 1 defects,
     2 nothing to check.

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.io.store import Store
-from pipeline.io.tables import Lookup, among
+from pipeline.io.tables import UNREADABLE, Lookup, among
 from pipeline.shards.write import Picture, header, make_sample
 from schemas.display import describe
 from schemas.errors import IntegrityError, WeftError
@@ -42,14 +42,14 @@ _STORED = ("image_id", "sha256", "width", "height", "bytes")
 
 def differing(store: Store, tar: str, rows: list[dict[str, Any]], run: str) -> Iterator[tuple[str, str]]:
     """Yield the key of each sample of a tar that is not what the run makes of its document, and the member."""
+    wanted = {row["key"]: row for row in rows}
     try:
         lookup = Lookup(run)
-    except WeftError:
+        documents = lookup.find(DOCUMENTS, among("key", wanted), *DOCUMENTS.schema.names)
+        ids = {b["image_id"] for d in documents for b in d["blocks"] if b["kind"] == "image"}
+        pictures = _pictures(lookup, ids)
+    except (WeftError, *UNREADABLE):  # a part of the run that cannot be read is a defect of its own, not the tar's
         return
-    wanted = {row["key"]: row for row in rows}
-    documents = lookup.find(DOCUMENTS, among("key", wanted), *DOCUMENTS.schema.names)
-    ids = {b["image_id"] for d in documents for b in d["blocks"] if b["kind"] == "image"}
-    pictures = _pictures(lookup, ids)
     with store.fs.open(store.at(tar), "rb") as file:
         for document in documents:
             used = [b["image_id"] for b in document["blocks"] if b["kind"] == "image"]

@@ -102,6 +102,16 @@ def test_a_flipped_byte_at_the_end_of_a_tar_names_the_last_sample(output: Path) 
     assert [d.key for d in check(output).defects] == [rows[-1]["key"]]
 
 
+def test_a_tar_and_the_images_it_was_made_of_are_two_defects(output: Path) -> None:
+    tar, rows = first(output, "caption")
+    flip(tar, rows[0]["members"][0]["offset"])
+    part = max((output / "images").rglob("*.parquet"), key=lambda path: path.stat().st_size)
+    flip(part, part.stat().st_size // 2)
+    whats = {d.file: d.what for d in check(output).defects}
+    assert whats.keys() == {str(tar.relative_to(output)), str(part.relative_to(output))}
+    assert "cannot be read" not in whats[str(tar.relative_to(output))]
+
+
 def test_a_tar_that_is_cut_off_names_where(output: Path) -> None:
     tar, rows = first(output, "caption")
     member = rows[3]["members"][0]
