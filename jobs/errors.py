@@ -1,4 +1,4 @@
-"""What a failure means for people: a full disk, or a part of the run's own output that cannot be read."""
+"""Translate errors of Spark and the operating system: a full disk, an unreadable file of the output."""
 
 import errno
 import re
@@ -14,41 +14,38 @@ _UNREADABLE = re.compile(
     r"FAILED_READ_FILE|PATH_NOT_FOUND|is not a Parquet file|Parquet magic bytes not found|Couldn't deserialize thrift"
     r"|Could not read footer"
 )
-_SAID_BY_TASK = re.compile(r"IntegrityError: (.+)")
+_TASK_ERROR = re.compile(r"IntegrityError: (.+)")
 _PART = re.compile(r"[^\s'\"<>(]*/[^\s'\"<>]*\.parquet")
 
 
 def translate_error(error: Exception, store: Store) -> WeftError | None:
-    """Return what to say of a failure of a run on an output; None of what is neither the disk's nor the output's."""
-    said = "\n".join(map(str, _chain(error)))
-    if _FULL in said or any(isinstance(e, OSError) and e.errno == errno.ENOSPC for e in _chain(error)):
+    """Return the error to raise for a full disk or an unreadable file of the output; None for other errors."""
+    text = "\n".join(map(str, _chain(error)))
+    if _FULL in text or any(isinstance(e, OSError) and e.errno == errno.ENOSPC for e in _chain(error)):
         return PathError(
-            f"no space left where {store.root}, or Spark's scratch (spark.local.dir), lies: make room, and the same "
-            "command goes on from here"
+            f"no space left for {store.root} or Spark's scratch folder (spark.local.dir): free some space and run the "
+            "same command again to continue"
         )
-    if _UNREADABLE.search(said):
-        part = _PART.search(said)
+    if _UNREADABLE.search(text):
+        part = _PART.search(text)
         return IntegrityError(
-            f"{part[0] if part else f'a part of {store.root}'} cannot be read, it is damaged or gone: "
-            f"`weft verify {store.root}` names what is, and the commands that mend it"
+            f"cannot read {part[0] if part else f'a part of {store.root}'}, it is damaged or missing: "
+            f"`weft verify {store.root}` lists damaged files and the commands that repair them"
         )
     return None
 
 
 @contextmanager
 def explain_read_errors(directory: str) -> Iterator[None]:
-    """Say in one line that a file of an output is damaged or gone, where the block meets that, in a task of Spark too.
-
-    Raises: IntegrityError for what is UNREADABLE.
-    """
+    """Translate errors of reading an output, here or in Spark tasks, into a one-line IntegrityError."""
     try:
         yield
     except (WeftError, BrokenPipeError):
         raise
     except Exception as error:
-        said = _SAID_BY_TASK.search("\n".join(map(str, _chain(error))))
-        if said:
-            raise IntegrityError(said[1]) from error
+        of_task = _TASK_ERROR.search("\n".join(map(str, _chain(error))))
+        if of_task:
+            raise IntegrityError(of_task[1]) from error
         if not isinstance(error, UNREADABLE):
             raise
         part = re.search(re.escape(Store(directory).path) + r"/[^\n]*?\.parquet", str(error))

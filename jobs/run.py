@@ -1,4 +1,4 @@
-"""Run every step, from archives to shards."""
+"""Run steps in order, from archives to shards."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from rich.text import Text
 from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
 from jobs.errors import translate_error
 from jobs.fetch import check_contact
-from jobs.progress import console, progress
+from jobs.printing import progress_console as console
+from jobs.progress import progress
 from jobs.step import Context, Step, clear, finished_output, run_step
 from pipeline.io.run_lock import lock_run
 from pipeline.io.store import Manifest, Store
@@ -37,21 +38,20 @@ def run(
     master: str | None = None,
     retry: tuple[str, ...] = (),
 ) -> dict[str, Manifest]:
-    """Run steps in order, each unless its output is there already; return the manifest of each.
+    """Run steps in order, skipping those whose output is complete; return the manifest of each.
 
-    retry names the classes of failed images that fetch asks for again.
-    The filter step alone makes its output anew by another recipe, from what it measured, and says what changed.
-    Everything that can be wrong with the arguments is said before anything is written.
-    Raises: PathError for a missing input or a missing file that the recipe names, or an output that cannot be written
-    or that another run writes, or a full disk; RecipeError when it was made with another recipe, or a model cannot be
-    loaded; IntegrityError when a part of it is damaged; MissingError without Java.
+    retry lists the failure classes of images that fetch requests again. Arguments are checked before anything is
+    written.
+    Raises: PathError for a missing input or file of the recipe, an output that cannot be written or is locked by
+    another run, or a full disk; RecipeError when the output was made with another recipe, or a model cannot be loaded;
+    IntegrityError when a part of the output is damaged; MissingError without Java.
     """
     archives = expand(list(inputs)) if inputs else []
     session.check_master(master)
     session.check_java()
     store = Store(output)
     if extract.STEP not in steps and not store.fs.exists(store.path):
-        raise PathError(f"{output} does not exist: it must be the output of `weft extract` or `weft run`")
+        raise PathError(f"{output} does not exist: give the output of `weft extract` or `weft run`")
     _check_names(archives)
     for step in steps:
         step.check_credentials(recipe)
@@ -76,10 +76,10 @@ def run(
 
 
 def _check_names(archives: Sequence[str]) -> None:
-    """Raise PathError when two archives differ in their credentials alone: an output knows them by one name."""
+    """Raise PathError when two archives differ only in their credentials: they would share one name in the output."""
     for name, count in Counter(map(redact_address, archives)).items():
         if count > 1:
-            raise PathError(f"{count} inputs are {name}, with other credentials: name it once, or copy them")
+            raise PathError(f"{count} inputs are {name} with different credentials: give it once, or copy them")
 
 
 def _run_locked(
@@ -98,8 +98,8 @@ def _run_locked(
         if finished:
             return finished
     for step in steps:
-        is_made_anew = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
-        if step.needs and is_made_anew:
+        is_remade = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
+        if step.needs and is_remade:
             step.needs(recipe)
     with session.using(master, store) as spark:
         if any(step is not extract.STEP for step in steps):
@@ -112,7 +112,7 @@ def _run_locked(
 
 
 def _check_outputs(steps: Sequence[Step], recipe: Recipe, store: Store, archives: Sequence[str]) -> None:
-    """Check that the recipe agrees with existing outputs, and print the warnings of steps."""
+    """Check existing outputs against the recipe, and print the steps' warnings."""
     for step in steps:
         step.check(store, recipe, len(steps) == 1)
         if step.warn and (warning := step.warn(store, archives)):
@@ -122,7 +122,7 @@ def _check_outputs(steps: Sequence[Step], recipe: Recipe, store: Store, archives
 def _finished_outputs(
     steps: Sequence[Step], store: Store, recipe: Recipe, archives: Sequence[str]
 ) -> dict[str, Manifest] | None:
-    """Print and return every step's manifest when nothing is left to do, which needs no Spark; else return None."""
+    """Print and return the manifests if every step is complete, without starting Spark; else return None."""
     finished = {}
     for step in steps:
         _, manifest = finished_output(step, store, recipe, archives)
@@ -130,7 +130,7 @@ def _finished_outputs(
             return None
         finished[step.name] = manifest
     for manifest in finished.values():
-        _tell(manifest, "was there already")
+        _print_result(manifest, "already complete")
     return finished
 
 
@@ -139,24 +139,25 @@ def _show(step: Step, context: Context) -> Manifest:
     with progress(context.spark, step.name, step.watch(context) if step.watch else None):
         manifest = run_step(step, context)
     same = manifest == before
-    _tell(manifest, "was there already" if same else f"{manifest.seconds:g} s")
+    _print_result(manifest, "already complete" if same else f"{manifest.seconds:g} s")
     if not same and "changed" in manifest.notes:
-        _line("", Text(message(manifest.notes["changed"])))
+        _print_line("", Text(message(manifest.notes["changed"])))
     return manifest
 
 
-def _tell(manifest: Manifest, took: str) -> None:
-    facts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
-    left = sum(manifest.rejected.values())
-    _line(manifest.step, Text(f"{facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({took})"))
+def _print_result(manifest: Manifest, took: str) -> None:
+    counts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
+    rejected = sum(manifest.rejected.values())
+    text = f"{counts or '-'}" + (f"; {rejected:,} rejected" if rejected else "") + f"  ({took})"
+    _print_line(manifest.step, Text(text))
     for note in ("archives", "guard"):
         if note in manifest.notes:
             _warn(manifest.notes[note])
 
 
-def _warn(words: str) -> None:
-    _line("", Text.assemble(("warning", "bold yellow"), f": {message(words)}"))
+def _warn(text: str) -> None:
+    _print_line("", Text.assemble(("warning", "bold yellow"), f": {message(text)}"))
 
 
-def _line(head: str, words: Text) -> None:
-    console.print(Text(f"{head:>10}  ").append_text(words), soft_wrap=True)
+def _print_line(head: str, text: Text) -> None:
+    console.print(Text(f"{head:>10}  ").append_text(text), soft_wrap=True)

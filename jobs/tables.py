@@ -1,4 +1,4 @@
-"""Tables of a run in Spark: what no step rejected, image bytes joined to rows, and rejections written."""
+"""Tables of a run in Spark: read the rows that no step rejected, join image bytes, write rejections."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from jobs.step import Context, arrow_schema, count_by, map_batches, read_files, 
 from pipeline.io.store import Store
 from schemas.tables import CAPTIONS, CAPTURE, IMAGES, PAGES, REJECTIONS, Batches
 
-MAX_ROWS = 64  # of a batch: images are large, and a batch lies in memory twice
+MAX_ROWS = 64  # of a batch: images are large, and a batch is in memory twice
 
 
 def attach_images(
@@ -23,9 +23,9 @@ def attach_images(
 ) -> Callable[[Batches], Batches]:
     """Return the function that adds columns of `images` to batches with `image_id` and `part`, sorted by `part`.
 
-    Args: parts leads from the name in `part` to a Parquet file in the store; schema is that of what comes out, the
-    rows' own columns without `part`, then `columns`.
-    Shape: a row out for each row in whose image the part holds, in the order of the part.
+    Args: parts maps each value of `part` to a Parquet file in the store; schema is the output's: the columns of the
+    rows without `part`, then `columns`.
+    Shape: one output row per input row whose image is in its part, in the order of the part.
     """
 
     def run(batches: Batches) -> Batches:
@@ -48,9 +48,9 @@ def attach_images(
 
 
 def join_image_bytes(context: Context, rows: DataFrame, *columns: str) -> DataFrame:
-    """Add columns of `images` to rows that have `image_id`; rows whose image is not stored go.
+    """Add columns of `images` to rows with `image_id`; rows whose image is not stored are dropped.
 
-    One task reads one part, so an image's bytes leave it once, for wherever they go next.
+    One task reads one part, so the bytes of an image are read and shuffled once.
     """
     manifest = context.store.manifest("images")
     files = manifest.files["images"] if manifest else []
@@ -69,7 +69,7 @@ PAIR = ("image_id", "page_id", "caption")
 
 
 def rejection_rows(frame: DataFrame, step: str, level: str | Column, **columns: Column) -> DataFrame:
-    """Make rows of `rejections`; columns that are neither given nor in the frame by their name are null."""
+    """Make rows of `rejections`; columns that are neither given nor in the frame are null."""
     known = {"step": F.lit(step), "level": F.lit(level), **columns}
     made = []
     for column in REJECTIONS.columns:
@@ -88,7 +88,7 @@ def _spark_type(name: str) -> str:
 def write_rejections(
     context: Context, step: str, frames: Sequence[DataFrame], below: str = ""
 ) -> tuple[list[str], dict[str, int]]:
-    """Write a step's rejections, in a folder of their own if need be; return the files, and how many each rule took."""
+    """Write a step's rejections, in the subfolder `below` if given; return the files and the counts by rule."""
     files = context.write(reduce(DataFrame.unionByName, frames), REJECTIONS, f"rejections/{step}{below}")
     written = read_files(context.spark, context.store, files)
     return files, count_by(written, "rule")
@@ -97,26 +97,26 @@ def write_rejections(
 def surviving_pages(context: Context, *steps: str) -> DataFrame:
     """Read the pages that none of the steps rejected, without the paragraphs that any of them rejected.
 
-    A column `positions` says where each block stood on the page as extracted: `block` of `rejections` means that.
+    The column `positions` gives the position of each block on the page as extracted, which is `block` in `rejections`.
     """
-    pages, of_paragraphs = context.read(PAGES), []
+    pages, paragraphs = context.read(PAGES), []
     for step in steps:
         rejected = context.read(REJECTIONS, step)
-        gone = rejected.where("level = 'page'").select(*CAPTURE).distinct()
-        pages = pages.join(gone, list(CAPTURE), "left_anti")
-        of_paragraphs.append(rejected.where("level = 'paragraph'").select(*CAPTURE, "block"))
-    paragraphs = reduce(DataFrame.union, of_paragraphs).groupBy(*CAPTURE).agg(F.collect_set("block").alias("gone"))
-    stays = "x -> not array_contains(coalesce(gone, array()), x.position)"
-    placed = "transform(blocks, (b, i) -> struct(b as block, i as position))"
+        dropped = rejected.where("level = 'page'").select(*CAPTURE).distinct()
+        pages = pages.join(dropped, list(CAPTURE), "left_anti")
+        paragraphs.append(rejected.where("level = 'paragraph'").select(*CAPTURE, "block"))
+    by_page = reduce(DataFrame.union, paragraphs).groupBy(*CAPTURE).agg(F.collect_set("block").alias("dropped"))
+    is_kept = "x -> not array_contains(coalesce(dropped, array()), x.position)"
+    with_positions = "transform(blocks, (b, i) -> struct(b as block, i as position))"
     return (
-        pages.join(paragraphs, list(CAPTURE), "left")
-        .withColumn("kept", F.expr(f"filter({placed}, {stays})"))
+        pages.join(by_page, list(CAPTURE), "left")
+        .withColumn("kept", F.expr(f"filter({with_positions}, {is_kept})"))
         .selectExpr(*_PAGE_COLUMNS, "kept.block as blocks", "kept.position as positions")
     )
 
 
 def num_paragraphs(pages: DataFrame, among: DataFrame | None = None) -> int:
-    """Count the text blocks of pages, or of those that are among others; their counts are joined, not their texts."""
+    """Count the text blocks of pages, or of those pages that are in `among`; the join moves counts, not texts."""
     counted = pages.selectExpr(*CAPTURE, "size(filter(blocks, b -> b.kind = 'text')) as paragraphs")
     if among is not None:
         counted = counted.join(among.select(*CAPTURE), list(CAPTURE), "left_semi")
@@ -125,30 +125,30 @@ def num_paragraphs(pages: DataFrame, among: DataFrame | None = None) -> int:
 
 
 def surviving_captions(context: Context, *steps: str) -> DataFrame:
-    """Read the caption pairs whose page is in a wanted language and whose words pass, each pair of a page once.
+    """Read the caption pairs that pass the language of their page and the caption filters, each pair of a page once.
 
-    A further step that rejected a caption took all that the image has on that page.
+    A caption that one of the further steps rejected takes with it every caption of that image on that page.
     """
-    judged = context.read(REJECTIONS, "filter")
-    foreign = judged.where("level = 'page' and rule in ('WRONG_LANGUAGE', 'LANGUAGE_UNSURE')").select("page_id")
-    poor = judged.where("level = 'caption'").select("image_id", "page_id", F.col("detail").alias("caption"))
+    rejected = context.read(REJECTIONS, "filter")
+    foreign = rejected.where("level = 'page' and rule in ('WRONG_LANGUAGE', 'LANGUAGE_UNSURE')").select("page_id")
+    poor = rejected.where("level = 'caption'").select("image_id", "page_id", F.col("detail").alias("caption"))
     captions = context.read(CAPTIONS).dropDuplicates(list(PAIR))
     captions = captions.join(foreign.distinct(), "page_id", "left_anti").join(poor.distinct(), list(PAIR), "left_anti")
     for step in steps:
-        gone = context.read(REJECTIONS, step).where("level = 'caption'").select("image_id", "page_id").distinct()
-        captions = captions.join(gone, ["image_id", "page_id"], "left_anti")
+        dropped = context.read(REJECTIONS, step).where("level = 'caption'").select("image_id", "page_id").distinct()
+        captions = captions.join(dropped, ["image_id", "page_id"], "left_anti")
     return captions
 
 
 def surviving_images(context: Context) -> DataFrame:
-    """Read the images that were fetched, decoded and are no duplicate, without their bytes."""
+    """Read the images that are stored and not rejected by filter or dedup, without their bytes."""
     images = context.read(IMAGES).where("status = 'ok'").drop("bytes")
     return drop_rejected(context, images, "filter", "dedup")
 
 
 def drop_rejected(context: Context, images: DataFrame, *steps: str) -> DataFrame:
-    """Take out of rows with an `image_id` those whose image some step rejected."""
+    """Drop the rows whose `image_id` one of the steps rejected."""
     for step in steps:
-        gone = context.read(REJECTIONS, step).where("level = 'image'").select("image_id")
-        images = images.join(gone, "image_id", "left_anti")
+        dropped = context.read(REJECTIONS, step).where("level = 'image'").select("image_id")
+        images = images.join(dropped, "image_id", "left_anti")
     return images

@@ -1,1 +1,1 @@
-"""The command line. Each command imports what it needs: training needs no Spark, statistics no Java."""
+"""The command line. Each command imports only what it needs: training runs without Spark, `stats` without Java."""

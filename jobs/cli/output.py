@@ -8,8 +8,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jobs.cli.options import AsJson, Master, To, app, renamed
+from jobs.printing import progress_console as console
 from jobs.printing import say
-from jobs.progress import console
 from pipeline.inspect.card import readme
 from pipeline.inspect.croissant import croissant
 from pipeline.inspect.facts import gather

@@ -1,4 +1,4 @@
-"""Load recipes: those that ship with Weft by name, others by path."""
+"""Load recipes: shipped ones by name, others by path."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -17,10 +17,10 @@ def names() -> list[str]:
 
 
 def load(name: str, assignments: list[str] | None = None) -> Recipe:
-    """Load a recipe by name or by the path of a YAML file, and lay `key=value` assignments on it.
+    """Load a recipe by name or by the path of a YAML file, and apply `key=value` assignments.
 
-    A file may say `extends: NAME` and hold only what differs. In clip.model, clip.pretrained and clip.safety a local
-    path that begins with ./ or ../ is taken from the folder of the file that says it.
+    A file with `extends: NAME` needs only the keys that differ. In clip.model, clip.pretrained and clip.safety, paths
+    that begin with ./ or ../ are relative to the folder of the file.
 
     Raises: RecipeError for an unknown name, key or value.
     """
@@ -32,7 +32,7 @@ def _values(name: str) -> dict[str, Any]:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise RecipeError(f"there is no recipe file {name}")
+            raise RecipeError(f"recipe file {name} does not exist")
         return _read(path.read_text("utf-8"), name, path.resolve().parent)
     if name not in names():
         raise RecipeError(f"unknown recipe {name}{nearest(name, names())}; `weft recipe list` shows all")
@@ -45,10 +45,10 @@ def _read(text: str, name: str, folder: Path) -> dict[str, Any]:
     clip = values.get("clip")
     for key in ("model", "pretrained", "safety"):
         if isinstance(clip, dict) and isinstance(clip.get(key), str):
-            clip[key] = _beside(folder, clip[key])
+            clip[key] = _resolve(folder, clip[key])
     return merge(_values(str(base)), values) if base else values
 
 
-def _beside(folder: Path, value: str) -> str:
+def _resolve(folder: Path, value: str) -> str:
     schema, path = ("local-dir:", value[10:]) if value.startswith("local-dir:") else ("", value)
     return f"{schema}{(folder / path).resolve()}" if path.startswith(("./", "../")) else value

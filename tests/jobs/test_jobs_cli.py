@@ -198,7 +198,7 @@ def test_a_former_name_of_output_works_and_says_so(tmp_path: Path) -> None:
     done = weft("card", str(tmp_path), "--to", str(tmp_path))
     assert done.returncode == 2
     notice, error = done.stderr.splitlines()
-    assert notice == "weft: --to is now --output; the next release knows --output alone"
+    assert notice == "weft: --to is deprecated, use --output; the next release removes --to"
     assert "shards.json" in error
 
 

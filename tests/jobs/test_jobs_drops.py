@@ -42,7 +42,7 @@ def test_bounds(rejected: dict[str, int], guard: dict[str, Any], rules: list[str
 
 def test_the_sentence_says_everything() -> None:
     assert exceeded_limits({"page": 200}, {"EMOJI": 50}, DropLimits(rules={"EMOJI": 0.2})) == [
-        "EMOJI drops 25 % of what was judged (50 of 200 pages), more than guard.rules.EMOJI=0.2"
+        "EMOJI drops 25 % of its input (50 of 200 pages), more than guard.rules.EMOJI=0.2"
     ]
     (said,) = exceeded_limits({"page": 200}, {"EMOJI": 200}, DropLimits())
     assert said.endswith("more than guard.max_dropped_fraction=0.95")

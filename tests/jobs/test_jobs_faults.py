@@ -134,7 +134,7 @@ def test_the_driver_is_killed_in_every_step(small_web: Web, reference: dict[str,
 
     events = set((output / "_events").iterdir())
     again = weft(*arguments)
-    assert again.returncode == 0 and again.stderr.count("was there already") == len(STEPS)
+    assert again.returncode == 0 and again.stderr.count("already complete") == len(STEPS)
     assert set((output / "_events").iterdir()) == events, "Spark was started for nothing"
 
 
@@ -152,7 +152,7 @@ def test_a_full_disk(small_web: Web, reference: dict[str, str], tmp_path: Path) 
             done = weft(*arguments)
             assert done.returncode == 2, f"{size} is enough: take less"
             last = done.stderr.splitlines()[-1]
-            assert re.match(r"weft: no space left .*the same command goes on", last), done.stderr[-2_000:]
+            assert re.match(r"weft: no space left .*run the same command again", last), done.stderr[-2_000:]
         mount("-o", "remount,size=500m", str(disk))
         done = weft(*arguments)
         assert done.returncode == 0, done.stderr

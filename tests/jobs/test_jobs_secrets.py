@@ -81,7 +81,7 @@ def test_no_file_and_no_line_holds_a_credential(tmp_path: Path, archive: str) ->
     # The same archive, signed anew, and another password are nothing new; without a password fetch cannot go on.
     again = weft("run", "-r", "everything", *(word.replace(SECRET, "other") for word in asked),
                  archive.replace(SECRET, "other"))  # fmt: skip
-    assert again.returncode == 0 and again.stderr.count("was there already") == 7, again.stderr
+    assert again.returncode == 0 and again.stderr.count("already complete") == 7, again.stderr
     refused = weft("fetch", "-o", str(output), "--retry", "unreachable")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert "--set fetch.proxy=" in refused.stderr

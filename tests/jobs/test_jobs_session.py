@@ -39,7 +39,7 @@ def test_java_is_killed(small_web: Web, tmp_path: Path) -> None:
         with suppress(ProcessLookupError):  # Python workers see by themselves that Java is gone
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 2
-    assert said.splitlines()[-1].startswith("weft: Java, in which Spark's driver runs, was ended")
+    assert said.splitlines()[-1].startswith("weft: the Java process of Spark's driver died")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -74,7 +74,7 @@ time.sleep(60)
     ("mode", "number", "remedy"),
     [
         ("client", signal.SIGINT, "the same command goes on from here"),
-        ("cluster", signal.SIGTERM, "the driver goes on on the cluster, whose own commands end it"),
+        ("cluster", signal.SIGTERM, "the driver keeps running on the cluster; stop it with the cluster's own commands"),
     ],
 )
 def test_a_signal_goes_on_to_the_driver_and_waits_for_it(
