@@ -30,8 +30,8 @@ MIN_JAVA = 17
 EVENTS = "_events"  # of an output: Spark's event log of every run
 MAX_TASK_FAILURES = 4  # spark.task.maxFailures, which a local master ignores
 _COLLECTOR = "-XX:+UseParallelGC"  # throughput matters, pauses do not (0017)
-# Python does the work, so Java's second compiler costs more time than it saves. With one compiler the code cache is only
-# 48 MB, which the steps of a run fill, and Java may end: set the default size for two (0017).
+# Python does the work, so Java's second compiler costs more time than it saves. With one compiler the code cache is
+# only 48 MB, which the steps of a run fill, and Java may end: set the default size for two (0017).
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 _NO_COUNTERS = "-XX:-UsePerfData"  # Java writes them to /tmp, whatever its temporary folder is
 _STOP_SECONDS = 10  # for Spark to stop, and again for Java to end

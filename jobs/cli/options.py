@@ -68,6 +68,8 @@ Overwrite = Annotated[
 ]
 Master = Annotated[
     str | None,
-    typer.Option("--master", metavar="URL", help="Spark master, e.g. local[4]; default: spark-submit's, else local[*]."),
+    typer.Option(
+        "--master", metavar="URL", help="Spark master, e.g. local[4]; default: spark-submit's, else local[*]."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

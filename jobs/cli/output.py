@@ -1,4 +1,4 @@
-"""The commands that check, describe and serve what a run made: verify, report, card, replay."""
+"""The commands `weft verify`, `weft report`, `weft card` and `weft replay`."""
 
 import os
 from dataclasses import asdict
@@ -22,9 +22,9 @@ from schemas.tables import STEPS
 
 
 def write_card(directory: str, name: str | None, licence: str | None, to: str | None) -> None:
-    """Write both files beside the shards, or into another folder, and say where they are.
+    """Write the card and the Croissant file beside the shards or into another folder, and print their paths.
 
-    Raises: PathError when there are no shards, or no run that made them.
+    Raises: PathError when there are no shards, or no manifests of the run that made them.
     """
     facts = gather(directory, name, licence)
     store, folder = (Store(to), "") if to else (facts.store, facts.folder)
@@ -35,11 +35,11 @@ def write_card(directory: str, name: str | None, licence: str | None, to: str | 
 
 
 def show_defects(directory: str, deep: bool, processes: int | None, as_json: bool) -> bool:
-    """Check an output and print the report, as lines or as one JSON object; return whether all is good.
+    """Check an output and print the defects, as lines or as one JSON object; return whether there are none.
 
-    Raises: PathError when nothing of a run is there.
+    Raises: PathError when the directory holds no run.
     """
-    report = _watched(directory, deep, processes or os.cpu_count() or 1)
+    report = _verify(directory, deep, processes or os.cpu_count() or 1)
     remedies = _remedies(directory, report.defects)
     if as_json:
         print(to_json({**asdict(report), "remedies": remedies}, 1))
@@ -47,43 +47,36 @@ def show_defects(directory: str, deep: bool, processes: int | None, as_json: boo
     for line in (*map(str, report.defects), *(f"note: {note}" for note in report.notes)):
         say(line)
     checked = ", ".join(f"{number:,} {what}" for what, number in report.counts.items())
-    say(f"{checked}: {f'{len(report.defects):,} defects' if report.defects else 'all good'}")
+    say(f"{checked}: {f'{len(report.defects):,} defects' if report.defects else 'no defects'}")
     for remedy in remedies:
         say(remedy)
     return not report.defects
 
 
-def _watched(directory: str, deep: bool, processes: int) -> Report:
+def _verify(directory: str, deep: bool, processes: int) -> Report:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
-    bar = Progress(
-        *columns,
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("verify", total=None)
         return verify_output(directory, deep, processes, lambda done, of: bar.update(task, completed=done, total=of))
 
 
 _TRAINED = {
-    "tokenizer": "a damaged tokenizer: copy it again, or train it again by `weft tokenizer ... --overwrite`",
-    "train": "damaged weights: copy the folder again, or remove it; `weft train` goes on from the checkpoint before",
+    "tokenizer": "damaged tokenizer: copy it again, or retrain it with `weft tokenizer ... --overwrite`",
+    "train": "damaged checkpoint: copy it again, or delete it; `weft train` continues from the checkpoint before it",
 }
 
 
 def _remedies(directory: str, defects: list[Defect]) -> list[str]:
-    """Say which steps make what is damaged anew; what follows the first of them is made by the same `weft run`."""
+    """Return the commands that remake the damaged steps; the same `weft run` then remakes the steps after them."""
     damaged = {defect.step for defect in defects}
     steps = [step for step in STEPS if step in damaged]
     trained = [line for step, line in _TRAINED.items() if step in damaged]
     if not steps:
         return trained
     commands = [f"`weft {s} --output {directory} --overwrite{' INPUT...' * (s == 'extract')}`" for s in steps]
-    then = "" if steps[-1] == "shard" and len(steps) == 1 else ", then the `weft run` that made it makes the rest"
-    return [f"to mend it: {', '.join(commands)}{then}", *trained]
+    then = "" if steps[-1] == "shard" and len(steps) == 1 else ", then the original `weft run` command for the rest"
+    return [f"to repair: {', '.join(commands)}{then}", *trained]
 
 
 @app.command()
@@ -91,29 +84,29 @@ def verify(
     directory: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="Output of a run, a shards folder, a tokenizer, or a checkpoint; a path or an address."
+            metavar="DIR", help="Output of a run, a shards folder, a tokenizer or a checkpoint; a path or an address."
         ),
     ],
     deep: Annotated[
         bool,
         typer.Option(
             "--deep/--quick",
-            help="Sum every file, read every row, decode every image; or sum every file and read what differs.",
+            help="--deep compares checksums, reads every row and decodes every image; --quick compares checksums and "
+            "reads only files that differ.",
         ),
     ] = True,
     processes: Annotated[
-        int | None, typer.Option(metavar="N", help="How many files at once; default: as many as cores.", min=1)
+        int | None, typer.Option(metavar="N", help="Number of processes; default: one per core.", min=1)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that an output is whole: every table, manifest, shard, sample, image, tokenizer and checkpoint.
+    """Check the integrity of an output: tables, manifests, shards, samples, images, tokenizer and checkpoints.
 
-    Every file is compared with its SHA-256, by --quick too. Not checked: Spark's event logs (_events), the cache
-    of what sites allow (sites), logs of a training, and what `weft card` and `weft report` write. Needs neither Java
-    nor Spark.
+    Every file is compared with its SHA-256. Not checked: Spark's event logs (_events), the cache of robots.txt and the
+    like (sites), training logs, and the files of `weft card` and `weft report`. Needs neither Java nor Spark.
 
-    Each defect is one line: file, sample, what is wrong; the remedy comes last. Exit status: 0 all good, 1 defects,
-    2 nothing to check.
+    Prints one line per defect: file, sample, what is wrong; then the commands that repair it. Exit status: 0 no
+    defects, 1 defects, 2 nothing to check.
 
     Example: `weft verify OUT --quick`
     """
@@ -127,23 +120,23 @@ def report(
     directory: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="Output of a run, finished or not, or a shards folder alone; a path or an address."
+            metavar="DIR", help="Output of a finished or unfinished run, or a shards folder; a path or an address."
         ),
     ],
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write; default: DIR/report.html.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(metavar="N", help="Samples to look at, of each corpus at most: each adds up to 30 kB.", min=0)
+        int, typer.Option(metavar="N", help="Samples to include per corpus; each adds up to 30 kB.", min=0)
     ] = 100,
     master: Master = None,
     to: To = None,
 ) -> None:
-    """Write one HTML file about a run, to open in a browser or hand on: it needs nothing beside it.
+    """Write one self-contained HTML file about a run, to open in a browser.
 
-    The funnel with examples of what each rule took; how long documents, how large images and how good scores are;
-    languages, hosts, licences, directives; the largest clusters of duplicates; and samples of each corpus to browse.
-    The same run gives the same file, and a large run one that is about as large.
+    Shows the funnel with examples of what each rule dropped; distributions of document lengths, image sizes and scores;
+    languages, hosts, licences and opt-outs; the largest duplicate clusters; and samples of each corpus. Deterministic,
+    and its size does not grow with the run. Needs Java.
 
     Example: `weft report OUT --output report.html --samples 50`
     """
@@ -157,20 +150,20 @@ def report(
 @app.command()
 def card(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Output of a finished run; a path or an address.")],
-    name: Annotated[str | None, typer.Option(help="What the dataset is called; default: the recipe's name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the recipe's name.")] = None,
     licence: Annotated[
         str | None,
-        typer.Option("--license", metavar="ID", help="Its licence, as cc-by-4.0; default: other, since none is known."),
+        typer.Option("--license", metavar="ID", help="License of the dataset, e.g. cc-by-4.0; default: other."),
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Where the two files go; default: beside the shards they describe."
-        ),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write to; default: the shards folder."),
     ] = None,
     to: To = None,
 ) -> None:
-    """Write a dataset card (README.md) and Croissant metadata (croissant.json) beside the shards.
+    """Write a dataset card (README.md) and Croissant metadata (croissant.json) for the shards.
+
+    Needs a finished run: what it states comes from the manifests and the shards.
 
     Example: `weft card OUT --name "My corpus"`
     """
@@ -179,19 +172,19 @@ def card(
     from jobs.errors import explain_read_errors
 
     if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", licence):
-        raise typer.BadParameter("a licence is named by its id on the hub, as cc-by-4.0 or odc-by")
+        raise typer.BadParameter("give the license id used on the Hugging Face Hub, e.g. cc-by-4.0 or odc-by")
     with explain_read_errors(directory):
         write_card(directory, name, licence, output or renamed("--to", "--output", to))
 
 
 @app.command()
 def replay(
-    warcs: Annotated[list[str], typer.Argument(metavar="WARC...", help="Archives to answer from.")],
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
+    warcs: Annotated[list[str], typer.Argument(metavar="WARC...", help="Archives to serve.")],
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 means any free one.", min=0, max=65535)] = 0,
 ) -> None:
-    """Serve archived responses as a forward HTTP proxy on loopback, until interrupted.
+    """Serve archived responses from an HTTP forward proxy on 127.0.0.1, until interrupted.
 
-    Point a run at it with `--set fetch.proxy=http://127.0.0.1:PORT`: images then come from the archive itself.
+    With `--set fetch.proxy=http://127.0.0.1:PORT` a run then gets its images from the archives, not from the web.
 
     Example: `weft replay crawl/*.warc.gz --port 8080`
     """

@@ -1,4 +1,4 @@
-"""The commands that tell what a run will cost, and that send it to a cluster."""
+"""The commands `weft plan` and `weft submit`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from schemas.recipe import Recipe
 
 _TITLES = {
     "input": "Input",
-    "things": "What each step makes",
+    "things": "Output of each step",
     "core-hours": "Core-hours",
     "GPU-hours": "GPU-hours",
     "download": "Downloads",
@@ -38,31 +38,31 @@ def show_plan(
     pilot: Pilot | None,
     as_json: bool,
 ) -> None:
-    """Print a plan, as tables or as one JSON object; a pilot's rates take the place of the shipped ones.
+    """Print a plan, as tables or as one JSON object; rates of a pilot run replace the shipped ones.
 
-    Without a recipe it is the pilot's, or kosmos1.
+    The default recipe is the pilot's, else kosmos1.
     Raises: PathError for a missing input; RecipeError for an unknown recipe, key or value.
     """
     chosen = _recipe(recipe, assignments, pilot)
-    known = {**shipped_rates(), **(pilot.rates() if pilot else {})}
-    found = estimate(count_archives(inputs), known, chosen, cores, gpus)
-    notes = _notes(found, chosen, gpus, pilot)
+    rates = {**shipped_rates(), **(pilot.rates() if pilot else {})}
+    made = estimate(count_archives(inputs), rates, chosen, cores, gpus)
+    notes = _notes(made, chosen, gpus, pilot)
     if as_json:
-        sections = {name: {n: asdict(f) for n, f in figures.items()} for name, figures in found.items()}
+        sections = {name: {n: asdict(f) for n, f in figures.items()} for name, figures in made.items()}
         print(to_json({"recipe": chosen.name, "cores": cores, "gpus": gpus, **sections, "notes": notes}, 1))
         return
-    _print(found, cores)
+    _print(made, cores)
     for note in notes:
         say(f"  {note}")
 
 
-def _print(found: Plan, cores: int) -> None:
-    """Print a table for each section, and last the sources, to whose numbers the tables refer."""
+def _print(made: Plan, cores: int) -> None:
+    """Print a table for each section, then the numbered sources that the tables refer to."""
     numbers: dict[str, int] = {}
-    for section, figures in found.items():
+    for section, figures in made.items():
         shown = table(_TITLES[section].format(cores=cores), "", numbers=(" ",), fold=True)
-        shown.add_column("known", no_wrap=True)
-        shown.add_column("by", overflow="fold")
+        shown.add_column("basis", no_wrap=True)
+        shown.add_column("source", overflow="fold")
         for name, figure in figures.items():
             by = ", ".join(str(numbers.setdefault(source, len(numbers) + 1)) for source in figure.sources)
             is_bound = name == ALL and figure.value is not None and bool(unmeasured(figures))
@@ -79,27 +79,27 @@ def _recipe(name: str | None, assignments: Sequence[str], pilot: Pilot | None) -
     return recipes.load(name or "kosmos1", list(assignments))
 
 
-def _notes(found: Plan, recipe: Recipe, gpus: int, pilot: Pilot | None) -> list[str]:
+def _notes(made: Plan, recipe: Recipe, gpus: int, pilot: Pilot | None) -> list[str]:
     notes = []
     for section in ("core-hours", "disk", "hours"):
-        left_out = unmeasured(found[section])
+        left_out = unmeasured(made[section])
         if left_out:
             name = _TITLES[section].partition(" on ")[0].lower()
-            notes.append(f"{name}, not measured and in no sum: {', '.join(left_out)}; a pilot measures (--from OUT)")
-    limits = [name for name in unmeasured(found.get("download", {})) if name.startswith("hours")]
+            notes.append(f"{name}: not measured and in no sum: {', '.join(left_out)}; a pilot measures it (--from OUT)")
+    limits = [name for name in unmeasured(made.get("download", {})) if name.startswith("hours")]
     if limits:
         notes.append(f"fetch may take longer: {', '.join(limits)} is not measured; a pilot measures it (--from OUT)")
-    if gpus and "GPU-hours" in found and found["GPU-hours"]["score"].value is None:
+    if gpus and "GPU-hours" in made and made["GPU-hours"]["score"].value is None:
         notes.append(
-            "score on GPUs: not measured, so reckoned on cores; a pilot on GPUs measures it (--from, --pilot-gpus)"
+            "score on GPUs: not measured, so estimated on cores; a pilot on GPUs measures it (--from, --pilot-gpus)"
         )
     if pilot is None:
-        notes.append(f"what a recipe takes differs from web to web: the yields are not those of {recipe.name}")
+        notes.append(f"yields differ between web crawls, and these are not measured with {recipe.name}: run a pilot")
     else:
-        notes.append(f"seconds of the pilot count for {pilot.num_cores:,} cores (--pilot-cores)")
+        notes.append(f"the pilot's seconds are counted as on {pilot.num_cores:,} cores (--pilot-cores)")
         if redacted(pilot.recipe) != redacted(recipe.model_dump(mode="json")):
-            notes.append("the pilot ran by another recipe, and its yields stand")
-        notes.append("duplicates grow with the input: fewer pages and images stay than the pilot's share says")
+            notes.append("the pilot ran with another recipe; its yields are used unchanged")
+        notes.append("duplicates grow with the input: fewer pages and images are kept than the pilot's share")
     return notes
 
 
@@ -122,18 +122,18 @@ def plan(
     cores: Annotated[int | None, typer.Option(metavar="N", min=1, help="Default: this machine's.")] = None,
     gpus: Annotated[int, typer.Option(metavar="N", min=0, help="GPUs for score.")] = 0,
     pilot: Annotated[
-        str | None, typer.Option("--from", metavar="OUT", help="Reckon from a run on a part of the inputs.")
+        str | None, typer.Option("--from", metavar="OUT", help="Output of a pilot run on a part of the inputs.")
     ] = None,
     pilot_cores: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Cores that it ran on; default: this machine's.")
+        int | None, typer.Option(metavar="N", min=1, help="Cores the pilot ran on; default: this machine's.")
     ] = None,
-    pilot_gpus: Annotated[int, typer.Option(metavar="N", min=0, help="GPUs that its score ran on.")] = 0,
+    pilot_gpus: Annotated[int, typer.Option(metavar="N", min=0, help="GPUs the pilot's score step ran on.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what a run will cost before it is run: pages, core-hours, downloads, bytes, hours.
+    """Estimate the cost of a run: pages, core-hours, downloads, bytes written, hours.
 
-    Each figure says whether it is measured, from a pilot, published or assumed. A pilot on a few archives says most.
-    Needs neither Java nor Spark, and reads no archive.
+    Each figure states its basis: counted, measured, from a pilot run, published or assumed. A pilot run on a few
+    archives (--from) gives the best estimate. Needs neither Java nor Spark, and reads no archive.
 
     Example: `weft plan warc.paths.gz --from PILOT --cores 1000`
     """
@@ -157,7 +157,7 @@ def submit(
         str | None,
         typer.Option(
             metavar="FILE|URL",
-            help="Packed environment (`make package`); default: every node has this one at the same path.",
+            help="Packed Python environment (`make package`); default: every node has this one at the same path.",
         ),
     ] = None,
     deploy_mode: Annotated[
@@ -165,24 +165,26 @@ def submit(
         typer.Option(help="Where the driver runs; default: cluster on Kubernetes, else client."),
     ] = None,
     conf: Annotated[
-        list[str] | None, typer.Option("--conf", metavar="KEY=VALUE", help="A setting of Spark; repeatable, and wins.")
+        list[str] | None,
+        typer.Option("--conf", metavar="KEY=VALUE", help="Spark setting; repeatable."),
     ] = None,
     executors: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Default: what the archives keep busy, 10 at most.")
+        int | None, typer.Option(metavar="N", min=1, help="Default: as many as the archives keep busy, at most 10.")
     ] = None,
-    executor_cores: Annotated[int, typer.Option(metavar="N", min=1, help="Cores of an executor.")] = 4,
-    gpus_per_executor: Annotated[int, typer.Option(metavar="N", min=0, help="GPUs of an executor.")] = 0,
+    executor_cores: Annotated[int, typer.Option(metavar="N", min=1, help="Cores per executor.")] = 4,
+    gpus_per_executor: Annotated[int, typer.Option(metavar="N", min=0, help="GPUs per executor.")] = 0,
     gpu_discovery: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Script on every node that prints its GPUs; see docs/cluster.md.")
+        str | None, typer.Option(metavar="PATH", help="Script on every node that lists its GPUs; see docs/cluster.md.")
     ] = None,
     recipe: RecipeName = "kosmos1",
     assignments: Assignments = None,
     overwrite: Overwrite = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the line for a shell, and start nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the spark-submit command, do not run it.")] = False,
 ) -> None:
-    """Send `weft run` to a cluster by spark-submit, with sane settings; its exit status is passed on.
+    """Run `weft run` on a cluster with spark-submit, with executors sized for the inputs.
 
-    What can be wrong with the arguments is said before Spark starts. See docs/cluster.md.
+    Checks the arguments before Spark starts, and returns spark-submit's exit status. Needs Spark and Java here, and
+    inputs and output that every node can reach. See docs/cluster.md.
 
     Example: `weft submit --master yarn --environment dist/environment.tar.gz --output s3://BUCKET/OUT warc.paths.gz`
     """

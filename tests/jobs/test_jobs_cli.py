@@ -133,7 +133,7 @@ def test_one_page_is_shown_as_it_is_judged(tmp_path: Path) -> None:
     assert [(line[0], line.split()[-1]) for line in shown[:-1]] == [
         ("-", "Home"), ("+", "rings."), ("+", "http://host.example/x/a.jpg"), ("+", "rings."),
     ]  # fmt: skip
-    assert shown[-1] == "2 of 3 blocks and 1 of 1 images stay"
+    assert shown[-1] == "2 of 3 blocks and 1 of 1 images kept"
     says(["extract", str(tmp_path / "none.html"), "--url", "http://host.example/"], "none.html", "No such file")
     says(["extract", "a.html", "b.html", "--url", "http://host.example/"], "one page")
 

@@ -56,7 +56,7 @@ def test_archives_are_read_and_verified_beside_modules_of_the_same_names(small_w
     made = ("--set", blocklist, "--master", "local[2]", "--output", "out %41#")
     weft(folder, "extract", "--recipe", "everything", *made, "crawl [2]/*.warc.gz")
     assert len(list((folder / "out %41#" / "pages").glob("*.parquet"))) == 2
-    assert "all good" in weft(folder, "verify", "out %41#", "--processes", "2")
+    assert "no defects" in weft(folder, "verify", "out %41#", "--processes", "2")
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_everything_is_done_there(small_web: Web, spark: "SparkSession", folder:
     output = folder / "out %41#"
     weft(folder, *run_arguments(small_web, output, "--master", "local[2]"))
     assert sums(output) == expected
-    assert "all good" in weft(folder, "verify", output.name, "--processes", "2")
+    assert "no defects" in weft(folder, "verify", output.name, "--processes", "2")
     weft(folder, "stats", output.name, "--funnel")
     weft(folder, "card", output.name)
     weft(folder, "report", output.name, "--to", "re port#.html", "--master", "local[2]")

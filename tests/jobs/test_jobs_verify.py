@@ -213,7 +213,7 @@ def test_strangers_beside_the_shards_are_a_note(output: Path) -> None:
 
 def test_the_command(output: Path) -> None:
     done = weft("verify", str(output), JAVA_HOME="/nowhere")
-    assert (done.returncode, done.stderr) == (0, "") and done.stdout.endswith("all good\n")
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.endswith("no defects\n")
     tar, rows = first(output, "text")
     flip(tar, rows[0]["members"][0]["offset"])
     done = weft("verify", str(output))

@@ -119,7 +119,7 @@ def test_people_read_sentences_and_programs_json(finished: Finished, expected: E
     assert told.returncode == 0, told.stderr
     words = " ".join(told.stdout.split())
     for said in (page["url"], page["page_id"], page["warc_file"], "EMOJI, " + BY_CODE["EMOJI"].meaning, "bound 0.1",
-                 "it went with the page (EMOJI)", "left behind: EMOJI", "in corpus caption as"):  # fmt: skip
+                 "dropped with the page (EMOJI)", "dropped: EMOJI", "in corpus caption as"):  # fmt: skip
         assert said in words
     assert all(len(line) <= 80 for line in told.stdout.splitlines() if "/" not in line)
     as_json = weft("why", str(finished.output), page["url"], "--json", **NO_JAVA).stdout
