@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.fetch_run import FetchOutcome
 from benchmarks.worker_memory import watching
-from jobs.fetch import gather, request_all, wanted_folder
+from jobs.fetch import gather, request_all, requests_folder
 from jobs.session import start
 from jobs.step import Context
 from pipeline.io.store import Store
@@ -37,7 +37,7 @@ def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: 
     }
     store = Store(str(folder / "out"))
     wanted = [{"image_id": image_id(url), "image_url": url, "url": url, "host": host(url)} for url in addresses]
-    listed = folder / "out" / wanted_folder("bench")
+    listed = folder / "out" / requests_folder("bench")
     listed.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(wanted), listed / "wanted.parquet")
     spark = start(f"local[{NUM_TASKS}]")

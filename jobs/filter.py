@@ -1,4 +1,4 @@
-"""Filter: judge every paragraph and page by its text, every image by its address, every caption by its words."""
+"""Filter: apply the filters of the recipe to pages, paragraphs, image addresses and captions."""
 
 import json
 from functools import partial
@@ -31,9 +31,9 @@ _AGAINST = ("a.rule", "a.measure", "a.threshold")
 
 
 def work(context: Context) -> Outcome:
-    """Write `measures`, and a rejection for every reason against a paragraph, page, image or caption.
+    """Write `measures`, and a rejection for each reason against a paragraph, page, image or caption.
 
-    Another recipe's output is the start, where it measured all that is to be judged.
+    An output of another recipe is reused if it has all measures that this recipe needs.
     """
     recipe = context.recipe
     pages, captions = context.read(PAGES), context.read(CAPTIONS)
@@ -53,7 +53,7 @@ def work(context: Context) -> Outcome:
         rejections.append(context.read(REJECTIONS, "filter").where("level = 'paragraph'"))
     if any(filter.on(recipe) for filter in IMAGE_FILTERS):
         rejections.append(_images(pages, captions, recipe))
-    # What is read must not be overwritten: new files lie beside the old ones, which go when these have been replaced.
+    # A table that is read must not be overwritten: new files are written beside the old ones, which are removed later.
     below = f"/retuned-{digest(json.dumps(STEP.config(recipe), sort_keys=True))}" if retuned else ""
     measures = context.write(judged, MEASURES, f"measures{below}")
     files, rejected = write_rejections(context, "filter", rejections, below)
@@ -73,23 +73,23 @@ def _can_retune(before: Manifest, context: Context) -> bool:
     pages = context.store.manifest("pages")
     try:
         old = Recipe.model_validate(before.recipe)
-    except ValidationError:  # of another version of Weft
+    except ValidationError:  # written by another version of Weft
         return False
     return pages is not None and before.inputs == {"pages": pages.digest} and can_retune(old, context.recipe)
 
 
 def _changes(before: Manifest, kept: int, rejected: dict[str, int], retuned: bool) -> str:
-    """Say in words what another recipe, or other pages, made of the output that was there."""
+    """Describe how the counts changed from the previous output."""
     rules = sorted(before.rejected.keys() | rejected.keys())
     counts = [(rule, before.rejected.get(rule, 0), rejected.get(rule, 0)) for rule in rules]
     changed = [f"{rule} {old:,} -> {new:,}" for rule, old, new in counts if old != new]
-    how = "from the measures that were kept" if retuned else "measured anew"
-    stayed = f"pages that stay {before.counts['pages']:,} -> {kept:,}"
-    return f"{how}: {'; '.join([stayed, *changed])}"
+    how = "from stored measures" if retuned else "measured again"
+    pages = f"kept pages {before.counts['pages']:,} -> {kept:,}"
+    return f"{how}: {'; '.join([pages, *changed])}"
 
 
 def _judged(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> dict[str, int]:
-    """Count what the filters that are on have judged; pages and captions are told by the footers of their files."""
+    """Count the rows that active filters have seen; counts of pages and captions come from Parquet footers."""
     counts = {"page": pages.count(), "caption": captions.count()}
     if any(filter.on(recipe) for filter in PARAGRAPH_FILTERS):
         counts["paragraph"] = num_paragraphs(pages)
@@ -100,8 +100,7 @@ def _judged(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> dict[str, 
 
 
 def _captions(captions: DataFrame, recipe: Recipe) -> DataFrame:
-    with_verdict = CAPTIONS.schema.append(_REJECTED)
-    pairs = map_batches(captions, filter_rows(CAPTION_FILTERS, recipe), with_verdict)
+    pairs = map_batches(captions, filter_rows(CAPTION_FILTERS, recipe), CAPTIONS.schema.append(_REJECTED))
     found = pairs.withColumn("a", F.explode("rejected")).select(
         "page_id", "image_id", F.col("image_url").alias("url"), F.col("caption").alias("detail"), *_AGAINST
     )
@@ -109,7 +108,7 @@ def _captions(captions: DataFrame, recipe: Recipe) -> DataFrame:
 
 
 def _images(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> DataFrame:
-    """Judge the images of blocks and captions: an address has one row, wherever it stands."""
+    """Filter the image addresses of blocks and captions; each address is rejected once per rule."""
     columns = ("image_id", "image_url")
     images = map_batches(pages, image_uses, USES).select(*columns).union(captions.select(*columns))
     judged = map_batches(images, filter_rows(IMAGE_FILTERS, recipe), arrow_schema(images).append(_REJECTED))

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.dataset as ds
 
 from jobs import fetch
-from jobs.fetch import ANSWERED
+from jobs.fetch import ANSWERS_FOLDER
 from jobs.recipes import load
 from jobs.run import run
 from pipeline.fetch.permissions import RESERVATIONS, ROBOTS
@@ -78,5 +78,5 @@ def requests(server: Server) -> Requests:
 
 def answers(output: Path) -> list[dict[str, Any]]:
     """Return what a fetch under way has committed."""
-    parts = sorted((output / ANSWERED).glob("[!_]*.parquet"))
+    parts = sorted((output / ANSWERS_FOLDER).glob("[!_]*.parquet"))
     return ds.dataset(parts, format="parquet").to_table(["image_id", "part"]).to_pylist() if parts else []

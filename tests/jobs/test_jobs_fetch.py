@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from fetching import fetched, recipe, requests, rows, statuses, want
 
-from jobs.fetch import UNDER_WAY
+from jobs.fetch import WORK_FOLDER
 from pipeline.io.store import Store
 from schemas.reasons import for_status
 from tests.sampleweb.faulty.gallery import picture
@@ -100,7 +100,7 @@ def test_every_image_is_asked_for_once_and_has_its_class(
     by_spark = spark.read.parquet(str(output / "images"))
     assert dict(by_spark.select("image_url", "status").collect()) == truth
     assert by_spark.count() == len(truth)
-    assert not (output / UNDER_WAY).exists()
+    assert not (output / WORK_FOLDER).exists()
 
 
 def test_images_hold_what_came(server: Server, output: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from fetching import want
 from runs import weft
 
-from jobs.fetch import ANSWERED, batch_of, parse_classes, wanted_folder, watch
+from jobs.fetch import ANSWERS_FOLDER, batch_of, parse_classes, requests_folder, watch
 from jobs.recipes import load
 from jobs.step import Context
 from pipeline.fetch.commit_log import ANSWERS, CommitLog
@@ -32,8 +32,8 @@ def test_words_of_a_fetch_under_way(tmp_path: Path) -> None:
     context = Context(cast("Any", None), store, load("everything"), ())
     retrying = replace(context, retry=("dns",))
     assert batch_of(retrying) == batch_of(context), "nothing has failed yet, so what was begun goes on"
-    wanted = tmp_path / wanted_folder(batch_of(context))
-    journal = CommitLog(store, ANSWERED, "images/batch=x", "0001-00000", f"{ANSWERED}/run-0002", 1000)
+    wanted = tmp_path / requests_folder(batch_of(context))
+    journal = CommitLog(store, ANSWERS_FOLDER, "images/batch=x", "0001-00000", f"{ANSWERS_FOLDER}/run-0002", 1000)
     numbers = itertools.count()
 
     def commit(*found: str) -> None:
@@ -46,7 +46,7 @@ def test_words_of_a_fetch_under_way(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image_id": [f"{number}" for number in range(1200)]}), wanted / "part.parquet")
     assert watch(context)() == "", "the list is not whole yet"
     (wanted / "_SUCCESS").touch()
-    assert watch(context)() == "1,200 images wanted"
+    assert watch(context)() == "1,200 images to fetch"
     commit(*["timeout"] * 2, *["moved"] * 5)  # what has moved has no answer yet
     tell = watch(context)
     assert tell() == "2 of 1,200 images, 0/s; timeout 100 %"

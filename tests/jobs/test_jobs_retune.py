@@ -59,7 +59,7 @@ def test_it_is_as_if_it_had_been_run_anew(tmp_path: Path, spark: "SparkSession")
     assert (retuned.counts, retuned.rejected, retuned.judged) == (anew.counts, anew.rejected, anew.judged)
     # 2 to 8 words of one paragraph and three of the other: 5 to 11, of which one is an address.
     assert retuned.notes["changed"] == (
-        "from the measures that were kept: pages that stay 7 -> 1; TOO_SHORT 0 -> 1; URLS 0 -> 5; WRONG_LANGUAGE 0 -> 1"
+        "from stored measures: kept pages 7 -> 1; TOO_SHORT 0 -> 1; URLS 0 -> 5; WRONG_LANGUAGE 0 -> 1"
     )
     assert not any((tmp_path / "a" / file).exists() for of_table in before.files.values() for file in of_table)
     assert filtered(output, *CHANGED) == retuned, "nothing is left to do"
@@ -79,7 +79,7 @@ def test_back_again(tmp_path: Path, spark: "SparkSession") -> None:
 def test_what_was_not_measured_is_measured(change: str, tmp_path: Path, spark: "SparkSession") -> None:
     output, fresh = extracted(tmp_path / "a"), extracted(tmp_path / "b")
     filtered(output)
-    assert filtered(output, change).notes["changed"].startswith("measured anew: pages that stay 7 -> ")
+    assert filtered(output, change).notes["changed"].startswith("measured again: kept pages 7 -> ")
     filtered(fresh, change)
     assert tables(output) == tables(fresh)
 

@@ -18,7 +18,7 @@ import pytest
 from fetch_cases import ADDRESSES, CASES, HOSTS, LOST, NUM_HOSTS, RECIPE, RESERVATIONS, ROBOTS, ROBOTS_FILE
 
 from jobs import fetch
-from jobs.fetch import WANTED, FetchPaths, fence_path, fetch_task
+from jobs.fetch import REQUESTS, FetchPaths, fence_path, fetch_task
 from pipeline.fetch.commit_log import MOVED
 from pipeline.fetch.network import Network
 from pipeline.io.store import Store
@@ -155,7 +155,7 @@ def _fetched(server: Server, odd_port: int, connected: set[str], store: Store) -
 
 def _batch(wanted: list[tuple[str, str, int]]) -> pa.RecordBatch:
     rows = [{"image_id": u, "image_url": u, "url": at, "host": host(at), "num_redirects": n} for u, at, n in wanted]
-    return pa.RecordBatch.from_pylist(rows, schema=WANTED)
+    return pa.RecordBatch.from_pylist(rows, schema=REQUESTS)
 
 
 def _asked_for(store: Store, places: FetchPaths, wanted: list[tuple[str, str, int]]) -> dict[str, dict[str, Any]]:

@@ -112,6 +112,6 @@ def test_an_archive_that_was_replaced_is_named_with_the_remedy(tmp_path: Path, s
     warning = find_replaced_archives(store, names)
     assert warning is not None
     assert warning.startswith("2 of 3 archives were replaced after they were read")
-    assert f"{names[0]}, {names[1]}." in warning and "--overwrite: it removes all pages" in warning
+    assert f"{names[0]}, {names[1]}." in warning and "--overwrite: it deletes all pages" in warning
     Path(names[2]).unlink()
     assert "2 of 3" in str(find_replaced_archives(store, names)), "what is gone is not replaced"
