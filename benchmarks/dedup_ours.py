@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from benchmarks.peak_memory import peak_bytes
 from benchmarks.worker_memory import watching
 from jobs import session
-from jobs.near_duplicates import signed_texts, signer, surplus_texts
+from jobs.near_duplicates import near_duplicate_texts, signer, with_signatures
 from schemas.recipe import NearText
 
 SAMPLE = 20_000  # documents whose signatures are timed alone
@@ -42,8 +42,8 @@ def main(folder: Path) -> None:
     start_seconds = time.perf_counter() - started
     with watching(os.getpid()) as peak:
         started = time.perf_counter()
-        signed = signed_texts(spark.read.parquet(str(file)), config)
-        gone = surplus_texts(signed, config).select("page_id", "detail").toPandas()
+        signed = with_signatures(spark.read.parquet(str(file)), config)
+        gone = near_duplicate_texts(signed, config).select("page_id", "detail").toPandas()
         seconds = time.perf_counter() - started
     assert spark.sparkContext._jvm is not None
     java_bytes = peak_bytes(spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid())

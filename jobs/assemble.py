@@ -1,4 +1,4 @@
-"""Assemble: pages, images and scores to the documents of three corpora."""
+"""Assemble: make the documents of the three corpora from pages, images and scores."""
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -16,10 +16,10 @@ from schemas.tables import CAPTURE, DOCUMENTS, LOOKALIKES, PAGES, SAFETY, SCORES
 _PAIR = ("image_id", "text_id")
 
 
-def pick_captions(context: Context, captions: DataFrame, images: DataFrame) -> tuple[DataFrame, list[DataFrame], int]:
-    """Return the caption corpus, the rejections of the other pairs, and how many pairs there were.
+def select_captions(context: Context, captions: DataFrame, images: DataFrame) -> tuple[DataFrame, list[DataFrame], int]:
+    """Return the caption corpus, the rejections of the other pairs, and the number of pairs.
 
-    Args: captions are those that survived; images have `image_id` and `image_url`.
+    Args: captions as of jobs.tables.surviving_captions; images have `image_id` and `image_url`.
     """
     recipe = context.recipe
     pairs = _scored(context, captions, images).persist()
@@ -29,24 +29,25 @@ def pick_captions(context: Context, captions: DataFrame, images: DataFrame) -> t
     poor = (
         F.lit(False) if bound is None else F.when(unscored, recipe.clip.enabled).otherwise(F.col("score") < threshold)
     )
-    found = [_rejected(pairs.where(poor), "LOW_CAPTION_SCORE", F.col("score"), threshold)]
-    # The same pair on several pages is one sample; the newest page speaks for it.
+    rejections = [_rejected(pairs.where(poor), "LOW_CAPTION_SCORE", F.col("score"), threshold)]
+    # A pair on several pages is one sample, of the newest page.
     newest = Window.partitionBy(*_PAIR).orderBy(F.desc("captured_at"), F.asc("page_id"))
-    picked = pairs.where(~poor).withColumn("rank", F.row_number().over(newest)).where("rank = 1")
+    selected = pairs.where(~poor).withColumn("rank", F.row_number().over(newest)).where("rank = 1")
     for most, one, other, rule in (
         (recipe.assemble.max_image_captions, "image_id", "text_id", "TOO_MANY_CAPTIONS"),
         (recipe.assemble.max_caption_images, "text_id", "image_id", "OVERUSED_CAPTION"),
     ):
         if most is not None:
             best = Window.partitionBy(one).orderBy(F.desc("score"), F.asc(other))
-            ranked = picked.withColumn("rank", F.row_number().over(best)).persist()
-            found.append(_rejected(ranked.where(F.col("rank") > most), rule, F.col("rank"), F.lit(most)))
-            picked = ranked.where(F.col("rank") <= most)
-    return map_batches(picked.select(*CAPTIONED.names), caption_documents, DOCUMENTS.schema), found, pairs.count()
+            ranked = selected.withColumn("rank", F.row_number().over(best)).persist()
+            rejections.append(_rejected(ranked.where(F.col("rank") > most), rule, F.col("rank"), F.lit(most)))
+            selected = ranked.where(F.col("rank") <= most)
+    documents = map_batches(selected.select(*CAPTIONED.names), caption_documents, DOCUMENTS.schema)
+    return documents, rejections, pairs.count()
 
 
 def _scored(context: Context, captions: DataFrame, images: DataFrame) -> DataFrame:
-    """Bring to each pair its score, null where it has none, and the page that it stands on."""
+    """Join each pair with its score, which may be null, and its page."""
     scores = context.read(SCORES).where(F.col("block") == ALT_TEXT).select(*_PAIR, "page_id", "score")
     pages = context.read(PAGES).drop("blocks").dropDuplicates(["page_id"])
     pairs = map_batches(captions, caption_pairs, PAIRS).join(images, "image_id")
@@ -54,14 +55,14 @@ def _scored(context: Context, captions: DataFrame, images: DataFrame) -> DataFra
 
 
 def _bound(pairs: DataFrame, recipe: Recipe) -> float | None:
-    """Return the lowest score that stays: the recipe's own, or that of its best fraction, whichever is higher."""
+    """Return the lowest score to keep: min_caption_score or that of max_caption_fraction, whichever is higher."""
     bound, fraction = recipe.score.min_caption_score, recipe.score.max_caption_fraction
     if fraction is None:
         return bound
     scored = pairs.where("score is not null").dropDuplicates(list(_PAIR))
     lowest = cut({row["score"]: row["count"] for row in scored.groupBy("score").count().collect()}, fraction)
-    above_all = 2.0  # no cosine reaches it
-    return max(above_all if lowest is None else lowest, -1.0 if bound is None else bound)
+    unreachable = 2.0  # a cosine is at most 1
+    return max(unreachable if lowest is None else lowest, -1.0 if bound is None else bound)
 
 
 def _rejected(pairs: DataFrame, rule: str, measure: Column, threshold: Column) -> DataFrame:
@@ -72,35 +73,35 @@ def _rejected(pairs: DataFrame, rule: str, measure: Column, threshold: Column) -
 
 
 def work(context: Context) -> Outcome:
-    """Write `documents`, and a rejection for every image, caption and page that goes into none."""
+    """Write `documents`, and a rejection for each image, caption and page that is in none."""
     recipe = context.recipe
     pages, captions = surviving_pages(context, "filter", "dedup"), surviving_captions(context, "dedup")
     images = surviving_images(context).select("image_id", "image_url")
     uses = map_batches(pages, image_uses, USES)
-    found, judged = [], {}
+    rejections, judged = [], {}
     if recipe.score.max_unsafe_score is not None:
         unsafe = _unsafe(context, images).persist()
         judged["UNSAFE_IMAGE"] = images.count()
         images = images.join(unsafe, "image_id", "left_anti")
-        found.append(rejection_rows(unsafe, "assemble", "image", rule=F.lit("UNSAFE_IMAGE")))
+        rejections.append(rejection_rows(unsafe, "assemble", "image", rule=F.lit("UNSAFE_IMAGE")))
         if recipe.score.unsafe_drops == "page":
             shown = uses.select("page_id", "image_id").union(captions.select("page_id", "image_id"))
-            beside = shown.join(unsafe, "image_id").groupBy("page_id").agg(F.min("image_id").alias("detail"))
-            gone = pages.join(beside, "page_id")
-            found.append(rejection_rows(gone, "assemble", "page", rule=F.lit("UNSAFE_PAGE")))
-            pages, captions, uses = (f.join(beside, "page_id", "left_anti") for f in (pages, captions, uses))
+            unsafe_pages = shown.join(unsafe, "image_id").groupBy("page_id").agg(F.min("image_id").alias("detail"))
+            dropped = pages.join(unsafe_pages, "page_id")
+            rejections.append(rejection_rows(dropped, "assemble", "page", rule=F.lit("UNSAFE_PAGE")))
+            pages, captions, uses = (f.join(unsafe_pages, "page_id", "left_anti") for f in (pages, captions, uses))
     usable = uses.join(images.select("image_id"), "image_id").persist()
     assembled = _assembled(context, pages, usable).persist()
-    found.append(assembled.select(F.explode("rejected").alias("r")).select("r.*"))
+    rejections.append(assembled.select(F.explode("rejected").alias("r")).select("r.*"))
     documents = assembled.where("corpus is not null").drop("rejected")
     if "caption" in recipe.corpora:
-        picked, poor, judged["caption"] = pick_captions(context, captions, images)
-        found += poor
-        documents = documents.unionByName(picked)
+        of_captions, of_pairs, judged["caption"] = select_captions(context, captions, images)
+        rejections += of_pairs
+        documents = documents.unionByName(of_captions)
     redact = redactor(recipe.redact)
     if redact:
         documents = map_batches(documents, redact_documents(redact), DOCUMENTS.schema)
-    files, rejected = write_rejections(context, "assemble", found)
+    files, rejected = write_rejections(context, "assemble", rejections)
     written = context.write(documents, DOCUMENTS, "documents")
     judged |= {
         "page": assembled.count() + rejected.get("UNSAFE_PAGE", 0),
@@ -114,17 +115,17 @@ def work(context: Context) -> Outcome:
 
 
 def _unsafe(context: Context, images: DataFrame) -> DataFrame:
-    """Find the images that the classifier takes for unsafe, and those that it could not judge."""
-    judged = images.join(context.read(SAFETY), "image_id", "left")
+    """Find the images that the classifier scores as unsafe, or that have no score."""
+    scored = images.join(context.read(SAFETY), "image_id", "left")
     bound = F.lit(context.recipe.score.max_unsafe_score).cast("float")
-    unsafe = judged.where(F.col("unsafe").isNull() | (F.col("unsafe") > bound))
+    unsafe = scored.where(F.col("unsafe").isNull() | (F.col("unsafe") > bound))
     return unsafe.select(
         "image_id", F.col("image_url").alias("url"), F.col("unsafe").alias("measure"), bound.alias("threshold")
     )
 
 
 def _assembled(context: Context, pages: DataFrame, uses: DataFrame) -> DataFrame:
-    """Bring to each page its usable images with their scores, and assemble it."""
+    """Join each page with its usable images and their scores, and assemble it."""
     recipe = context.recipe
     scores = context.read(SCORES).where(F.col("block") != ALT_TEXT)
     every = F.collect_list(F.struct("block", "sentence", "score"))

@@ -1,4 +1,4 @@
-"""Near-duplicate pages and images: candidates by a cheap key, verified, and joined into clusters."""
+"""Near-duplicate pages and images: find candidates by a cheap key, verify them, and join them into clusters."""
 
 from collections.abc import Callable, Iterable
 from functools import reduce
@@ -30,26 +30,26 @@ TEXT = "array_join(transform(filter(blocks, b -> b.kind = 'text'), b -> b.text),
 _ADDRESSES = "array_sort(array_distinct(transform(filter(blocks, b -> b.kind = 'image'), b -> b.image_url)))"
 
 SAME_TEXT = f"if({TEXT} = '', page_id, sha2({TEXT}, 256))"
-# The set of image addresses, as OBELICS (arXiv 2306.16527) compares pages. No address has a line break in it.
+# Compares pages by their set of image addresses, as OBELICS (arXiv 2306.16527). Addresses contain no line breaks.
 SAME_IMAGES = f"if(size({_ADDRESSES}) = 0, page_id, sha2(array_join({_ADDRESSES}, '\n'), 256))"
 
 
 def keep_first(frame: DataFrame, column: str, order: tuple[str, ...], name: str) -> tuple[DataFrame, DataFrame]:
-    """Split into the first row of each value of a column, and the others with `survivor`: the first one's `name`.
+    """Split rows into the first row of each value of a column, and the others with a column `survivor`.
 
-    Args: order is in SQL. name is any SQL of the first row's columns.
+    Args: order and name are SQL; `survivor` is `name` evaluated on the first row.
     """
     window = f"over (partition by {column} order by {', '.join(order)})"
     ranked = frame.selectExpr("*", f"row_number() {window} as rank", f"first({name}) {window} as survivor").persist()
     return ranked.where("rank = 1").drop("rank", "survivor"), ranked.where("rank > 1")
 
 
-FEW = 1_000_000  # pairs that one task joins sooner than Spark a round: some 100 MB
+MAX_LOCAL_PAIRS = 1_000_000  # about 100 MB, which one task joins faster than Spark does one round
 Node = TypeVar("Node", int, str)
 
 
 def components(pairs: Iterable[tuple[Node, Node]]) -> dict[Node, Node]:
-    """Return the smallest node of each node's component, by a union-find with halved paths."""
+    """Return the smallest node of each node's component (union-find with path halving)."""
     parent: dict[Node, Node] = {}
 
     def root(node: Node) -> Node:
@@ -65,26 +65,25 @@ def components(pairs: Iterable[tuple[Node, Node]]) -> dict[Node, Node]:
     return {node: root(node) for node in list(parent)}
 
 
-def spark_components(pairs: DataFrame, few: int = FEW) -> DataFrame:
-    """Return the same for columns a and b, as columns node and component; a node that is paired with itself alone goes.
+def spark_components(pairs: DataFrame, max_local: int = MAX_LOCAL_PAIRS) -> DataFrame:
+    """Return the components of pairs (columns a, b) as columns node and component, without nodes paired only with self.
 
-    Each round tells the larger neighbours of every node the smallest that it knows ("large-star"), then the smaller
-    ones ("small-star"), until every component is a star around its smallest node: few rounds, whatever the shape (the
-    square of log n at most is proven). When few pairs are left, a union-find in one task finds the same sooner.
-    Source: Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC 2014.
+    Alternates the large-star and small-star operations of Kiveris et al., "Connected Components in MapReduce and
+    Beyond", SoCC 2014, until every component is a star around its smallest node: O(log^2 n) rounds. Once at most
+    max_local pairs are left, a union-find in one task finishes faster.
     """
     edges = pairs.selectExpr("greatest(a, b) as high", "least(a, b) as low").where("high != low").distinct()
     edges = edges.localCheckpoint()
-    while edges.count() > few:
+    while edges.count() > max_local:
         if _all_stars(edges):
             centres = edges.selectExpr("low as node", "low as component").distinct()
             return edges.selectExpr("high as node", "low as component").union(centres)
         edges = _small_star(_large_star(edges)).localCheckpoint()
     found = arrow_schema(edges.selectExpr("high as node", "low as component"))
-    return map_batches(edges.coalesce(1), _joined(found), found)
+    return map_batches(edges.coalesce(1), _local_components(found), found)
 
 
-def _joined(schema: pa.Schema) -> Callable[[Batches], Batches]:
+def _local_components(schema: pa.Schema) -> Callable[[Batches], Batches]:
     def run(batches: Batches) -> Batches:
         pairs = (pair for batch in batches for pair in zip(*(side.to_pylist() for side in batch.columns), strict=True))
         found = components(pairs)
@@ -94,7 +93,7 @@ def _joined(schema: pa.Schema) -> Callable[[Batches], Batches]:
 
 
 def _large_star(edges: DataFrame) -> DataFrame:
-    """Connect all larger neighbours of each node with the smallest of its neighbours and itself."""
+    """Connect the larger neighbours of each node to the smallest of its neighbours and itself."""
     both = edges.union(edges.select("low", "high")).toDF("node", "neighbour")
     least = both.groupBy("node").agg(F.min(F.least("node", "neighbour")).alias("least"))
     larger = both.where("neighbour > node").join(least, "node")
@@ -102,23 +101,23 @@ def _large_star(edges: DataFrame) -> DataFrame:
 
 
 def _small_star(edges: DataFrame) -> DataFrame:
-    """Connect all smaller neighbours of each node, and the node itself, with the smallest of them."""
+    """Connect each node and its smaller neighbours to the smallest of them."""
     least = edges.groupBy("high").agg(F.min("low").alias("least"))
     smaller = edges.join(least, "high").where("low != least").selectExpr("low as high", "least as low")
     return smaller.union(least.selectExpr("high", "least as low")).distinct()
 
 
 def _all_stars(edges: DataFrame) -> bool:
-    """Tell whether no node has two smaller neighbours, and none both a smaller and a larger one."""
+    """Return whether no node has two smaller neighbours, or both a smaller and a larger one."""
     if not edges.groupBy("high").count().where("count > 1").isEmpty():
         return False
     return edges.join(edges.selectExpr("low as high").distinct(), "high", "left_semi").isEmpty()
 
 
-# pHash compares 64 coefficients with their median, so half its bits are one. Where they are not, coefficients tie: a
-# plain ground, a gradient, a drawing like its own mirror image. What bits are left says too little to tell such
-# pictures apart (white, black and red ones differ in one bit), so they look like nothing else.
-TELLING_ONES = 32
+# pHash compares 64 coefficients with their median, so half of its bits are one, unless coefficients tie: in images of
+# one colour, gradients and symmetric drawings. The remaining bits cannot distinguish such images (white, black and red
+# ones differ in one bit), so they are compared with nothing.
+INFORMATIVE_ONES = 32
 
 _NUMBER = "cast(conv(phash, 16, -10) as bigint)"  # the same 64 bits, signed
 
@@ -126,18 +125,17 @@ _NUMBER = "cast(conv(phash, 16, -10) as bigint)"  # the same 64 bits, signed
 def lookalikes(images: DataFrame, max_distance: int) -> DataFrame:
     """Add `hash` and `cluster` to images (`phash`, 16 hex digits).
 
-    `cluster` is the smallest hash of a cluster, and null for plain pictures.
-
-    Two telling hashes have both 32 ones, so they differ in an even number of bits.
+    `cluster` is the smallest hash of the cluster, null for uninformative hashes. Informative hashes have 32 ones each,
+    so their distances are even.
     """
     numbered = images.selectExpr("*", f"{_NUMBER} as hash")
-    hashes = numbered.where(f"bit_count(hash) = {TELLING_ONES}").select("hash").distinct()
+    hashes = numbered.where(f"bit_count(hash) = {INFORMATIVE_ONES}").select("hash").distinct()
     found = clusters(hashes, max_distance).withColumnRenamed("component", "cluster")
     return numbered.join(found, "hash", "left")
 
 
 def clusters(hashes: DataFrame, max_distance: int) -> DataFrame:
-    """Return `hash` and `component`, the smallest hash that it is joined with, of distinct hashes (int64 `hash`)."""
+    """Return `hash` and `component`, the smallest hash of its cluster, for distinct hashes (int64 `hash`)."""
     if max_distance == 0:
         return hashes.selectExpr("hash", "hash as component")
     candidates = map_batches(hashes, banded(max_distance), BANDED).repartition("band").sortWithinPartitions("band")
@@ -152,29 +150,29 @@ SIGNED = (
     pa.field("bands", pa.list_(pa.int64())),
     pa.field("sketch", pa.binary()),
 )
-# The newest says what holds today, and the longest what others quote; the id is the same in every run.
+# Keep the newest page, of equally new ones the longest; the id makes the order the same in every run.
 _ORDER = ("captured_at desc", "characters desc", "page_id")
 
 
-def signed_texts(pages: DataFrame, config: NearText) -> DataFrame:
-    """Put SIGNED in the place of `text` (not null), a few hundred bytes each; texts without words are left out."""
+def with_signatures(pages: DataFrame, config: NearText) -> DataFrame:
+    """Replace `text` (not null) by SIGNED, a few hundred bytes each; texts without words are left out."""
     rest = [column for column in pages.columns if column != "text"]
     return map_batches(pages, signer(config), pa.schema([*arrow_schema(pages.select(rest)), *SIGNED]))
 
 
-def surplus_texts(signed: DataFrame, config: NearText) -> DataFrame:
-    """Return the pages that go, each once, with `rule`, `measure`, `threshold` and `detail` instead of SIGNED.
+def near_duplicate_texts(signed: DataFrame, config: NearText) -> DataFrame:
+    """Return the pages to drop, each once, with `rule`, `measure`, `threshold` and `detail` instead of SIGNED.
 
-    Args: signed have distinct `page_id`, `captured_at`, SIGNED, and whatever else is to come back.
-    `measure` is the Jaccard similarity with the page that stays, `detail`, estimated from the signatures.
+    Args: signed have distinct `page_id`, `captured_at`, SIGNED, and further columns to return.
+    `measure` is the Jaccard similarity with the kept page, estimated from the signatures; `detail` is the kept page.
     """
     columns = [column for column in signed.columns if column not in {field.name for field in SIGNED}]
     signed = signed.persist()
     clusters = signed.join(text_clusters(signed), "node", "left").selectExpr(
         "*", "coalesce(component, node) as cluster"
     )
-    _, gone = keep_first(clusters, "cluster", _ORDER, "struct(page_id, sketch)")
-    compared = gone.selectExpr(*columns, "sketch", "survivor.sketch as other", "survivor.page_id as detail")
+    _, others = keep_first(clusters, "cluster", _ORDER, "struct(page_id, sketch)")
+    compared = others.selectExpr(*columns, "sketch", "survivor.sketch as other", "survivor.page_id as detail")
     schema = pa.schema([*arrow_schema(compared.drop("sketch", "other")), pa.field("measure", pa.float64())])
     return (
         map_batches(compared, _measured, schema)
@@ -184,14 +182,14 @@ def surplus_texts(signed: DataFrame, config: NearText) -> DataFrame:
 
 
 def text_clusters(signed: DataFrame) -> DataFrame:
-    """Return `node` and `component`, the smallest node that it is joined with; nodes that stand alone are left out."""
+    """Return `node` and `component`, the smallest node of its cluster, without clusters of one node."""
     members = signed.select("node", "bands").dropDuplicates(["node"]).selectExpr("node", "explode(bands) as band")
     links = members.selectExpr("node as a", "min(node) over (partition by band) as b")
     return spark_components(links.where("a != b"))
 
 
 def signer(config: NearText) -> Callable[[Batches], Batches]:
-    """Return the function that puts SIGNED in the place of `text`; rows whose text has no words are left out."""
+    """Return the function that replaces `text` by SIGNED; rows whose text has no words are left out."""
 
     def run(batches: Batches) -> Batches:
         for batch in batches:
@@ -222,67 +220,67 @@ def _measured(batches: Batches) -> Batches:
 
 
 _OF_IMAGES = ("image_id", "image_url", "sha256", "phash", "original_width", "original_height")
-# The largest is likeliest what the others were made from. The id depends on the address alone: the same in every run.
+# Keep the largest image, from which the others were probably made; the id makes the order the same in every run.
 _LARGEST = ("cast(original_width as bigint) * original_height desc", "image_id")
 
 
 def clustered(images: DataFrame, config: Dedup) -> DataFrame:
-    """Return what is needed of images whose status is ok, with the cluster of look-alikes that each belongs to."""
+    """Select the columns needed of stored images, and add the cluster of near-duplicates of each."""
     images = images.select(*_OF_IMAGES)
     if config.image_distance is None:
         return images.selectExpr("*", "cast(null as bigint) as hash", "cast(null as bigint) as cluster")
     return lookalikes(images, config.image_distance)
 
 
-def told_clusters(images: DataFrame) -> DataFrame:
-    """Return rows of `lookalikes`: clustered images whose cluster holds two or more."""
+def cluster_rows(images: DataFrame) -> DataFrame:
+    """Return rows of `lookalikes`: the images of clusters of two or more."""
     named = images.where("cluster is not null").selectExpr("image_id", "lower(hex(cluster)) as cluster")
     several = named.groupBy("cluster").count().where("count > 1").select("cluster")
     return named.join(several, "cluster")
 
 
-def surplus_pictures(images: DataFrame, uses: DataFrame, config: Dedup) -> DataFrame | None:
-    """Return the pictures that go, each once, with `rule`, `measure`, `threshold` and `detail`; None if none may.
+def images_to_drop(images: DataFrame, uses: DataFrame, config: Dedup) -> DataFrame | None:
+    """Return the images to drop, each once, with `rule`, `measure`, `threshold` and `detail`; None without rules.
 
     Args: images are clustered; uses are distinct pairs of `image_id` and `page_id`.
     """
-    gone = []
+    dropped = []
     if config.max_image_uses is not None or config.max_lookalike_uses is not None:
         overused = _overused(images, uses, config).persist()
-        gone.append(overused)
+        dropped.append(overused)
         images = images.join(overused, "image_id", "left_anti")
     if config.image:
         images, equal = keep_first(images, "sha256", ("image_id",), "image_id")
-        gone.append(_told(equal, "DUPLICATE_IMAGE", "null", "null", "survivor"))
+        dropped.append(_rejected(equal, "DUPLICATE_IMAGE", "null", "null", "survivor"))
     if config.image_distance is not None and config.keep_lookalikes == "one":
         alike = keep_first(images.where("cluster is not null"), "cluster", _LARGEST, "struct(image_id, hash)")[1]
         bits = "bit_count(hash ^ survivor.hash)"
-        gone.append(_told(alike, "LOOKALIKE_IMAGE", bits, str(config.image_distance), "survivor.image_id"))
-    return reduce(DataFrame.unionByName, gone) if gone else None
+        dropped.append(_rejected(alike, "LOOKALIKE_IMAGE", bits, str(config.image_distance), "survivor.image_id"))
+    return reduce(DataFrame.unionByName, dropped) if dropped else None
 
 
 def _overused(images: DataFrame, uses: DataFrame, config: Dedup) -> DataFrame:
-    """Find what stands on too many pages: by its own address, or else its cluster, which the largest image names.
+    """Find images on too many pages: by their own address, or by their cluster, named after its largest image.
 
-    A page that uses several of a cluster counts once.
+    A page that uses several images of a cluster counts once.
     """
-    of_address = uses.groupBy("image_id").agg(F.count("*").alias("uses"))
+    by_address = uses.groupBy("image_id").agg(F.count("*").alias("uses"))
     alike = images.where("cluster is not null")
-    of_cluster = alike.join(uses, "image_id").groupBy("cluster").agg(F.countDistinct("page_id").alias("together"))
+    by_cluster = alike.join(uses, "image_id").groupBy("cluster").agg(F.countDistinct("page_id").alias("cluster_uses"))
     names = keep_first(alike, "cluster", _LARGEST, "image_id")[0].selectExpr("cluster", "image_id as name")
-    counted = images.join(of_address, "image_id", "left").join(of_cluster.join(names, "cluster"), "cluster", "left")
-    most, most_together = (
+    counted = images.join(by_address, "image_id", "left").join(by_cluster.join(names, "cluster"), "cluster", "left")
+    most, most_of_cluster = (
         "cast(null as bigint)" if most is None else str(most)
         for most in (config.max_image_uses, config.max_lookalike_uses)
     )
     alone = counted.where(f"uses > {most}")
-    together = counted.where(f"together > {most_together} and not coalesce(uses > {most}, false)")
-    return _told(alone, "OVERUSED_IMAGE", "uses", most, "null").unionByName(
-        _told(together, "OVERUSED_IMAGE", "together", most_together, "name")
+    together = counted.where(f"cluster_uses > {most_of_cluster} and not coalesce(uses > {most}, false)")
+    return _rejected(alone, "OVERUSED_IMAGE", "uses", most, "null").unionByName(
+        _rejected(together, "OVERUSED_IMAGE", "cluster_uses", most_of_cluster, "name")
     )
 
 
-def _told(images: DataFrame, rule: str, measure: str, threshold: str, detail: str) -> DataFrame:
+def _rejected(images: DataFrame, rule: str, measure: str, threshold: str, detail: str) -> DataFrame:
     return images.selectExpr(
         "image_id",
         "image_url as url",

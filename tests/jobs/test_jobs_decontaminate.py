@@ -91,7 +91,7 @@ def test_the_ledger_tells_what_took_each(partitions: int, output: Path, spark: "
     assert sorted(ledger, key=str) == sorted(expected, key=str)
     manifest = Store(str(output)).manifest("rejections/dedup")
     assert manifest is not None
-    assert manifest.notes == {"evaluation_items": "3, of which 1 are too short to be looked for"}
+    assert manifest.notes == {"evaluation_items": "3, of which 1 are too short to search for"}
     context = Context(spark, Store(str(output)), recipe, ())
     left = {r["page_id"]: r["positions"] for r in surviving_pages(context, "filter", "dedup").collect()}
     assert left == {"clean": [1, 2], "holds": [1, 2]}

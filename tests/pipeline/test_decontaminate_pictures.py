@@ -10,7 +10,7 @@ import pytest
 from handmade import row
 from PIL import Image, ImageDraw
 
-from jobs.decontaminate import Pictures, contaminated_images, read_pictures
+from jobs.decontaminate import EvaluationImages, contaminated_images, read_images
 from jobs.step import spark_schema
 from pipeline.images.decode import decode
 from schemas.errors import PathError
@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("partitions", [1, 7])
 def test_lookalikes_of_evaluation_images_go(partitions: int, folder: Path, spark: "SparkSession") -> None:
-    pictures = read_pictures(spark, [f"{folder}/"], Decode())
+    pictures = read_images(spark, [f"{folder}/"], Decode())
     assert pictures.names == [f"{folder}/val/a.png", f"{folder}/val/b.JPG"]
     assert pictures.sha256[hashlib.sha256(FETCHED["white"]).hexdigest()] == f"{folder}/white.png"
     found = contaminated_images(fetched(partitions, spark), pictures, Decontaminate(max_image_distance=4))
@@ -87,7 +87,7 @@ def test_the_distance_is_kept_to_the_bit(spark: "SparkSession") -> None:
     base = 0xACA29C1C33DC23D7  # 32 bits are one
     hashes = [base, base ^ 0b1001, base ^ 0b101011, base ^ 0b1]  # the last is plain
     telling = [h for h in hashes if h.bit_count() == 32]
-    pictures = Pictures(np.array([base], np.uint64), ["e"], {})
+    pictures = EvaluationImages(np.array([base], np.uint64), ["e"], {})
     places, distances = pictures.nearest(np.array(hashes, np.uint64))
     assert distances.tolist() == [(h ^ base).bit_count() if h in telling else 64 for h in hashes]
     assert places.tolist() == [0, 0, 0, 0]
@@ -103,21 +103,21 @@ def test_the_nearest_is_named_whatever_the_blocks() -> None:
     coin = np.random.default_rng(5)
     bits = np.array([coin.permutation([0, 1] * 32) for _ in range(900)], np.uint64)
     hashes = (bits << np.arange(64, dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
-    known = Pictures(hashes[:300], [str(n) for n in range(300)], {})
+    known = EvaluationImages(hashes[:300], [str(n) for n in range(300)], {})
     places, distances = known.nearest(hashes)
     expected = [[(int(a) ^ int(b)).bit_count() for b in hashes[:300]] for a in hashes]
     assert distances.tolist() == [min(row) for row in expected]
     assert places.tolist() == [row.index(min(row)) for row in expected]
-    assert Pictures(np.empty(0, np.uint64), [], {}).nearest(hashes[:2])[1].tolist() == [64, 64]
+    assert EvaluationImages(np.empty(0, np.uint64), [], {}).nearest(hashes[:2])[1].tolist() == [64, 64]
 
 
 def test_what_is_wrong_with_a_folder_is_said_in_a_line(folder: Path, spark: "SparkSession") -> None:
-    assert read_pictures(spark, [], Decode()).names == []
+    assert read_images(spark, [], Decode()).names == []
     (folder / "empty").mkdir()
     for missing in ("empty", "nowhere"):
         with pytest.raises(PathError, match=f"{missing}: no such folder, or no images in it$"):
-            read_pictures(spark, [str(folder), str(folder / missing)], Decode())
+            read_images(spark, [str(folder), str(folder / missing)], Decode())
     (folder / "val/c.png").write_bytes(FETCHED["same"][:40])
     with pytest.raises(PathError, match=r"val/c\.png: not decoded: ") as raised:
-        read_pictures(spark, [str(folder)], Decode())
+        read_images(spark, [str(folder)], Decode())
     assert "\n" not in str(raised.value)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.near_duplicates import FEW, components, spark_components
+from jobs.near_duplicates import MAX_LOCAL_PAIRS, components, spark_components
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -61,7 +61,7 @@ def test_spark_alone_finds_the_same(name: str, spark: "SparkSession") -> None:
 
 @pytest.mark.parametrize("partitions", [1, 5])
 def test_one_task_finds_the_same(partitions: int, spark: "SparkSession") -> None:
-    same_on_spark(GRAPHS["random"], partitions, FEW, spark)
+    same_on_spark(GRAPHS["random"], partitions, MAX_LOCAL_PAIRS, spark)
 
 
 def test_one_task_ends_what_rounds_began(spark: "SparkSession") -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from blocks import PLACED, frame, page, told
 
-from jobs.dedup import keyed, keyed_paragraphs, normalised, remnants, repeated_paragraphs
+from jobs.dedup import keyed, keyed_paragraphs, normalised, repeated_paragraphs, too_short_pages
 from jobs.near_duplicates import SAME_IMAGES, SAME_TEXT, keep_first
 from schemas.recipe import Paragraphs
 
@@ -99,9 +99,12 @@ def test_a_page_goes_when_too_little_is_left(partitions: int, spark: "SparkSessi
     all_pages = frame(pages, partitions, spark)
     columns = ("page_id", "rule", "measure", "threshold")
     # Page 3 has too few words, but lost none here.
-    assert told(remnants(all_pages, blocks, 2), *columns) == [("2", "LITTLE_LEFT", 1, 2), ("4", "LITTLE_LEFT", 0, 2)]
-    assert [name for name, *_ in told(remnants(all_pages, blocks, 4), *columns)] == ["1", "2", "4"]
-    assert told(remnants(all_pages, blocks, 0), *columns) == []
+    assert told(too_short_pages(all_pages, blocks, 2), *columns) == [
+        ("2", "LITTLE_LEFT", 1, 2),
+        ("4", "LITTLE_LEFT", 0, 2),
+    ]
+    assert [name for name, *_ in told(too_short_pages(all_pages, blocks, 4), *columns)] == ["1", "2", "4"]
+    assert told(too_short_pages(all_pages, blocks, 0), *columns) == []
 
 
 @pytest.mark.parametrize("partitions", [1, 7])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.near_duplicates import SIGNED, signed_texts, signer, surplus_texts
+from jobs.near_duplicates import SIGNED, near_duplicate_texts, signer, with_signatures
 from pipeline.dedup.hashing import BLOCK_CHARACTERS, bands, shingles, signatures, similarity, sketches
 from schemas.recipe import NearText
 
@@ -147,7 +147,7 @@ def gone(spark: "SparkSession", partitions: int, **config: float) -> dict[str, "
         random.Random(partitions).sample(PAGES, len(PAGES)), "page_id string, captured_at string, text string"
     )
     settings = NearText.model_validate(config)
-    rows = surplus_texts(signed_texts(frame.repartition(partitions), settings), settings).collect()
+    rows = near_duplicate_texts(with_signatures(frame.repartition(partitions), settings), settings).collect()
     assert len(rows) == len({row.page_id for row in rows})
     return {row.page_id: row for row in rows}
 
