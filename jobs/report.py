@@ -1,4 +1,4 @@
-"""A run's report: what the tables of its finished steps tell, written into one HTML file."""
+"""Make the report of a run, one HTML file, from the tables of its finished steps."""
 
 from collections import Counter, defaultdict
 from typing import Any
@@ -10,18 +10,18 @@ from rich.filesize import decimal
 from jobs import session
 from jobs.printing import say
 from jobs.progress import progress
-from jobs.report_counts import TALLY, shares, spreads, tally
+from jobs.report_counts import TALLY, distributions, shares, tally
 from jobs.report_examples import (
-    WHOLE,
+    WHOLE_PAGE,
     Thumbs,
     choose_clusters,
     choose_examples,
     cluster,
     example,
-    find_pictures,
+    find_images,
     find_texts,
+    ids_of,
     image_of,
-    named,
     number,
     page_of,
     place_thumbs,
@@ -39,15 +39,15 @@ from schemas.shards import REPORT
 
 UNKNOWN = -1
 THUMBS_BYTES = 2_500_000  # of examples and clusters, as data URLs
-SAMPLE_THUMBS_BYTES = 20_000  # for each sample; what one does not need is another's
+SAMPLE_THUMBS_BYTES = 20_000  # per sample on average
 _NO_LIMIT = len(BY_CODE)
 _SHARD_COLUMNS = ("corpus", "split", "tar", "num_samples", "num_images", "num_bytes")
 
 
 def gather(spark: SparkSession, sources: ReportFiles, num_samples: int) -> dict[str, Any]:
-    """Return the report of a run, with at most num_samples samples of each corpus. It holds nothing private.
+    """Return the data of the report, with at most num_samples samples per corpus and nothing private.
 
-    Unfinished steps are left out. The same run gives the same report, whatever the number of tasks.
+    Unfinished steps are left out. The result does not depend on the number of tasks.
     """
     manifests = sources.manifests
     thumbs = Thumbs()
@@ -64,7 +64,7 @@ def gather(spark: SparkSession, sources: ReportFiles, num_samples: int) -> dict[
         "steps": list(map(_step_counts, funnel(sources.directory))),
         "funnel": [_step_rules(row, examples) for row in by_rule(sources.directory, _NO_LIMIT)] if manifests else [],
         "corpora": corpora(sources.directory) if sources.listing else {},
-        "spreads": spreads(counted),
+        "spreads": distributions(counted),
         "shares": shares(counted),
         "clusters": clusters,
         "shards": [{name: shard[name] for name in _SHARD_COLUMNS} for shard in map(dict, sources.some_shards())],
@@ -79,23 +79,23 @@ def gather(spark: SparkSession, sources: ReportFiles, num_samples: int) -> dict[
 def _examples_and_clusters(
     spark: SparkSession, sources: ReportFiles, thumbs: Thumbs
 ) -> tuple[dict[tuple[str, str], list[dict[str, Any]]], list[dict[str, Any]]]:
-    """Return examples of rejections by (step, rule), and clusters of near-duplicates, with their texts and images."""
+    """Return examples of rejections by (step, rule), and clusters of duplicates, with their texts and images."""
     examples, clusters = choose_examples(spark, sources), choose_clusters(spark, sources)
     pages: dict[str, set[int]] = defaultdict(set)
     for page in filter(None, (page_of(row) for rows in examples.values() for row in rows)):
         pages[page[0]].add(page[1])
-    for page_id in named(clusters, "pages"):
-        pages[page_id].add(WHOLE)
-    images = {name for rows in examples.values() for name in map(image_of, rows) if name}
-    pictures = find_pictures(spark, sources, images | named(clusters, "images"))
-    found = (find_texts(spark, sources, pages), pictures, thumbs)
+    for page_id in ids_of(clusters, "pages"):
+        pages[page_id].add(WHOLE_PAGE)
+    image_ids = {name for rows in examples.values() for name in map(image_of, rows) if name}
+    images = find_images(spark, sources, image_ids | ids_of(clusters, "images"))
+    found = (find_texts(spark, sources, pages), images, thumbs)
     shown = {at: [example(row, *found) for row in rows] for at, rows in examples.items()}
     return shown, [cluster(c, *found) for c in clusters]
 
 
 def _counted(spark: SparkSession, sources: ReportFiles) -> DataFrame:
     store = sources.store
-    rows = scan(spark, sources.tallied(), lambda source: tally(store, source), TALLY)
+    rows = scan(spark, sources.counted(), lambda source: tally(store, source), TALLY)
     return rows.groupBy("of", "name", "value").agg(F.sum("count").alias("count"))
 
 
@@ -136,19 +136,19 @@ def _step_rules(row: dict[str, Any], examples: dict[tuple[str, str], list[dict[s
 
 
 def report(directory: str, output: str | None, num_samples: int, master: str | None) -> str:
-    """Write the report of a run, or of its finished steps, or of a shards folder, and say where it is; return that.
+    """Write the report of a finished or unfinished run or of a shards folder; print and return its path.
 
-    Args: output is a file, and by default REPORT in the directory; num_samples is at most so many of each corpus.
-    Raises: PathError when nothing of a run is there, or the file cannot be written; MissingError without Java.
+    Args: output is a file, by default REPORT in the directory; num_samples is the maximum per corpus.
+    Raises: PathError when the directory holds no run, or the file cannot be written; MissingError without Java.
     """
     session.check_master(master)
     session.check_java()
     sources = ReportFiles(directory)
     store, name = _target(output) if output is not None else (sources.store, REPORT)
     _check_writable(store, name)
-    is_ours = session.active() is None
+    is_own_session = session.active() is None
     with session.using(master) as spark, progress(spark, "report"):
-        if is_ours:  # of a damaged file Spark would log what the task raised, four times
+        if is_own_session:  # otherwise Spark logs the error of a damaged file four times
             spark.sparkContext.setLogLevel("OFF")
         page = render(gather(spark, sources, num_samples)).encode("utf-8", "replace")
     store.write(store.at(name), page)
@@ -157,17 +157,17 @@ def report(directory: str, output: str | None, num_samples: int, master: str | N
 
 
 def _target(output: str) -> tuple[Store, str]:
-    """Return the folder of a file and its name in it."""
+    """Return the folder of a file, and its name."""
     folder, slash, name = output.rpartition("/")
     if not name:
-        raise PathError(f"--output {output} is a folder: name the file too, as {output}{REPORT}")
+        raise PathError(f"--output {output} is a folder: add the file name, e.g. {output}{REPORT}")
     return Store(folder + slash if folder in ("", "file://") else folder) if slash else Store("."), name
 
 
 def _check_writable(store: Store, name: str) -> None:
     if store.fs.isdir(store.at(name)):
-        raise PathError(f"{store.at(name)} is a folder: --output names the file to write, as --output report.html")
+        raise PathError(f"{store.at(name)} is a folder: give the file to write, e.g. --output report.html")
     try:
         store.check_writable()
     except (PathError, NotImplementedError) as error:
-        raise PathError(f"cannot write {store.root}/{name}: {error}; --output FILE names another place") from error
+        raise PathError(f"cannot write {store.root}/{name}: {error}; choose another file with --output") from error

@@ -1,4 +1,4 @@
-"""Counts for the report: tables to counts by value, shares and histograms."""
+"""Counts for the report: the values of tables, their shares and histograms."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -24,7 +24,7 @@ TALLY = pa.schema([("of", pa.string()), ("name", pa.string()), ("value", pa.stri
 DIRECTIVES = ("PAGE_DIRECTIVE", "DIRECTIVE")
 _POWERS = 10 ** np.arange(4, 19)
 
-Counted = Iterator[tuple[str, str, pa.Array]]  # of what, the name of the measure or share, values
+Counted = Iterator[tuple[str, str, pa.Array]]  # what is measured, the name of the measure or share, its values
 
 _COLUMNS = {
     "pages": ("language", "language_score", "host", "licence"),
@@ -40,7 +40,7 @@ _COLUMNS = {
 
 
 def tally(store: Store, source: TableFiles) -> Batches:
-    """Count what a file holds; batches of TALLY, in which a value may stand several times."""
+    """Count the values of a file; yields batches of TALLY, in which a value may be repeated."""
     for batch in read(store, source.path, _COLUMNS[source.kind]):
         for of, name, values in _OF[source.kind](batch, source.of):
             counted = pc.value_counts(values.drop_null())
@@ -50,15 +50,15 @@ def tally(store: Store, source: TableFiles) -> Batches:
                 yield pa.RecordBatch.from_arrays([*ends, value, counted.field("counts")], schema=TALLY)
 
 
-def whole(values: pa.Array) -> pa.Array:
-    """Cut whole numbers, 0 and up, after four digits."""
+def four_digits(values: pa.Array) -> pa.Array:
+    """Round non-negative integers down to four significant digits."""
     numbers = values.drop_null().to_numpy(zero_copy_only=False).astype(np.int64)
     scale = 10 ** np.searchsorted(_POWERS, numbers, side="right")
     return pa.array(numbers - numbers % scale)
 
 
 def thousandths(values: pa.Array) -> pa.Array:
-    """Round scores down to thousandths; what a detour over float32 did to their five decimals is undone first."""
+    """Round scores, which have five decimals but may come as float32, down to thousandths."""
     numbers = values.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
     return pa.array(np.floor(np.round(numbers[np.isfinite(numbers)] * 1e5) / 100).astype(np.int64))
 
@@ -75,7 +75,7 @@ def _images(batch: pa.RecordBatch, of: str) -> Counted:
     yield "images", "image status", batch["status"]
     yield "images", "hosts", hosts_of(batch["image_url"])
     for name, column in (("width", "width"), ("height", "height"), ("bytes", "num_bytes")):
-        yield "images", name, whole(batch[column])
+        yield "images", name, four_digits(batch[column])
 
 
 def _scores(batch: pa.RecordBatch, of: str) -> Counted:
@@ -91,18 +91,18 @@ def _safety(batch: pa.RecordBatch, of: str) -> Counted:
 def _index(batch: pa.RecordBatch, of: str) -> Counted:
     yield of, "languages", batch["language"]
     yield of, "hosts", batch["host"]
-    yield of, "words", whole(batch["num_words"])
+    yield of, "words", four_digits(batch["num_words"])
     yield of, "clip_score", thousandths(batch["scores"].flatten())
     if of == "interleaved":
-        yield of, "images", whole(pc.list_value_length(batch["widths"]))
+        yield of, "images", four_digits(pc.list_value_length(batch["widths"]))
 
 
 def _index_images(batch: pa.RecordBatch, of: str) -> Counted:
     members = batch["members"].flatten()
-    pictures = pc.ends_with(members.field("name"), "jpg")
-    yield of, "width", whole(batch["widths"].flatten())
-    yield of, "height", whole(batch["heights"].flatten())
-    yield of, "bytes", whole(members.field("size").filter(pictures))
+    is_image = pc.ends_with(members.field("name"), "jpg")
+    yield of, "width", four_digits(batch["widths"].flatten())
+    yield of, "height", four_digits(batch["heights"].flatten())
+    yield of, "bytes", four_digits(members.field("size").filter(is_image))
 
 
 def _documents(batch: pa.RecordBatch, of: str) -> Counted:
@@ -115,11 +115,11 @@ def _documents(batch: pa.RecordBatch, of: str) -> Counted:
 
 def _blocks(batch: pa.RecordBatch, of: str) -> Counted:
     rows = [blocks or [] for blocks in batch["blocks"].to_pylist()]
-    pictures = [[b for b in blocks if b["kind"] == "image"] for blocks in rows]
-    yield of, "words", whole(pa.array([len(text_of(blocks).split()) for blocks in rows], pa.int64()))
+    images = [[b for b in blocks if b["kind"] == "image"] for blocks in rows]
+    yield of, "words", four_digits(pa.array([len(text_of(blocks).split()) for blocks in rows], pa.int64()))
     if of in ("interleaved", "pages"):
-        yield of, "images", whole(pa.array([len(found) for found in pictures], pa.int64()))
-    yield of, "clip_score", thousandths(pa.array([b.get("score") for found in pictures for b in found], pa.float64()))
+        yield of, "images", four_digits(pa.array([len(blocks) for blocks in images], pa.int64()))
+    yield of, "clip_score", thousandths(pa.array([b.get("score") for blocks in images for b in blocks], pa.float64()))
 
 
 def _texts_of_pages(batch: pa.RecordBatch, of: str) -> Counted:
@@ -127,9 +127,9 @@ def _texts_of_pages(batch: pa.RecordBatch, of: str) -> Counted:
 
 
 def _rejections(batch: pa.RecordBatch, of: str) -> Counted:
-    told = batch.filter(pc.is_in(batch["rule"], pa.array(DIRECTIVES)))
-    for level in pc.unique(told["level"]).to_pylist():
-        yield f"{level}s", "directives", pc.fill_null(told["detail"].filter(pc.equal(told["level"], level)), "")
+    rows = batch.filter(pc.is_in(batch["rule"], pa.array(DIRECTIVES)))
+    for level in pc.unique(rows["level"]).to_pylist():
+        yield f"{level}s", "directives", pc.fill_null(rows["detail"].filter(pc.equal(rows["level"], level)), "")
 
 
 _OF = {
@@ -146,30 +146,30 @@ _OF = {
 
 
 MAX_SHARES = 20
-MAX_VALUE_CHARACTERS = 200  # of a value that is shown
+MAX_VALUE_CHARACTERS = 200  # of a displayed value
 TITLES = {
     "languages": "Languages",
     "hosts": "Hosts",
-    "licences": "Licences that pages state",
-    "directives": "What pages and servers forbid",
-    "image status": "What became of image addresses",
+    "licences": "Licenses stated by pages",
+    "directives": "Opt-outs of pages and servers",
+    "image status": "Outcomes of image downloads",
 }
 
 
 def shares(counted: DataFrame) -> list[dict[str, Any]]:
-    """Describe each share of each thing. Args: counted are rows as of TALLY, each value once.
+    """Return the most common values of each share. Args: counted are rows of TALLY, each value once.
 
-    Of values that are equally common the first by code point is listed.
+    Equally common values are sorted by code point.
     """
-    words = counted.where(F.col("name").isin(*TITLES))
+    values = counted.where(F.col("name").isin(*TITLES))
     rank = "row_number() over (partition by name, of order by count desc, value) as rank"
-    top = words.selectExpr("*", rank).where(f"rank <= {MAX_SHARES}").orderBy("name", "of", "rank").collect()
-    totals = words.groupBy("name", "of").agg(F.sum("count").alias("total"), F.count("*").alias("num_values")).collect()
+    top = values.selectExpr("*", rank).where(f"rank <= {MAX_SHARES}").orderBy("name", "of", "rank").collect()
+    totals = values.groupBy("name", "of").agg(F.sum("count").alias("total"), F.count("*").alias("num_values")).collect()
     order = list(TITLES)
-    told = []
+    found = []
     for row in sorted(totals, key=lambda r: (order.index(r["name"]), r["of"])):
         mine = [t for t in top if (t["name"], t["of"]) == (row["name"], row["of"])]
-        told.append(
+        found.append(
             {
                 "name": row["name"],
                 "title": TITLES[row["name"]],
@@ -180,71 +180,72 @@ def shares(counted: DataFrame) -> list[dict[str, Any]]:
                 "num_values": row["num_values"],
             }
         )
-    return told
+    return found
 
 
-class Spread(NamedTuple):
-    """What a measure is for people. Scores are counted in thousandths, and their scale is linear."""
+class Distribution(NamedTuple):
+    """How to display a measure. Scores are counted in thousandths and have a linear scale."""
 
     title: str
     unit: str
     scale: str = "log"
 
 
-SPREADS = {
-    "words": Spread("Words of a document", "words"),
-    "images": Spread("Images of a document", "images"),
-    "width": Spread("Image width", "pixels"),
-    "height": Spread("Image height", "pixels"),
-    "bytes": Spread("Size of an image", "bytes"),
-    "clip_score": Spread("CLIP score", "cosine", "linear"),
-    "language_score": Spread("Language score", "probability", "linear"),
-    "unsafe": Spread("How unsafe images are", "score", "linear"),
+DISTRIBUTIONS = {
+    "words": Distribution("Words per document", "words"),
+    "images": Distribution("Images per document", "images"),
+    "width": Distribution("Image width", "pixels"),
+    "height": Distribution("Image height", "pixels"),
+    "bytes": Distribution("Image size", "bytes"),
+    "clip_score": Distribution("CLIP score", "cosine", "linear"),
+    "language_score": Distribution("Language score", "probability", "linear"),
+    "unsafe": Distribution("Unsafe score of images", "score", "linear"),
 }
-_STEPS = (10, 13, 18, 24, 32, 42, 56, 75)  # eight to a decade, about evenly far from each other on a log scale
+_STEPS = (10, 13, 18, 24, 32, 42, 56, 75)  # eight per decade, about equally spaced on a log scale
 LOG_EDGES = sorted({0, *(ceil(step * 10**power / 10) for power in range(12) for step in _STEPS)})
 LINEAR_EDGES = list(range(-1000, 1041, 20))  # [thousandths]
 
 
-def spreads(counted: DataFrame) -> list[dict[str, Any]]:
-    """Describe each measure of each thing. Args: counted are rows as of TALLY, each value once."""
+def distributions(counted: DataFrame) -> list[dict[str, Any]]:
+    """Return the distribution of each measure. Args: counted are rows of TALLY, each value once."""
     numbers: dict[tuple[str, str], dict[int, int]] = {}
-    for row in counted.where(F.col("name").isin(*SPREADS)).collect():
+    for row in counted.where(F.col("name").isin(*DISTRIBUTIONS)).collect():
         numbers.setdefault((row["name"], row["of"]), {})[int(row["value"])] = row["count"]
-    order = list(SPREADS)
-    return [spread(name, of, numbers[name, of]) for name, of in sorted(numbers, key=lambda k: (order.index(k[0]), k))]
+    order = list(DISTRIBUTIONS)
+    keys = sorted(numbers, key=lambda k: (order.index(k[0]), k))
+    return [distribution(name, of, numbers[name, of]) for name, of in keys]
 
 
-def spread(name: str, of: str, counts: dict[int, int]) -> dict[str, Any]:
-    """Describe one measure of one thing by its values, each as often as counted."""
-    meant = SPREADS[name]
-    linear = meant.scale == "linear"
+def distribution(name: str, of: str, counts: dict[int, int]) -> dict[str, Any]:
+    """Return the distribution of one measure, given the count of each value."""
+    display = DISTRIBUTIONS[name]
+    linear = display.scale == "linear"
     return {
         "name": name,
-        **meant._asdict(),
+        **display._asdict(),
         "of": of,
         "bins": bins(counts, LINEAR_EDGES if linear else LOG_EDGES, 1000 if linear else 1),
-        "quantiles": {f"{q:g}": _as_told(v, 1000 if linear else 1) for q, v in quantiles(counts, QUANTILES).items()},
+        "quantiles": {f"{q:g}": _scaled(v, 1000 if linear else 1) for q, v in quantiles(counts, QUANTILES).items()},
     }
 
 
 def bins(counts: dict[int, int], edges: list[int], scale: int) -> list[dict[str, Any]]:
-    """Count values between edges, from the first bin that has any to the last; beyond the edges, in the outermost."""
+    """Count values by bin, from the first to the last non-empty bin; outliers count in the outermost bins."""
     found: Counter[int] = Counter()
     for value, count in counts.items():
         found[min(max(bisect_right(edges, value) - 1, 0), len(edges) - 2)] += count
     return [
-        {"from": _as_told(edges[i], scale), "to": _as_told(edges[i + 1], scale), "count": found[i]}
+        {"from": _scaled(edges[i], scale), "to": _scaled(edges[i + 1], scale), "count": found[i]}
         for i in range(min(found), max(found) + 1)
     ]
 
 
-def quantiles(counts: dict[int, int], wanted: Iterable[float]) -> dict[float, int]:
-    """Return for each fraction the least value that at least so many do not exceed: always one that is there."""
+def quantiles(counts: dict[int, int], fractions: Iterable[float]) -> dict[float, int]:
+    """Return the quantile of each fraction: the smallest of the values that at least this fraction does not exceed."""
     values = sorted(counts)
     ranks = list(accumulate(counts[value] for value in values))
-    return {q: values[bisect_right(ranks, max(ceil(q * ranks[-1]), 1) - 1)] for q in wanted}
+    return {q: values[bisect_right(ranks, max(ceil(q * ranks[-1]), 1) - 1)] for q in fractions}
 
 
-def _as_told(value: int, scale: int) -> float:
+def _scaled(value: int, scale: int) -> float:
     return value if scale == 1 else round(value / scale, 3)

@@ -1,4 +1,4 @@
-"""The files that a report reads, and how they become Spark frames."""
+"""The files of a report and how to scan them with Spark."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
@@ -29,11 +29,11 @@ from schemas.tables import (
 )
 
 MAX_SHARDS = 2000
-_TALLIED = (PAGES, IMAGES, SCORES, SAFETY)
+_COUNTED = (PAGES, IMAGES, SCORES, SAFETY)
 
 
 class TableFiles(NamedTuple):
-    """A file: what it holds, of which step or corpus, and its path as the store's file system takes it."""
+    """A file: the kind of its rows, its step or corpus, and its path on the store's file system."""
 
     kind: str
     of: str
@@ -41,17 +41,17 @@ class TableFiles(NamedTuple):
 
 
 class ReportFiles:
-    """What of a run is there to be told. Raises: PathError where nothing of a run is there."""
+    """The files of a run or of a shards folder. Raises: PathError when the directory holds neither."""
 
     def __init__(self, directory: str) -> None:
         self.run: Lookup | None = None
         try:
             self.run = Lookup(directory)
-        except PathError as nothing:
+        except PathError as no_run:
             try:
                 self.store, self.folder = locate(directory)
             except PathError:
-                raise nothing from None
+                raise no_run from None
             self.listing: Listing | None = read_listing(self.store, self.folder)
         else:
             self.store, self.folder = self.run.store, "shards"
@@ -63,27 +63,27 @@ class ReportFiles:
 
     @property
     def manifests(self) -> dict[str, Manifest]:
-        """The manifests of the finished steps, in the order of the steps."""
+        """The manifests of the finished steps, in order."""
         return self.run.manifests if self.run else {}
 
     @property
     def seed(self) -> int:
-        """The seed of the run's recipe; 0 where nobody says."""
+        """The seed of the run's recipe, 0 without a run."""
         recipes = [m.recipe for m in self.manifests.values()]
         return int(recipes[-1].get("seed", 0)) if recipes else 0
 
     @property
     def shards(self) -> list[ShardEntry]:
-        """What the listing says of all shards."""
+        """The entries of the listing."""
         return self.listing["shards"] if self.listing else []
 
     def some_shards(self) -> list[ShardEntry]:
-        """The shards, or of very many a sample."""
+        """All shards, or a sample of MAX_SHARDS."""
         some = sorted(self.shards, key=lambda s: digest("report", str(self.seed), s["tar"]))[:MAX_SHARDS]
         return sorted(some, key=lambda s: (CORPORA.index(s["corpus"]), s["split"], s["tar"]))
 
     def indexes(self) -> dict[str, ShardEntry]:
-        """Return the shard of each index."""
+        """Return the shard of each index file."""
         return {self._at(s["index"]): s for s in self.shards}
 
     def tar(self, shard: ShardEntry) -> str:
@@ -91,24 +91,24 @@ class ReportFiles:
         return self._at(shard["tar"])
 
     def of(self, table: Table) -> list[TableFiles]:
-        """List the files of a table; none where its step has not finished."""
+        """List the files of a table; none if its step has not finished."""
         return [TableFiles(table.name, "", path) for path in self.run.files(table)] if self.run else []
 
     def rejections(self, *steps: str) -> list[TableFiles]:
-        """List the ledger's files, of some steps or of all."""
+        """List the files of `rejections`, of some steps or all."""
         if not self.run:
             return []
         return [TableFiles("rejections", s, p) for s in steps or self.manifests for p in self.run.files(REJECTIONS, s)]
 
     def lookalikes(self) -> list[TableFiles]:
-        """List the files of clusters of which all may stay: where one does, the ledger tells of the others."""
+        """List the files of clusters whose images are all kept; where one is kept, `rejections` has the others."""
         dedup = self.manifests.get("dedup")
         return self.of(LOOKALIKES) if dedup and not dedup.rejected.get("LOOKALIKE_IMAGE") else []
 
-    def tallied(self) -> list[TableFiles]:
-        """List what is counted. Texts are measured in the latest table that has them: indexes alone say it for free."""
+    def counted(self) -> list[TableFiles]:
+        """List the files to count. Texts are measured in the latest table with texts; indexes store the measures."""
         indexes = [TableFiles("index", s["corpus"], path) for path, s in self.indexes().items()]
-        found = [source for table in _TALLIED for source in self.of(table)] + indexes + self.rejections()
+        found = [source for table in _COUNTED for source in self.of(table)] + indexes + self.rejections()
         if not self.of(IMAGES):
             found += [index._replace(kind="index images") for index in indexes]
         if not indexes:
@@ -116,14 +116,14 @@ class ReportFiles:
         return found
 
 
-FILES_PER_TASK = 8  # about: for so many files at once a task is started
+FILES_PER_TASK = 8  # at most, about
 _FILES = "kind string, of string, path string"
 
 
 def scan(
     spark: SparkSession, sources: Sequence[TableFiles], function: Callable[[TableFiles], Batches], schema: pa.Schema
 ) -> DataFrame:
-    """Apply a function from a file to batches of a schema to each file. In which order they come is not said."""
+    """Apply a function from a file to batches of a schema to each file; the order of rows is undefined."""
     if not sources:
         return spark.createDataFrame([], spark_schema(schema))
     least = int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
@@ -143,7 +143,7 @@ def scan(
 
 
 def read(store: Store, path: str, columns: Sequence[str]) -> Batches:
-    """Read those of the columns that a Parquet file has, whatever it says of their nulls."""
+    """Read those of the columns that a Parquet file has, as nullable."""
     with store.fs.open(path, "rb") as f:
         file = pq.ParquetFile(f, page_checksum_verification=True)
         names = [name for name in columns if name in file.schema_arrow.names]
@@ -151,9 +151,9 @@ def read(store: Store, path: str, columns: Sequence[str]) -> Batches:
             yield pa.RecordBatch.from_arrays([batch[name] for name in names], names=names)
 
 
-def pick(store: Store, path: str, column: str, wanted: Collection[str], columns: Sequence[str]) -> Batches:
-    """Read the rows of which a column has a wanted value; wide columns only of row groups that hold one."""
-    values = pa.array(sorted(wanted), pa.string())
+def select(store: Store, path: str, column: str, names: Collection[str], columns: Sequence[str]) -> Batches:
+    """Read the rows whose `column` has one of the values; `columns` are read only from row groups with such rows."""
+    values = pa.array(sorted(names), pa.string())
     with store.fs.open(path, "rb") as f:
         file = pq.ParquetFile(f, page_checksum_verification=True)
         for group in range(file.num_row_groups):

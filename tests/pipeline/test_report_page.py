@@ -123,7 +123,7 @@ def test_a_rule_is_found_and_opens_with_its_examples(page: Page) -> None:
     summary = page.locator("#rules summary:visible")
     assert summary.locator(".number").all_text_contents() == [
         "dropped 20,700",
-        "alone 20,700",
+        "only 20,700",
         "median 64",
         "bound 150",
     ]
@@ -167,7 +167,7 @@ def test_shares_and_clusters(page: Page) -> None:
     expect(clusters).to_have_count(25)
     expect(clusters.nth(20)).to_be_focused()
     clusters.first.locator("summary").click()
-    expect(clusters.first.locator(".note")).to_have_text(["stayed", "went", "went", "went"])
+    expect(clusters.first.locator(".note")).to_have_text(["kept", "dropped", "dropped", "dropped"])
     assert "56 others" in clusters.first.inner_text()
 
 
@@ -194,7 +194,7 @@ def test_samples_are_filtered(page: Page, field: str, value: str, left: int) -> 
     expect(page.locator("#hits button")).to_have_count(left)
     control.evaluate("c => c.form.reset()")
     page.locator("#sample-filters [name=text]").fill("nothing says this")
-    assert place.inner_text() == "No sample fits"
+    assert place.inner_text() == "No matching sample"
 
 
 def test_a_document_is_drawn_in_its_order(page: Page) -> None:

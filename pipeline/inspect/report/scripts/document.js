@@ -2,7 +2,7 @@
 import { address, el, picture, words } from "./dom.js";
 import { plural, score } from "./numbers.js";
 
-/** A link that opens a sample, in this report or where its address is pasted. */
+/** A link that opens a sample in this report. */
 export function linkOf(sample) {
   return `#sample-${encodeURIComponent(sample.key)}`;
 }
@@ -22,12 +22,12 @@ export function documentOf(data, sample) {
 }
 
 function image(data, block) {
-  const said = [block.caption, block.alt !== block.caption && block.alt].filter(Boolean);
+  const texts = [block.caption, block.alt !== block.caption && block.alt].filter(Boolean);
   const sides = block.width > 0 && block.height > 0 ? { width: block.width, height: block.height } : {};
   const facts = [typeof block.score === "number" && `CLIP ${score(block.score)}`,
     block.width > 0 && `${block.width} × ${block.height}`].filter(Boolean);
   return el("figure", { class: "picture" },
-    picture(data, block.image, said[0] ?? "no alternative text", sides),
+    picture(data, block.image, texts[0] ?? "no alternative text", sides),
     el("figcaption", {},
       block.caption && words(block.caption, "p", "caption"),
       block.alt && block.alt !== block.caption && el("p", { class: "alt" }, el("span", { class: "quiet" }, "alt "), words(block.alt)),

@@ -1,13 +1,13 @@
-// What a rule took, or what a cluster is made of: a few words, a picture, where from.
+// An example of a rejection or a member of a cluster: text, image, address.
 import { address, cut, el, picture, words } from "./dom.js";
 import { measure } from "./numbers.js";
 
 const MOST_CHARACTERS = 400;
 
-/** Draws {url, text, image} and what was measured of it. */
+/** Shows {url, text, image} and the measure. */
 export function example(data, item, note = "") {
   return el("li", { class: "example" },
-    item.image && picture(data, item.image, item.text ? cut(item.text, 100) : "an image that this page shows"),
+    item.image && picture(data, item.image, item.text ? cut(item.text, 100) : "an image of this page"),
     item.text && words(cut(item.text, MOST_CHARACTERS), "p"),
     el("p", { class: "note" }, note, measured(item), item.detail && words(cut(item.detail, 160))),
     item.url && address(item.url));

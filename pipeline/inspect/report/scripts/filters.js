@@ -1,8 +1,8 @@
-// Which samples are wanted: the form's fields, and the sample that they let through.
+// The filter form of the samples: its fields, and the samples that match.
 import { el, find } from "./dom.js";
 import { score } from "./numbers.js";
 
-/** Fills the form with what the samples hold. */
+/** Fills the form with the values of the samples. */
 export function offer(form, samples) {
   choices(form.elements.corpus, "All corpora", samples.map((s) => s.corpus));
   choices(form.elements.language, "All languages", samples.map((s) => s.language).sort());
@@ -12,7 +12,7 @@ export function offer(form, samples) {
   range.min = scores.length ? Math.floor(100 * Math.min(...scores)) / 100 : 0;
   range.max = scores.length ? Math.ceil(100 * Math.max(...scores)) / 100 : 1;
   range.step = 0.01;
-  range.defaultValue = range.min; // what a reset of the form goes back to
+  range.defaultValue = range.min; // for a reset of the form
   range.disabled = !scores.length;
 }
 
@@ -21,7 +21,7 @@ function choices(select, all, values) {
     ...[...new Set(values)].filter(Boolean).map((value) => el("option", { value }, value)));
 }
 
-/** The score of a sample's best image; -Infinity where none has one. */
+/** The score of a sample's best image, else -Infinity. */
 export function best(sample) {
   return Math.max(-Infinity, ...sample.blocks.map((b) => b.score).filter((x) => typeof x === "number"));
 }
@@ -36,16 +36,16 @@ function textOf(sample) {
   return texts.get(sample);
 }
 
-/** Returns the samples that the form lets through, and says how far the range stands. */
-export function wanted(form, samples) {
+/** Returns the samples that match the form, and shows the value of the score slider. */
+export function matching(form, samples) {
   const { corpus, language, host, text, score: least } = form.elements;
   const any = Number(least.value) <= Number(least.min);
   form.querySelector("output").textContent = any ? "any" : score(Number(least.value));
   const name = host.value.trim().toLowerCase();
-  const said = text.value.trim().toLowerCase();
+  const query = text.value.trim().toLowerCase();
   return samples.filter((s) => (!corpus.value || s.corpus === corpus.value)
     && (!language.value || s.language === language.value)
     && (!name || s.host.toLowerCase().includes(name))
     && (any || best(s) >= Number(least.value))
-    && (!said || textOf(s).includes(said)));
+    && (!query || textOf(s).includes(query)));
 }

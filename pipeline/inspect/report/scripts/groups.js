@@ -1,7 +1,7 @@
-// Things that belong together: rows by what they are about, figures of one measure side by side.
+// Grouping: rows by a key, figures of one measure side by side.
 import { el } from "./dom.js";
 
-/** Rows by what they are about, in the order in which that comes up. */
+/** Groups rows by a key, in order of first appearance. */
 export function grouped(rows, key) {
   const groups = new Map();
   for (const row of rows) groups.set(key(row), [...(groups.get(key(row)) ?? []), row]);
@@ -13,8 +13,8 @@ export function sentence(text) {
 }
 
 /**
- * Draws figures of one name under their title, corpora first; those that are alone with theirs stand in one grid.
- * draw(figure, name, row) makes one: the name that tells it from the others, and all that stand beside it.
+ * Shows figures of one name under their title, corpora first; figures with a unique name share one grid.
+ * draw(figure, name, row) makes one, given its name within the group and all figures of the group.
  */
 export function inRows(figures, corpora, draw) {
   const place = ({ of }) => (corpora.includes(of) ? corpora.indexOf(of) : corpora.length);

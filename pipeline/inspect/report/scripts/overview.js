@@ -1,4 +1,4 @@
-// The head of the report: what the run came to, and what each corpus holds.
+// The head of the report: totals of the run, and facts about each corpus.
 import { el, find, table, words } from "./dom.js";
 import { bytes, count, duration, known, measure, plural } from "./numbers.js";
 
@@ -11,7 +11,7 @@ const ROWS = [
   ["Held out for validation", (c) => count(c.held_out)],
   ["Images", (c) => count(c.images)],
   ["Words", (c) => count(c.words)],
-  ["Words of a sample, median", (c) => measure(c.words_a_sample?.["0.5"]) || "–"],
+  ["Words per sample, median", (c) => measure(c.words_a_sample?.["0.5"]) || "–"],
   ["Tokens", (c) => count(c.tokens)],
   ["CLIP score, median", (c) => measure(c.clip_score?.["0.5"]) || "–"],
   ["Hosts", (c) => count(c.num_hosts)],
@@ -25,20 +25,20 @@ export function overview(data) {
   find("title").append(words(data.title));
   find("lede").append(sentences(data.totals));
   warn(data.warnings);
-  const told = ([name]) => known(data.totals[name]) && (name !== "seconds" || data.steps.length);
-  find("totals").append(...TOTALS.filter(told).map(([name, title, format]) =>
+  const available = ([name]) => known(data.totals[name]) && (name !== "seconds" || data.steps.length);
+  find("totals").append(...TOTALS.filter(available).map(([name, title, format]) =>
     el("div", {}, el("dt", {}, title), el("dd", {}, format(data.totals[name])))));
   const corpora = Object.entries(data.corpora);
   if (!corpora.length) return;
   const columns = [["Corpus", "name"], ...corpora.map(([name]) => [name, "number"])];
   const rows = ROWS.filter(([, of]) => corpora.some(([, c]) => of(c) !== "–"));
   find("corpora").append(
-    el("div", {}, el("h2", {}, "Corpora"), el("p", { class: "quiet" }, "What a trainer learns from. What is held out for validation is not counted in the other lines.")),
-    table("What each corpus holds", columns,
+    el("div", {}, el("h2", {}, "Corpora"), el("p", { class: "quiet" }, "The training data. Samples held out for validation are not counted in the other lines.")),
+    table("Contents of each corpus", columns,
     rows.map(([name, of]) => [name, ...corpora.map(([, corpus]) => of(corpus))])));
 }
 
-/** What is likely to be wrong with the run stands before its figures. */
+/** Shows what is probably wrong with the run, above its figures. */
 function warn(warnings) {
   const place = find("warnings");
   place.hidden = !warnings.length;
@@ -48,6 +48,6 @@ function warn(warnings) {
 
 function sentences({ archives, pages, images, samples }) {
   const found = [known(pages) && plural(pages, "page"), known(images) && plural(images, "image")].filter(Boolean).join(" and ");
-  const came = known(archives) && known(pages) && `${plural(archives, "archive")} gave ${found}. `;
-  return `${came || ""}${plural(samples, "sample")} ${came ? "were made of them" : "in shards"}.`;
+  const input = known(archives) && known(pages) && `${plural(archives, "archive")} gave ${found}. `;
+  return `${input || ""}${plural(samples, "sample")} ${input ? "were made from them" : "in shards"}.`;
 }

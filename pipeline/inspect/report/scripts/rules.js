@@ -1,4 +1,4 @@
-// Every rule that took something, under the step and the things that it judged; opened, it shows examples.
+// Every rule that dropped something, by step and level; opened, a rule shows examples.
 import { bar, details, el, find } from "./dom.js";
 import { example } from "./examples.js";
 import { sentence } from "./groups.js";
@@ -18,26 +18,26 @@ export function rules(data) {
 
 function group(data, row) {
   const widest = Math.max(1, ...row.rules.map((rule) => rule.dropped));
-  const drawn = row.rules.map((told) => ({ told, element: rule(data, told, widest) }));
+  const drawn = row.rules.map((facts) => ({ facts, element: rule(data, facts, widest) }));
   const head = el("div", { class: "rule-head", "aria-hidden": "true" },
-    ["Rule", "", "Dropped", "Alone", "Median", "Bound"].map((name) => el("span", {}, name)));
+    ["Rule", "", "Dropped", "Only", "Median", "Bound"].map((name) => el("span", {}, name)));
   const element = el("div", { class: "rule-group" },
-    el("h3", {}, sentence(row.things), el("span", { class: "quiet" }, ` in ${row.step}, ${count(row.taken)} taken`)),
+    el("h3", {}, sentence(row.things), el("span", { class: "quiet" }, ` in ${row.step}, ${count(row.taken)} dropped`)),
     head, drawn.map((d) => d.element));
   return { step: row.step, element, rules: drawn };
 }
 
-function rule(data, told, widest) {
+function rule(data, facts, widest) {
   const number = (name, value) =>
     el("span", { class: "number", "data-name": name }, value && el("span", { class: "unseen" }, `${name} `), value);
   const summary = el("span", { class: "rule-row" },
-    el("span", { class: "rule-name" }, el("span", { class: "code" }, told.rule), el("span", { class: "quiet" }, told.meaning)),
-    bar(["taken", told.dropped / widest]),
-    number("dropped", count(told.dropped)), number("alone", count(told.alone)),
-    number("median", measure(told.median)), number("bound", measure(told.threshold)));
-  return details(summary, () => told.examples.length
-    ? el("ul", { class: "examples" }, told.examples.map((item) => example(data, item)))
-    : el("p", { class: "quiet" }, "No examples were kept."), { class: "rule" });
+    el("span", { class: "rule-name" }, el("span", { class: "code" }, facts.rule), el("span", { class: "quiet" }, facts.meaning)),
+    bar(["taken", facts.dropped / widest]),
+    number("dropped", count(facts.dropped)), number("only", count(facts.alone)),
+    number("median", measure(facts.median)), number("bound", measure(facts.threshold)));
+  return details(summary, () => facts.examples.length
+    ? el("ul", { class: "examples" }, facts.examples.map((item) => example(data, item)))
+    : el("p", { class: "quiet" }, "No examples."), { class: "rule" });
 }
 
 function found(form, groups) {
@@ -46,8 +46,8 @@ function found(form, groups) {
   let shown = 0;
   for (const g of groups) {
     let here = 0;
-    for (const { told, element } of g.rules) {
-      const fits = (!step || g.step === step) && `${told.rule} ${told.meaning}`.toLowerCase().includes(text);
+    for (const { facts, element } of g.rules) {
+      const fits = (!step || g.step === step) && `${facts.rule} ${facts.meaning}`.toLowerCase().includes(text);
       element.hidden = !fits;
       here += fits;
     }
@@ -57,14 +57,14 @@ function found(form, groups) {
   form.querySelector(".found").textContent = plural(shown, "rule");
 }
 
-/** A rule that is named in the funnel opens here. */
+/** Opens the rule of a link in the funnel. */
 function goTo(event, form, groups, narrow) {
   const name = event.target.closest?.("[data-rule]")?.dataset.rule;
   if (!name) return;
   event.preventDefault();
   form.reset();
   narrow();
-  const { element } = groups.flatMap((g) => g.rules).find(({ told }) => told.rule === name);
+  const { element } = groups.flatMap((g) => g.rules).find(({ facts }) => facts.rule === name);
   element.open = true;
   element.scrollIntoView({ block: "start" });
   element.querySelector("summary").focus({ preventScroll: true });

@@ -1,7 +1,7 @@
-// The browser of samples: those that the form lets through in a list, one of them open.
+// The browser of samples: a list of those that match the form, one of them open.
 import { cut, el, find, picture, words } from "./dom.js";
 import { documentOf, linkOf } from "./document.js";
-import { best, offer, wanted } from "./filters.js";
+import { best, matching, offer } from "./filters.js";
 import { count, score } from "./numbers.js";
 
 const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
@@ -16,7 +16,7 @@ export function samples(data) {
     if (find("reader").getBoundingClientRect().top < 0) find("reader").scrollIntoView();
   };
   const narrow = () => {
-    state.hits = wanted(form, data.samples);
+    state.hits = matching(form, data.samples);
     find("hits").replaceChildren(...state.hits.map((sample, i) => hit(data, sample, () => open(i))));
     open(0);
   };
@@ -41,20 +41,20 @@ export function samples(data) {
 function hit(data, sample, open) {
   const image = sample.blocks.find((b) => b.image)?.image;
   const texts = sample.blocks.map((b) => b.text || b.caption);
-  const said = [sample.corpus !== "caption" && sample.title, ...texts, sample.title, sample.key].find(Boolean);
+  const title = [sample.corpus !== "caption" && sample.title, ...texts, sample.title, sample.key].find(Boolean);
   const top = best(sample);
   return el("li", {}, el("button", { type: "button", tabindex: "-1", onclick: open },
     image && picture(data, image, "", { loading: "lazy" }),
-    el("span", { class: "hit" }, words(cut(said, 90)),
+    el("span", { class: "hit" }, words(cut(title, 90)),
       el("span", { class: "quiet" }, sample.host, top > -Infinity && ` · ${score(top)}`))));
 }
 
-function draw(data, state, said) {
+function draw(data, state, query) {
   const sample = state.hits[state.at];
-  find("place").textContent = sample ? `${count(state.at + 1)} of ${count(state.hits.length)}` : "No sample fits";
+  find("place").textContent = sample ? `${count(state.at + 1)} of ${count(state.hits.length)}` : "No matching sample";
   find("previous").disabled = state.at <= 0;
   find("next").disabled = state.at >= state.hits.length - 1;
-  find("reader").replaceChildren(sample ? documentOf(data, sample) : el("p", { class: "quiet" }, "Loosen a filter to see samples."));
+  find("reader").replaceChildren(sample ? documentOf(data, sample) : el("p", { class: "quiet" }, "Relax a filter to see samples."));
   for (const [i, item] of [...find("hits").children].entries()) {
     const button = item.firstChild;
     button.tabIndex = i === state.at ? 0 : -1;
@@ -64,27 +64,27 @@ function draw(data, state, said) {
   const list = find("hits");
   const item = list.children[state.at];
   if (item) list.scrollTop = item.offsetTop - (list.clientHeight - item.clientHeight) / 2;
-  mark(said);
+  mark(query);
 }
 
-/** Marks the words that were looked for, without a change to the text. */
-function mark(said) {
+/** Highlights the query without changing the text. */
+function mark(query) {
   if (!globalThis.Highlight) return;
   const ranges = [];
   const walk = document.createTreeWalker(find("reader"), NodeFilter.SHOW_TEXT);
-  while (said && walk.nextNode()) {
+  while (query && walk.nextNode()) {
     const text = walk.currentNode.data.toLowerCase();
-    for (let at = text.indexOf(said); at >= 0 && text.length === walk.currentNode.length; at = text.indexOf(said, at + said.length)) {
+    for (let at = text.indexOf(query); at >= 0 && text.length === walk.currentNode.length; at = text.indexOf(query, at + query.length)) {
       const range = new Range();
       range.setStart(walk.currentNode, at);
-      range.setEnd(walk.currentNode, at + said.length);
+      range.setEnd(walk.currentNode, at + query.length);
       ranges.push(range);
     }
   }
   CSS.highlights.set("found", new Highlight(...ranges));
 }
 
-/** Arrow keys turn the pages while the samples are in sight and no field has the keys; up and down do in the list. */
+/** Arrow keys browse while the samples are visible and no field has the focus; up and down only within the list. */
 function turn(event, state, open) {
   const step = STEPS[event.key];
   const inList = find("hits").contains(event.target);
