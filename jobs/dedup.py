@@ -34,7 +34,7 @@ from jobs.tables import (
 )
 from pipeline.blocks import USES, by_page, image_uses, text_blocks
 from schemas.recipe import Dedup, Paragraphs
-from schemas.tables import CAPTURE, IMAGES, LOOKALIKES, PAGES, REJECTIONS, STEPS, Batches
+from schemas.tables import CAPTURE, IMAGES, NEAR_DUPLICATE_IMAGES, PAGES, REJECTIONS, STEPS, Batches
 
 _PAGE = (*CAPTURE, "url")
 _COUNTED = pa.schema(
@@ -59,7 +59,7 @@ def remnants(pages: DataFrame, gone: DataFrame, min_words: int) -> DataFrame:
         counted.join(lost, list(CAPTURE))
         .withColumn("measure", F.expr(f"cast(aggregate({_LEFT}, 0L, (sum, b) -> sum + b.words) as double)"))
         .where(f"measure < {min_words}")
-        .selectExpr(*_PAGE, "'LITTLE_LEFT' as rule", "measure", f"cast({min_words} as double) as threshold")
+        .selectExpr(*_PAGE, "'TOO_SHORT_AFTER_DEDUP' as rule", "measure", f"cast({min_words} as double) as threshold")
     )
 
 
@@ -160,9 +160,11 @@ def work(context: Context) -> Outcome:
     images, of_images = _images(context, _uses(context, captures, unique, staying))
     written, rejected = write_rejections(context, "dedup", [twice, *contaminated, *of_pages, *of_images])
     files = {"rejections": written}
-    context.store.remove(LOOKALIKES.name)
-    if config.image_distance is not None:
-        files["lookalikes"] = context.write(told_clusters(images), LOOKALIKES, LOOKALIKES.name)
+    context.store.remove(NEAR_DUPLICATE_IMAGES.name)
+    if config.phash_distance is not None:
+        files[NEAR_DUPLICATE_IMAGES.name] = context.write(
+            told_clusters(images), NEAR_DUPLICATE_IMAGES, NEAR_DUPLICATE_IMAGES.name
+        )
     kept = staying.count()
     judged = {
         "page": kept + num_of_level(rejected, "page"),
@@ -204,9 +206,9 @@ def _pages(
         if wanted:
             staying, gone = keep_first(staying, column, _NEWEST, "page_id")
             found.append(rejection_rows(gone, "dedup", "page", rule=F.lit(rule), detail=F.col("survivor")))
-    if config.near_text.enabled:
+    if config.minhash.enabled:
         texts = captures.selectExpr(*CAPTURE, "url", "captured_at", f"{TEXT} as text")
-        near = surplus_texts(_of(signed_texts(texts, config.near_text), staying), config.near_text).persist()
+        near = surplus_texts(_of(signed_texts(texts, config.minhash), staying), config.minhash).persist()
         found.append(rejection_rows(near, "dedup", "page"))
         staying = _without(staying, near)
     paragraphs = keyed_paragraphs(captures, config.paragraphs.min_words)
@@ -225,7 +227,7 @@ def _pages(
 
 
 def _images(context: Context, uses: DataFrame) -> tuple[DataFrame, list[DataFrame]]:
-    """Return the stored images, with their clusters of look-alikes, and the rejections of those that go."""
+    """Return the stored images, with their clusters of near-duplicates, and the rejections of those that go."""
     stored = drop_rejected(context, context.read(IMAGES).where("status = 'ok'"), "filter")
     found = []
     of_sets = contaminated_in_images(context, stored)

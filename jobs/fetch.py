@@ -36,6 +36,7 @@ from schemas.integrity import Sum
 from schemas.overrides import nearest
 from schemas.reasons import for_status
 from schemas.recipe import Fetch, Recipe
+from schemas.renames import STATUSES, notice
 from schemas.tables import IMAGE_STATUS, IMAGES, REJECTIONS, STEPS, Batches, digest
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def fetch_task(store: Store, places: FetchPaths, recipe: Recipe) -> Callable[[Ba
         context = TaskContext.get()
         task = f"{places.run:04d}-{places.round:02d}-{context.partitionId() if context else 0:05d}"
         fence = fence_path(places.answers, places.run + 1)
-        journal = CommitLog(store, places.answers, places.images, task, fence, recipe.fetch.shard_images)
+        journal = CommitLog(store, places.answers, places.images, task, fence, recipe.fetch.commit_images)
         journal.catch_up()
         wanted = [row for batch in batches for row in batch.to_pylist() if row["image_id"] not in journal.answered]
         if wanted:
@@ -276,7 +277,9 @@ def batch_of(context: Context) -> str:
 
 def parse_classes(text: str) -> tuple[str, ...]:
     """Return the classes of failure in a list with commas. Raises: RecipeError for what is none."""
-    classes = tuple(sorted({word.strip() for word in text.split(",")}))
+    words = [word.strip() for word in text.split(",")]
+    notice("--retry", [(word, STATUSES[word]) for word in words if word in STATUSES])
+    classes = tuple(sorted({STATUSES.get(word, word) for word in words}))
     failures = [status for status in IMAGE_STATUS if status != "ok"]
     for name in classes:
         if name not in failures:
@@ -290,7 +293,11 @@ def _list(context: Context, before: Manifest | None) -> DataFrame:
     """List what is to be asked for, as WANTED."""
     wanted = _wanted(context)
     if before:
-        images = context.read(IMAGES).where(~F.col("status").isin(*context.retry, "stalled"))
+        images = (
+            context.read(IMAGES)
+            .replace(STATUSES, subset=["status"])
+            .where(~F.col("status").isin(*context.retry, "stalled"))
+        )
         wanted = wanted.join(images, "image_id", "left_anti")
     return wanted.select("image_id", "image_url", F.col("image_url").alias("url"), HOST_OF("image_url").alias("host"))
 
@@ -357,6 +364,7 @@ def watch(context: Context) -> Callable[[], str]:
 def _account(context: Context, files: list[str], folder: str) -> tuple[dict[str, int], list[str], dict[str, int]]:
     """Count images by status, and write a rejection for each that failed."""
     images = read_files(context.spark, context.store, files, spark_schema(IMAGES.schema))
+    images = images.replace(STATUSES, subset=["status"])
     failed = images.where("status != 'ok'")
     rules = F.create_map(*(F.lit(x) for s in IMAGE_STATUS if s != "ok" for x in (s, for_status(s))))
     ledger = rejection_rows(

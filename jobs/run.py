@@ -149,7 +149,7 @@ def _tell(manifest: Manifest, took: str) -> None:
     facts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
     left = sum(manifest.rejected.values())
     _line(manifest.step, Text(f"{facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({took})"))
-    for note in ("archives", "guard"):
+    for note in ("archives", "drop_limits"):
         if note in manifest.notes:
             _warn(manifest.notes[note])
 

@@ -21,6 +21,7 @@ from schemas.errors import PathError, RecipeError
 from schemas.integrity import Sum
 from schemas.reasons import BY_CODE, STALLED
 from schemas.recipe import DropLimits, Recipe
+from schemas.renames import current_recipe
 from schemas.tables import STEPS, Batches, StepSpec, Table, step_of
 
 
@@ -94,24 +95,24 @@ def tally(spark: SparkSession) -> Accumulator[Counter[str]]:
 
 
 ADVICE = (
-    "Change the recipe, or raise the rule's bound by --set guard.rules.RULE=FRACTION, and run again; "
-    "--set guard.action=warn goes on"
+    "Change the recipe, or raise the rule's bound by --set drop_limits.rules.RULE=FRACTION, and run again; "
+    "--set drop_limits.action=warn goes on"
 )
 
 
-def exceeded_limits(judged: Mapping[str, int], rejected: Mapping[str, int], guard: DropLimits) -> list[str]:
+def exceeded_limits(judged: Mapping[str, int], rejected: Mapping[str, int], limits: DropLimits) -> list[str]:
     """Return a sentence for each rule that dropped more than its bound, the worst first.
 
     Args: judged is by level or by rule, as in Manifest; a level that nobody counted has no bound.
     """
     found = []
     for rule, dropped in rejected.items():
-        total, bound = judged.get(rule, judged.get(BY_CODE[rule].level, 0)), guard.bound(rule)
-        if bound is not None and total >= guard.min_judged and dropped > bound * total:
+        total, bound = judged.get(rule, judged.get(BY_CODE[rule].level, 0)), limits.bound(rule)
+        if bound is not None and total >= limits.min_items and dropped > bound * total:
             found.append((dropped / total, rule, dropped, total, bound))
     return [
         f"{rule} drops {percent(dropped, total)} of what was judged ({dropped:,} of {total:,} {BY_CODE[rule].level}s), "
-        f"more than {'guard.rules.' + rule if rule in guard.rules else 'guard.max_dropped_fraction'}={bound:g}"
+        f"more than drop_limits.{'rules.' + rule if rule in limits.rules else 'max_dropped_fraction'}={bound:g}"
         for _, rule, dropped, total, bound in sorted(found, reverse=True)
     ]
 
@@ -163,7 +164,7 @@ class Context:
     def read(self, table: Table, step: str | None = None) -> "DataFrame":
         """Read a table as the manifest of its step lists it; of `rejections`, say which step's."""
         manifest = self.store.manifest((STEPS[step] if step else step_of(table)).folder)
-        return read(self.spark, self.store, table, manifest.files.get(table.name, []) if manifest else [])
+        return read(self.spark, self.store, table, manifest.parts(table.name) if manifest else [])
 
     def write(self, frame: "DataFrame", table: Table, folder: str) -> list[str]:
         """Write a table below a folder; return its files."""
@@ -230,7 +231,7 @@ class Step:
             made_with = store.read_json(store.at(CONFIG, f"{self.name}.json"))
         except FileNotFoundError:
             return
-        differing = list(_differences(redacted(made_with), self.config(recipe)))
+        differing = list(_differences(redacted(current_recipe(made_with)[0]), self.config(recipe)))
         if differing:
             raise RecipeError(
                 f"{store.root}/{self.folder} was made with {'; '.join(differing)}. "
@@ -256,14 +257,15 @@ def finished_output(
     if step.grows and archives:
         inputs["archives"] = "\n".join(map(redact_address, archives))
     found = store.manifest(step.folder)
-    same = found is not None and (found.inputs, redacted(found.config)) == (inputs, step.config(recipe))
-    return inputs, found if found and same and STALLED.isdisjoint(found.rejected) else None
+    if found is None or found.inputs != inputs or not STALLED.isdisjoint(found.rejected):
+        return inputs, None
+    return inputs, found if redacted(current_recipe(found.config)[0]) == step.config(recipe) else None
 
 
 def run_step(step: Step, context: Context) -> Manifest:
     """Run a step unless its output is there already, and commit its manifest.
 
-    Raises: RecipeError as Step.check, or when a rule drops more than the recipe's guard lets it; PathError when a step
+    Raises: RecipeError as Step.check, or when a rule drops more than its drop limit; PathError when a step
     before it has not finished.
     """
     store, recipe = context.store, context.recipe
@@ -274,8 +276,8 @@ def run_step(step: Step, context: Context) -> Manifest:
     store.write_json(store.at(CONFIG, f"{step.name}.json"), step.config(recipe))
     started, before = time.monotonic(), store.manifest(step.folder)
     outcome = step.work(context)
-    dropped = exceeded_limits(outcome.judged, outcome.rejected, recipe.guard)
-    if dropped and recipe.guard.action == "fail":
+    dropped = exceeded_limits(outcome.judged, outcome.rejected, recipe.drop_limits)
+    if dropped and recipe.drop_limits.action == "fail":
         if not step.resumes:  # nothing of it is used again, so that the recipe may change
             store.remove(CONFIG, f"{step.name}.json")
         raise RecipeError(f"{step.name} stops: {'; '.join(dropped)}. {ADVICE}")
@@ -316,8 +318,8 @@ def _sums(context: Context, outcome: Outcome, before: dict[str, Sum]) -> dict[st
 
 def _noted(notes: dict[str, str], dropped: list[str]) -> dict[str, str]:
     """Add what the guard says; what it said of an earlier run, whose notes a step may hand on, goes."""
-    own = {name: note for name, note in notes.items() if name != "guard"}
-    return {**own, "guard": "; ".join(dropped)} if dropped else own
+    own = {name: note for name, note in notes.items() if name != "drop_limits"}
+    return {**own, "drop_limits": "; ".join(dropped)} if dropped else own
 
 
 def clear(step: Step, store: Store) -> None:

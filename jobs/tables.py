@@ -130,7 +130,7 @@ def surviving_captions(context: Context, *steps: str) -> DataFrame:
     A further step that rejected a caption took all that the image has on that page.
     """
     judged = context.read(REJECTIONS, "filter")
-    foreign = judged.where("level = 'page' and rule in ('WRONG_LANGUAGE', 'LANGUAGE_UNSURE')").select("page_id")
+    foreign = judged.where("level = 'page' and rule in ('WRONG_LANGUAGE', 'LOW_LANGUAGE_SCORE')").select("page_id")
     poor = judged.where("level = 'caption'").select("image_id", "page_id", F.col("detail").alias("caption"))
     captions = context.read(CAPTIONS).dropDuplicates(list(PAIR))
     captions = captions.join(foreign.distinct(), "page_id", "left_anti").join(poor.distinct(), list(PAIR), "left_anti")

@@ -21,12 +21,12 @@ from schemas.shards import CARD, CROISSANT
 from schemas.tables import STEPS
 
 
-def write_card(directory: str, name: str | None, licence: str | None, to: str | None) -> None:
+def write_card(directory: str, name: str | None, license: str | None, to: str | None) -> None:
     """Write both files beside the shards, or into another folder, and say where they are.
 
     Raises: PathError when there are no shards, or no run that made them.
     """
-    facts = gather(directory, name, licence)
+    facts = gather(directory, name, license)
     store, folder = (Store(to), "") if to else (facts.store, facts.folder)
     for file, text in ((CARD, readme(facts)), (CROISSANT, croissant(facts))):
         parts = [part for part in (folder, file) if part]
@@ -142,7 +142,7 @@ def report(
     """Write one HTML file about a run, to open in a browser or hand on: it needs nothing beside it.
 
     The funnel with examples of what each rule took; how long documents, how large images and how good scores are;
-    languages, hosts, licences, directives; the largest clusters of duplicates; and samples of each corpus to browse.
+    languages, hosts, licenses, directives; the largest clusters of duplicates; and samples of each corpus to browse.
     The same run gives the same file, and a large run one that is about as large.
 
     Example: `weft report OUT --output report.html --samples 50`
@@ -158,9 +158,9 @@ def report(
 def card(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Output of a finished run; a path or an address.")],
     name: Annotated[str | None, typer.Option(help="What the dataset is called; default: the recipe's name.")] = None,
-    licence: Annotated[
+    license: Annotated[
         str | None,
-        typer.Option("--license", metavar="ID", help="Its licence, as cc-by-4.0; default: other, since none is known."),
+        typer.Option("--license", metavar="ID", help="Its license, as cc-by-4.0; default: other, since none is known."),
     ] = None,
     output: Annotated[
         str | None,
@@ -178,10 +178,10 @@ def card(
 
     from jobs.errors import explain_read_errors
 
-    if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", licence):
-        raise typer.BadParameter("a licence is named by its id on the hub, as cc-by-4.0 or odc-by")
+    if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", license):
+        raise typer.BadParameter("a license is named by its id on the hub, as cc-by-4.0 or odc-by")
     with explain_read_errors(directory):
-        write_card(directory, name, licence, output or renamed("--to", "--output", to))
+        write_card(directory, name, license, output or renamed("--to", "--output", to))
 
 
 @app.command()

@@ -220,14 +220,14 @@ _step_command("shard", "Write the documents as WebDataset tars with indexes and 
 
 def _recipe_of(output: str, name: str | None, assignments: list[str] | None) -> Recipe:
     """Load the named recipe, or the one that the run was extracted with."""
-    from jobs.recipes import load
+    from jobs.recipes import build, load
     from pipeline.io.store import Store
     from schemas.errors import PathError
-    from schemas.overrides import override, validate
+    from schemas.renames import current_recipe
 
     if name is not None:
         return load(name, assignments)
     extracted = Store(output).manifest("pages")
     if extracted is None:
         raise PathError(f"{output} holds no finished `weft extract`; run that first")
-    return validate(Recipe, override(extracted.recipe, assignments or []), f"the recipe of {output}")
+    return build(current_recipe(extracted.recipe)[0], assignments or [], f"the recipe of {output}")

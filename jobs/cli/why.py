@@ -68,7 +68,7 @@ def _image(story: Story) -> None:
     _image_pages(story)
     _image_bytes(story)
     if "cluster" in story:
-        _say("dedup", f"looks like {_count(len(story['lookalikes']), 'other')}: {_some(story['lookalikes'])}")
+        _say("dedup", f"looks like {_count(len(story['near_duplicates']), 'other')}: {_some(story['near_duplicates'])}")
     if story["stands_for"]:
         _say("dedup", f"it stayed for {_count(len(story['stands_for']), 'image')}: {_some(story['stands_for'])}")
     if "unsafe" in story:

@@ -99,7 +99,10 @@ def test_a_page_goes_when_too_little_is_left(partitions: int, spark: "SparkSessi
     all_pages = frame(pages, partitions, spark)
     columns = ("page_id", "rule", "measure", "threshold")
     # Page 3 has too few words, but lost none here.
-    assert told(remnants(all_pages, blocks, 2), *columns) == [("2", "LITTLE_LEFT", 1, 2), ("4", "LITTLE_LEFT", 0, 2)]
+    assert told(remnants(all_pages, blocks, 2), *columns) == [
+        ("2", "TOO_SHORT_AFTER_DEDUP", 1, 2),
+        ("4", "TOO_SHORT_AFTER_DEDUP", 0, 2),
+    ]
     assert [name for name, *_ in told(remnants(all_pages, blocks, 4), *columns)] == ["1", "2", "4"]
     assert told(remnants(all_pages, blocks, 0), *columns) == []
 
