@@ -18,7 +18,7 @@ from benchmarks.peak_memory import peak_bytes
 from benchmarks.worker_memory import watching
 from jobs import session
 from jobs.near_duplicates import near_duplicate_texts, signer, with_signatures
-from schemas.recipe import NearText
+from schemas.recipe import MinHash
 
 SAMPLE = 20_000  # documents whose signatures are timed alone
 ROWS = 256  # of a batch, as jobs/session.py asks of Spark
@@ -26,7 +26,7 @@ ROWS = 256  # of a batch, as jobs/session.py asks of Spark
 
 def main(folder: Path) -> None:
     """Sign, find, cluster, and print what came of it."""
-    config, file = NearText(), folder / "documents.parquet"
+    config, file = MinHash(), folder / "documents.parquet"
     batches = list(islice(pq.ParquetFile(file).iter_batches(ROWS, columns=["text"]), SAMPLE // ROWS))
     list(signer(config)(iter(batches[:1])))  # makes the table of characters before the clock starts
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Which changes of a picture its look-alikes may have: `python -m benchmarks.lookalike_truth PICTURES.tar.gz`.
+"""Which changes of a picture its near-duplicates may have: `python -m benchmarks.lookalike_truth PICTURES.tar.gz`.
 
 PICTURES are JPEGs of which no two show the same. Each is changed in every way below; the table tells for each distance
 how many of the changed ones are found [%], and how many pairs of different pictures, changed or not, are merged.

@@ -56,7 +56,11 @@ def _pilot(archives: Sequence[str]) -> dict[str, float]:
     from pipeline.inspect.replay import replaying
 
     with tempfile.TemporaryDirectory() as output, replaying(list(archives)) as port:
-        settings = [f"fetch.proxy=http://127.0.0.1:{port}", "fetch.host_requests_per_second=null", "guard.action=warn"]
+        settings = [
+            f"fetch.proxy=http://127.0.0.1:{port}",
+            "fetch.host_requests_per_second=null",
+            "drop_limits.action=warn",
+        ]
         run((extract.STEP, filter.STEP, fetch.STEP), load("kosmos1", settings), output, archives, master="local[2]")
         rates = Pilot(output, num_cores=2).rates()
     return {name: figure.value or 0.0 for name, figure in rates.items()}

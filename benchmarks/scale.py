@@ -107,7 +107,7 @@ def _timed(step: str, archives: list[str], folder: Path, master: str, environmen
     output = folder / ("documents" if step == "dedup" else "extracted")
     settings = ["--recipe", "kosmos1"]
     if step == "dedup":
-        settings += ["--set", "dedup.near_text.enabled=true", "--overwrite"]
+        settings += ["--set", "dedup.minhash.enabled=true", "--overwrite"]
     else:
         shutil.rmtree(output, ignore_errors=True)
     _run([WEFT, step, "--output", str(output), "--master", master, *settings, *archives], environment)
@@ -155,7 +155,7 @@ def _documents(output: Path) -> None:
         with PartWriter(store, PAGES, store.at(path)) as pages:
             for number, words in enumerate(drawn(NUM_DOCUMENTS // NUM_PARTS, vocabulary, random)):
                 pages.add({
-                    "page_id": f"{part}-{number:06}", "url": f"http://host.example/{part}/{number}", "licence": "",
+                    "page_id": f"{part}-{number:06}", "url": f"http://host.example/{part}/{number}", "license": "",
                     "host": "host.example", "warc_file": f"{part}.warc.gz", "warc_offset": number, "title": "",
                     "captured_at": WHEN, "language": "en", "language_score": 1.0,
                     "blocks": [{**block, "kind": "text", "text": " ".join(words)}],

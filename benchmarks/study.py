@@ -31,11 +31,11 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # recipe, and what is set 
     "everything": ("everything", ()),
     "without languages": (
         str(RECIPE),
-        ("filters.language.keep=[]", "extract.gates.languages=[]", "extract.gates.min_language_score=0"),
+        ("filters.language.keep=[]", "extract.prefilter.languages=[]", "extract.prefilter.min_language_score=0"),
     ),
     "without text rules": (
         str(RECIPE),
-        ("filters.text.min_words=null", "extract.gates.min_words=0", "filters.caption.min_words=1",
+        ("filters.text.min_words=null", "extract.prefilter.min_words=0", "filters.caption.min_words=1",
          "filters.gibberish.max_emoji_fraction=null",
          "filters.gibberish.max_hashtag_fraction=null", "filters.gibberish.max_url_fraction=null"),
     ),

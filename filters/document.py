@@ -81,7 +81,7 @@ WORDS_PER_IMAGE = threshold_filter(
     "words_per_image",
     ("kinds", "num_words"),
     "words_per_image",
-    (Threshold("assemble.min_words_per_image", "LITTLE_TEXT"),),
+    (Threshold("assemble.min_words_per_image", "TOO_LITTLE_TEXT"),),
     "OmniCorpus, arXiv 2406.08418, bounds the ratio of text and images; words are our unit",
     lambda batch: per(batch["num_words"], _num_images(batch)),
 )
@@ -89,5 +89,5 @@ WORDS_PER_IMAGE = threshold_filter(
 
 Reads:   kinds list<string>; num_words, see filters/words.py.
 Writes:  words_per_image; of a document without images, its words.
-Rejects: LITTLE_TEXT when below assemble.min_words_per_image.
+Rejects: TOO_LITTLE_TEXT when below assemble.min_words_per_image.
 """

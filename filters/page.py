@@ -11,11 +11,11 @@ from schemas.recipe import Recipe
 def _judge(batch: pa.RecordBatch, recipe: Recipe) -> Decision:
     keep, bound = recipe.filters.language.keep, recipe.filters.language.min_score
     scores = batch["language_score"].cast(pa.float64())
-    reason = pc.if_else(pc.less(scores, bound), "LANGUAGE_UNSURE", pa.scalar(None, pa.string()))
+    reason = pc.if_else(pc.less(scores, bound), "LOW_LANGUAGE_SCORE", pa.scalar(None, pa.string()))
     if keep:
         wanted = pc.is_in(batch["language"], pa.array(keep, pa.string()))
         reason = pc.if_else(wanted, reason, "WRONG_LANGUAGE")
-    return Decision(scores, reason, {"LANGUAGE_UNSURE": bound})
+    return Decision(scores, reason, {"LOW_LANGUAGE_SCORE": bound})
 
 
 def _on(recipe: Recipe) -> bool:
@@ -26,7 +26,7 @@ FILTER = Filter(
     name="language",
     reads=("language", "language_score"),
     measure="language_score",
-    reasons=("WRONG_LANGUAGE", "LANGUAGE_UNSURE"),
+    reasons=("WRONG_LANGUAGE", "LOW_LANGUAGE_SCORE"),
     source='"Language Is Not All You Need", arXiv 2302.14045, section 3.1: English pages; the bound is OBELICS\' .8',
     judge=_judge,
     on=_on,
@@ -36,7 +36,7 @@ FILTER = Filter(
 Reads:   language string (ISO 639), language_score float32 [0 to 1].
 Writes:  language_score.
 Rejects: WRONG_LANGUAGE when the language is not among filters.language.keep (if any are named);
-         LANGUAGE_UNSURE when the score is below filters.language.min_score.
+         LOW_LANGUAGE_SCORE when the score is below filters.language.min_score.
 """
 
 

@@ -59,7 +59,7 @@ MEASURES: dict[str, Measure] = {
     "lorem_ipsum": _times(r"(?i)lorem ipsum"),
     "javascript_mentions": _times(r"(?i)javascript"),
     "policy_phrases": _times(_POLICY),
-    "endless_words": _times(r"[^\s\p{Z}]{1000}[^\s\p{Z}]+"),
+    "very_long_words": _times(r"[^\s\p{Z}]{1000}[^\s\p{Z}]+"),
     "punctuated_line_fraction": _part("line_counts", "punctuated"),
     "short_line_fraction": _part("line_counts", "short"),
     "character_repetition_fraction": _column("character_repetition"),

@@ -11,7 +11,7 @@ from pipeline.redact import redact_documents, redactor
 from pipeline.score.segments import ALT_TEXT, PAIRS, caption_pairs
 from pipeline.score.similarity import cut
 from schemas.recipe import Recipe
-from schemas.tables import CAPTURE, DOCUMENTS, LOOKALIKES, PAGES, SAFETY, SCORES, STEPS
+from schemas.tables import CAPTURE, DOCUMENTS, NEAR_DUPLICATE_IMAGES, PAGES, SAFETY, SCORES, STEPS
 
 _PAIR = ("image_id", "text_id")
 
@@ -134,8 +134,8 @@ def _assembled(context: Context, pages: DataFrame, uses: DataFrame) -> DataFrame
         F.max("score").alias("score"), (every if assigned else F.first(F.lit(None))).alias("scores")
     )
     scored = uses.join(of_images, ["image_id", "page_id"], "left").withColumn("look", F.col("image_id"))
-    if recipe.dedup.keep_lookalikes == "one_a_page":
-        looks = context.read(LOOKALIKES)
+    if recipe.dedup.keep_near_duplicate_images == "one_a_page":
+        looks = context.read(NEAR_DUPLICATE_IMAGES)
         scored = scored.join(looks, "image_id", "left").withColumn("look", F.coalesce("cluster", "image_id"))
     image = F.struct("block", "image_id", "look", "score", "scores")
     usable = scored.groupBy(*CAPTURE).agg(F.collect_list(image).alias("usable"))

@@ -34,7 +34,7 @@ from jobs.tables import (
 )
 from pipeline.blocks import USES, by_page, image_uses, text_blocks
 from schemas.recipe import Dedup, Paragraphs
-from schemas.tables import CAPTURE, IMAGES, LOOKALIKES, PAGES, REJECTIONS, STEPS, Batches
+from schemas.tables import CAPTURE, IMAGES, NEAR_DUPLICATE_IMAGES, PAGES, REJECTIONS, STEPS, Batches
 
 _PAGE = (*CAPTURE, "url")
 _COUNTED = pa.schema(
@@ -59,7 +59,7 @@ def too_short_pages(pages: DataFrame, dropped: DataFrame, min_words: int) -> Dat
         counted.join(lost, list(CAPTURE))
         .withColumn("measure", F.expr(f"cast(aggregate({_LEFT}, 0L, (sum, b) -> sum + b.words) as double)"))
         .where(f"measure < {min_words}")
-        .selectExpr(*_PAGE, "'LITTLE_LEFT' as rule", "measure", f"cast({min_words} as double) as threshold")
+        .selectExpr(*_PAGE, "'TOO_SHORT_AFTER_DEDUP' as rule", "measure", f"cast({min_words} as double) as threshold")
     )
 
 
@@ -160,9 +160,10 @@ def work(context: Context) -> Outcome:
     images, of_images = _images(context, _uses(context, captures, unique, kept))
     written, rejected = write_rejections(context, "dedup", [of_captures, *contaminated, *of_pages, *of_images])
     files = {"rejections": written}
-    context.store.remove(LOOKALIKES.name)
-    if config.image_distance is not None:
-        files["lookalikes"] = context.write(cluster_rows(images), LOOKALIKES, LOOKALIKES.name)
+    context.store.remove(NEAR_DUPLICATE_IMAGES.name)
+    if config.phash_distance is not None:
+        table = NEAR_DUPLICATE_IMAGES
+        files[table.name] = context.write(cluster_rows(images), table, table.name)
     num_kept = kept.count()
     judged = {
         "page": num_kept + num_of_level(rejected, "page"),
@@ -204,10 +205,10 @@ def _pages(
         if enabled:
             kept, copies = keep_first(kept, column, _NEWEST, "page_id")
             rejections.append(rejection_rows(copies, "dedup", "page", rule=F.lit(rule), detail=F.col("survivor")))
-    if config.near_text.enabled:
+    if config.minhash.enabled:
         texts = captures.selectExpr(*CAPTURE, "url", "captured_at", f"{TEXT} as text")
-        signed = _of(with_signatures(texts, config.near_text), kept)
-        near = near_duplicate_texts(signed, config.near_text).persist()
+        signed = _of(with_signatures(texts, config.minhash), kept)
+        near = near_duplicate_texts(signed, config.minhash).persist()
         rejections.append(rejection_rows(near, "dedup", "page"))
         kept = _without(kept, near)
     paragraphs = keyed_paragraphs(captures, config.paragraphs.min_words)

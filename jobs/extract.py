@@ -127,6 +127,6 @@ STEP = _Extract(
     grows=True,
     resumes=True,
     watch=watch,
-    needs=lambda recipe: Prefilter(recipe.extract.gates),
+    needs=lambda recipe: Prefilter(recipe.extract.prefilter),
     warn=find_replaced_archives,
 )

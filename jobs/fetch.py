@@ -36,6 +36,7 @@ from schemas.integrity import Sum
 from schemas.overrides import nearest
 from schemas.reasons import for_status
 from schemas.recipe import Fetch, Recipe
+from schemas.renames import STATUSES, notice
 from schemas.tables import IMAGE_STATUS, IMAGES, REJECTIONS, STEPS, Batches, digest
 
 
@@ -105,7 +106,7 @@ def fetch_task(store: Store, paths: FetchPaths, recipe: Recipe) -> Callable[[Bat
         context = TaskContext.get()
         task = f"{paths.run:04d}-{paths.round:02d}-{context.partitionId() if context else 0:05d}"
         fence = fence_path(paths.answers, paths.run + 1)
-        log = CommitLog(store, paths.answers, paths.images, task, fence, recipe.fetch.shard_images)
+        log = CommitLog(store, paths.answers, paths.images, task, fence, recipe.fetch.commit_images)
         log.catch_up()
         requests = [row for batch in batches for row in batch.to_pylist() if row["image_id"] not in log.answered]
         if requests:
@@ -270,7 +271,9 @@ def batch_of(context: Context) -> str:
 
 def parse_classes(text: str) -> tuple[str, ...]:
     """Parse a comma-separated list of failure classes. Raises: RecipeError for an unknown class."""
-    classes = tuple(sorted({word.strip() for word in text.split(",")}))
+    words = [word.strip() for word in text.split(",")]
+    notice("--retry", [(word, STATUSES[word]) for word in words if word in STATUSES])
+    classes = tuple(sorted({STATUSES.get(word, word) for word in words}))
     failures = [status for status in IMAGE_STATUS if status != "ok"]
     for name in classes:
         if name not in failures:
@@ -284,7 +287,8 @@ def _list(context: Context, before: Manifest | None) -> DataFrame:
     """List the addresses to request, as REQUESTS."""
     used = _used_images(context)
     if before:
-        images = context.read(IMAGES).where(~F.col("status").isin(*context.retry, "stalled"))
+        images = context.read(IMAGES).replace(STATUSES, subset=["status"])
+        images = images.where(~F.col("status").isin(*context.retry, "stalled"))
         used = used.join(images, "image_id", "left_anti")
     return used.select("image_id", "image_url", F.col("image_url").alias("url"), HOST_OF("image_url").alias("host"))
 
@@ -351,6 +355,7 @@ def watch(context: Context) -> Callable[[], str]:
 def _account(context: Context, files: list[str], folder: str) -> tuple[dict[str, int], list[str], dict[str, int]]:
     """Count images by status, and write a rejection for each failure."""
     images = read_files(context.spark, context.store, files, spark_schema(IMAGES.schema))
+    images = images.replace(STATUSES, subset=["status"])
     failed = images.where("status != 'ok'")
     rules = F.create_map(*(F.lit(x) for s in IMAGE_STATUS if s != "ok" for x in (s, for_status(s))))
     rows = rejection_rows(

@@ -24,6 +24,7 @@ from pipeline.filter import (
 )
 from pipeline.io.store import Manifest
 from schemas.recipe import Recipe
+from schemas.renames import current_recipe
 from schemas.tables import CAPTIONS, CAPTURE, MEASURES, PAGES, REJECTIONS, STEPS, digest
 
 _REJECTED = pa.field("rejected", REJECTED)
@@ -73,6 +74,8 @@ def _can_retune(before: Manifest, context: Context) -> bool:
     pages = context.store.manifest("pages")
     try:
         old = Recipe.model_validate(before.recipe)
+        if current_recipe(before.recipe)[1]:
+            return False  # its measures have former names
     except ValidationError:  # written by another version of Weft
         return False
     return pages is not None and before.inputs == {"pages": pages.digest} and can_retune(old, context.recipe)

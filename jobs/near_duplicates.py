@@ -23,7 +23,7 @@ from pipeline.dedup.hashing import (
     sketches,
     whole,
 )
-from schemas.recipe import Dedup, NearText
+from schemas.recipe import Dedup, MinHash
 from schemas.tables import Batches
 
 TEXT = "array_join(transform(filter(blocks, b -> b.kind = 'text'), b -> b.text), '\n\n')"
@@ -122,7 +122,7 @@ INFORMATIVE_ONES = 32
 _NUMBER = "cast(conv(phash, 16, -10) as bigint)"  # the same 64 bits, signed
 
 
-def lookalikes(images: DataFrame, max_distance: int) -> DataFrame:
+def near_duplicate_images(images: DataFrame, max_distance: int) -> DataFrame:
     """Add `hash` and `cluster` to images (`phash`, 16 hex digits).
 
     `cluster` is the smallest hash of the cluster, null for uninformative hashes. Informative hashes have 32 ones each,
@@ -154,13 +154,13 @@ SIGNED = (
 _ORDER = ("captured_at desc", "characters desc", "page_id")
 
 
-def with_signatures(pages: DataFrame, config: NearText) -> DataFrame:
+def with_signatures(pages: DataFrame, config: MinHash) -> DataFrame:
     """Replace `text` (not null) by SIGNED, a few hundred bytes each; texts without words are left out."""
     rest = [column for column in pages.columns if column != "text"]
     return map_batches(pages, signer(config), pa.schema([*arrow_schema(pages.select(rest)), *SIGNED]))
 
 
-def near_duplicate_texts(signed: DataFrame, config: NearText) -> DataFrame:
+def near_duplicate_texts(signed: DataFrame, config: MinHash) -> DataFrame:
     """Return the pages to drop, each once, with `rule`, `measure`, `threshold` and `detail` instead of SIGNED.
 
     Args: signed have distinct `page_id`, `captured_at`, SIGNED, and further columns to return.
@@ -188,7 +188,7 @@ def text_clusters(signed: DataFrame) -> DataFrame:
     return spark_components(links.where("a != b"))
 
 
-def signer(config: NearText) -> Callable[[Batches], Batches]:
+def signer(config: MinHash) -> Callable[[Batches], Batches]:
     """Return the function that replaces `text` by SIGNED; rows whose text has no words are left out."""
 
     def run(batches: Batches) -> Batches:
@@ -227,13 +227,13 @@ _LARGEST = ("cast(original_width as bigint) * original_height desc", "image_id")
 def clustered(images: DataFrame, config: Dedup) -> DataFrame:
     """Select the columns needed of stored images, and add the cluster of near-duplicates of each."""
     images = images.select(*_OF_IMAGES)
-    if config.image_distance is None:
+    if config.phash_distance is None:
         return images.selectExpr("*", "cast(null as bigint) as hash", "cast(null as bigint) as cluster")
-    return lookalikes(images, config.image_distance)
+    return near_duplicate_images(images, config.phash_distance)
 
 
 def cluster_rows(images: DataFrame) -> DataFrame:
-    """Return rows of `lookalikes`: the images of clusters of two or more."""
+    """Return rows of `near_duplicate_images`: the images of clusters of two or more."""
     named = images.where("cluster is not null").selectExpr("image_id", "lower(hex(cluster)) as cluster")
     several = named.groupBy("cluster").count().where("count > 1").select("cluster")
     return named.join(several, "cluster")
@@ -245,17 +245,17 @@ def images_to_drop(images: DataFrame, uses: DataFrame, config: Dedup) -> DataFra
     Args: images are clustered; uses are distinct pairs of `image_id` and `page_id`.
     """
     dropped = []
-    if config.max_image_uses is not None or config.max_lookalike_uses is not None:
+    if config.max_image_uses is not None or config.max_near_duplicate_uses is not None:
         overused = _overused(images, uses, config).persist()
         dropped.append(overused)
         images = images.join(overused, "image_id", "left_anti")
     if config.image:
         images, equal = keep_first(images, "sha256", ("image_id",), "image_id")
         dropped.append(_rejected(equal, "DUPLICATE_IMAGE", "null", "null", "survivor"))
-    if config.image_distance is not None and config.keep_lookalikes == "one":
+    if config.phash_distance is not None and config.keep_near_duplicate_images == "one":
         alike = keep_first(images.where("cluster is not null"), "cluster", _LARGEST, "struct(image_id, hash)")[1]
         bits = "bit_count(hash ^ survivor.hash)"
-        dropped.append(_rejected(alike, "LOOKALIKE_IMAGE", bits, str(config.image_distance), "survivor.image_id"))
+        dropped.append(_rejected(alike, "NEAR_DUPLICATE_IMAGE", bits, str(config.phash_distance), "survivor.image_id"))
     return reduce(DataFrame.unionByName, dropped) if dropped else None
 
 
@@ -271,7 +271,7 @@ def _overused(images: DataFrame, uses: DataFrame, config: Dedup) -> DataFrame:
     counted = images.join(by_address, "image_id", "left").join(by_cluster.join(names, "cluster"), "cluster", "left")
     most, most_of_cluster = (
         "cast(null as bigint)" if most is None else str(most)
-        for most in (config.max_image_uses, config.max_lookalike_uses)
+        for most in (config.max_image_uses, config.max_near_duplicate_uses)
     )
     alone = counted.where(f"uses > {most}")
     together = counted.where(f"cluster_uses > {most_of_cluster} and not coalesce(uses > {most}, false)")

@@ -21,13 +21,13 @@ from pipeline.shards.stats import QUANTILES
 from schemas.tables import Batches
 
 TALLY = pa.schema([("of", pa.string()), ("name", pa.string()), ("value", pa.string()), ("count", pa.int64())])
-DIRECTIVES = ("PAGE_DIRECTIVE", "DIRECTIVE")
+DIRECTIVES = ("PAGE_OPT_OUT", "OPT_OUT")
 _POWERS = 10 ** np.arange(4, 19)
 
 Counted = Iterator[tuple[str, str, pa.Array]]  # what is measured, the name of the measure or share, its values
 
 _COLUMNS = {
-    "pages": ("language", "language_score", "host", "licence"),
+    "pages": ("language", "language_score", "host", "license"),
     "images": ("image_url", "status", "width", "height", "num_bytes"),
     "scores": ("block", "score"),
     "safety": ("unsafe",),
@@ -67,8 +67,8 @@ def _pages(batch: pa.RecordBatch, of: str) -> Counted:
     yield "pages", "languages", batch["language"]
     yield "pages", "hosts", batch["host"]
     yield "pages", "language_score", thousandths(batch["language_score"])
-    if "licence" in batch.schema.names:
-        yield "pages", "licences", batch["licence"]
+    if "license" in batch.schema.names:
+        yield "pages", "licenses", batch["license"]
 
 
 def _images(batch: pa.RecordBatch, of: str) -> Counted:
@@ -150,7 +150,7 @@ MAX_VALUE_CHARACTERS = 200  # of a displayed value
 TITLES = {
     "languages": "Languages",
     "hosts": "Hosts",
-    "licences": "Licenses stated by pages",
+    "licenses": "Licenses stated by pages",
     "directives": "Opt-outs of pages and servers",
     "image status": "Outcomes of image downloads",
 }

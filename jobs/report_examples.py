@@ -219,7 +219,7 @@ KINDS = {
     "NEAR_DUPLICATE_TEXT": "pages",
     "DUPLICATE_IMAGE_SET": "pages",
     "DUPLICATE_IMAGE": "images",
-    "LOOKALIKE_IMAGE": "images",
+    "NEAR_DUPLICATE_IMAGE": "images",
 }
 """The rules whose detail names the kept page or image."""
 
@@ -245,11 +245,11 @@ def choose_clusters(spark: SparkSession, sources: ReportFiles) -> list[Cluster]:
                 yield pa.RecordBatch.from_arrays([rows["rule"], rows["detail"], ids, rows["url"]], schema=_MEMBER)
         else:
             for batch in read(store, source.path, ["image_id", "cluster"]):
-                rule, url = (pa.array([text] * len(batch), pa.string()) for text in ("LOOKALIKE_IMAGE", ""))
+                rule, url = (pa.array([text] * len(batch), pa.string()) for text in ("NEAR_DUPLICATE_IMAGE", ""))
                 names = pc.binary_join_element_wise(_ALL_KEPT, batch["cluster"], "")
                 yield pa.RecordBatch.from_arrays([rule, names, batch["image_id"], url], schema=_MEMBER)
 
-    found = scan(spark, [*sources.rejections("dedup"), *sources.lookalikes()], members, _MEMBER)
+    found = scan(spark, [*sources.rejections("dedup"), *sources.near_duplicate_images()], members, _MEMBER)
     found = found.where("survivor is not null and id is not null")
     found = found.groupBy("rule", "survivor", "id").agg(F.coalesce(F.min("url"), F.lit("")).alias("url")).persist()
     sizes = found.groupBy("rule", "survivor").agg(F.count("*").alias("num"))

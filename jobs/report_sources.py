@@ -12,13 +12,14 @@ from jobs.step import map_batches, spark_schema
 from pipeline.io.store import Manifest, Store
 from pipeline.io.tables import UNREADABLE, Lookup, damaged
 from pipeline.shards.stats import locate, read_listing
+from schemas import renames
 from schemas.errors import PathError
 from schemas.shards import Listing, ShardEntry
 from schemas.tables import (
     CORPORA,
     DOCUMENTS,
     IMAGES,
-    LOOKALIKES,
+    NEAR_DUPLICATE_IMAGES,
     PAGES,
     REJECTIONS,
     SAFETY,
@@ -100,10 +101,10 @@ class ReportFiles:
             return []
         return [TableFiles("rejections", s, p) for s in steps or self.manifests for p in self.run.files(REJECTIONS, s)]
 
-    def lookalikes(self) -> list[TableFiles]:
+    def near_duplicate_images(self) -> list[TableFiles]:
         """List the files of clusters whose images are all kept; where one is kept, `rejections` has the others."""
         dedup = self.manifests.get("dedup")
-        return self.of(LOOKALIKES) if dedup and not dedup.rejected.get("LOOKALIKE_IMAGE") else []
+        return self.of(NEAR_DUPLICATE_IMAGES) if dedup and not dedup.rejected.get("NEAR_DUPLICATE_IMAGE") else []
 
     def counted(self) -> list[TableFiles]:
         """List the files to count. Texts are measured in the latest table with texts; indexes store the measures."""
@@ -143,12 +144,14 @@ def scan(
 
 
 def read(store: Store, path: str, columns: Sequence[str]) -> Batches:
-    """Read those of the columns that a Parquet file has, as nullable."""
+    """Read those of the columns that a Parquet file has, as nullable; former names are translated."""
     with store.fs.open(path, "rb") as f:
         file = pq.ParquetFile(f, page_checksum_verification=True)
-        names = [name for name in columns if name in file.schema_arrow.names]
-        for batch in file.iter_batches(columns=names):
-            yield pa.RecordBatch.from_arrays([batch[name] for name in names], names=names)
+        stored = {name: name if name in file.schema_arrow.names else renames.COLUMNS.get(name, "") for name in columns}
+        names = [name for name, column in stored.items() if column in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=[stored[name] for name in names]):
+            rows = pa.RecordBatch.from_arrays([batch[stored[name]] for name in names], names=names)
+            yield renames.current_values(rows)
 
 
 def select(store: Store, path: str, column: str, names: Collection[str], columns: Sequence[str]) -> Batches:

@@ -150,7 +150,7 @@ def _print_result(manifest: Manifest, took: str) -> None:
     rejected = sum(manifest.rejected.values())
     text = f"{counts or '-'}" + (f"; {rejected:,} rejected" if rejected else "") + f"  ({took})"
     _print_line(manifest.step, Text(text))
-    for note in ("archives", "guard"):
+    for note in ("archives", "drop_limits"):
         if note in manifest.notes:
             _warn(manifest.notes[note])
 

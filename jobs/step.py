@@ -21,6 +21,7 @@ from schemas.errors import PathError, RecipeError
 from schemas.integrity import Sum
 from schemas.reasons import BY_CODE, STALLED
 from schemas.recipe import DropLimits, Recipe
+from schemas.renames import current_recipe
 from schemas.tables import STEPS, Batches, StepSpec, Table, step_of
 
 
@@ -94,8 +95,8 @@ def tally(spark: SparkSession) -> Accumulator[Counter[str]]:
 
 
 ADVICE = (
-    "Change the recipe, or raise the rule's bound with --set guard.rules.RULE=FRACTION, and run again; "
-    "--set guard.action=warn only warns"
+    "Change the recipe, or raise the rule's bound with --set drop_limits.rules.RULE=FRACTION, and run again; "
+    "--set drop_limits.action=warn only warns"
 )
 
 
@@ -107,11 +108,11 @@ def exceeded_limits(judged: Mapping[str, int], rejected: Mapping[str, int], limi
     found = []
     for rule, dropped in rejected.items():
         total, bound = judged.get(rule, judged.get(BY_CODE[rule].level, 0)), limits.bound(rule)
-        if bound is not None and total >= limits.min_judged and dropped > bound * total:
+        if bound is not None and total >= limits.min_items and dropped > bound * total:
             found.append((dropped / total, rule, dropped, total, bound))
     return [
         f"{rule} drops {percent(dropped, total)} of its input ({dropped:,} of {total:,} {BY_CODE[rule].level}s), "
-        f"more than {'guard.rules.' + rule if rule in limits.rules else 'guard.max_dropped_fraction'}={bound:g}"
+        f"more than drop_limits.{'rules.' + rule if rule in limits.rules else 'max_dropped_fraction'}={bound:g}"
         for _, rule, dropped, total, bound in sorted(found, reverse=True)
     ]
 
@@ -157,7 +158,7 @@ class Context:
     def read(self, table: Table, step: str | None = None) -> DataFrame:
         """Read a table as its step's manifest lists it; `rejections` needs the name of the step."""
         manifest = self.store.manifest((STEPS[step] if step else step_of(table)).folder)
-        return read(self.spark, self.store, table, manifest.files.get(table.name, []) if manifest else [])
+        return read(self.spark, self.store, table, manifest.parts(table.name) if manifest else [])
 
     def write(self, frame: DataFrame, table: Table, folder: str) -> list[str]:
         """Write a table to a folder; return its files."""
@@ -218,7 +219,7 @@ class Step:
             made_with = store.read_json(store.at(CONFIG, f"{self.name}.json"))
         except FileNotFoundError:
             return
-        differing = list(_differences(redacted(made_with), self.config(recipe)))
+        differing = list(_differences(redacted(current_recipe(made_with)[0]), self.config(recipe)))
         if differing:
             alone_hint = f"; `weft {self.name}` alone accepts the new recipe" if self.retunes else ""
             raise RecipeError(
@@ -245,8 +246,9 @@ def finished_output(
     if step.grows and archives:
         inputs["archives"] = "\n".join(map(redact_address, archives))
     found = store.manifest(step.folder)
-    same = found is not None and (found.inputs, redacted(found.config)) == (inputs, step.config(recipe))
-    return inputs, found if found and same and STALLED.isdisjoint(found.rejected) else None
+    if found is None or found.inputs != inputs or not STALLED.isdisjoint(found.rejected):
+        return inputs, None
+    return inputs, found if redacted(current_recipe(found.config)[0]) == step.config(recipe) else None
 
 
 def run_step(step: Step, context: Context) -> Manifest:
@@ -263,8 +265,8 @@ def run_step(step: Step, context: Context) -> Manifest:
     store.write_json(store.at(CONFIG, f"{step.name}.json"), step.config(recipe))
     started, before = time.monotonic(), store.manifest(step.folder)
     outcome = step.work(context)
-    dropped = exceeded_limits(outcome.judged, outcome.rejected, recipe.guard)
-    if dropped and recipe.guard.action == "fail":
+    dropped = exceeded_limits(outcome.judged, outcome.rejected, recipe.drop_limits)
+    if dropped and recipe.drop_limits.action == "fail":
         if not step.resumes:  # nothing of this output is reused, so the recipe may change
             store.remove(CONFIG, f"{step.name}.json")
         raise RecipeError(f"{step.name} stops: {'; '.join(dropped)}. {ADVICE}")
@@ -305,8 +307,8 @@ def _sums(context: Context, outcome: Outcome, before: dict[str, Sum]) -> dict[st
 
 def _with_limits_note(notes: dict[str, str], exceeded: list[str]) -> dict[str, str]:
     """Replace the note on exceeded drop limits, which a step may have copied from its previous manifest."""
-    own = {name: note for name, note in notes.items() if name != "guard"}
-    return {**own, "guard": "; ".join(exceeded)} if exceeded else own
+    own = {name: note for name, note in notes.items() if name != "drop_limits"}
+    return {**own, "drop_limits": "; ".join(exceeded)} if exceeded else own
 
 
 def clear(step: Step, store: Store) -> None:

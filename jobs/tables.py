@@ -130,7 +130,7 @@ def surviving_captions(context: Context, *steps: str) -> DataFrame:
     A caption that one of the further steps rejected takes with it every caption of that image on that page.
     """
     rejected = context.read(REJECTIONS, "filter")
-    foreign = rejected.where("level = 'page' and rule in ('WRONG_LANGUAGE', 'LANGUAGE_UNSURE')").select("page_id")
+    foreign = rejected.where("level = 'page' and rule in ('WRONG_LANGUAGE', 'LOW_LANGUAGE_SCORE')").select("page_id")
     poor = rejected.where("level = 'caption'").select("image_id", "page_id", F.col("detail").alias("caption"))
     captions = context.read(CAPTIONS).dropDuplicates(list(PAIR))
     captions = captions.join(foreign.distinct(), "page_id", "left_anti").join(poor.distinct(), list(PAIR), "left_anti")

@@ -101,17 +101,17 @@ def parse(address: str, base: str | None = None) -> Url:
     """Take an address apart, a relative one from its base.
 
     Numbers in disguise (0x7f.1) come out as what they are; a dot at the end of the host is dropped, as by `host`.
-    Raises: Failure 'refused_address' unless it is of http or https.
+    Raises: Failure 'private_address' unless it is of http or https.
     """
     try:
         url = URL(address, base) if base else URL(address)
         if url.hostname.endswith("."):
             url = _without_dot(url)
     except ValueError as error:
-        raise Failure("refused_address", f"{address[:200]} cannot be parsed") from error
+        raise Failure("private_address", f"{address[:200]} cannot be parsed") from error
     found = _NORMAL.match(url.href)
     if not found:
-        raise Failure("refused_address", f"{url.protocol[:20]} is not asked for, only http and https are")
+        raise Failure("private_address", f"{url.protocol[:20]} is not asked for, only http and https are")
     scheme, name, port, target = found.groups()
     authority = f"{name}:{port}" if port else name
     return Url(scheme, authority, name.strip("[]"), int(port or PORTS[scheme]), target)
@@ -120,12 +120,12 @@ def parse(address: str, base: str | None = None) -> Url:
 def parse_listed(entry: str) -> Url:
     """Take a host, or an address of which a scheme may be missing, apart: what people write into lists.
 
-    Raises: Failure 'refused_address' when it has no host.
+    Raises: Failure 'private_address' when it has no host.
     """
     scheme = _SCHEME.match(entry)
     rest = entry[scheme.end() :] if scheme else entry
     if rest[:1] in ("/", "\\"):  # a path, whose first folder browsers would take for a host
-        raise Failure("refused_address", f"{entry[:200]} has no host")
+        raise Failure("private_address", f"{entry[:200]} has no host")
     is_number = rest.count(":") > 1 and not rest.strip("0123456789abcdefABCDEF:.")
     return parse(f"http://[{rest}]" if is_number else f"http://{rest}")
 

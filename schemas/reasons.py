@@ -58,7 +58,7 @@ _ON_A_PAGE, _IN_A_LINE = ": none on a page", ": none in a line that stays"
 TEXT_FILTERS = (
     # Length. Gopher's words are counted so too: the paper does not say what a word is.
     TextFilter("num_words", "min_words", "TOO_SHORT", "words, as white space divides them", "count", _WORDS_SOURCE,
-               "; or fewer than extract.gates.min_words"),
+               "; or fewer than extract.prefilter.min_words"),
     TextFilter("num_words", "max_words", "TOO_LONG", "words, as white space divides them", "count", _WORDS_SOURCE),
     # Gopher's quality rules. Words are the tokens of filters/features.py: with a letter or digit where characters of
     # words are averaged, marks of punctuation too where something is counted per word, as datatrove counts them.
@@ -67,12 +67,12 @@ TEXT_FILTERS = (
                "number", _GOPHER),
     TextFilter("mean_word_characters", "max_mean_word_characters", "LONG_WORDS", "mean length of words [characters]",
                "number", _GOPHER),
-    TextFilter("hashes_per_word", "max_hashes_per_word", "HASHES", "# signs per word", "number", _GOPHER),
+    TextFilter("hashes_per_word", "max_hashes_per_word", "SYMBOL_RATIO", "# signs per word", "number", _GOPHER),
     TextFilter("ellipses_per_word", "max_ellipses_per_word", "ELLIPSES", "ellipses per word", "number", _GOPHER),
     TextFilter("bullet_line_fraction", "max_bullet_line_fraction", "BULLETS", "lines that begin with a bullet",
                "fraction", _GOPHER),
-    TextFilter("ellipsis_line_fraction", "max_ellipsis_line_fraction", "CUT_LINES", "lines that end in an ellipsis",
-               "fraction", _GOPHER),
+    TextFilter("ellipsis_line_fraction", "max_ellipsis_line_fraction", "ELLIPSIS_LINES",
+               "lines that end in an ellipsis", "fraction", _GOPHER),
     TextFilter("alphabetic_word_fraction", "min_alphabetic_word_fraction", "NOT_ALPHABETIC", "words with a letter",
                "fraction", _GOPHER),
     TextFilter("num_gopher_stop_words", "min_gopher_stop_words", "FEW_DIFFERENT_STOP_WORDS",
@@ -105,8 +105,8 @@ TEXT_FILTERS = (
                _C4 + _IN_A_LINE),
     TextFilter("policy_phrases", "max_policy_phrases", "POLICY_PHRASES", "phrases as 'privacy policy', 'use cookies'",
                "count", _C4_CODE + _IN_A_LINE),
-    TextFilter("endless_words", "max_endless_words", "ENDLESS_WORDS", "words of more than 1,000 characters", "count",
-               _C4_CODE + _IN_A_LINE),
+    TextFilter("very_long_words", "max_very_long_words", "VERY_LONG_WORDS", "words of more than 1,000 characters",
+               "count", _C4_CODE + _IN_A_LINE),
     # FineWeb's third rule, characters in repeated lines, is one of Gopher's.
     TextFilter("punctuated_line_fraction", "min_punctuated_line_fraction", "NOT_PUNCTUATED",
                "lines that end in punctuation, perhaps within quotation marks or brackets", "fraction",
@@ -152,7 +152,7 @@ REASONS = (
     Reason("TRUNCATED_RECORD", "record", "a record that ends before its declared length"),
     Reason("BAD_HTTP", "record", "a response whose HTTP headers or body encoding cannot be decoded"),
     Reason("NOT_HTML", "record", "a response that is no HTML page, by its type or else by its bytes"),
-    Reason("NO_ADDRESS", "record", "a response without an address (WARC-Target-URI)"),
+    Reason("NO_URL", "record", "a response without an address (WARC-Target-URI)"),
     Reason("NO_RESPONSE", "record", "an archive without any response: WET, WAT, or revisits alone"),
     # extract: pages
     Reason("BINARY_BODY", "page", "a body that is declared HTML, and is no text once its codings are undone"),
@@ -164,15 +164,15 @@ REASONS = (
     Reason("PAGE_MEMORY", "page", "a page that needed more than extract.max_memory_bytes"),
     Reason("HTTP_STATUS", "page", "an archived answer other than 200: no page, but a word about one"),
     # extract: gates; WRONG_LANGUAGE and TOO_SHORT, below, are theirs too
-    Reason("BLOCKED_HOST", "page", "the page's host or address is on extract.gates.blocklist"),
-    Reason("PAGE_DIRECTIVE", "page", "the page's headers or meta elements hold one of extract.gates.directives"),
-    Reason("NO_IMAGE", "page", "a page without any image, where extract.gates.need_image wants one"),
+    Reason("BLOCKED_HOST", "page", "the page's host or address is on extract.prefilter.blocklist"),
+    Reason("PAGE_OPT_OUT", "page", "the page's headers or meta elements hold one of extract.prefilter.directives"),
+    Reason("NO_IMAGE", "page", "a page without any image, where extract.prefilter.require_image wants one"),
     # extract: captions
     Reason("FILE_NAME_CAPTION", "caption", "the text of an image is the name of a file"),
     Reason("BOILERPLATE_CAPTION", "caption", "the text of an image is a stock phrase, an address, a number or a sign"),
     # filter
-    Reason("WRONG_LANGUAGE", "page", "not in extract.gates.languages, or not among filters.language.keep"),
-    Reason("LANGUAGE_UNSURE", "page", "language score below filters.language.min_score"),
+    Reason("WRONG_LANGUAGE", "page", "not in extract.prefilter.languages, or not among filters.language.keep"),
+    Reason("LOW_LANGUAGE_SCORE", "page", "language score below filters.language.min_score"),
     *(f.reason("text") for f in TEXT_FILTERS),
     *(f.reason("paragraph") for f in TEXT_FILTERS),
     Reason("EMOJI", "page", "emoji per word above filters.gibberish.max_emoji_fraction"),
@@ -183,9 +183,9 @@ REASONS = (
     Reason("URL_TOKEN", "image", "its address holds one of filters.image.url_tokens"),
     # fetch: the failure classes of images, see IMAGE_STATUS
     Reason("DNS", "image", "the host name does not resolve"),
-    Reason("REFUSED_ADDRESS", "image", "the address leads to a network that is off limits, or is no http address"),
+    Reason("PRIVATE_ADDRESS", "image", "the address leads to a network that is off limits, or is no http address"),
     Reason("ROBOTS", "image", "robots.txt forbids it"),
-    Reason("DIRECTIVE", "image", "one of fetch.directives, or of extract.gates.directives on its page, forbids it"),
+    Reason("OPT_OUT", "image", "one of fetch.directives, or of extract.prefilter.directives on its page, forbids it"),
     Reason("HTTP_4XX", "image", "the server answered with a client error"),
     Reason("HTTP_429", "image", "the server answered that we ask too often, until the last try"),
     Reason("HTTP_5XX", "image", "the server answered with a server error"),
@@ -200,26 +200,30 @@ REASONS = (
     Reason("TOO_FEW_BYTES", "image", "fewer bytes than decode.min_bytes"),
     Reason("UNWANTED_FORMAT", "image", "a format that is not among decode.formats"),
     Reason("TOO_LONG_SIDE", "image", "a side longer than decode.max_original_side_pixels"),
-    Reason("ASPECT", "image", "longer to shorter side above decode.max_aspect"),
+    Reason("ASPECT_RATIO", "image", "longer to shorter side above decode.max_aspect_ratio"),
     Reason("TOO_MANY_PIXELS", "image", "more pixels than decode.max_pixels"),
     # dedup
     Reason("DUPLICATE_CAPTURE", "page", "the same capture stands in another place of the archives"),
     Reason("DUPLICATE_URL", "page", "a newer capture of the same address exists"),
     Reason("DUPLICATE_TEXT", "page", "another page has the same text"),
-    Reason("NEAR_DUPLICATE_TEXT", "page", "another page has nearly the same text: see dedup.near_text"),
+    Reason("NEAR_DUPLICATE_TEXT", "page", "another page has nearly the same text: see dedup.minhash"),
     Reason("DUPLICATE_IMAGE_SET", "page", "a newer page has the same set of image addresses"),
     Reason("REPEATED_ON_HOST", "paragraph", "it stands on more pages of its host than dedup.paragraphs.max_host_pages"),
     Reason("REPEATED_PARAGRAPH", "paragraph", "it stands on more pages than dedup.paragraphs.max_pages"),
-    Reason("LITTLE_LEFT", "page", "fewer words than dedup.min_words_left, once paragraphs that dedup took are gone"),
+    Reason(
+        "TOO_SHORT_AFTER_DEDUP",
+        "page",
+        "fewer words than dedup.min_words_left, once paragraphs that dedup took are gone",
+    ),
     Reason("CONTAMINATED_TEXT", "paragraph", "it shares decontaminate.ngram_words words with an evaluation item"),
     Reason("CONTAMINATED_PAGE", "page", "more than decontaminate.max_blocks of its paragraphs share such words"),
     Reason("CONTAMINATED_CAPTION", "caption", "a caption of the image on this page shares such words"),
     Reason("CONTAMINATED_IMAGE", "image", "it looks like an evaluation image: see decontaminate.max_image_distance"),
     Reason(
-        "OVERUSED_IMAGE", "image", "it, or its cluster of look-alikes, stands on more pages than the recipe lets it"
+        "OVERUSED_IMAGE", "image", "it, or its cluster of near-duplicates, stands on more pages than the recipe lets it"
     ),
     Reason("DUPLICATE_IMAGE", "image", "another address gave the same bytes"),
-    Reason("LOOKALIKE_IMAGE", "image", "another image looks the same: see dedup.image_distance"),
+    Reason("NEAR_DUPLICATE_IMAGE", "image", "another image looks the same: see dedup.phash_distance"),
     # assemble
     Reason("UNSAFE_IMAGE", "image", "score by clip.safety above score.max_unsafe_score, or none could be told"),
     Reason("UNSAFE_PAGE", "page", "the page holds an unsafe image, and score.unsafe_drops is page"),
@@ -232,7 +236,7 @@ REASONS = (
     Reason("NOT_INTERSPERSED", "document", "too few images stand beside text"),
     Reason("FEW_IMAGES", "document", "fewer images than assemble.min_document_images"),
     Reason("MANY_IMAGES", "document", "more images than assemble.max_document_images"),
-    Reason("LITTLE_TEXT", "document", "fewer words for each image than assemble.min_words_per_image"),
+    Reason("TOO_LITTLE_TEXT", "document", "fewer words for each image than assemble.min_words_per_image"),
     Reason("SINGLE_IMAGE", "document", "one image, and the document's coin fell on the dropped side"),
     Reason("NO_CORPUS", "page", "no image stayed and the text corpus does not want the page"),
 )

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.overrides import Section, nearest
 from schemas.reasons import CODES, TEXT_FILTERS, TextFilter
+from schemas.renames import current_recipe
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Directive = Literal["noai", "noimageai", "noindex", "noimageindex", "noml", "tdm-reservation"]
@@ -79,7 +80,7 @@ class PrefilterConfig(Section):
     )
     min_language_score: Fraction = Field(0.0, description="lowest probability of some wanted language")
     min_words: int = Field(0, ge=0, description="fewest words, menus included, of a page without images")
-    need_image: bool = Field(False, description="whether a page without any image goes; not with the text corpus")
+    require_image: bool = Field(False, description="whether a page without any image goes; not with the text corpus")
     directives: tuple[Directive, ...] = Field(
         DIRECTIVES,
         description="directives, in a page's headers or meta elements, that refuse it; noimageai and noimageindex "
@@ -92,7 +93,9 @@ class PrefilterConfig(Section):
     @model_validator(mode="after")
     def _languages_have_a_bound(self) -> Self:
         if bool(self.languages) != (self.min_language_score > 0):
-            raise ValueError("extract.gates.languages and extract.gates.min_language_score (above 0) go together")
+            raise ValueError(
+                "extract.prefilter.languages and extract.prefilter.min_language_score (above 0) go together"
+            )
         return self
 
 
@@ -104,7 +107,7 @@ class Extract(Section):
         description="longest processor time for one page; of wall time 60 times that",
     )
     max_memory_bytes: int = Field(2_000_000_000, gt=0, description="most memory for one page")
-    gates: PrefilterConfig = PrefilterConfig()
+    prefilter: PrefilterConfig = PrefilterConfig()
     engine: Literal["blocks", "trafilatura"] = Field(
         "blocks", description="who tells main content: our own block model, or trafilatura, to compare with"
     )
@@ -153,7 +156,7 @@ class Fetch(Section):
         description="forward proxy, http://HOST:PORT; addresses with https are asked of it as http",
     )
     threads: int = Field(32, gt=0, description="requests under way in one task")
-    shard_images: int = Field(
+    commit_images: int = Field(
         1000, gt=0, description="answers of one commit: what a killed task asks again at most, but for those under way"
     )
 
@@ -176,7 +179,7 @@ class Decode(Section):
         10, gt=0, description="longest processor time for decoding one image, as extract.max_seconds"
     )
     max_memory_bytes: int = Field(2_000_000_000, gt=0, description="most memory for decoding one image")
-    max_aspect: float | None = Field(
+    max_aspect_ratio: float | None = Field(
         None, ge=1, description="largest ratio of the longer to the shorter side; null is no bound"
     )
     drop_single_colour: bool = Field(False, description="drop images of one colour")
@@ -275,7 +278,7 @@ class Filters(Section):
         return self
 
 
-class NearText(Section):
+class MinHash(Section):
     enabled: bool = Field(False, description="whether of pages whose texts are nearly the same one stays")
     ngram_words: int = Field(5, gt=0, description="words of a shingle; texts are compared by the shingles they share")
     bands: int = Field(14, gt=0, description="bands of a MinHash signature; texts that agree in one are joined")
@@ -312,31 +315,31 @@ class Dedup(Section):
         ge=0,
         description="fewest words of a page that lost paragraphs here; null is filters.text.min_words",
     )
-    near_text: NearText = NearText()
+    minhash: MinHash = MinHash()
     image: bool = Field(False, description="of addresses with the same bytes keep one")
-    image_distance: int | None = Field(
+    phash_distance: int | None = Field(
         None,
         ge=0,
         le=16,
         description="images look alike when their perceptual hashes differ in this many bits of 64 at most; null "
         "compares none. Such hashes differ in an even number of bits",
     )
-    keep_lookalikes: Literal["one", "one_a_page", "all"] = Field(
+    keep_near_duplicate_images: Literal["one", "one_a_page", "all"] = Field(
         "one",
-        description="how many images of a cluster of look-alikes stay: one (the largest) in the whole run, one (the "
-        "first) on each page, or all",
+        description="how many images of a cluster of near-duplicates stay: one (the largest) in the whole run, one "
+        "(the first) on each page, or all",
     )
     max_image_uses: int | None = Field(
         None, gt=0, description="most pages that an image's address stands on; null is no bound"
     )
-    max_lookalike_uses: int | None = Field(
-        None, gt=0, description="most pages that all images of a cluster of look-alikes stand on; null is no bound"
+    max_near_duplicate_uses: int | None = Field(
+        None, gt=0, description="most pages that all images of a cluster of near-duplicates stand on; null is no bound"
     )
 
     @model_validator(mode="after")
-    def _uses_of_lookalikes_need_a_distance(self) -> Self:
-        if self.max_lookalike_uses is not None and self.image_distance is None:
-            raise ValueError("dedup.max_lookalike_uses needs dedup.image_distance, which says what looks alike")
+    def _near_duplicates_need_a_distance(self) -> Self:
+        if self.max_near_duplicate_uses is not None and self.phash_distance is None:
+            raise ValueError("dedup.max_near_duplicate_uses needs dedup.phash_distance, which says what looks alike")
         return self
 
 
@@ -462,7 +465,7 @@ class DropLimits(Section):
     rules: dict[str, Fraction | None] = Field(
         {}, description="the same for single rules, by their code, e.g. {TOO_SHORT: 0.5}; null is no bound"
     )
-    min_judged: int = Field(100, gt=0, description="of fewer things a fraction says nothing, and none is bound")
+    min_items: int = Field(100, gt=0, description="of fewer things a fraction says nothing, and none is bound")
     action: Literal["warn", "fail"] = Field(
         "warn", description="what a missed bound does: it is said and noted, or the run fails before the step counts"
     )
@@ -471,7 +474,7 @@ class DropLimits(Section):
     def _rules_exist(self) -> Self:
         for rule in self.rules:
             if rule not in CODES:
-                raise ValueError(f"guard.rules: unknown rule {rule}{nearest(rule, CODES)}")
+                raise ValueError(f"drop_limits.rules: unknown rule {rule}{nearest(rule, CODES)}")
         return self
 
     def bound(self, rule: str) -> float | None:
@@ -499,12 +502,19 @@ class Recipe(Section):
     assemble: Assemble = Assemble()
     redact: Redact = Redact()
     shard: Shard = Shard()
-    guard: DropLimits = DropLimits()
+    drop_limits: DropLimits = DropLimits()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_names(cls, values: Any) -> Any:
+        return current_recipe(values)[0] if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _text_needs_no_image(self) -> Self:
-        if self.extract.gates.need_image and "text" in self.corpora:
-            raise ValueError("extract.gates.need_image drops pages that corpus text wants: take text out of corpora")
+        if self.extract.prefilter.require_image and "text" in self.corpora:
+            raise ValueError(
+                "extract.prefilter.require_image drops pages that corpus text wants: take text out of corpora"
+            )
         return self
 
     @model_validator(mode="after")

@@ -128,7 +128,7 @@ PAGES = Table(
         Column("language", pa.string(), "ISO 639 code by lid.176; '' when the page has no text"),
         Column("language_score", pa.float32(), "its probability, 0 to 1"),
         Column("title", pa.string(), "title of the page, '' when it has none"),
-        Column("licence", pa.string(), "address of the licence that the page states, '' when it states none"),
+        Column("license", pa.string(), "address of the license that the page states, '' when it states none"),
         Column("blocks", BLOCKS, BLOCKS_DOC),
     ),
 )
@@ -162,9 +162,9 @@ MEASURES = Table(
 )
 
 IMAGE_STATUS = (
-    "ok", "dns", "refused_address", "robots", "directive", "http_4xx", "http_429", "http_5xx", "timeout",
+    "ok", "dns", "private_address", "robots", "opt_out", "http_4xx", "http_429", "http_5xx", "timeout",
     "unreachable", "too_large", "too_few_bytes", "not_an_image", "unwanted_format", "undecodable", "stalled",
-    "too_small", "too_long_side", "single_colour", "aspect", "too_many_pixels",
+    "too_small", "too_long_side", "single_colour", "aspect_ratio", "too_many_pixels",
 )  # fmt: skip
 
 IMAGES = Table(
@@ -228,9 +228,9 @@ EMBEDDINGS = Table(
     ),
 )
 
-LOOKALIKES = Table(
-    "lookalikes",
-    "an image that looks like others, written when the recipe's dedup.image_distance compares them",
+NEAR_DUPLICATE_IMAGES = Table(
+    "near_duplicate_images",
+    "an image that looks like others, written when the recipe's dedup.phash_distance compares them",
     (
         Column("image_id", pa.string(), "the image"),
         Column("cluster", pa.string(), "the cluster that it belongs to: the smallest of its perceptual hashes"),
@@ -313,8 +313,10 @@ STEPS: dict[str, StepSpec] = {
     for step in (
         StepSpec("extract", "pages", (PAGES, CAPTIONS, REJECTIONS), (), "an archive"),
         StepSpec("filter", "measures", (MEASURES, REJECTIONS), ("extract",), "the step"),
-        StepSpec("fetch", "images", (IMAGES, REJECTIONS), ("extract", "filter"), "fetch.shard_images images"),
-        StepSpec("dedup", "rejections/dedup", (REJECTIONS, LOOKALIKES), ("extract", "filter", "fetch"), "the step"),
+        StepSpec("fetch", "images", (IMAGES, REJECTIONS), ("extract", "filter"), "fetch.commit_images images"),
+        StepSpec(
+            "dedup", "rejections/dedup", (REJECTIONS, NEAR_DUPLICATE_IMAGES), ("extract", "filter", "fetch"), "the step"
+        ),
         StepSpec("score", "scores", (SCORES, SAFETY, EMBEDDINGS), ("extract", "filter", "fetch", "dedup"), "the step"),
         StepSpec(
             "assemble",

@@ -9,7 +9,7 @@ from schemas.tables import PAGES, Table
 
 BLOCK = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)
 PAGE = {"url": "http://x/", "host": "x", "warc_file": "w", "warc_offset": 0, "captured_at": "", "language": "en",
-        "language_score": 1.0, "title": "", "licence": ""}  # fmt: skip
+        "language_score": 1.0, "title": "", "license": ""}  # fmt: skip
 
 
 def row(table: Table, **known: Any) -> dict[str, Any]:

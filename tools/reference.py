@@ -187,7 +187,7 @@ def _differing(default: dict[str, Any], values: dict[str, Any], prefix: str = ""
             yield f"{prefix}{key}", value
 
 
-_ORDER = (schema.PAGES, schema.CAPTIONS, schema.MEASURES, schema.IMAGES, schema.LOOKALIKES, schema.SCORES,
+_ORDER = (schema.PAGES, schema.CAPTIONS, schema.MEASURES, schema.IMAGES, schema.NEAR_DUPLICATE_IMAGES, schema.SCORES,
           schema.SAFETY, schema.EMBEDDINGS, schema.DOCUMENTS, schema.REJECTIONS, samples.INDEX)  # fmt: skip
 _JSON = {"interleaved": samples.InterleavedFields, "caption": samples.CaptionFields, "text": samples.TextFields,
          "one of `blocks`": samples.Block}  # fmt: skip

@@ -21,12 +21,12 @@ from schemas.shards import CARD, CROISSANT
 from schemas.tables import STEPS
 
 
-def write_card(directory: str, name: str | None, licence: str | None, to: str | None) -> None:
+def write_card(directory: str, name: str | None, license: str | None, to: str | None) -> None:
     """Write the card and the Croissant file beside the shards or into another folder, and print their paths.
 
     Raises: PathError when there are no shards, or no manifests of the run that made them.
     """
-    facts = gather(directory, name, licence)
+    facts = gather(directory, name, license)
     store, folder = (Store(to), "") if to else (facts.store, facts.folder)
     for file, text in ((CARD, readme(facts)), (CROISSANT, croissant(facts))):
         parts = [part for part in (folder, file) if part]
@@ -135,7 +135,7 @@ def report(
     """Write one self-contained HTML file about a run, to open in a browser.
 
     Shows the funnel with examples of what each rule dropped; distributions of document lengths, image sizes and scores;
-    languages, hosts, licences and opt-outs; the largest duplicate clusters; and samples of each corpus. Deterministic,
+    languages, hosts, licenses and opt-outs; the largest duplicate clusters; and samples of each corpus. Deterministic,
     and its size does not grow with the run. Needs Java.
 
     Example: `weft report OUT --output report.html --samples 50`
@@ -151,7 +151,7 @@ def report(
 def card(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Output of a finished run; a path or an address.")],
     name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the recipe's name.")] = None,
-    licence: Annotated[
+    license: Annotated[
         str | None,
         typer.Option("--license", metavar="ID", help="License of the dataset, e.g. cc-by-4.0; default: other."),
     ] = None,
@@ -171,10 +171,10 @@ def card(
 
     from jobs.errors import explain_read_errors
 
-    if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", licence):
+    if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", license):
         raise typer.BadParameter("give the license id used on the Hugging Face Hub, e.g. cc-by-4.0 or odc-by")
     with explain_read_errors(directory):
-        write_card(directory, name, licence, output or renamed("--to", "--output", to))
+        write_card(directory, name, license, output or renamed("--to", "--output", to))
 
 
 @app.command()

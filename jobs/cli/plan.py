@@ -15,7 +15,6 @@ from jobs.submit import shipped_rates
 from pipeline.inspect.pilot import Pilot
 from pipeline.inspect.plan import ALL, Figure, Plan, count_archives, estimate, unmeasured
 from schemas.display import redacted, to_json
-from schemas.overrides import override, validate
 from schemas.recipe import Recipe
 
 _TITLES = {
@@ -74,8 +73,7 @@ def _print(made: Plan, cores: int) -> None:
 
 def _recipe(name: str | None, assignments: Sequence[str], pilot: Pilot | None) -> Recipe:
     if name is None and pilot is not None:
-        values = override(pilot.recipe, list(assignments))
-        return validate(Recipe, values, f"the recipe of {pilot.directory}")
+        return recipes.build(pilot.recipe, assignments, f"the recipe of {pilot.directory}")
     return recipes.load(name or "kosmos1", list(assignments))
 
 

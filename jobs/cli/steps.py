@@ -234,14 +234,14 @@ _step_command(
 
 def _recipe_of(output: str, name: str | None, assignments: list[str] | None) -> Recipe:
     """Load the named recipe, by default the one of the extract step."""
-    from jobs.recipes import load
+    from jobs.recipes import build, load
     from pipeline.io.store import Store
     from schemas.errors import PathError
-    from schemas.overrides import override, validate
+    from schemas.renames import current_recipe
 
     if name is not None:
         return load(name, assignments)
     extracted = Store(output).manifest("pages")
     if extracted is None:
         raise PathError(f"{output} has no finished extract step; run `weft extract` first")
-    return validate(Recipe, override(extracted.recipe, assignments or []), f"the recipe of {output}")
+    return build(current_recipe(extracted.recipe)[0], assignments or [], f"the recipe of {output}")

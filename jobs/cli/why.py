@@ -68,7 +68,8 @@ def _image(image: Trace) -> None:
     _image_pages(image)
     _image_bytes(image)
     if "cluster" in image:
-        _line("dedup", f"near-duplicate of {_count(len(image['lookalikes']), 'image')}: {_some(image['lookalikes'])}")
+        others = image["near_duplicates"]
+        _line("dedup", f"near-duplicate of {_count(len(others), 'image')}: {_some(others)}")
     if image["stands_for"]:
         _line("dedup", f"kept instead of {_count(len(image['stands_for']), 'image')}: {_some(image['stands_for'])}")
     if "unsafe" in image:

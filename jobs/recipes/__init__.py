@@ -1,5 +1,6 @@
 """Load recipes: shipped ones by name, others by path."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from schemas.errors import RecipeError
 from schemas.overrides import merge, nearest, override, parse, validate
 from schemas.recipe import Recipe
+from schemas.renames import current_key, current_recipe, notice
 
 _SHIPPED = files("jobs.recipes")
 
@@ -24,8 +26,17 @@ def load(name: str, assignments: list[str] | None = None) -> Recipe:
 
     Raises: RecipeError for an unknown name, key or value.
     """
-    values = override(_values(name), assignments or [])
-    return validate(Recipe, values, f"recipe {name}")
+    return build(_values(name), assignments or [], f"recipe {name}")
+
+
+def build(values: dict[str, Any], assignments: Iterable[str], source: str) -> Recipe:
+    """Set `key=value` assignments in a recipe's values; a line tells which former names they use.
+
+    Raises: RecipeError as load.
+    """
+    parts = [assignment.partition("=") for assignment in assignments]
+    notice("--set", [(key, current_key(key)) for key, _, _ in parts if key != current_key(key)])
+    return validate(Recipe, override(values, [current_key(key) + sign + value for key, sign, value in parts]), source)
 
 
 def _values(name: str) -> dict[str, Any]:
@@ -40,7 +51,8 @@ def _values(name: str) -> dict[str, Any]:
 
 
 def _read(text: str, name: str, folder: Path) -> dict[str, Any]:
-    values = parse(text, f"recipe {name}")
+    values, former = current_recipe(parse(text, f"recipe {name}"))
+    notice(f"recipe {name}", former)
     base = values.pop("extends", None)
     clip = values.get("clip")
     for key in ("model", "pretrained", "safety"):

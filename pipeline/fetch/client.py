@@ -159,7 +159,7 @@ class Reply:
     def location(self, base: str) -> Url | None:
         """Return where a redirect leads; None when it does not say. Bytes beyond ASCII are percent-encoded as they are.
 
-        Raises: Failure 'refused_address' for what is no address of the web.
+        Raises: Failure 'private_address' for what is no address of the web.
         """
         value = self.header("Location")
         return parse("".join(c if c.isascii() else f"%{ord(c):02X}" for c in value), base) if value else None

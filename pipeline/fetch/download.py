@@ -210,7 +210,7 @@ class DownloadWorker:
         said = in_headers(reply.headers, self.config.user_agent)
         for directive in self.config.directives:
             if directive in said:
-                raise Failure("directive", said[directive])
+                raise Failure("opt_out", said[directive])
 
     def _redirect(self, host: Host, address: Address, reply: Reply) -> Again | tuple[FetchAnswer, bytes]:
         self.schedule.answered(host)  # whatever becomes of the image

@@ -38,7 +38,7 @@ class Network:
     def connect(self, host: str, port: int, deadline: float = math.inf) -> socket.socket:
         """Return a connected socket. All addresses of the host are tried in turn, until a time of the monotonic clock.
 
-        Raises: Failure 'refused_address' for what is off limits, 'dns' for a name that does not resolve, 'timeout' or
+        Raises: Failure 'private_address' for what is off limits, 'dns' for a name that does not resolve, 'timeout' or
         'unreachable' when no address of the host takes the connection.
         """
         addresses = self._addresses(host, port)
@@ -62,7 +62,7 @@ class Network:
         raise Failure("unreachable", f"no connection to {host}: {error.strerror or error}", is_lost=True)
 
     def check_name(self, host: str, port: int) -> None:
-        """Check what can be checked of a host that a proxy resolves. Raises: Failure 'refused_address'.
+        """Check what can be checked of a host that a proxy resolves. Raises: Failure 'private_address'.
 
         Whether any other name leads to a private network, the proxy alone can know and refuse.
         """
@@ -73,13 +73,13 @@ class Network:
             number = ipaddress.ip_address(host)
         except ValueError:
             if "." not in host or any(f".{host}".endswith(f".{name}") for name in _PRIVATE_NAMES):
-                raise Failure("refused_address", f"{host} is no name of the public internet") from None
+                raise Failure("private_address", f"{host} is no name of the public internet") from None
             return
         _check(host, [number])
 
     def _check_port(self, host: str, port: int) -> None:
         if port < 1024 and port not in _LOW_PORTS and host not in self.allowed:
-            raise Failure("refused_address", f"port {port} is no web server's")
+            raise Failure("private_address", f"port {port} is no web server's")
 
     def _addresses(self, host: str, port: int) -> list[tuple[int, Any]]:
         self._check_port(host, port)
@@ -94,7 +94,7 @@ class Network:
         if host not in self.allowed:
             _check(host, numbers)
         if not self.is_named and not all(number.is_loopback for number in numbers):
-            raise Failure("refused_address", f"{host}: fetch.contact is not set, so only loopback is asked")
+            raise Failure("private_address", f"{host}: fetch.contact is not set, so only loopback is asked")
         return [(family, address) for family, *_, address in found]
 
 
@@ -102,4 +102,4 @@ def _check(host: str, numbers: list[IPAddress]) -> None:
     """Refuse a host when any of its addresses is off limits: a name with one private address is not to be trusted."""
     for number in numbers:
         if not is_public(number):
-            raise Failure("refused_address", f"{host} leads to {number}, which is not of the public internet")
+            raise Failure("private_address", f"{host} leads to {number}, which is not of the public internet")

@@ -258,7 +258,7 @@ class Permissions:
         if robots and robots.refuses(place.url):
             return Failure("robots", f"{origin}{ROBOTS} forbids it to {self.agent}")
         if reservations and reservations.refuses(place.url):
-            return Failure("directive", f"tdm-reservation by {origin}{RESERVATIONS}")
+            return Failure("opt_out", f"tdm-reservation by {origin}{RESERVATIONS}")
         return None
 
     def _knows(self, origin: str, path: str) -> bool:
@@ -269,7 +269,7 @@ class Permissions:
             self.reservations[origin] = Reservations.read(status, body)
             return
         failure = failure or _failure(status)
-        if failure and failure.status in ("dns", "refused_address"):  # not even a connection is made
+        if failure and failure.status in ("dns", "private_address"):  # not even a connection is made
             self.failures[origin] = failure
         elif failure:
             said = f"{origin}{ROBOTS}: {failure.error}; unread, it forbids everything (RFC 9309, section 2.3.1.4)"

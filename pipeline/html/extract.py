@@ -61,7 +61,7 @@ def extract_archive(archive: str, store: Store, config: Extract, agent: str = AL
             table.name: stack.enter_context(PartWriter(store, table, store.at(files[table.name])))
             for table in (PAGES, CAPTIONS, REJECTIONS)
         }
-        read = partial(_read, Prefilter(config.gates, agent), config.engine)
+        read = partial(_read, Prefilter(config.prefilter, agent), config.engine)
         guard = stack.enter_context(Sandbox(read, config.max_seconds, config.max_memory_bytes))
         for item in read_archive(archive, wanted=may_be_html, max_body_bytes=config.max_page_bytes):
             rows = [_unreadable(item)] if isinstance(item, Unreadable) else _rows_of(item, guard)
@@ -140,7 +140,7 @@ def _page(response: Response, identity: str, guard: Sandbox) -> Iterator[tuple[s
             "language": language,
             "language_score": score,
             "title": page.title,
-            "licence": page.licence,
+            "license": page.license,
             "blocks": page.blocks,
         },
     )
@@ -157,13 +157,13 @@ def _refusal(lost: WorkerLost, max_cpu_seconds: float | None) -> Refusal:
 
 
 def _read(
-    gates: Prefilter, engine: Engine, response: Response
+    prefilter: Prefilter, engine: Engine, response: Response
 ) -> Refusal | tuple[Page, str, str, float, Refusal | None]:
     """Return a page, its host, its language, that one's probability and what forbids its images; or why there is none.
 
     Runs in the guard.
     """
-    verdict = gates.judge(response)
+    verdict = prefilter.judge(response)
     if verdict.page:
         return verdict.page
     try:

@@ -19,8 +19,8 @@ from pipeline.html.main_content import choose_text, probabilities, word_counts
 from pipeline.html.tree import clean, parse
 
 
-def licence_of(tree: HtmlElement, url: str) -> str:
-    """Return the address of a page's licence: of its first link that says rel="license"; '' where none does.
+def license_of(tree: HtmlElement, url: str) -> str:
+    """Return the address of a page's license: of its first link that says rel="license"; '' where none does.
 
     It is what the page says of itself, neither checked nor acted on.
     """
@@ -108,12 +108,12 @@ Engine = Literal["blocks", "trafilatura"]
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says: blocks in reading order (see schemas/tables.py), all its images, its licence."""
+    """What a page says: blocks in reading order (see schemas/tables.py), all its images, its license."""
 
     title: str
     blocks: list[dict[str, object]]
     images: list[Image]
-    licence: str = ""
+    license: str = ""
 
     @property
     def text(self) -> str:
@@ -131,11 +131,11 @@ def extract_page(body: bytes, charset: str | None, url: str, engine: Engine = "b
     """
     tree = parse(body, charset)
     title = fold(next((t.text for t in tree.iter("title") if not _is_of_drawing(t)), None))
-    licence = licence_of(tree, url)
+    license = license_of(tree, url)
     images = mark_images(tree, url)
     found = read(tree) if engine == "trafilatura" else choose(tree, images)
     blocks = [_text(part) if isinstance(part, str) else _image(images[part]) for part in found]
-    return Page(title, blocks, images, licence)
+    return Page(title, blocks, images, license)
 
 
 def _is_of_drawing(title: HtmlElement) -> bool:

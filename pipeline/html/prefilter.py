@@ -103,7 +103,7 @@ class Blocklist:
             with fsspec.open(path, "rt", encoding="utf-8-sig") as file:
                 lines = [line.partition("#")[0].strip() for line in file]
         except (OSError, ValueError) as error:
-            raise PathError(f"extract.gates.blocklist: cannot read {path}: {error}") from error
+            raise PathError(f"extract.prefilter.blocklist: cannot read {path}: {error}") from error
         self.prefixes: dict[str, set[str]] = defaultdict(set)
         for number, line in enumerate(lines, 1):
             if not line:
@@ -112,8 +112,8 @@ class Blocklist:
                 entry = parse_listed(line.removeprefix("*").removeprefix("."))  # as other tools' lists have it
             except Failure as failure:
                 raise PathError(
-                    f"extract.gates.blocklist: {path}, line {number}: {line[:100]!r} is neither a host nor an address; "
-                    "correct the line, or put # before it"
+                    f"extract.prefilter.blocklist: {path}, line {number}: {line[:100]!r} is neither a host nor an "
+                    "address; correct the line, or put # before it"
                 ) from failure
             self.prefixes[entry.host].add("" if entry.target == "/" else entry.target)
 
@@ -137,7 +137,7 @@ WINDOW_CHARACTERS = 300
 _FIRST_UNSPACED = "\u0e00"  # the scripts that filters/words.py counts by the character begin with Thai
 _IMAGES = "img, amp-img, figure, noscript"  # a <noscript> or <figure> may hold one that no parser sees as an element
 _TEMPLATE = re.compile(r"(</?)template\b", re.I)
-_RULES = {"noimageai": "DIRECTIVE", "noimageindex": "DIRECTIVE"}  # of the directives that leave the page its text
+_RULES = {"noimageai": "OPT_OUT", "noimageindex": "OPT_OUT"}  # of the directives that leave the page its text
 
 
 @dataclass(frozen=True)
@@ -167,10 +167,10 @@ class Prefilter:
             return PrefilterDecision(Refusal("BLOCKED_HOST", line))
         config, agent = self.config, self.agent
         said = http.in_headers(response.headers, agent) if config.directives else {}
-        refused = self._forbidden(said, "PAGE_DIRECTIVE")
+        refused = self._forbidden(said, "PAGE_OPT_OUT")
         if refused:
             return PrefilterDecision(refused)
-        judges_text = config.need_image or config.min_words or config.languages
+        judges_text = config.require_image or config.min_words or config.languages
         if judges_text or (config.directives and http.may_be_in_page(response.body, agent)):
             html = flatten(decode_html(response.body, response.charset))
             if "shadowrootmode" in html.lower():  # the parser shows nothing of a template
@@ -178,16 +178,16 @@ class Prefilter:
             tree = LexborHTMLParser(html)
             if config.directives:
                 said = http.in_page(tree, agent) | said
-            refused = self._forbidden(said, "PAGE_DIRECTIVE") or _judge(tree, html, config)
-        return PrefilterDecision(refused, self._forbidden(said, "DIRECTIVE"))
+            refused = self._forbidden(said, "PAGE_OPT_OUT") or _judge(tree, html, config)
+        return PrefilterDecision(refused, self._forbidden(said, "OPT_OUT"))
 
     def _forbidden(self, said: dict[str, str], rule: str) -> Refusal | None:
-        wanted = (d for d in self.config.directives if d in said and _RULES.get(d, "PAGE_DIRECTIVE") == rule)
+        wanted = (d for d in self.config.directives if d in said and _RULES.get(d, "PAGE_OPT_OUT") == rule)
         return next((Refusal(rule, said[d]) for d in wanted), None)
 
 
 def _judge(tree: LexborHTMLParser, html: str, config: recipe.PrefilterConfig) -> Refusal | None:
-    if config.need_image and not _may_have_image(tree):
+    if config.require_image and not _may_have_image(tree):
         return Refusal("NO_IMAGE", measure=0, threshold=1)
     if not (config.min_words or config.languages):
         return None

@@ -199,8 +199,8 @@ def _check_shape(width: int, height: int, config: Decode) -> None:
     if config.max_original_side_pixels is not None and max(width, height) > config.max_original_side_pixels:
         raise Refused("too_long_side", f"{width} x {height}, a side above {config.max_original_side_pixels} pixels")
     aspect = max(width, height) / min(width, height)
-    if config.max_aspect is not None and aspect > config.max_aspect:
-        raise Refused("aspect", f"{width} x {height}, longer to shorter side above {config.max_aspect}")
+    if config.max_aspect_ratio is not None and aspect > config.max_aspect_ratio:
+        raise Refused("aspect_ratio", f"{width} x {height}, longer to shorter side above {config.max_aspect_ratio}")
 
 
 def _shrunk(image: ImageFile.ImageFile, max_side: int) -> Image.Image:

@@ -69,8 +69,8 @@ _SIZES = [(10**3, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7,
 
 def front_matter(facts: Facts) -> str:
     """Return the block with its fences."""
-    values: dict[str, Any] = {"pretty_name": facts.name, "license": facts.licence or "other"}
-    if facts.licence is None:
+    values: dict[str, Any] = {"pretty_name": facts.name, "license": facts.license or "other"}
+    if facts.license is None:
         values["license_name"] = "unknown"
     values |= {
         "language": sorted(facts.languages),
@@ -103,12 +103,12 @@ def _data_files(facts: Facts, corpus: str) -> list[dict[str, str]]:
 
 def consent(facts: Facts) -> str:
     """Say what sites could say, and how often they refused."""
-    fetch, gates = facts.recipe.fetch, facts.recipe.extract.gates
+    fetch, gates = facts.recipe.fetch, facts.recipe.extract.prefilter
     robots = f"honoured for every image. Images refused so: {facts.rejected('fetch', 'ROBOTS'):,}."
-    answers = f"honoured. Images refused so: {facts.rejected('fetch', 'DIRECTIVE'):,}."
+    answers = f"honoured. Images refused so: {facts.rejected('fetch', 'OPT_OUT'):,}."
     archived = (
-        f"honoured. Pages refused so: {facts.rejected('extract', 'PAGE_DIRECTIVE'):,}; images of pages that forbid "
-        f"their images alone: {facts.rejected('extract', 'DIRECTIVE'):,}."
+        f"honoured. Pages refused so: {facts.rejected('extract', 'PAGE_OPT_OUT'):,}; images of pages that forbid "
+        f"their images alone: {facts.rejected('extract', 'OPT_OUT'):,}."
     )
     lines = [
         "Pages come from archives: whether they could be captured was asked by those who made these.",
@@ -159,12 +159,12 @@ def limits(facts: Facts) -> str:
     """List what a reader must not take the data for, as far as the recipe tells."""
     recipe = facts.recipe
     unsafe = recipe.score.max_unsafe_score is not None
-    near = recipe.dedup.near_text.enabled or recipe.dedup.image_distance is not None
+    near = recipe.dedup.minhash.enabled or recipe.dedup.phash_distance is not None
     top = next(iter(facts.hosts.values()), 0)
     found = [
-        "The texts and images belong to those who published them; nobody was asked for a licence, and none was checked."
-        if facts.licence is None
-        else f"The licence was named by who made this card: {plain(facts.licence)}. No page was checked for it.",
+        "The texts and images belong to those who published them; nobody was asked for a license, and none was checked."
+        if facts.license is None
+        else f"The license was named by who made this card: {plain(facts.license)}. No page was checked for it.",
         "Languages are told by lid.176, from a page's text.",
         f"Images are JPEG of quality {recipe.decode.jpeg_quality}, {recipe.decode.max_side_pixels} pixels at the "
         "longer side at most; larger ones were scaled down.",

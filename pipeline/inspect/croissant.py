@@ -50,7 +50,7 @@ def croissant(facts: Facts) -> str:
         "conformsTo": CONFORMS_TO,
         "name": facts.name,
         "description": "Image and text data for training multimodal models, made from web archives by Weft.",
-        "license": facts.licence or "unknown",
+        "license": facts.license or "unknown",
         "inLanguage": sorted(facts.languages),
         **({"temporalCoverage": f"{first}/{last}"} if first else {}),
         "version": f"1.0.0+{facts.manifests['shard'].digest[:12]}",

@@ -69,7 +69,7 @@ class Facts:
     store: Store
     folder: str
     name: str
-    licence: str | None
+    license: str | None
     recipe: Recipe
     archives: list[str]
     captured: tuple[str, str]
@@ -99,8 +99,8 @@ class Facts:
         return sum(self.manifests[step].rejected.get(rule, 0) for rule in rules)
 
 
-def gather(directory: str, name: str | None, licence: str | None) -> Facts:
-    """Read what a card of a run's shards tells. name: null is the recipe's. licence: null is not known.
+def gather(directory: str, name: str | None, license: str | None) -> Facts:
+    """Read what a card of a run's shards tells. name: null is the recipe's. license: null is not known.
 
     Raises: PathError when there are no shards, or no run that made them.
     """
@@ -115,7 +115,7 @@ def gather(directory: str, name: str | None, licence: str | None) -> Facts:
         store,
         folder,
         name or recipe.name,
-        licence,
+        license,
         recipe,
         _archives(run.store),
         captured,

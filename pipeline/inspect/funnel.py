@@ -268,8 +268,8 @@ FEW = 0.05  # of what a step judged went on: as the drop limit of one rule, for 
 MANY_FAILURES = 0.01  # of pages on which extraction failed, and of records that cannot be read
 MIN_JUDGED = 20  # of fewer things a fraction says little, but for none at all
 RETRIED = ("timeout", "dns", "unreachable", "http_429", "http_5xx")  # classes of failure that may pass
-LOST = (*RETRIED, "refused_address", "robots", "directive", "http_4xx", "not_an_image", "undecodable")
-NOTES = ("guard", "archives")  # notes of a manifest that are warnings
+LOST = (*RETRIED, "private_address", "robots", "opt_out", "http_4xx", "not_an_image", "undecodable")
+NOTES = ("drop_limits", "archives")  # notes of a manifest that are warnings
 _NOT_READ = ("UNREADABLE", "TRUNCATED_RECORD", "BAD_HTTP")
 _FAILED = ("PAGE_TIMEOUT", "PAGE_MEMORY", "EXTRACTION_FAILED")
 
@@ -303,11 +303,11 @@ def _warnings_of_step(manifest: Manifest) -> Iterator[RunWarning]:
     few = _few_images(manifest) if manifest.step == "fetch" else _few_pages(manifest)
     if few:
         yield few
-    elif "guard" in manifest.notes:
+    elif "drop_limits" in manifest.notes:
         remedy = (
             "look at what it drops, in `weft report OUT` or `weft stats OUT --funnel`, and change its key of the recipe"
         )
-        yield RunWarning(manifest.step, manifest.notes["guard"], remedy)
+        yield RunWarning(manifest.step, manifest.notes["drop_limits"], remedy)
     if manifest.step == "assemble":
         for corpus in manifest.recipe.get("corpora", ()):
             if not manifest.counts.get(corpus):

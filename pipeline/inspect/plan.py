@@ -166,13 +166,13 @@ def _extract(read: Figure, pages: Figure, rates: Rates) -> Figure:
 
 
 def _dedup(made: Mapping[str, Figure], rates: Rates, recipe: Recipe) -> Figure | None:
-    """Take a pilot's whole; else add up what the recipe asks for of near texts and look-alikes."""
+    """Take a pilot's whole; else add up what the recipe asks for of near texts and near-duplicates."""
     whole = _each(made["filter.pages"], rates, "dedup.core_seconds")
     parts = []
-    if recipe.dedup.near_text.enabled:
+    if recipe.dedup.minhash.enabled:
         parts.append(_each(made["filter.pages"], rates, "dedup.near_text_core_seconds"))
-    if recipe.dedup.image_distance is not None:
-        parts.append(_each(made.get("fetch.stored"), rates, "dedup.lookalike_core_seconds"))
+    if recipe.dedup.phash_distance is not None:
+        parts.append(_each(made.get("fetch.stored"), rates, "dedup.near_duplicate_image_core_seconds"))
     known = [part for part in parts if part is not None]
     return whole if (whole and whole.value is not None) or not known else total("core-hours", known)
 

@@ -19,8 +19,8 @@ from schemas.tables import (
     DOCUMENTS,
     ID_LENGTH,
     IMAGES,
-    LOOKALIKES,
     MEASURES,
+    NEAR_DUPLICATE_IMAGES,
     PAGES,
     REJECTIONS,
     SAFETY,
@@ -162,9 +162,9 @@ def trace_image(run: Lookup, image: str, url: str | None) -> dict[str, Any]:
     story: dict[str, Any] = {"image_id": image, "image_url": url, "pages": _pages(run, image, url)}
     for row in run.find(IMAGES, mine):
         story |= {name: value for name, value in row.items() if value is not None}
-    for row in run.find(LOOKALIKES, mine):
-        alike = run.find(LOOKALIKES, ds.field("cluster") == row["cluster"], "image_id")
-        story |= {"cluster": row["cluster"], "lookalikes": sorted({a["image_id"] for a in alike} - {image})}
+    for row in run.find(NEAR_DUPLICATE_IMAGES, mine):
+        alike = run.find(NEAR_DUPLICATE_IMAGES, ds.field("cluster") == row["cluster"], "image_id")
+        story |= {"cluster": row["cluster"], "near_duplicates": sorted({a["image_id"] for a in alike} - {image})}
     for row in run.find(SAFETY, mine):
         story["unsafe"] = row["unsafe"]
     story["rejections"] = [

@@ -10,6 +10,7 @@ from typing import Any
 
 import fsspec
 
+from schemas import renames
 from schemas.errors import IntegrityError, PathError
 from schemas.integrity import Sum, seal, sum_of, unseal
 from schemas.tables import digest
@@ -39,6 +40,10 @@ class Manifest:
     seconds: float = 0.0
     judged: dict[str, int] = field(default_factory=dict)
     sums: dict[str, Sum] = field(default_factory=dict)
+
+    def parts(self, table: str) -> list[str]:
+        """List the files of a table, also where an earlier release gave it another name."""
+        return self.files.get(table, self.files.get(renames.TABLES.get(table, ""), []))
 
     @property
     def digest(self) -> str:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from pipeline.io.store import DRAFT, Manifest, Store
+from schemas import renames
 from schemas.errors import IntegrityError, PathError
 from schemas.integrity import Sum, SummingFile
 from schemas.tables import STEPS, Batches, Table, step_of
@@ -91,7 +93,8 @@ class Lookup:
     def __init__(self, directory: str) -> None:
         self.store = Store(directory)
         found = {step.name: self.store.manifest(step.folder) for step in STEPS.values()}
-        self.manifests: dict[str, Manifest] = {step: m for step, m in found.items() if m}
+        self.manifests = {step: _current(m) for step, m in found.items() if m}
+        self._is_old = any(m and m.rejected != self.manifests[step].rejected for step, m in found.items())
         if not self.manifests:
             raise PathError(f"{directory} holds no finished step of a run; `weft run` or `weft extract` makes one")
 
@@ -105,7 +108,7 @@ class Lookup:
         if step is None and table.name != "rejections":
             step = step_of(table).name
         manifests = [m for name, m in self.manifests.items() if step in (None, name)]
-        return [self.store.at(file) for m in manifests for file in m.files.get(table.name, [])]
+        return [self.store.at(file) for m in manifests for file in m.parts(table.name)]
 
     def find(self, table: Table, where: pc.Expression, *columns: str) -> list[dict[str, Any]]:
         """Return the rows for which an expression holds: the named columns, or else all that are not wide."""
@@ -113,17 +116,17 @@ class Lookup:
         files = self.files(table)
         if any(name in _WIDE for name in names) and files:
             files = sorted(set(self._dataset(table, files).to_table(["__filename"], where)["__filename"].to_pylist()))
-        return self._dataset(table, files).to_table(names, where).to_pylist() if files else []
+        return self._now(self._dataset(table, files).to_table(names, where)).to_pylist() if files else []
 
     def batches(self, table: Table, columns: list[str], where: pc.Expression | None = None) -> Batches:
         """Go through some columns of a table, or of the rows for which an expression holds, batch by batch."""
         files = self.files(table)
         if files:
-            yield from self._dataset(table, files).to_batches(columns=columns, filter=where)
+            yield from map(self._now, self._dataset(table, files).to_batches(columns=columns, filter=where))
 
     def table(self, table: Table, file: str, columns: list[str]) -> pa.Table:
         """Read some columns of one file of a table."""
-        return self._dataset(table, [file]).to_table(columns)
+        return self._now(self._dataset(table, [file]).to_table(columns))
 
     def holding(self, table: Table, leaf: str, values: list[str], *columns: str) -> list[dict[str, Any]]:
         """Return some columns of rows with blocks of which a field has one of the values, and `at`, these blocks."""
@@ -137,9 +140,25 @@ class Lookup:
                     found += _holding(batch, pa.array(values))
         return found
 
+    def _now(self, data: renames.Data) -> renames.Data:
+        return renames.current_values(data) if self._is_old else data
+
     def _dataset(self, table: Table, files: list[str]) -> ds.Dataset:
         schema = pa.schema([f.with_nullable(True).remove_metadata() for f in table.schema])
         return ds.dataset(files, schema=schema, format=_CHECKED, filesystem=self.store.fs)
+
+
+def _current(manifest: Manifest) -> Manifest:
+    """Return a manifest for readers: with present names, whatever release wrote it."""
+    return replace(
+        manifest,
+        recipe=renames.current_recipe(manifest.recipe)[0],
+        config=renames.current_recipe(manifest.config)[0],
+        counts=renames.current_counts(manifest.counts, renames.STATUSES),
+        rejected=renames.current_counts(manifest.rejected, renames.REASONS),
+        judged=renames.current_counts(manifest.judged, renames.REASONS),
+        notes={renames.NOTES.get(name, name): note for name, note in manifest.notes.items()},
+    )
 
 
 def _holding(batch: pa.RecordBatch, values: pa.Array) -> list[dict[str, Any]]:

@@ -235,7 +235,7 @@ def _row(record: Record, rule: str, detail: str) -> Unreadable:
 
 def _read_response(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterator[Response | Unreadable]:
     if not record.url:
-        yield _row(record, "NO_ADDRESS", "a response without WARC-Target-URI")
+        yield _row(record, "NO_URL", "a response without WARC-Target-URI")
         return
     message = parse_message(record)
     if message is None:

@@ -53,10 +53,10 @@ RULES: dict[str, tuple[str, Count]] = {
     # Gopher
     "min_mean_word_characters": ("SHORT_WORDS", Text.mean_word),
     "max_mean_word_characters": ("LONG_WORDS", Text.mean_word),
-    "max_hashes_per_word": ("HASHES", lambda t: t.per_token("#")),
+    "max_hashes_per_word": ("SYMBOL_RATIO", lambda t: t.per_token("#")),
     "max_ellipses_per_word": ("ELLIPSES", lambda t: t.per_token(*ELLIPSES)),
     "max_bullet_line_fraction": ("BULLETS", lambda t: part(lambda line: line.startswith(BULLETS), t.lines)),
-    "max_ellipsis_line_fraction": ("CUT_LINES", lambda t: part(lambda line: line.endswith(ELLIPSES), t.lines)),
+    "max_ellipsis_line_fraction": ("ELLIPSIS_LINES", lambda t: part(lambda line: line.endswith(ELLIPSES), t.lines)),
     "min_alphabetic_word_fraction": ("NOT_ALPHABETIC", lambda t: part(lambda w: any(map(str.isalpha, w)), t.tokens)),
     "min_gopher_stop_words": (
         "FEW_DIFFERENT_STOP_WORDS",
@@ -77,7 +77,7 @@ RULES: dict[str, tuple[str, Count]] = {
     "max_lorem_ipsum": ("LOREM_IPSUM", lambda t: t.lower.count("lorem ipsum")),
     "max_javascript_mentions": ("JAVASCRIPT", lambda t: t.lower.count("javascript")),
     "max_policy_phrases": ("POLICY_PHRASES", lambda t: sum(map(t.lower.count, POLICY))),
-    "max_endless_words": ("ENDLESS_WORDS", lambda t: sum(len(word) > 1000 for word in t.text.split())),
+    "max_very_long_words": ("VERY_LONG_WORDS", lambda t: sum(len(word) > 1000 for word in t.text.split())),
     # FineWeb
     "min_punctuated_line_fraction": ("NOT_PUNCTUATED", lambda t: part(is_punctuated, t.lines)),
     "max_short_line_fraction": ("SHORT_LINES", lambda t: part(lambda line: len(line) <= 30, t.lines)),

@@ -39,7 +39,7 @@ def run_arguments(web: Web, output: Path, *more: str) -> list[str]:
     from tests.sampleweb import RECIPE
 
     return ["run", "--recipe", str(RECIPE), "--output", str(output), "--set", f"fetch.proxy={web.proxy}",
-            "--set", "fetch.shard_images=10", *more, *web.archives]  # fmt: skip
+            "--set", "fetch.commit_images=10", *more, *web.archives]  # fmt: skip
 
 
 def started_by(pid: int) -> list[int]:

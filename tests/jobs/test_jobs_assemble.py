@@ -13,7 +13,7 @@ from jobs.recipes import load
 from jobs.step import Context
 from pipeline.io.store import Store
 from schemas.errors import RecipeError
-from schemas.tables import CAPTIONS, IMAGES, LOOKALIKES, PAGES, SAFETY, SCORES, image_id, text_id
+from schemas.tables import CAPTIONS, IMAGES, NEAR_DUPLICATE_IMAGES, PAGES, SAFETY, SCORES, image_id, text_id
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -69,13 +69,13 @@ def output(tmp_path: Path) -> Path:
         for (b, s), score in zip(PLACES[p], found, strict=True)
     ]
     safety = [row(SAFETY, image_id=image_id(url(i)), unsafe=unsafe) for i, unsafe in UNSAFE.items()]
-    looks = [row(LOOKALIKES, image_id=image_id(url(i)), cluster="same") for i in "ab"]
+    looks = [row(NEAR_DUPLICATE_IMAGES, image_id=image_id(url(i)), cluster="same") for i in "ab"]
     pages = [row(PAGES, page_id=p, warc_file=p, captured_at=p, blocks=of_page) for p, of_page in blocks.items()]
     images = [row(IMAGES, image_id=image_id(url(i)), image_url=url(i), status="ok") for i in "abc"]
     commit(store, "pages", "extract", {PAGES: pages, CAPTIONS: captions})
     commit(store, "measures", "filter")
     commit(store, "images", "fetch", {IMAGES: images})
-    commit(store, "rejections/dedup", "dedup", {LOOKALIKES: looks})
+    commit(store, "rejections/dedup", "dedup", {NEAR_DUPLICATE_IMAGES: looks})
     commit(store, "scores", "score", {SCORES: scores, SAFETY: safety})
     return tmp_path
 
@@ -159,7 +159,7 @@ def test_images_stand_before_the_sentences_that_they_are_assigned_to(output: Pat
 
 
 def test_of_lookalikes_one_stays_on_each_page(output: Path, spark: "SparkSession") -> None:
-    settings = ("dedup.image_distance=4", "dedup.keep_lookalikes=one_a_page", "corpora=[interleaved]")
+    settings = ("dedup.phash_distance=4", "dedup.keep_near_duplicate_images=one_a_page", "corpora=[interleaved]")
     found, ledger = assembled(output, spark, *settings)
     assert found["p"] == ["a", "One sentence. Two sentences.", "c", "Three."]
     assert found["r"] == ["a", "Five."]

@@ -194,7 +194,7 @@ def rendered(text: str) -> str:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_of_strangers_stay_words(facts: Facts, name: str) -> None:
-    hostile = replace(facts, hosts={name: 3, "after.example": 1}, archives=[name], name=name, licence=None)
+    hostile = replace(facts, hosts={name: 3, "after.example": 1}, archives=[name], name=name, license=None)
     text = readme(hostile)
     assert front(text)["pretty_name"] == name
     usual = rendered(readme(facts).split("---\n", 2)[2])
@@ -227,9 +227,9 @@ def test_redaction_and_evaluation_sets_are_told(facts: Facts) -> None:
 
 def test_refusals_are_counted(finished: Finished, facts: Facts) -> None:
     took = Counter((r["step"], r["rule"]) for r in finished.rejections)
-    assert took["fetch", "DIRECTIVE"] > 0, "the sample web has such an image"
+    assert took["fetch", "OPT_OUT"] > 0, "the sample web has such an image"
     (line,) = (x for x in readme(facts).splitlines() if "tdmrep.json" in x)
-    assert line.endswith(f"Images refused so: {took['fetch', 'DIRECTIVE']:,}.")
+    assert line.endswith(f"Images refused so: {took['fetch', 'OPT_OUT']:,}.")
 
 
 def test_a_run_of_which_nothing_stayed_has_a_card(facts: Facts, tmp_path: Path) -> None:

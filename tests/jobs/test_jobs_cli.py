@@ -75,10 +75,10 @@ def test_a_wrong_key(archive: str, tmp_path: Path, assignment: str, words: tuple
 
 
 def test_a_blocklist_that_is_not_there(archive: str, tmp_path: Path) -> None:
-    blocklist = f"extract.gates.blocklist={tmp_path}/hosts.txt"
+    blocklist = f"extract.prefilter.blocklist={tmp_path}/hosts.txt"
     says(
         ["run", "-o", str(tmp_path / "out"), "--set", blocklist, *CONTACT, archive],
-        "extract.gates.blocklist",
+        "extract.prefilter.blocklist",
         "hosts.txt",
     )
     assert not (tmp_path / "out").exists()
@@ -251,7 +251,7 @@ def test_stats_count_the_tokens_of_a_tokenizer(finished: Finished, tmp_path: Pat
         ("filters.lists.stop_words=none.txt", "none.txt"),
         ("clip.model=local-dir:none", "clip.model=local-dir:none"),
         ("clip.safety=none.safetensors", "clip.safety=none.safetensors"),
-        ("extract.gates.blocklist=none.txt", "none.txt"),
+        ("extract.prefilter.blocklist=none.txt", "none.txt"),
     ],
 )
 def test_a_file_that_the_recipe_names_is_missed_before_anything_is_written(

@@ -86,7 +86,7 @@ def test_the_ledger_tells_what_took_each(partitions: int, output: Path, spark: "
         ("DUPLICATE_IMAGE_SET", "page", "older", None, None, None, None, "holds"),
         ("DUPLICATE_IMAGE_SET", "page", "mirror", None, None, None, None, "holds"),
         *((*menu, p, None, 0, 3, 2, None) for p in ("clean", "holds", "emptied")),
-        ("LITTLE_LEFT", "page", "emptied", None, None, 1, 2, None),
+        ("TOO_SHORT_AFTER_DEDUP", "page", "emptied", None, None, 1, 2, None),
     ]
     assert sorted(ledger, key=str) == sorted(expected, key=str)
     manifest = Store(str(output)).manifest("rejections/dedup")

@@ -29,8 +29,8 @@ JUDGED = {"page": 200, "image": 99, "UNSAFE_IMAGE": 1000}
         ({"EMOJI": 200, "URLS": 200}, {"rules": {"EMOJI": None}}, ["URLS"]),
         ({"EMOJI": 195, "URLS": 200}, {}, ["URLS", "EMOJI"]),  # the worst first
         ({"DNS": 99}, {}, []),  # of 99 images
-        ({"DNS": 99}, {"min_judged": 99}, ["DNS"]),
-        ({"UNSAFE_IMAGE": 99}, {"min_judged": 1}, []),  # of 1000, for it judges others than its level does
+        ({"DNS": 99}, {"min_items": 99}, ["DNS"]),
+        ({"UNSAFE_IMAGE": 99}, {"min_items": 1}, []),  # of 1000, for it judges others than its level does
         ({"SHORT_CAPTION": 500}, {}, []),  # nobody counted captions
         ({}, {}, []),
     ],
@@ -42,10 +42,10 @@ def test_bounds(rejected: dict[str, int], guard: dict[str, Any], rules: list[str
 
 def test_the_sentence_says_everything() -> None:
     assert exceeded_limits({"page": 200}, {"EMOJI": 50}, DropLimits(rules={"EMOJI": 0.2})) == [
-        "EMOJI drops 25 % of its input (50 of 200 pages), more than guard.rules.EMOJI=0.2"
+        "EMOJI drops 25 % of its input (50 of 200 pages), more than drop_limits.rules.EMOJI=0.2"
     ]
     (said,) = exceeded_limits({"page": 200}, {"EMOJI": 200}, DropLimits())
-    assert said.endswith("more than guard.max_dropped_fraction=0.95")
+    assert said.endswith("more than drop_limits.max_dropped_fraction=0.95")
 
 
 class Dropper:
@@ -63,12 +63,12 @@ class Dropper:
         return run_step(self.step, Context(None, self.store, load("kosmos1", list(assignments)), ()))  # type: ignore[arg-type]
 
 
-FAILS = ("guard.action=fail", "guard.max_dropped_fraction=0.8")
+FAILS = ("drop_limits.action=fail", "drop_limits.max_dropped_fraction=0.8")
 
 
 def test_a_run_that_fails_leaves_no_step_and_may_change_its_recipe(tmp_path: Path) -> None:
     dropper = Dropper(Store(str(tmp_path)))
-    with pytest.raises(RecipeError, match=r"filter stops: EMOJI drops 90 %.*guard.rules.RULE=FRACTION"):
+    with pytest.raises(RecipeError, match=r"filter stops: EMOJI drops 90 %.*drop_limits.rules.RULE=FRACTION"):
         dropper.run(*FAILS)
     assert dropper.store.manifest("measures") is None
     made = dropper.run("filters.gibberish.max_emoji_fraction=0.9")
@@ -82,12 +82,12 @@ def test_what_a_stopped_run_has_committed_is_not_mixed_with_another_recipe(tmp_p
     assert dropper.store.fs.exists(dropper.store.at(CONFIG, "filter.json"))
     with pytest.raises(RecipeError, match="--overwrite"):
         dropper.run("filters.gibberish.max_emoji_fraction=0.9")
-    assert dropper.run(*FAILS, "guard.rules.EMOJI=0.9").judged == {"page": 1000}
+    assert dropper.run(*FAILS, "drop_limits.rules.EMOJI=0.9").judged == {"page": 1000}
 
 
 def test_a_warning_is_noted_and_another_guard_makes_nothing_anew(tmp_path: Path) -> None:
     dropper = Dropper(Store(str(tmp_path)))
-    made = dropper.run("guard.max_dropped_fraction=0.8")
+    made = dropper.run("drop_limits.max_dropped_fraction=0.8")
     assert made.notes["a"] == "note" and made.notes["guard"].startswith("EMOJI drops 90 %")
     assert dropper.run(*FAILS) == made and dropper.runs == 1
     (tmp_path / "other").mkdir()
@@ -97,7 +97,7 @@ def test_a_warning_is_noted_and_another_guard_makes_nothing_anew(tmp_path: Path)
 
 
 def test_a_rule_that_does_not_exist(tmp_path: Path) -> None:
-    done = weft("run", "-o", str(tmp_path / "out"), "--set", "guard.rules.EMOJIS=0.5", str(tmp_path))
+    done = weft("run", "-o", str(tmp_path / "out"), "--set", "drop_limits.rules.EMOJIS=0.5", str(tmp_path))
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert "unknown rule EMOJIS (did you mean EMOJI?)" in done.stderr
 

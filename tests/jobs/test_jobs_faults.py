@@ -69,7 +69,7 @@ def kill_in(run: Run, step: str, victims: Callable[[], list[int]], effect: str) 
 
 @pytest.mark.slow
 def test_a_worker_is_killed_in_every_step(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
-    output, near = tmp_path / "out", "dedup.near_text.enabled=true"  # without it, dedup has next to no Python
+    output, near = tmp_path / "out", "dedup.minhash.enabled=true"  # without it, dedup has next to no Python
     expected = undisturbed(small_web, tmp_path / "undisturbed", near)
     with running(output, run_arguments(small_web, output, "--master", "local[2]", "--set", near)) as run:
         for step in STEPS:

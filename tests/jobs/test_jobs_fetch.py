@@ -42,7 +42,7 @@ CLASSES = {
     "/reset/1.jpg": "unreachable",
     "/loop/1.jpg": "unreachable",
     "/huge/999999999/1.jpg": "too_large",
-    "/noai/1.jpg": "directive",
+    "/noai/1.jpg": "opt_out",
     "/page/1.jpg": "not_an_image",
     "/wide/1.png": "too_many_pixels",
 }
@@ -65,8 +65,8 @@ def truth(server: Server) -> dict[str, str]:
         **{server.url(path): status for path, status in CLASSES.items()},
         server.url("/ok/43.jpg", PRIVATE): "ok",
         server.url("/private/1.jpg", PRIVATE): "robots",
-        "http://10.0.0.1/1.jpg": "refused_address",
-        "ftp://127.0.0.1/1.jpg": "refused_address",
+        "http://10.0.0.1/1.jpg": "private_address",
+        "ftp://127.0.0.1/1.jpg": "private_address",
         "http://nowhere.invalid/1.jpg": "dns",
     }
 

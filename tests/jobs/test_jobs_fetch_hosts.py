@@ -39,13 +39,13 @@ def test_redirects_lead_from_task_to_task(server: Server, spark: "SparkSession",
     truth = {led(server, host, server.url(path, THIRD)): "ok" for host, paths in late.items() for path in paths}
     truth |= {led(server, SECOND, back): "ok"}  # by way of the third to the first
     truth |= {led(server, FIRST, server.url("/private/1.jpg", THIRD)): "robots"}
-    truth |= {led(server, SECOND, "http://10.0.0.1/1.jpg"): "refused_address"}
+    truth |= {led(server, SECOND, "http://10.0.0.1/1.jpg"): "private_address"}
     want(tmp_path, truth)
     limits = [f"fetch.host_requests_per_second={RATE}", "fetch.host_connections=2"]
     manifest = fetched(tmp_path, recipe(server, *limits))
 
     assert statuses(tmp_path) == truth
-    assert manifest.counts == {"ok": 2 * NUM_IMAGES + 1, "refused_address": 1, "robots": 1}
+    assert manifest.counts == {"ok": 2 * NUM_IMAGES + 1, "private_address": 1, "robots": 1}
     arrived = [(THIRD, path) for paths in late.values() for path in paths]
     others = [(FIRST, "/ok/1.jpg"), (THIRD, back.removeprefix(server.url("", THIRD)))]
     first = [

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HOSTS = "127.0.0.1", "127.0.0.2"  # of different tasks of two
 NUM_IMAGES, LATE_SECONDS = 64, 0.1  # of each host; the first commit comes when half of a host's have been decoded
 Wanted = dict[str, tuple[str, str]]  # id of an image to its host and path
-SLOWLY = ("fetch.host_connections=4", "fetch.shard_images=5")
+SLOWLY = ("fetch.host_connections=4", "fetch.commit_images=5")
 
 
 @pytest.fixture

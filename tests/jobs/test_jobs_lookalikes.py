@@ -49,7 +49,7 @@ WORLD: dict[str, tuple[int, str, int, tuple[int, ...]]] = {
     "together-a": (OTHER, "12", 300, (0, 1, 2)),
     "together-b": (near(OTHER, 2), "13", 301, (2, 3, 4)),
 }
-LOOKALIKE, OVERUSED = "LOOKALIKE_IMAGE", "OVERUSED_IMAGE"
+LOOKALIKE, OVERUSED = "NEAR_DUPLICATE_IMAGE", "OVERUSED_IMAGE"
 LEDGER = {
     "chain-a": (LOOKALIKE, 6, 4, "chain-c"),
     "chain-b": (LOOKALIKE, 4, 4, "chain-c"),
@@ -100,7 +100,7 @@ def ledger(output: Path, *assignments: str) -> dict[str, tuple[Any, ...]]:
 
 def clusters(output: Path) -> list[set[str]]:
     found: dict[str, set[str]] = {}
-    for told in rows(output, "lookalikes"):
+    for told in rows(output, "near_duplicate_images"):
         found.setdefault(told["cluster"], set()).add(told["image_id"])
     names = {f"{WORLD[name][0]:016x}" for members in found.values() for name in members}
     assert found.keys() <= names, "a cluster is called by the hash of one of its own"
@@ -113,7 +113,7 @@ def test_the_largest_of_a_cluster_stays(partitions: int, tmp_path: Path, spark: 
     usual = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
     try:
-        bounds = ("image_distance=4", "max_image_uses=3", "max_lookalike_uses=4")
+        bounds = ("phash_distance=4", "max_image_uses=3", "max_near_duplicate_uses=4")
         assert ledger(tmp_path, "image=true", "url=true", *bounds) == LEDGER
         assert clusters(tmp_path) == CLUSTERS
     finally:
@@ -124,18 +124,18 @@ def test_each_bound_alone(tmp_path: Path, spark: "SparkSession") -> None:
     before_dedup(tmp_path / "a", 2)
     before_dedup(tmp_path / "b", 2)
     assert ledger(tmp_path / "a", "max_image_uses=4") == {"often": (OVERUSED, 5, 4, None)}  # the older capture counts
-    assert ledger(tmp_path / "b", "image_distance=0") == {"equal-b": (LOOKALIKE, 0, 0, "equal-a")}
+    assert ledger(tmp_path / "b", "phash_distance=0") == {"equal-b": (LOOKALIKE, 0, 0, "equal-a")}
     assert clusters(tmp_path / "b") == [{"equal-a", "equal-b"}]
 
 
 def test_lookalikes_may_stay_and_still_be_counted(tmp_path: Path, spark: "SparkSession") -> None:
     before_dedup(tmp_path, 2)
-    bounds = ("image_distance=4", "keep_lookalikes=one_a_page", "max_lookalike_uses=4")
+    bounds = ("phash_distance=4", "keep_near_duplicate_images=one_a_page", "max_near_duplicate_uses=4")
     together = {name: told for name, told in LEDGER.items() if name.startswith("together")}
     assert ledger(tmp_path, *bounds) == {**together, "often": (OVERUSED, 5, 4, "often")}
     assert clusters(tmp_path) == CLUSTERS
 
 
 def test_a_bound_on_lookalikes_needs_to_know_them() -> None:
-    with pytest.raises(ValidationError, match=r"needs dedup\.image_distance"):
-        Dedup(max_lookalike_uses=10)
+    with pytest.raises(ValidationError, match=r"needs dedup\.phash_distance"):
+        Dedup(max_near_duplicate_uses=10)

@@ -52,7 +52,7 @@ def test_archives_are_read_and_verified_beside_modules_of_the_same_names(small_w
     for archive in small_web.archives[:2]:
         (folder / "crawl [2]" / Path(archive).name).symlink_to(archive)
     (folder / "block #list.txt").write_text("nowhere.example\n")
-    blocklist = "extract.gates.blocklist=block #list.txt"
+    blocklist = "extract.prefilter.blocklist=block #list.txt"
     made = ("--set", blocklist, "--master", "local[2]", "--output", "out %41#")
     weft(folder, "extract", "--recipe", "everything", *made, "crawl [2]/*.warc.gz")
     assert len(list((folder / "out %41#" / "pages").glob("*.parquet"))) == 2

@@ -81,7 +81,7 @@ class Judged:
         found |= {f"PARAGRAPH_{RULES[key][0]}" for key in bounds(filters.paragraph)}
         found |= {CAPTION_RULES[key] for key, bound in bounds(filters.caption).items() if bound > 1}  # 1 is no bound
         found |= {"WRONG_LANGUAGE"} if filters.language.keep else set()
-        found |= {"LANGUAGE_UNSURE"} if filters.language.min_score else set()
+        found |= {"LOW_LANGUAGE_SCORE"} if filters.language.min_score else set()
         return found | ({"URL_TOKEN"} if filters.image.url_tokens else set())
 
     def must_go(self, key: Capture) -> Against:
@@ -94,8 +94,8 @@ class Judged:
         found |= {(rule, None) for rule in broken(left, bounds(filters.text) | bounds(filters.gibberish))}
         if filters.language.keep and truth["language"] not in filters.language.keep:
             found.add(("WRONG_LANGUAGE", None))
-        elif filters.language.min_score and truth["fate"] == "LANGUAGE_UNSURE":
-            found.add(("LANGUAGE_UNSURE", None))
+        elif filters.language.min_score and truth["fate"] == "LOW_LANGUAGE_SCORE":
+            found.add(("LOW_LANGUAGE_SCORE", None))
         return found
 
     @cached_property

@@ -69,7 +69,7 @@ def test_shares_are_what_the_truth_counts(told: dict, expected: Expected) -> Non
     assert status == fates
     assert share(told, "languages", "pages") == Counter(t["language"] for t in expected.pages)
     assert share(told, "hosts", "pages") == Counter(urlsplit(t["url"]).hostname for t in expected.pages)
-    assert sum(share(told, "directives", "images").values()) == fates["DIRECTIVE"] > 0
+    assert sum(share(told, "directives", "images").values()) == fates["OPT_OUT"] > 0
 
 
 def test_spreads_are_what_the_truth_measures(told: dict, expected: Expected, finished: Finished) -> None:
@@ -219,17 +219,17 @@ HOSTILE = "</script><img src=x onerror=alert(1)>\x00\u2028 {{7*7}} \ud7ff\U0001f
 
 def test_hostile_words_are_data(spark: SparkSession, tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    page = row(PAGES, page_id="p", url=HOSTILE, host=HOSTILE, language=HOSTILE, licence=HOSTILE, blocks=[text(HOSTILE)])
+    page = row(PAGES, page_id="p", url=HOSTILE, host=HOSTILE, language=HOSTILE, license=HOSTILE, blocks=[text(HOSTILE)])
     against = {"page_id": "p", "url": HOSTILE, "warc_file": "w", "warc_offset": 0, "detail": HOSTILE}
     rejected = [
         rejection("extract", rule, "page", **against, measure=float("nan"), threshold=float("inf"))
-        for rule in ("TOO_SHORT", "PAGE_DIRECTIVE")
+        for rule in ("TOO_SHORT", "PAGE_OPT_OUT")
     ]
     commit(store, "pages", "extract", {PAGES: [page], REJECTIONS: rejected})
     told = json.loads(json.dumps(gather(spark, ReportFiles(store.root), NUM_SAMPLES), allow_nan=False))
     (example,) = rule_of(told, "extract", "TOO_SHORT")["examples"]
     assert {example[name] for name in ("url", "text", "detail")} == {HOSTILE[:400] + "…"}
-    for name in ("hosts", "languages", "licences", "directives"):
+    for name in ("hosts", "languages", "licenses", "directives"):
         assert share(told, name, "pages") == {HOSTILE[:200]: 1}
 
 

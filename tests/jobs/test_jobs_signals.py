@@ -31,7 +31,7 @@ from schemas.tables import STEPS
 
 BUSY_SECONDS = 0.2  # a younger worker may not have told Java of itself, which then waits for it and for nothing else
 HELD_SECONDS = 1.0  # for what is not held to come to its end
-NEAR = "dedup.near_text.enabled=true"  # without it, dedup has next to no Python
+NEAR = "dedup.minhash.enabled=true"  # without it, dedup has next to no Python
 
 
 def hold(run: Run, step: str) -> None:

@@ -10,7 +10,7 @@ from schemas.reasons import for_status
 from schemas.tables import fraction, image_id
 from tests.sampleweb.web import PAGE_LESS
 
-PAGE_RULES = {"WRONG_LANGUAGE", "LANGUAGE_UNSURE", "TOO_SHORT", "EMOJI", "HASHTAGS", "URLS",
+PAGE_RULES = {"WRONG_LANGUAGE", "LOW_LANGUAGE_SCORE", "TOO_SHORT", "EMOJI", "HASHTAGS", "URLS",
               "DUPLICATE_CAPTURE", "DUPLICATE_URL", "DUPLICATE_TEXT"}  # fmt: skip
 MIN_CAPTION_WORDS = 3
 MAX_IMAGES = 5
@@ -225,7 +225,7 @@ def test_captions_that_match_stay_and_others_go(finished: Finished, expected: Ex
 
 def test_no_rejection_is_unaccounted_for(finished: Finished) -> None:
     seen = {r["rule"] for r in finished.rejections}
-    checked = PAGE_RULES | {for_status(s) for s in ("http_4xx", "http_5xx", "directive", "not_an_image", "undecodable",
+    checked = PAGE_RULES | {for_status(s) for s in ("http_4xx", "http_5xx", "opt_out", "not_an_image", "undecodable",
                                                     "too_small", "single_colour")}  # fmt: skip
     assert seen == checked | {"HTTP_STATUS", "NOT_HTML", "SHORT_CAPTION", "LOW_CAPTION_SCORE", "DUPLICATE_IMAGE",
                               "REPEATED_IMAGE", "TOO_MANY_IMAGES", "NOT_INTERSPERSED", "SINGLE_IMAGE"}  # fmt: skip

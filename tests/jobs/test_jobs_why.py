@@ -16,7 +16,7 @@ from pipeline.inspect.why import why
 from pipeline.io.store import Store
 from schemas.errors import PathError
 from schemas.reasons import BY_CODE
-from schemas.tables import CAPTIONS, LOOKALIKES, PAGES, REJECTIONS, image_id, rejection
+from schemas.tables import CAPTIONS, NEAR_DUPLICATE_IMAGES, PAGES, REJECTIONS, image_id, rejection
 
 NO_JAVA = {"PATH": "", "JAVA_HOME": ""}
 
@@ -199,7 +199,7 @@ def test_images_that_their_page_forbids(tmp_path: Path) -> None:
     store, place = Store(str(tmp_path)), {"page_id": "p" * 32, "warc_file": "w", "warc_offset": 0}
     forbidden = [
         rejection(
-            "extract", "DIRECTIVE", "image", image_id=image_id(url), url=url, detail="meta robots: noimageai", **place
+            "extract", "OPT_OUT", "image", image_id=image_id(url), url=url, detail="meta robots: noimageai", **place
         )
         for url in ("http://x/a.jpg", "http://x/b.jpg")
     ]
@@ -208,21 +208,21 @@ def test_images_that_their_page_forbids(tmp_path: Path) -> None:
     (story,) = why(str(tmp_path), "http://x/page")["pages"]
     assert story["rejections"] == [], "the page itself stays"
     assert {(i["image_url"], i["block"], i["rejections"][0]["rule"]) for i in story["images"]} == {
-        ("http://x/a.jpg", None, "DIRECTIVE"), ("http://x/b.jpg", None, "DIRECTIVE")
+        ("http://x/a.jpg", None, "OPT_OUT"), ("http://x/b.jpg", None, "OPT_OUT")
     }  # fmt: skip
     (image,) = why(str(tmp_path), "http://x/a.jpg")["images"]
-    assert [(r["rule"], r["page_id"]) for r in image["rejections"]] == [("DIRECTIVE", "p" * 32)]
+    assert [(r["rule"], r["page_id"]) for r in image["rejections"]] == [("OPT_OUT", "p" * 32)]
 
 
 def test_lookalikes_name_each_other(extracted: str) -> None:
     a, b, c = (image_id(f"http://x/{name}.jpg") for name in "abc")
-    looks = [row(LOOKALIKES, image_id=image, cluster="same") for image in (a, b)]
-    looks.append(row(LOOKALIKES, image_id=c, cluster="other"))
-    goes = rejection("dedup", "LOOKALIKE_IMAGE", "image", image_id=b, url="http://x/b.jpg", measure=2, threshold=4,
+    looks = [row(NEAR_DUPLICATE_IMAGES, image_id=image, cluster="same") for image in (a, b)]
+    looks.append(row(NEAR_DUPLICATE_IMAGES, image_id=c, cluster="other"))
+    goes = rejection("dedup", "NEAR_DUPLICATE_IMAGE", "image", image_id=b, url="http://x/b.jpg", measure=2, threshold=4,
                      detail=a)  # fmt: skip
-    commit(Store(extracted), "rejections/dedup", "dedup", {LOOKALIKES: looks, REJECTIONS: [goes]})
+    commit(Store(extracted), "rejections/dedup", "dedup", {NEAR_DUPLICATE_IMAGES: looks, REJECTIONS: [goes]})
     (story,) = why(extracted, a)["images"]
-    assert (story["lookalikes"], story["stands_for"], story["rejections"]) == ([b], [b], [])
+    assert (story["near_duplicates"], story["stands_for"], story["rejections"]) == ([b], [b], [])
     (story,) = why(extracted, b)["images"]
     *_, last = story["rejections"]
-    assert (last["rule"], last["measure"], last["threshold"], last["detail"]) == ("LOOKALIKE_IMAGE", 2, 4, a)
+    assert (last["rule"], last["measure"], last["threshold"], last["detail"]) == ("NEAR_DUPLICATE_IMAGE", 2, 4, a)

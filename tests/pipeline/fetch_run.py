@@ -143,7 +143,7 @@ def _fetched(server: Server, odd_port: int, connected: set[str], store: Store) -
     moved = [(url, row["location"], row["num_redirects"]) for url, row in rows.items() if row["status"] == MOVED]
     led_on = _asked_for(store, replace(first, round=2), moved)
     store.create(store.at(fence_path("answers", 2)), b"")
-    recipe = RECIPE.model_copy(update={"fetch": RECIPE.fetch.model_copy(update={"shard_images": 1})})
+    recipe = RECIPE.model_copy(update={"fetch": RECIPE.fetch.model_copy(update={"commit_images": 1})})
     overtaken = [(url, url, 0) for url in (server.url(f"/missing/{n}.jpg", HOSTS["overtaken"]) for n in range(40))]
     with pytest.raises(TransientError, match="later run"):
         list(fetch_task(store, replace(first, round=3), recipe)(iter([_batch(overtaken)])))

@@ -119,7 +119,7 @@ _STEPS = [
 _RECIPE = {
     "name": "kosmos1",
     "seed": 7,
-    "extract": {"engine": "blocks", "gates": {"languages": ["en", "de"], "min_words": 20}},
+    "extract": {"engine": "blocks", "prefilter": {"languages": ["en", "de"], "min_words": 20}},
     "filters": {"text": {"min_words": 50, "max_hashes_per_word": 0.1}, "caption": {"min_words": 3}},
     "clip": {"min_score": None},
 }
@@ -151,10 +151,10 @@ def _stage(step: str, things: str, came: int, taken: int, before: int, *rules: d
 
 def _funnel() -> list[dict[str, Any]]:
     no_image = _rule("NO_IMAGE", "a page without any image", 8_120, 6_011)
-    language = _rule("WRONG_LANGUAGE", "not in extract.gates.languages", 6_970, 4_870)
+    language = _rule("WRONG_LANGUAGE", "not in extract.prefilter.languages", 6_970, 4_870)
     name = _rule("FILE_NAME_CAPTION", "the text of an image is the name of a file", 4_310, 4_310)
     short = _rule("TOO_SHORT", "fewer words than filters.text.min_words", 9_800, 5_400, 21, 50)
-    unsure = _rule("LANGUAGE_UNSURE", "language score below filters.language.min_score", 7_150, 3_900, 0.41, 0.65)
+    unsure = _rule("LOW_LANGUAGE_SCORE", "language score below filters.language.min_score", 7_150, 3_900, 0.41, 0.65)
     bullets = _rule("BULLETS", "bullets above filters.text.max_bullet_line_fraction", 310, 12, 0.962, 0.9)
     token = _rule("URL_TOKEN", "its address holds one of filters.image.url_tokens", 21_000, 21_000, image=True)
     small = _rule("TOO_SMALL", "a side below filters.image.min_side_pixels", 20_700, 20_700, 64, 150, image=True)
@@ -213,7 +213,7 @@ def _shares() -> list[dict[str, Any]]:
         _share("Languages", "pages", {"en": 26_110, "de": 4_700}),
         _share("Hosts", "pages", {f"host{i}.example.com": 900 - 50 * i for i in range(15)}, 22_560, 1_405),
         _share("Image status", "images", {"OK": 66_100, "TOO_SMALL": 20_700, "HTTP_STATUS": 11_200}),
-        _share("Licences", "pages", {"": 30_000, "CC BY 4.0": 810}),
+        _share("Licenses", "pages", {"": 30_000, "CC BY 4.0": 810}),
     ]
 
 

@@ -461,7 +461,7 @@ def test_what_is_no_image_says_what_it_is(data: bytes, error: str) -> None:
         (encoded(LEFT_RED.resize((63, 64))), "too_small"),
         (encoded(Image.new("RGB", (80, 80), "teal")), "single_colour"),
         (encoded(Image.new("RGB", (80, 80), "teal"), "JPEG"), "single_colour"),
-        (encoded(LEFT_RED.resize((700, 100))), "aspect"),
+        (encoded(LEFT_RED.resize((700, 100))), "aspect_ratio"),
         (encoded(LEFT_RED.resize((64, 63)))[:60], "too_small"),  # as its header says; the rest is not looked at
         (png_header(65_536, 65_536), "too_many_pixels"),
         (webp_header(16_384, 16_384), "too_many_pixels"),
@@ -480,7 +480,7 @@ def test_what_is_no_image_says_what_it_is(data: bytes, error: str) -> None:
     ids=lambda v: v if isinstance(v, str) else "",
 )
 def test_refusals(data: bytes, status: str) -> None:
-    bounds = {"max_aspect": 6.0} | ({"max_bytes": 1_000} if status == "too_large" else {})
+    bounds = {"max_aspect_ratio": 6.0} | ({"max_bytes": 1_000} if status == "too_large" else {})
     row = decode(data, CONFIG.model_copy(update=bounds))
     assert row["status"] == status and row["error"] and row["bytes"] is None
 
@@ -493,7 +493,7 @@ SMALL_GIF = encoded(LEFT_RED, "GIF")
     [
         ("min_bytes", len(SMALL_GIF), "too_few_bytes"),
         ("max_original_side_pixels", 200, "too_long_side"),
-        ("max_aspect", 2.0, "aspect"),
+        ("max_aspect_ratio", 2.0, "aspect_ratio"),
         ("min_side_pixels", 100, "too_small"),
         ("max_pixels", 20_000, "too_many_pixels"),
         ("max_bytes", len(SMALL_GIF), "too_large"),

@@ -100,8 +100,8 @@ def test_a_page_goes_when_too_little_is_left(partitions: int, spark: "SparkSessi
     columns = ("page_id", "rule", "measure", "threshold")
     # Page 3 has too few words, but lost none here.
     assert told(too_short_pages(all_pages, blocks, 2), *columns) == [
-        ("2", "LITTLE_LEFT", 1, 2),
-        ("4", "LITTLE_LEFT", 0, 2),
+        ("2", "TOO_SHORT_AFTER_DEDUP", 1, 2),
+        ("4", "TOO_SHORT_AFTER_DEDUP", 0, 2),
     ]
     assert [name for name, *_ in told(too_short_pages(all_pages, blocks, 4), *columns)] == ["1", "2", "4"]
     assert told(too_short_pages(all_pages, blocks, 0), *columns) == []

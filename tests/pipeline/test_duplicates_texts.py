@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.near_duplicates import SIGNED, near_duplicate_texts, signer, with_signatures
 from pipeline.dedup.hashing import BLOCK_CHARACTERS, bands, shingles, signatures, similarity, sketches
-from schemas.recipe import NearText
+from schemas.recipe import MinHash
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -146,7 +146,7 @@ def gone(spark: "SparkSession", partitions: int, **config: float) -> dict[str, "
     frame = spark.createDataFrame(
         random.Random(partitions).sample(PAGES, len(PAGES)), "page_id string, captured_at string, text string"
     )
-    settings = NearText.model_validate(config)
+    settings = MinHash.model_validate(config)
     rows = near_duplicate_texts(with_signatures(frame.repartition(partitions), settings), settings).collect()
     assert len(rows) == len({row.page_id for row in rows})
     return {row.page_id: row for row in rows}
@@ -174,7 +174,7 @@ def test_the_same_pages_go_however_the_work_is_split(spark: "SparkSession") -> N
 def test_batches_without_words() -> None:
     empty = pa.RecordBatch.from_pydict({"page_id": ["a"], "text": ["…"]})
     for batch in (empty, empty.slice(0, 0)):
-        (found,) = signer(NearText())(iter([batch]))
+        (found,) = signer(MinHash())(iter([batch]))
         assert found.num_rows == 0 and found.schema.names == ["page_id", *(field.name for field in SIGNED)]
 
 

@@ -45,7 +45,7 @@ def test_every_response_ends_in_pages_or_in_rejections(tmp_path: Path, store: St
                warc("c", "", status="302 Found", content_type=""), warc("d", "\1\2\3" * 99), page("new")]  # fmt: skip
     (tmp_path / "a.warc").write_bytes(b"".join(records))
     commit = extract_archive(
-        str(tmp_path / "a.warc"), store, Extract(gates=PrefilterConfig(languages=(), min_language_score=0))
+        str(tmp_path / "a.warc"), store, Extract(prefilter=PrefilterConfig(languages=(), min_language_score=0))
     )
     places = [sum(map(len, records[:number])) for number in range(len(records))]
     found = {row["warc_offset"]: "page" for row in rows(store, commit, "pages")}
@@ -68,7 +68,7 @@ def test_a_page_whose_rows_cannot_be_made_costs_itself_alone(
     monkeypatch.setattr(extraction, "caption_of", caption_of)
     (tmp_path / "a.warc").write_bytes(page("first") + page("bad") + page("last"))
     commit = extract_archive(
-        str(tmp_path / "a.warc"), store, Extract(gates=PrefilterConfig(languages=(), min_language_score=0))
+        str(tmp_path / "a.warc"), store, Extract(prefilter=PrefilterConfig(languages=(), min_language_score=0))
     )
     assert [row["url"] for row in rows(store, commit, "pages")] == ["http://a.example/first", "http://a.example/last"]
     assert len(rows(store, commit, "captions")) == commit["counts"]["captions"] == 2
@@ -84,7 +84,7 @@ def test_a_page_of_which_the_text_fits_no_table(tmp_path: Path, store: Store, mo
     monkeypatch.setattr(extraction, "extract_page", lambda *_: Page("\ud800", [], []))
     (tmp_path / "a.warc").write_bytes(page("bad"))
     commit = extract_archive(
-        str(tmp_path / "a.warc"), store, Extract(gates=PrefilterConfig(languages=(), min_language_score=0))
+        str(tmp_path / "a.warc"), store, Extract(prefilter=PrefilterConfig(languages=(), min_language_score=0))
     )
     assert commit["rejected"] == {"EXTRACTION_FAILED": 1} and not rows(store, commit, "pages")
 

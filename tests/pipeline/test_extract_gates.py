@@ -102,10 +102,10 @@ def test_words(body: str, refused: str | None) -> None:
     ],
 )
 def test_images(body: str, refused: str | None) -> None:
-    assert rule(response(f"<body>{body}"), need_image=True) == refused
+    assert rule(response(f"<body>{body}"), require_image=True) == refused
 
 
-PAGE, IMAGES = "PAGE_DIRECTIVE", "DIRECTIVE"
+PAGE, IMAGES = "PAGE_OPT_OUT", "OPT_OUT"
 NOAI, NOIMAGEAI = '<meta name="robots" content="noai">', '<meta name="Weft" content="noimageai">'
 
 
@@ -176,7 +176,7 @@ def test_a_page_that_withholds_its_images_goes_on_as_text(tmp_path: Path) -> Non
     assert withheld["captions"] == []
     addresses = [f"http://host.example/{name}.jpg" for name in ("a", "b", "banner")]
     told = [(r["step"], r["rule"], r["level"], r["url"], r["detail"]) for r in withheld["rejections"]]
-    assert told == [("extract", "DIRECTIVE", "image", address, NOIMAGEAI) for address in addresses]
+    assert told == [("extract", "OPT_OUT", "image", address, NOIMAGEAI) for address in addresses]
     assert [r["image_id"] for r in withheld["rejections"]] == [image_id(address) for address in addresses]
     assert {r["page_id"] for r in withheld["rejections"]} == {given["pages"][0]["page_id"]}
     assert {r["image_url"] for r in given["captions"]} == set(addresses) and given["rejections"] == []
@@ -215,18 +215,21 @@ def test_blocklist(tmp_path: Path, url: str, refused: bool) -> None:
 
 
 def test_a_missing_blocklist_is_told(tmp_path: Path) -> None:
-    with pytest.raises(PathError, match=r"extract\.gates\.blocklist: cannot read .*/none\.txt"):
+    with pytest.raises(PathError, match=r"extract\.prefilter\.blocklist: cannot read .*/none\.txt"):
         Prefilter(recipe.PrefilterConfig(blocklist=str(tmp_path / "none.txt")))
 
 
 @pytest.mark.parametrize(
     ("assignments", "told"),
     [
-        (["extract.gates.languages=[en]"], "languages and extract.gates.min_language_score .* go together"),
-        (["extract.gates.min_language_score=0.3"], "go together"),
-        (["extract.gates.need_image=true"], "need_image drops pages that corpus text wants"),
-        (["extract.gates.directives=[noia]"], "extract.gates.directives.0: .*'noai'"),
-        (["extract.gates.languages=[English]", "extract.gates.min_language_score=0.3"], "extract.gates.languages.0: "),
+        (["extract.prefilter.languages=[en]"], "languages and extract.prefilter.min_language_score .* go together"),
+        (["extract.prefilter.min_language_score=0.3"], "go together"),
+        (["extract.prefilter.require_image=true"], "require_image drops pages that corpus text wants"),
+        (["extract.prefilter.directives=[noia]"], "extract.prefilter.directives.0: .*'noai'"),
+        (
+            ["extract.prefilter.languages=[English]", "extract.prefilter.min_language_score=0.3"],
+            "extract.prefilter.languages.0: ",
+        ),
     ],
 )
 def test_impossible_recipes_are_told(assignments: list[str], told: str) -> None:
@@ -235,4 +238,6 @@ def test_impossible_recipes_are_told(assignments: list[str], told: str) -> None:
 
 
 def test_images_may_be_needed_where_no_corpus_wants_text_alone() -> None:
-    assert load("everything", ["extract.gates.need_image=true", "corpora=[interleaved]"]).extract.gates.need_image
+    assert load(
+        "everything", ["extract.prefilter.require_image=true", "corpora=[interleaved]"]
+    ).extract.prefilter.require_image

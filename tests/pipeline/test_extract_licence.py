@@ -1,4 +1,4 @@
-"""The licence that a page states."""
+"""The license that a page states."""
 
 import pytest
 
@@ -21,4 +21,4 @@ BY = "https://creativecommons.org/licenses/by/4.0/"
     ],
 )  # fmt: skip
 def test_the_first_usable_link_that_says_so_is_the_licence(html: str, expected: str) -> None:
-    assert extract_page(f"<html>{html}</html>".encode(), "utf-8", PAGE).licence == expected
+    assert extract_page(f"<html>{html}</html>".encode(), "utf-8", PAGE).license == expected

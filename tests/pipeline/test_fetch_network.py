@@ -84,14 +84,14 @@ def listener() -> Iterator[int]:
 @pytest.mark.parametrize("number", PRIVATE, ids=lambda number: f"{number} {PRIVATE[number]}")
 def test_what_is_not_public(number: str) -> None:
     assert not is_public(ipaddress.ip_address(number))
-    assert ask(Fetch(contact=CONTACT), number).status == "refused_address"
+    assert ask(Fetch(contact=CONTACT), number).status == "private_address"
     named = ask(Fetch(contact=CONTACT), "name.example", resolve=leads_to("1.1.1.1", number))
-    assert named.status == "refused_address"  # though another of its addresses is public
+    assert named.status == "private_address"  # though another of its addresses is public
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "0x7f000001", "0", "localhost"])
 def test_disguises_do_not_help(host: str) -> None:
-    assert ask(Fetch(contact=CONTACT), host).status == "refused_address"
+    assert ask(Fetch(contact=CONTACT), host).status == "private_address"
     if host != "localhost":
         assert parse(f"http://{host}/").host in ("127.0.0.1", "0.0.0.0")
 
@@ -105,7 +105,7 @@ def test_browsers_read_these_as_addresses_too(host: str) -> None:
     "address", ["file:///etc/passwd", "ftp://h.example/a", "data:,a", "gopher://h/", "a", "http://[/"]
 )
 def test_only_addresses_of_the_web_are_asked(address: str) -> None:
-    with pytest.raises(Failure, match="refused_address"):
+    with pytest.raises(Failure, match="private_address"):
         parse(address)
 
 
@@ -131,8 +131,8 @@ def test_hosts_that_the_recipe_names(listener: int) -> None:
     with Network(config, leads_to("127.0.0.1")).connect("name.example", listener) as link:
         assert link.getpeername() == ("127.0.0.1", listener)
     # it is the name that is allowed, not where it leads
-    assert ask(config, "other.example", listener, resolve=leads_to("127.0.0.1")).status == "refused_address"
-    assert ask(config, "sub.name.example", listener, resolve=leads_to("127.0.0.1")).status == "refused_address"
+    assert ask(config, "other.example", listener, resolve=leads_to("127.0.0.1")).status == "private_address"
+    assert ask(config, "sub.name.example", listener, resolve=leads_to("127.0.0.1")).status == "private_address"
 
 
 def test_without_a_contact_only_loopback_is_asked(listener: int) -> None:
@@ -150,7 +150,7 @@ def test_a_name_cannot_change_between_the_check_and_the_connection(listener: int
     with network.connect("name.example", listener) as link:
         assert link.getpeername()[0] == "127.0.0.1"
     assert answers == [["10.0.0.1"]]  # it was resolved once
-    with pytest.raises(Failure, match="refused_address"):
+    with pytest.raises(Failure, match="private_address"):
         network.connect("name.example", listener)
 
 

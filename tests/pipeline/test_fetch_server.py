@@ -89,8 +89,8 @@ def test_redirects_to_another_host_are_the_next_fetch_s(fetched: Fetched) -> Non
     expected = {
         f"http://{HOSTS['rated']}:{fetched.server.port}/ok/77.jpg": "ok",
         f"http://{HOSTS['unwanted']}:{fetched.server.port}/ok/77.jpg": "robots",
-        "http://10.0.0.1/1.jpg": "refused_address",
-        "http://private.example/1.jpg": "refused_address",
+        "http://10.0.0.1/1.jpg": "private_address",
+        "http://private.example/1.jpg": "private_address",
     }
     assert {fetched.rows[url]["location"]: row["status"] for url, row in fetched.led_on.items()} == expected
     assert all(row["num_redirects"] == 1 for row in fetched.led_on.values())

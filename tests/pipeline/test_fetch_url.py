@@ -61,7 +61,7 @@ def test_all_who_ask_for_a_host_agree() -> None:
                 assert parse(url).host == name
                 assert f":{parse(url).port}" in str(address_key(url)).removeprefix(name) or parse(url).port in (80, 443)
             else:
-                with pytest.raises(Failure, match="refused_address"):
+                with pytest.raises(Failure, match="private_address"):
                     parse(url)
                 assert address_key(url) is None
     assert hosts_of(pa.chunked_array([["http://A.example"], [None, "b"]])).to_pylist() == ["a.example", "", ""]
@@ -162,5 +162,7 @@ def test_a_blocklist_knows_every_spelling(tmp_path, entry: str) -> None:
 @pytest.mark.parametrize("line", ["two words.example", "http://", "a<b", "/only/a/path"])
 def test_a_line_that_names_no_host_is_reported(tmp_path, line: str) -> None:
     (tmp_path / "list.txt").write_text(f"# hosts\na.example\n{line}\n")
-    with pytest.raises(PathError, match=r"extract\.gates\.blocklist: .*line 3: .* is neither a host nor an address; "):
+    with pytest.raises(
+        PathError, match=r"extract\.prefilter\.blocklist: .*line 3: .* is neither a host nor an address; "
+    ):
         Blocklist(str(tmp_path / "list.txt"))

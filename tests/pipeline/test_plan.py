@@ -107,9 +107,9 @@ def test_a_text_corpus_asks_for_no_image() -> None:
 
 
 def test_near_texts_and_lookalikes_cost_what_was_measured_of_them() -> None:
-    recipe = load("kosmos1", ["dedup.near_text.enabled=true", "dedup.image_distance=4"])
+    recipe = load("kosmos1", ["dedup.minhash.enabled=true", "dedup.phash_distance=4"])
     near = {"dedup.near_text_core_seconds": RATES["score.core_seconds"]}  # 7.2 s for each of 250 pages
-    alike = {"dedup.lookalike_core_seconds": RATES["filter.core_seconds"]}  # 3.6 s for each of 500 images
+    alike = {"dedup.near_duplicate_image_core_seconds": RATES["filter.core_seconds"]}  # 3.6 s for each of 500 images
     found = estimate(Archives(1, 10**9, 0), {**RATES, **near, **alike}, recipe, cores=1)
     assert found["core-hours"]["dedup"].value == pytest.approx(0.5 + 0.5)
 
@@ -142,10 +142,12 @@ def test_a_product_is_as_sure_as_its_least_sure_factor() -> None:
 
 
 def test_a_sum_of_half_its_parts_is_not_shown_as_the_whole() -> None:
-    recipe = load("kosmos1", ["dedup.near_text.enabled=true", "dedup.image_distance=4"])
+    recipe = load("kosmos1", ["dedup.minhash.enabled=true", "dedup.phash_distance=4"])
     near = {"dedup.near_text_core_seconds": RATES["score.core_seconds"]}
     archives = Archives(1, 10**9, 0)
-    assert estimate(archives, {**RATES, **near}, recipe, 1)["core-hours"]["dedup"].value is None  # look-alikes: unknown
+    assert (
+        estimate(archives, {**RATES, **near}, recipe, 1)["core-hours"]["dedup"].value is None
+    )  # near-duplicates: unknown
     for half in ("extract.kept_core_seconds", "extract.rejected_core_seconds"):
         found = estimate(archives, {name: rate for name, rate in RATES.items() if name != half}, RECIPE, 1)
         assert unmeasured(found["core-hours"]) == unmeasured(found["hours"]) == ["extract", "dedup"]

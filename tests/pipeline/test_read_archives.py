@@ -444,8 +444,8 @@ def test_responses_that_are_no_page_leave_a_row(tmp_path: Path) -> None:
             "BAD_HTTP",
             "NOT_HTML",
             "NOT_HTML",
-            "NO_ADDRESS",
-            "NO_ADDRESS",
+            "NO_URL",
+            "NO_URL",
             "UNREADABLE",
         ]
         assert [(row.rule, row.offset) for row in rows] == list(zip(expected, places, strict=True))

@@ -148,7 +148,7 @@ def test_languages_are_recognised_as_planned(pages):
     for page in pages:
         if page.paragraphs:
             (label,), (score,) = lid.predict(" ".join(page.paragraphs))
-            sure = page.fate != "LANGUAGE_UNSURE"
+            sure = page.fate != "LOW_LANGUAGE_SCORE"
             assert (label, score > (0.85 if sure else 0.6)) == (f"__label__{page.language}", sure), page.url
 
 
@@ -188,7 +188,7 @@ def _verdict(status, headers, body):
     if status >= 400:
         return f"HTTP_{status // 100}XX"
     if headers.get("X-Robots-Tag"):
-        return "DIRECTIVE"
+        return "OPT_OUT"
     try:
         image = Image.open(io.BytesIO(body))
     except UnidentifiedImageError:

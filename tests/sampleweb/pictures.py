@@ -22,7 +22,7 @@ FLAWS = {
     "narrow": "TOO_SMALL",
     "pixel": "TOO_SMALL",
     "one colour": "SINGLE_COLOUR",
-    "forbidden": "DIRECTIVE",
+    "forbidden": "OPT_OUT",
 }
 NOTHING_DRAWN = ("unarchived", "not found", "gone", "unavailable", "noise", "page", "pixel", "one colour")
 STATUS = {"not found": "404 Not Found", "gone": "410 Gone", "unavailable": "503 Service Unavailable"}
