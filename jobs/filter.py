@@ -43,10 +43,10 @@ def work(context: Context) -> Outcome:
     if retuned:
         measured = context.read(MEASURES).drop("reasons")
         rows = pages.select(*CAPTURE, "url", "language", "language_score").join(measured, list(CAPTURE))
-        judged = map_batches(rows.select(*MEASURED.names), partial(retune_pages, recipe), JUDGED_PAGE).persist()
+        filtered = map_batches(rows.select(*MEASURED.names), partial(retune_pages, recipe), JUDGED_PAGE).persist()
     else:
-        judged = map_batches(pages, filter_pages(recipe), JUDGED_PAGE).persist()
-    of_pages = judged.withColumn("a", F.explode("rejected")).select(
+        filtered = map_batches(pages, filter_pages(recipe), JUDGED_PAGE).persist()
+    of_pages = filtered.withColumn("a", F.explode("rejected")).select(
         "page_id", "url", "warc_file", "warc_offset", "a.level", "a.block", *_AGAINST
     )
     rejections = [rejection_rows(of_pages, "filter", F.col("level")), _captions(captions, recipe)]
@@ -56,10 +56,10 @@ def work(context: Context) -> Outcome:
         rejections.append(_images(pages, captions, recipe))
     # A table that is read must not be overwritten: new files are written beside the old ones, which are removed later.
     below = f"/retuned-{digest(json.dumps(STEP.config(recipe), sort_keys=True))}" if retuned else ""
-    measures = context.write(judged, MEASURES, f"measures{below}")
+    measures = context.write(filtered, MEASURES, f"measures{below}")
     files, rejected = write_rejections(context, "filter", rejections, below)
-    kept = judged.where(F.size("reasons") == 0).count()
-    judged.unpersist()
+    kept = filtered.where(F.size("reasons") == 0).count()
+    filtered.unpersist()
     return Outcome(
         {"measures": measures, "rejections": files},
         {"pages": kept},
@@ -114,8 +114,10 @@ def _images(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> DataFrame:
     """Filter the image addresses of blocks and captions; each address is rejected once per rule."""
     columns = ("image_id", "image_url")
     images = map_batches(pages, image_uses, USES).select(*columns).union(captions.select(*columns))
-    judged = map_batches(images, filter_rows(IMAGE_FILTERS, recipe), arrow_schema(images).append(_REJECTED))
-    found = judged.withColumn("a", F.explode("rejected")).select("image_id", F.col("image_url").alias("url"), *_AGAINST)
+    filtered = map_batches(images, filter_rows(IMAGE_FILTERS, recipe), arrow_schema(images).append(_REJECTED))
+    found = filtered.withColumn("a", F.explode("rejected")).select(
+        "image_id", F.col("image_url").alias("url"), *_AGAINST
+    )
     return rejection_rows(found.dropDuplicates(["image_id", "rule"]), "filter", "image")
 
 

@@ -61,6 +61,6 @@ def table(title: str, *columns: str, numbers: tuple[str, ...] = (), fold: bool =
     return made
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a message as one line of any length; credentials are masked and control characters escaped."""
     console.print(Text(message(line)), soft_wrap=True)

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from rich.filesize import decimal
 
 from jobs import session
-from jobs.printing import say
+from jobs.printing import print_line
 from jobs.progress import progress
 from jobs.report_counts import TALLY, distributions, shares, tally
 from jobs.report_examples import (
@@ -152,7 +152,7 @@ def report(directory: str, output: str | None, num_samples: int, master: str | N
             spark.sparkContext.setLogLevel("OFF")
         page = render(gather(spark, sources, num_samples)).encode("utf-8", "replace")
     store.write(store.at(name), page)
-    say(f"{store.at(name) if store.local else f'{store.root}/{name}'} ({decimal(len(page))})")
+    print_line(f"{store.at(name) if store.local else f'{store.root}/{name}'} ({decimal(len(page))})")
     return store.at(name)
 
 

@@ -75,8 +75,10 @@ def work(context: Context) -> Outcome:
         "safety": "off (clip.safety names no weights)",
     }
     if head:
-        judged = map_batches(images.selectExpr("id as image_id", "embedding"), similarity.classify(head), SAFETY.schema)
-        files["safety"] = context.write(judged, SAFETY, SAFETY.name)
+        classified = map_batches(
+            images.selectExpr("id as image_id", "embedding"), similarity.classify(head), SAFETY.schema
+        )
+        files["safety"] = context.write(classified, SAFETY, SAFETY.name)
         notes["safety"] = str(clip.safety)
     if clip.keep_embeddings:
         files[FOLDER] = _write_embeddings(context, images, sentences)

@@ -31,16 +31,16 @@ def attach_images(
     def run(batches: Batches) -> Batches:
         rows = (row for batch in batches for row in batch.to_pylist())
         for part, of_part in groupby(rows, key=lambda row: row["part"]):
-            wanted = defaultdict(list)
+            by_image = defaultdict(list)
             for row in of_part:
-                wanted[row["image_id"]].append(row)
-            yield from _read(store.at(parts[part]), wanted)
+                by_image[row["image_id"]].append(row)
+            yield from _read(store.at(parts[part]), by_image)
 
-    def _read(path: str, wanted: dict[str, list[dict[str, Any]]]) -> Batches:
+    def _read(path: str, by_image: dict[str, list[dict[str, Any]]]) -> Batches:
         with store.fs.open(path, "rb") as file:
             for images in pq.ParquetFile(file).iter_batches(MAX_ROWS, columns=["image_id", *columns]):
                 for image in images.to_pylist():
-                    found = [{**row, **image} for row in wanted.get(image["image_id"], ())]
+                    found = [{**row, **image} for row in by_image.get(image["image_id"], ())]
                     for first in range(0, len(found), MAX_ROWS):
                         yield pa.RecordBatch.from_pylist(found[first : first + MAX_ROWS], schema=schema)
 

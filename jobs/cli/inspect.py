@@ -8,7 +8,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from jobs.cli.options import AsJson, app
-from jobs.printing import console, say, table
+from jobs.printing import console, print_line, table
 from pipeline.inspect.funnel import NOTES, RunWarning, by_host, by_rule, find_warnings, funnel
 from pipeline.shards.stats import QUANTILES, corpora
 from schemas.display import message, percent, to_json
@@ -37,7 +37,7 @@ def print_funnel(steps: list[dict[str, Any]]) -> None:
     for step in steps:
         for key, value in step["notes"].items():
             if key not in NOTES:
-                say(f"  {step['step']}, {key}: {value}")
+                print_line(f"  {step['step']}, {key}: {value}")
 
 
 def show_dropped(directory: str, by: Literal["rule", "host"], limit: int, as_json: bool) -> None:
@@ -71,8 +71,12 @@ def _print_rules(rows: list[dict[str, Any]]) -> None:
         if more:
             shown.add_row(f"  and {more:,} more rules")
     console.print(shown)
-    say("  only: dropped by this rule and no other rule of the step; median: of the measure of what the rule dropped")
-    say("  dropped indirectly: with their page or image, as a repetition, or because no corpus of the recipe uses them")
+    print_line(
+        "  only: dropped by this rule and no other rule of the step; median: of the measure of what the rule dropped"
+    )
+    print_line(
+        "  dropped indirectly: with their page or image, as a repetition, or because no corpus of the recipe uses them"
+    )
 
 
 def _print_hosts(kinds: dict[str, dict[str, Any]]) -> None:
@@ -132,7 +136,7 @@ def show_stats(directory: str, as_json: bool) -> None:
         for corpus, facts in statistics.items():
             found = ", ".join(f"{name} {n:,}" for name, n in facts[kind].items())
             more = facts[f"num_{kind}"] - len(facts[kind])
-            say(f"{kind} of {corpus}: {found}" + f" and {more:,} more" * (more > 0))
+            print_line(f"{kind} of {corpus}: {found}" + f" and {more:,} more" * (more > 0))
 
 
 def _print_sizes(statistics: dict[str, dict[str, Any]]) -> None:
@@ -142,7 +146,7 @@ def _print_sizes(statistics: dict[str, dict[str, Any]]) -> None:
         shown.add_row(corpus, *(f"{facts[n]:,}" for n in names), decimal(facts["bytes"]))
     console.print(shown)
     counted_by = dict.fromkeys(facts["tokens_by"] for facts in statistics.values())
-    say(f"  text tokens, counted by: {'; '.join(counted_by)}")
+    print_line(f"  text tokens, counted by: {'; '.join(counted_by)}")
 
 
 def _print_distributions(statistics: dict[str, dict[str, Any]]) -> None:

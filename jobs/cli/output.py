@@ -8,8 +8,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jobs.cli.options import AsJson, Master, To, app, renamed
+from jobs.printing import print_line
 from jobs.printing import progress_console as console
-from jobs.printing import say
 from pipeline.inspect.card import readme
 from pipeline.inspect.croissant import croissant
 from pipeline.inspect.facts import gather
@@ -31,7 +31,7 @@ def write_card(directory: str, name: str | None, license: str | None, to: str | 
     for file, text in ((CARD, readme(facts)), (CROISSANT, croissant(facts))):
         parts = [part for part in (folder, file) if part]
         store.write(store.at(*parts), text.encode("utf-8", "replace"))
-        say("/".join((store.root, *parts)))
+        print_line("/".join((store.root, *parts)))
 
 
 def show_defects(directory: str, deep: bool, processes: int | None, as_json: bool) -> bool:
@@ -45,11 +45,11 @@ def show_defects(directory: str, deep: bool, processes: int | None, as_json: boo
         print(to_json({**asdict(report), "remedies": remedies}, 1))
         return not report.defects
     for line in (*map(str, report.defects), *(f"note: {note}" for note in report.notes)):
-        say(line)
+        print_line(line)
     checked = ", ".join(f"{number:,} {what}" for what, number in report.counts.items())
-    say(f"{checked}: {f'{len(report.defects):,} defects' if report.defects else 'no defects'}")
+    print_line(f"{checked}: {f'{len(report.defects):,} defects' if report.defects else 'no defects'}")
     for remedy in remedies:
-        say(remedy)
+        print_line(remedy)
     return not report.defects
 
 

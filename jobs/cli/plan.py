@@ -10,7 +10,7 @@ from rich.text import Text
 
 from jobs import recipes
 from jobs.cli.options import AsJson, Assignments, Inputs, Output, Overwrite, RecipeName, app
-from jobs.printing import console, say, table
+from jobs.printing import console, print_line, table
 from jobs.submit import shipped_rates
 from pipeline.inspect.pilot import Pilot
 from pipeline.inspect.plan import ALL, Figure, Plan, count_archives, estimate, unmeasured
@@ -52,7 +52,7 @@ def show_plan(
         return
     _print(made, cores)
     for note in notes:
-        say(f"  {note}")
+        print_line(f"  {note}")
 
 
 def _print(made: Plan, cores: int) -> None:
@@ -68,7 +68,7 @@ def _print(made: Plan, cores: int) -> None:
             shown.add_row(Text(name), "at least " * is_bound + _number(figure), figure.known, Text(by, "dim"))
         console.print(shown)
     for source, number in numbers.items():
-        say(f"  {number:>2}  {source}")
+        print_line(f"  {number:>2}  {source}")
 
 
 def _recipe(name: str | None, assignments: Sequence[str], pilot: Pilot | None) -> Recipe:
