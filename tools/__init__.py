@@ -1,1 +1,1 @@
-"""Generators of what is kept in the repository."""
+"""Generators of files in the repository."""

@@ -53,7 +53,7 @@ def test_every_key_of_a_recipe_is_there_with_a_meaning() -> None:
         assert re.split(r"(?<!\\)\|", cells)[-1].strip(), f"{key} has no description"
     assert "≥ 0, ≤ 1" in rows["filters.language.min_score"] and "`0.0`" in rows["filters.language.min_score"]
     assert "one of `blocks`, `trafilatura`" in rows["extract.engine"]
-    assert "*needed*" in rows["name"]
+    assert "*required*" in rows["name"]
 
 
 @pytest.mark.parametrize("name", names())
