@@ -19,6 +19,7 @@ from pipeline.io.store import CONFIG, Manifest, Store
 from schemas.display import masked_keys, percent, redact_address, redacted
 from schemas.errors import PathError, RecipeError
 from schemas.integrity import Sum
+from schemas.overrides import merge
 from schemas.reasons import BY_CODE, STALLED
 from schemas.recipe import DropLimits, Recipe
 from schemas.renames import current_recipe
@@ -204,6 +205,11 @@ class Step:
         values: dict[str, Any] = redacted({"seed": recipe.seed, **recipe.part(*self.sections)})
         return values
 
+    def stored_config(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Return the stored config of an output with current names, and the defaults of keys added since."""
+        stored: dict[str, Any] = redacted(current_recipe(config)[0])
+        return merge(self.config(Recipe(name="default")), stored)
+
     def check_credentials(self, recipe: Recipe) -> None:
         """Raise RecipeError when the recipe comes from an output, where credentials are masked, and needs them."""
         values = recipe.model_dump(include={*self.sections, self.name})
@@ -219,7 +225,7 @@ class Step:
             made_with = store.read_json(store.at(CONFIG, f"{self.name}.json"))
         except FileNotFoundError:
             return
-        differing = list(_differences(redacted(current_recipe(made_with)[0]), self.config(recipe)))
+        differing = list(_differences(self.stored_config(made_with), self.config(recipe)))
         if differing:
             alone_hint = f"; `weft {self.name}` alone accepts the new recipe" if self.retunes else ""
             raise RecipeError(
@@ -248,7 +254,7 @@ def finished_output(
     found = store.manifest(step.folder)
     if found is None or found.inputs != inputs or not STALLED.isdisjoint(found.rejected):
         return inputs, None
-    return inputs, found if redacted(current_recipe(found.config)[0]) == step.config(recipe) else None
+    return inputs, found if step.stored_config(found.config) == step.config(recipe) else None
 
 
 def run_step(step: Step, context: Context) -> Manifest:

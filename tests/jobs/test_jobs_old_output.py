@@ -13,10 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from runs import weft
 
+from jobs.assemble import STEP as ASSEMBLE
 from jobs.fetch import parse_classes
+from jobs.recipes import load
 from pipeline.inspect.facts import gather
 from pipeline.io.store import Store
 from pipeline.io.tables import Lookup
+from schemas.errors import RecipeError
 from schemas.renames import REASONS
 from schemas.tables import NEAR_DUPLICATE_IMAGES
 from trainer.data.shards import open_shards
@@ -36,6 +39,17 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(old: Path, folder: str) -> list[dict[str, object]]:
     files = sorted((old / folder).rglob("*.parquet"))
     return [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
+
+
+def test_a_recipe_key_added_since_has_its_default(tmp_path: Path) -> None:
+    store, recipe = Store(str(tmp_path)), load("kosmos1", ["assemble.single_image_keep_fraction=1"])
+    config = ASSEMBLE.config(recipe)
+    del config["assemble"]["single_image_keep_fraction"]
+    store.write_json(store.at("_config", "assemble.json"), config)
+    ASSEMBLE.check(store, recipe)
+    assert ASSEMBLE.stored_config(config) == ASSEMBLE.config(recipe)
+    with pytest.raises(RecipeError, match=r"was made with assemble\.single_image_keep_fraction=1\.0, not 0\.5"):
+        ASSEMBLE.check(store, load("kosmos1"))
 
 
 def test_the_output_has_former_names(old: Path) -> None:
