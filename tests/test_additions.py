@@ -59,7 +59,9 @@ def test_a_text_filter(copy: Path) -> None:
         '"reason": "QUESTIONS"}\n'
     )
     cases = "tests/filters/test_filters_cases.py"
-    out = python(copy, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", cases, "-k", "num_questions or every")
+    out = python(
+        copy, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", cases, "-k", "num_questions or every"
+    )
     assert re.search(r"^4 passed", out, re.MULTILINE), out
     python(copy, "-m", "tools.reference", "docs")
     recipes = (copy / "docs" / "recipes.md").read_text("utf-8")
@@ -95,7 +97,9 @@ def test_a_column(copy: Path) -> None:
         '            "license": ',
         '            "num_blocks": len(page.blocks),\n',
     )
-    out = python(copy, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "tests/pipeline/test_extract_archive.py")
+    out = python(
+        copy, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "tests/pipeline/test_extract_archive.py"
+    )
     assert " passed" in out and "failed" not in out
     python(copy, "-m", "tools.reference", "docs")
     assert "| `num_blocks` | `int32` |" in (copy / "docs" / "tables.md").read_text("utf-8")
