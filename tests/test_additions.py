@@ -60,7 +60,17 @@ def test_a_text_filter(copy: Path) -> None:
     )
     cases = "tests/filters/test_filters_cases.py"
     out = python(
-        copy, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", cases, "-k", "num_questions or every"
+        copy,
+        "-m",
+        "pytest",
+        "-q",
+        "-o",
+        "addopts=",
+        "-p",
+        "no:cacheprovider",
+        cases,
+        "-k",
+        "num_questions or test_every",
     )
     assert re.search(r"^4 passed", out, re.MULTILINE), out
     python(copy, "-m", "tools.reference", "docs")
@@ -82,8 +92,6 @@ def test_a_recipe_key(copy: Path) -> None:
         "print(old.shard.max_samples, new.shard.max_samples, STEP.config(old) == STEP.config(new))",
     )
     assert told == "None 5 False\n"
-    python(copy, "-m", "tools.reference", "docs")
-    assert "| `shard.max_samples` |" in (copy / "docs" / "recipes.md").read_text("utf-8")
 
 
 def test_a_column(copy: Path) -> None:
@@ -101,8 +109,6 @@ def test_a_column(copy: Path) -> None:
         copy, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "tests/pipeline/test_extract_archive.py"
     )
     assert " passed" in out and "failed" not in out
-    python(copy, "-m", "tools.reference", "docs")
-    assert "| `num_blocks` | `int32` |" in (copy / "docs" / "tables.md").read_text("utf-8")
 
 
 def test_a_column_that_an_old_output_lacks_is_null(copy: Path, tmp_path: Path) -> None:
