@@ -15,7 +15,7 @@ from jobs.tables import rejection_rows, surviving_captions
 from pipeline.blocks import text_blocks
 from pipeline.dedup.ngrams import Ngrams, ngrams, read_items
 from pipeline.images.decode import decode
-from pipeline.warc.stream import open_source
+from pipeline.io.store import open_file
 from schemas.errors import PathError
 from schemas.recipe import Decode, Decontaminate, Recipe
 from schemas.tables import CAPTURE, REJECTIONS, Batches
@@ -199,7 +199,7 @@ def _rows(
 def need_evaluation_sets(recipe: Recipe) -> None:
     """Raise PathError when a file of texts cannot be opened, or a folder has no images."""
     for path in recipe.decontaminate.texts:
-        open_source(path).close()
+        open_file(path).close()
     list_images(recipe.decontaminate.images)
 
 

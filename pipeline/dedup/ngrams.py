@@ -11,7 +11,7 @@ import fsspec
 import numpy as np
 
 from pipeline.dedup.hashing import MAX_CHARACTERS, shingles
-from pipeline.warc.stream import open_source
+from pipeline.io.store import open_file
 from schemas.errors import PathError
 
 
@@ -47,7 +47,7 @@ def read_items(paths: Sequence[str], keys: Sequence[str]) -> Iterator[ItemText]:
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    open_source(path).close()  # says in one line why a file cannot be read, whatever its file system
+    open_file(path).close()  # says in one line why a file cannot be read, whatever its file system
     try:
         with fsspec.open(path, "rb", compression="infer") as file:
             yield from file

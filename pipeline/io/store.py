@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import fsspec
 
@@ -198,3 +199,15 @@ def read_commits(store: Store) -> dict[str, dict[str, Any]]:
     """Return what was committed of each archive, by the name of its part."""
     found = {path.rsplit("/", 1)[-1].removesuffix(".json"): path for path in store.documents("pages", COMMITS)}
     return {part: store.read_json(store.at(path)) for part, path in found.items()}
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a local path or an fsspec URL to read. Raises: PathError when it cannot be opened."""
+    try:
+        file = fsspec.open(path, "rb").open() if "://" in path else Path(path).open("rb")  # noqa: SIM115
+    except ImportError as error:
+        raise PathError(f"{path}: {error}") from error
+    except Exception as error:  # each remote file system raises errors of its own
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+        raise PathError(f"{path}: cannot be opened: {reason}") from error
+    return cast(BinaryIO, file)

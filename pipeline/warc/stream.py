@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 import fsspec
 from fastwarc.stream_io import Lz4Reader, ZstdReader
 
+from pipeline.io.store import open_file
 from schemas.errors import PathError
 
 BLOCK_BYTES = 64 << 10
@@ -20,15 +21,8 @@ REQUESTS_AT_ONCE = 16
 
 
 def open_source(path: str) -> "ArchiveFile":
-    """Open a local path or an fsspec URL. Raises PathError when it cannot be opened."""
-    try:
-        file = fsspec.open(path, "rb").open() if "://" in path else Path(path).open("rb")  # noqa: SIM115
-    except ImportError as error:
-        raise PathError(f"{path}: {error}") from error
-    except Exception as error:  # each remote file system raises errors of its own
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-        raise PathError(f"{path}: cannot be opened: {reason}") from error
-    return ArchiveFile(cast(BinaryIO, file), path)
+    """Open a local path or an fsspec URL. Raises: PathError as open_file."""
+    return ArchiveFile(open_file(path), path)
 
 
 class ArchiveFile:

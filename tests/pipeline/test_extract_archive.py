@@ -95,7 +95,7 @@ def test_archives_without_pages_are_named_in_one_line(tmp_path: Path, store: Sto
         (tmp_path / name).write_bytes(data)
         extract_archive(str(tmp_path / name), store, Extract())
     assert _notes(read_commits(store)) == {
-        "archives": f"2 of 3 archives hold no page: {tmp_path}/a.wet (no response in it), {tmp_path}/c.txt (no archive)"
+        "archives": f"2 of 3 archives hold no page: {tmp_path}/a.wet (no response in it), {tmp_path}/c.txt (not an archive)"
     }
 
 
