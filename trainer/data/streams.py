@@ -1,4 +1,7 @@
-"""Virtual streams: a fixed number of readers of each corpus, whatever the number of training processes."""
+"""Virtual streams: a fixed number of readers of each corpus, whatever the number of training processes.
+
+Array letters: I images, H and W pixels, C channels, T positions.
+"""
 
 import hashlib
 import io
@@ -42,7 +45,7 @@ class Order:
         return int(self._passed[number]) - (end - first), samples
 
 
-MAX_PIXELS = 100_000_000  # checked on the header, before anything is decoded
+MAX_PIXELS = 100_000_000  # checked in the header, before the image is decoded
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -58,7 +61,7 @@ class Framing:
     def decode(self, data: bytes) -> Pixels:
         """Decode one image to (side, side, 3).
 
-        A large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, but not below the square's, which takes less time.
+        To save time, a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, but not below the square's.
 
         Raises: IntegrityError when the bytes are not a JPEG, are truncated, or have more than MAX_PIXELS.
         """
@@ -67,15 +70,14 @@ class Framing:
                 if image.width * image.height > MAX_PIXELS:
                     raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
                 image.draft(None, (self.side, self.side))
-                picture = image if image.mode == "RGB" else image.convert("RGB")
-                return np.asarray(self.frame(picture))
+                return np.asarray(self.frame(image if image.mode == "RGB" else image.convert("RGB")))
         except IntegrityError:
             raise
         except Exception as error:  # decoders raise any exception
             raise IntegrityError(f"cannot be decoded: {shorten(error)}") from error
 
     def frame(self, image: Image.Image) -> Image.Image:
-        """Return what torchvision's Resize and CenterCrop return, without resizing what the crop removes."""
+        """Resize and crop as torchvision's Resize and CenterCrop, without resizing what the crop removes."""
         resample = Image.Resampling.BICUBIC if self.bicubic else Image.Resampling.BILINEAR
         w, h, side = image.width, image.height, self.side
         if self.squash:
@@ -102,7 +104,7 @@ class Cursor:
 
 @dataclass
 class _Block:
-    """The samples that a stream reads now, which are neighbours in the corpus."""
+    """The block of neighbouring samples that a stream reads."""
 
     first: int  # position of the first
     numbers: npt.NDArray[np.int64]  # in sampling order
@@ -122,9 +124,9 @@ class Stream:
         self._current: tuple[Cursor, Sample, Document] | None = None  # a document, and the cursor at its first token
 
     def row(self, length: int) -> tuple[PackedRow, list[Skipped]]:
-        """Fill a row until the next sentence does not fit; it is empty when no sample can be read.
+        """Fill a row until the next sentence does not fit; an empty row means that no sample can be read.
 
-        Return with it what could not be read: damaged samples, but not lost ones.
+        Also return the damaged samples that were skipped, but not the missing ones.
         """
         row, skipped = PackedRow.empty(length), list[Skipped]()
         while row.room and (found := self._document(skipped)):
@@ -144,7 +146,7 @@ class Stream:
         return row, skipped
 
     def _document(self, skipped: list[Skipped]) -> tuple[Sample, Document] | None:
-        """Return the sample at the cursor, which skips those that cannot be read; None when none can."""
+        """Return the next sample that can be read, and move the cursor to it; None when there is none."""
         if self._current is not None and self._current[0] == replace(self.cursor, token=0):
             return self._current[1:]
         self._current = None
@@ -178,8 +180,8 @@ class Stream:
             return None
         if position not in block.bodies:
             window = enumerate(block.samples[index : index + READ_AHEAD], start=position)
-            ahead = {at: s for at, s in window if s is not None}
-            block.bodies = dict(zip(ahead, self._corpus.bodies(list(ahead.values())), strict=True))
+            batch = {at: s for at, s in window if s is not None}
+            block.bodies = dict(zip(batch, self._corpus.bodies(list(batch.values())), strict=True))
         return sample, block.bodies[position]
 
     def _next(self) -> None:
@@ -188,7 +190,7 @@ class Stream:
 
 
 def streams(corpus: Readable, num_streams: int, seed: int, to_document: Format, once: bool = False) -> list[Stream]:
-    """Divide a corpus evenly among streams, of which each owns at least a sample."""
+    """Divide a corpus evenly among streams, each with at least one sample."""
     n = min(num_streams, len(corpus))
     bounds = [len(corpus) * i // n for i in range(n + 1)]
     return [
@@ -199,13 +201,13 @@ def streams(corpus: Readable, num_streams: int, seed: int, to_document: Format, 
 
 @dataclass(frozen=True)
 class SampledRow:
-    """One sampled row. Letters: I images, H and W pixels, C channels, T positions."""
+    """One sampled row."""
 
     num_tokens: int
     """0: no sample of the stream can be read."""
     num_images: int
     num_segments: int
-    """Documents of the row, whole or in part."""
+    """Documents, or parts of documents, in the row."""
     digest: bytes
     """SHA-256 of the row before images are decoded, equal in all processes."""
     cursor: Cursor
@@ -281,7 +283,7 @@ class RowSource:
         for number, (image, data) in enumerate(zip(row.images, bodies, strict=True)):
             try:
                 if data is None:
-                    raise IntegrityError("is missing, or too large")
+                    raise IntegrityError("is missing or too large")
                 pixels[number] = self._framing.decode(data)
             except IntegrityError as error:
                 key = f"{image.sample.key}.{image.member}"
