@@ -74,7 +74,7 @@ class WeightsFolder:
         num_parameters = self.config.model.min_parameters + self.config.vision.min_parameters
         if num_bytes < num_parameters:
             raise IntegrityError(
-                f"{self.path} is damaged, or not of its configuration, which has {num_parameters:,} parameters, and the "
+                f"{self.path} is damaged or not of its configuration, which has {num_parameters:,} parameters, and the "
                 f"files of the weights have {num_bytes:,} bytes"
             )
 
