@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examination import write
+from benchmark_files import write
 from open_clip.transform import PreprocessCfg
 from shardwriter import caption_sample, drawing, interleaved_sample, text_sample, write_shards
 
@@ -23,7 +23,7 @@ from trainer.config import TrainConfig
 from trainer.data.batches import framing
 from trainer.data.shards import Instruction, Instructions, open_shards
 from trainer.data.streams import RowSource, SampledRow
-from trainer.evaluate.run import Settings, examples, show_shots
+from trainer.evaluate.run import Settings, add_shots, examples
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import Tokenizer
 
@@ -76,10 +76,10 @@ def shards(tmp_path: Path) -> Path:
     return write_shards(tmp_path / "shards", corpora)
 
 
-def read_all(shards: Path, words: Tokenizer, config: TrainConfig) -> dict[str, list[SampledRow]]:
+def read_all(shards: Path, tokenizer: Tokenizer, config: TrainConfig) -> dict[str, list[SampledRow]]:
     """Read each sample of all corpora once."""
     opened = open_shards(str(shards), on_missing="skip")
-    source = RowSource(opened, words, config, framing(PreprocessCfg(size=32)), 0, 1, once=True)
+    source = RowSource(opened, tokenizer, config, framing(PreprocessCfg(size=32)), 0, 1, once=True)
     return {name: list(rows(source, name)) for name, corpus in opened.corpora.items() if len(corpus)}
 
 
@@ -98,11 +98,11 @@ def keys_of(drawn: list[SampledRow]) -> set[str]:
     return {name for row in drawn for name, _ in row.skipped if "." not in name}
 
 
-def test_bytes_of_tars(shards: Path, words: Tokenizer, tiny: Config) -> None:
+def test_bytes_of_tars(shards: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     """A mutant of the same size costs the samples that it damages, all counted; one of another size is cut or lost."""
     chance, tars = random.Random(20), sorted(shards.glob("*/*.tar"))
     assert {
-        name: sum(row.num_segments for row in drawn) for name, drawn in read_all(shards, words, tiny()).items()
+        name: sum(row.num_segments for row in drawn) for name, drawn in read_all(shards, tokenizer, tiny()).items()
     } == (SAMPLES)
     for number in range(300):
         path = tars[number % len(tars)]
@@ -111,7 +111,7 @@ def test_bytes_of_tars(shards: Path, words: Tokenizer, tiny: Config) -> None:
         if number % 4:
             mutant = mutant[: len(sound)].ljust(len(sound), b"\0")
         path.write_bytes(mutant)
-        drawn = read_all(shards, words, tiny())
+        drawn = read_all(shards, tokenizer, tiny())
         for name, of_corpus in drawn.items():
             lost = SAMPLES[name] - sum(row.num_segments for row in of_corpus) - len(keys_of(of_corpus))
             assert lost == 0 or (lost > 0 and len(mutant) != len(sound) and name in path.name), (number, name)
@@ -124,7 +124,7 @@ def test_bytes_of_tars(shards: Path, words: Tokenizer, tiny: Config) -> None:
 
 
 @pytest.mark.parametrize("kind", ["listing", "index"])
-def test_bytes_of_listings_and_indexes(shards: Path, words: Tokenizer, tiny: Config, kind: str) -> None:
+def test_bytes_of_listings_and_indexes(shards: Path, tokenizer: Tokenizer, tiny: Config, kind: str) -> None:
     """An index is mutated with its sum in the listing right, as who publishes shards could."""
     chance, listing = random.Random(f"20 {kind}"), shards / LISTING
     told, names = listing.read_bytes(), sorted(shards.glob("*/*.parquet"))
@@ -139,7 +139,7 @@ def test_bytes_of_listings_and_indexes(shards: Path, words: Tokenizer, tiny: Con
             listing.write_text(json.dumps(entries))
         try:
             parse_listing(listing.read_bytes(), LISTING)
-            for drawn in read_all(shards, words, tiny()).values():
+            for drawn in read_all(shards, tokenizer, tiny()).values():
                 keys_of(drawn)
         except WeftError as error:
             assert_one_line(error)
@@ -152,10 +152,10 @@ def test_bytes_of_listings_and_indexes(shards: Path, words: Tokenizer, tiny: Con
 
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_bytes_of_benchmarks(task: str, tmp_path: Path) -> None:
-    exam = write(task, tmp_path / "exam", 4)
+    benchmark = write(task, tmp_path / "benchmark", 4)
     chance = random.Random(f"20 {task}")
     files = sorted(
-        path for path in exam.data.rglob("*") if path.is_file() and path.suffix not in (".jpg", ".JPEG", ".png")
+        path for path in benchmark.data.rglob("*") if path.is_file() and path.suffix not in (".jpg", ".JPEG", ".png")
     )
     for number in range(60):
         path = files[number % len(files)]
@@ -163,15 +163,15 @@ def test_bytes_of_benchmarks(task: str, tmp_path: Path) -> None:
         path.write_bytes(mutate(sound, chance))
         reading = TASKS[task]
         try:
-            found = examples(reading, exam.data, exam.output, Settings())
+            found = examples(reading, benchmark.data, benchmark.output, Settings())
             if reading.read_shots is not None:
-                show_shots(reading, exam.data, exam.output, Settings(shots=1), found)
+                add_shots(reading, benchmark.data, benchmark.output, Settings(shots=1), found)
             for example in found:
-                assert example.words.encode()
+                assert example.tokenizer.encode()
         except WeftError as error:
             assert_one_line(error)
         path.write_bytes(sound)
-    shutil.rmtree(exam.data)
+    shutil.rmtree(benchmark.data)
 
 
 FORMS = [

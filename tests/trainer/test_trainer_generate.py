@@ -63,7 +63,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def prompts_of(saved: Saved, pictures: list[Path]) -> list[Prompt]:
     """Make prompts of several lengths: with one image, with none, with two."""
     given = [("a", pictures[:1]), ("The old harbour looks over", []), ("One <image> and <image> is", pictures)]
-    return [format_prompt(saved.tokenizer, words, images, 2, 64) for words, images in given]
+    return [format_prompt(saved.tokenizer, text, images, 2, 64) for text, images in given]
 
 
 @pytest.mark.parametrize("changes", [(), ("model.positions=sinusoidal",), ("model.document_mask=false",)])
@@ -249,9 +249,9 @@ def other_tokenizer(checkpoint: Path) -> Path:
     return folder
 
 
-def test_a_prompt_is_formatted_as_training_is(words: Tokenizer, pictures: list[Path]) -> None:
+def test_a_prompt_is_formatted_as_training_is(tokenizer: Tokenizer, pictures: list[Path]) -> None:
     image = [IMAGE, PAD, PAD, END_IMAGE]
-    a, b = (words.encode(text).tolist() for text in ("It is", "here"))
+    a, b = (tokenizer.encode(text).tolist() for text in ("It is", "here"))
     cases = {
         ("It is", 0): [BOS, *a],
         ("It is", 2): [BOS, *image, *image, *a],
@@ -261,15 +261,15 @@ def test_a_prompt_is_formatted_as_training_is(words: Tokenizer, pictures: list[P
         ("", 0): [BOS],
     }
     for (text, num_images), tokens in cases.items():
-        prompt = format_prompt(words, text, pictures[:num_images], 2, 64)
+        prompt = format_prompt(tokenizer, text, pictures[:num_images], 2, 64)
         assert prompt.tokens_L.tolist() == tokens
         assert prompt.image_mask_L.sum() == 2 * num_images
     with pytest.raises(RecipeError, match="1 <image> for 2 images"):
-        format_prompt(words, "<image>", pictures, 2, 64)
+        format_prompt(tokenizer, "<image>", pictures, 2, 64)
     with pytest.raises(RecipeError, match="reads 8 at most"):
-        format_prompt(words, "It is", pictures, 2, 8)
+        format_prompt(tokenizer, "It is", pictures, 2, 8)
     with pytest.raises(PathError, match=r"no image none\.jpg"):
-        format_prompt(words, "It is", [Path("none.jpg")], 2, 64)
+        format_prompt(tokenizer, "It is", [Path("none.jpg")], 2, 64)
 
 
 def test_images_of_any_format_are_read_as_in_training(saved: Saved, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_images_of_any_format_are_read_as_in_training(saved: Saved, tmp_path: Pa
         pixels(tmp_path / "no.jpg", saved)
 
 
-def told_at(words: Tokenizer, tokens: list[int]) -> list[str]:
+def told_at(tokenizer: Tokenizer, tokens: list[int]) -> list[str]:
     """Return what had been told of a text when each token but the first came, and at the end."""
     parts: list[str] = []
     told: list[str] = []
@@ -296,7 +296,7 @@ def told_at(words: Tokenizer, tokens: list[int]) -> list[str]:
                 told.append("".join(parts))
             yield token
 
-    parts_to_come = as_text(words, coming())
+    parts_to_come = as_text(tokenizer, coming())
     try:
         while True:
             parts.append(next(parts_to_come))
@@ -309,29 +309,29 @@ def told_at(words: Tokenizer, tokens: list[int]) -> list[str]:
 @pytest.mark.parametrize(
     "text", ["Größe", "中文 und 🙂!", "a 🙂🙂 b", " \n two", f"{NO_CHARACTER} a{NO_CHARACTER}", ""]
 )
-def test_a_character_is_told_with_the_last_of_its_bytes(words: Tokenizer, text: str) -> None:
-    pieces = sentencepiece.SentencePieceProcessor(model_proto=words.model)
-    tokens = words.encode(text).tolist()
+def test_a_character_is_told_with_the_last_of_its_bytes(tokenizer: Tokenizer, text: str) -> None:
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    tokens = tokenizer.encode(text).tolist()
     spelt, whole = b"", []
     for piece in map(pieces.id_to_piece, tokens):
         spelt += bytes([int(piece[3:5], 16)]) if piece.startswith("<0x") else piece.replace("▁", " ").encode()
         whole.append(spelt.decode("utf-8", "ignore").removeprefix(" ").rstrip(NO_CHARACTER))
-    assert told_at(words, tokens) == [*whole[:-1], text]
+    assert told_at(tokenizer, tokens) == [*whole[:-1], text]
 
 
-def test_bytes_that_are_no_character_are_told_as_decoded(words: Tokenizer) -> None:
-    half, after = words.encode("中").tolist()[:-1], words.encode("a bridge").tolist()
-    text = words.decode([*half, *after])
+def test_bytes_that_are_no_character_are_told_as_decoded(tokenizer: Tokenizer) -> None:
+    half, after = tokenizer.encode("中").tolist()[:-1], tokenizer.encode("a bridge").tolist()
+    text = tokenizer.decode([*half, *after])
     assert text.endswith("a bridge") and NO_CHARACTER in text
-    assert told_at(words, [*half, *after])[-1] == text
-    assert told_at(words, half)[-1] == words.decode(half)
+    assert told_at(tokenizer, [*half, *after])[-1] == text
+    assert told_at(tokenizer, half)[-1] == tokenizer.decode(half)
 
 
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())
-def test_any_tokens_are_told_as_decoded(words: Tokenizer, data: st.DataObject) -> None:
-    tokens = data.draw(st.lists(st.integers(END_IMAGE + 1, words.vocab_size - 1), max_size=12))
-    assert told_at(words, tokens)[-1] == words.decode(tokens)
+def test_any_tokens_are_told_as_decoded(tokenizer: Tokenizer, data: st.DataObject) -> None:
+    tokens = data.draw(st.lists(st.integers(END_IMAGE + 1, tokenizer.vocab_size - 1), max_size=12))
+    assert told_at(tokenizer, tokens)[-1] == tokenizer.decode(tokens)
 
 
 def test_words_are_told_as_they_come(saved: Saved, pictures: list[Path]) -> None:
@@ -403,8 +403,8 @@ def test_the_command_line(
         (["a", *where, "--input", str(lines)], "give one of PROMPT"),
         (["a", *where, "-i"], "give one of PROMPT"),
         (["-i", *where, "--input", str(lines)], "give one of PROMPT"),
-        (["-i", *where, "--beam", "2"], "without beams"),
-        (["-i", *where, "--image", str(pictures[0])], "images by its own /image PATH"),
+        (["-i", *where, "--beam", "2"], "no beam search"),
+        (["-i", *where, "--image", str(pictures[0])], "images by /image PATH"),
     ):
         assert main(["generate", *arguments]) == 2
         error = capsys.readouterr().err

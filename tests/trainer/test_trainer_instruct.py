@@ -88,7 +88,7 @@ def test_a_malformed_line_is_told_with_file_and_line(tmp_path: Path, line: str) 
 
 
 def test_files_of_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="holds no line of an instruction"):
+    with pytest.raises(RecipeError, match="has no line with an instruction"):
         Instructions([written(tmp_path / "f.jsonl", ["{}"])])
     with pytest.raises(PathError, match=r"none\.jsonl"):
         Instructions([str(tmp_path / "none.jsonl")])
@@ -96,33 +96,35 @@ def test_files_of_nothing_are_refused(tmp_path: Path) -> None:
         Instructions([str(tmp_path / "f.jsonl.gz")])
 
 
-def test_only_the_answer_is_to_predict(words: Tokenizer) -> None:
-    document = packing.instruct(words, "Name it.\na cat", "a small cat", 64)
-    prompt = format_prompt(words, "Name it.\na cat", [], 2, 64)
-    said = [*words.encode("a small cat").tolist(), EOS]
+def test_only_the_answer_is_to_predict(tokenizer: Tokenizer) -> None:
+    document = packing.instruct(tokenizer, "Name it.\na cat", "a small cat", 64)
+    prompt = format_prompt(tokenizer, "Name it.\na cat", [], 2, 64)
+    said = [*tokenizer.encode("a small cat").tolist(), EOS]
     assert document.tokens_L.tolist() == [*prompt.tokens_L.tolist(), *said], "as `weft generate` will read it"
     assert document.tokens_L[document.loss_L].tolist() == said
     assert not document.cuts_L.any() and not document.images
-    short = packing.instruct(words, "Name it.", "a small cat " * 30, 20)
+    short = packing.instruct(tokenizer, "Name it.", "a small cat " * 30, 20)
     assert len(short.tokens_L) == 20 and short.loss_L.any()
     for what, output in (("Name it. " * 30, "a cat"), ("Name it.", "  ")):
-        with pytest.raises(IntegrityError, match="to ask and"):
-            packing.instruct(words, what, output, 20)
+        with pytest.raises(IntegrityError, match="for the instruction and"):
+            packing.instruct(tokenizer, what, output, 20)
 
 
 MIX = "data.sequences={instruct: 5, text: 2, caption: 7, interleaved: 1}"
 BY_SEQUENCES = ("data.tokens_per_step=null", MIX)
 
 
-def steps(data: Path, words: Tokenizer, config: TrainConfig, rank: int = 0, world: int = 1) -> Loader:
+def steps(data: Path, tokenizer: Tokenizer, config: TrainConfig, rank: int = 0, world: int = 1) -> Loader:
     shards = with_instructions(open_shards(str(data)), config.data.instructions)
-    return Loader(shards, words, config, PreprocessCfg(size=32), rank, world)
+    return Loader(shards, tokenizer, config, PreprocessCfg(size=32), rank, world)
 
 
-def test_a_step_holds_the_sequences_that_are_asked_for(data: Path, words: Tokenizer, tiny: Config, asked: str) -> None:
+def test_a_step_holds_the_sequences_that_are_asked_for(
+    data: Path, tokenizer: Tokenizer, tiny: Config, asked: str
+) -> None:
     """Counted in the rows themselves. A row of captions holds several, so what is too many now is not given later."""
     given: Counter[str] = Counter()
-    with steps(data, words, tiny(*BY_SEQUENCES, f"data.instructions=[{asked}]")) as loader:
+    with steps(data, tokenizer, tiny(*BY_SEQUENCES, f"data.instructions=[{asked}]")) as loader:
         for number, step in enumerate(islice(loader, 6), 1):
             most: Counter[str] = Counter()
             for batch in step.micro_batches:
@@ -136,24 +138,24 @@ def test_a_step_holds_the_sequences_that_are_asked_for(data: Path, words: Tokeni
 
 
 def test_a_mixture_goes_on_at_another_number_of_processes(
-    data: Path, words: Tokenizer, tiny: Config, asked: str
+    data: Path, tokenizer: Tokenizer, tiny: Config, asked: str
 ) -> None:
     config = tiny(*BY_SEQUENCES, f"data.instructions=[{asked}]")
-    with steps(data, words, config) as alone:
+    with steps(data, tokenizer, config) as alone:
         expected = [step.digest for step in islice(alone, 7)]
-    with steps(data, words, config, rank=1, world=2) as first:
+    with steps(data, tokenizer, config, rank=1, world=2) as first:
         assert [step.digest for step in islice(first, 3)] == expected[:3]
         state = json.loads(json.dumps(first.state()))
-    with steps(data, words, config, rank=2, world=3) as second:
+    with steps(data, tokenizer, config, rank=2, world=3) as second:
         second.load_state(state)
         assert [step.digest for step in islice(second, 4)] == expected[3:]
 
 
-def test_what_is_asked_is_never_a_target(data: Path, words: Tokenizer, tiny: Config, asked: str) -> None:
-    answers = {(*words.encode(city).tolist(), EOS) for city in CAPITALS.values()}
+def test_what_is_asked_is_never_a_target(data: Path, tokenizer: Tokenizer, tiny: Config, asked: str) -> None:
+    answers = {(*tokenizer.encode(city).tolist(), EOS) for city in CAPITALS.values()}
     only = "data.sequences={instruct: 9}"
     seen: set[tuple[int, ...]] = set()
-    with steps(data, words, tiny("data.tokens_per_step=null", only, f"data.instructions=[{asked}]")) as loader:
+    with steps(data, tokenizer, tiny("data.tokens_per_step=null", only, f"data.instructions=[{asked}]")) as loader:
         for step in islice(loader, 4):
             for batch in step.micro_batches:
                 assert batch.corpus == "instruct"
@@ -165,7 +167,7 @@ def test_what_is_asked_is_never_a_target(data: Path, words: Tokenizer, tiny: Con
 
 
 def test_a_broken_line_is_passed_over_and_told(
-    data: Path, words: Tokenizer, tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tokenizer: Tokenizer, tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = written(tmp_path / "f.jsonl", [LINES[1][0], "", "{", {"instruction": "long " * 99, "output": "b"}])
     only = (
@@ -174,7 +176,7 @@ def test_a_broken_line_is_passed_over_and_told(
         f"data.instructions=[{file}]",
         "data.streams=1",
     )
-    with steps(data, words, tiny(*only)) as loader:
+    with steps(data, tokenizer, tiny(*only)) as loader:
         list(islice(loader, 2))
         assert sorted(loader.skipped.reasons) == ["f.jsonl, line 3", "f.jsonl, line 4"]
     told = capsys.readouterr().err
@@ -216,7 +218,7 @@ def test_wrong_starts_are_told_in_a_line(
     where = ["--data", str(data), "--output", str(tmp_path / "out")]
     files = ["--set", f"data.instructions=[{asked}]"]
     for arguments, wrong in (
-        (["--config", "instruct", *files], "start from one: --from CHECKPOINT"),
+        (["--config", "instruct", *files], "start from weights: --from CHECKPOINT"),
         (["--config", "instruct", "--from", str(tmp_path / "none"), *files], "no checkpoint in"),
         (["--config", "instruct", "--from", str(tmp_path / "one")], "go together"),
         (["--config", "debug", "--set", "data.sequences={text: 1}"], "data.tokens_per_step or data.sequences"),

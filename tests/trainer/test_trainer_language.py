@@ -17,7 +17,7 @@ from training import untrained
 from schemas.errors import MissingError, PathError, RecipeError
 from trainer.config import TrainConfig
 from trainer.evaluate.language import LanguageModel, Pair, are_greedy, evaluate_language, find, pair, windows
-from trainer.evaluate.run import Party, Settings
+from trainer.evaluate.run import Settings, Workgroup
 from trainer.generate.chat import GenerateRequest, generate
 from trainer.load import Saved
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
@@ -43,8 +43,8 @@ class Instance:
 
 
 @pytest.fixture(scope="module")
-def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
-    return untrained(words, tiny(f"data.sequence_length={ROW}"), seed=3)
+def saved(tokenizer: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
+    return untrained(tokenizer, tiny(f"data.sequence_length={ROW}"), seed=3)
 
 
 def log_p(saved: Saved, tokens: list[int]) -> torch.Tensor:
@@ -96,20 +96,20 @@ def test_a_continuation_is_as_likely_as_by_hand(saved: Saved) -> None:
         assert [is_said for _, is_said in found] == [is_said for _, is_said in expected]
 
 
-def test_spaces_belong_to_what_follows_and_both_are_the_whole_text(words: Tokenizer) -> None:
+def test_spaces_belong_to_what_follows_and_both_are_the_whole_text(tokenizer: Tokenizer) -> None:
     for before, expected in PAIRS:
-        made = pair(words, before, expected, 500)
-        assert [*made.context, *made.continuation] == [BOS, *words.encode(before + expected)]
-        assert words.decode([*made.context, *made.continuation]) == before + expected
-    spaced, apart = pair(words, "A bakery ", "stands", 500), pair(words, "A bakery", " stands", 500)
+        made = pair(tokenizer, before, expected, 500)
+        assert [*made.context, *made.continuation] == [BOS, *tokenizer.encode(before + expected)]
+        assert tokenizer.decode([*made.context, *made.continuation]) == before + expected
+    spaced, apart = pair(tokenizer, "A bakery ", "stands", 500), pair(tokenizer, "A bakery", " stands", 500)
     assert [*spaced.continuation] == [*apart.continuation] and [*spaced.context] == [*apart.context]
 
 
-def test_a_piece_over_the_boundary_is_expected(words: Tokenizer) -> None:
-    whole = words.encode("Is it older than the bridge?").tolist()
-    before = words.encode("Is it older than the").tolist()
-    assert len(words.encode("Is it older than the br")) >= len(whole) > len(before) + 1
-    made = pair(words, "Is it older than the br", "idge?", 500)
+def test_a_piece_over_the_boundary_is_expected(tokenizer: Tokenizer) -> None:
+    whole = tokenizer.encode("Is it older than the bridge?").tolist()
+    before = tokenizer.encode("Is it older than the").tolist()
+    assert len(tokenizer.encode("Is it older than the br")) >= len(whole) > len(before) + 1
+    made = pair(tokenizer, "Is it older than the br", "idge?", 500)
     assert (made.context.tolist(), made.continuation.tolist()) == ([BOS, *before], whole[len(before) :])
 
 
@@ -219,7 +219,7 @@ def test_what_is_said_ends_before_a_string(saved: Saved) -> None:
     for batch in (1, 3, 64):
         assert LanguageModel(saved, batch).generate_until(ask(asked)) == expected
     for by_chance in ({"do_sample": True}, {"temperature": 0.7}):
-        with pytest.raises(RecipeError, match="draws by chance"):
+        with pytest.raises(RecipeError, match="needs random sampling"):
             LanguageModel(saved, 1).generate_until(ask([("A", by_chance)]))
 
 
@@ -281,7 +281,7 @@ def test_tasks_of_ones_own_are_asked_without_a_hub(saved: Saved, tasks: Path, mo
     monkeypatch.setattr(harness, "TaskManager", cache(harness.TaskManager))  # it takes seconds to read all of its tasks
     names = ["own_choices", "own_texts", "own_words"]
     asked_for = find(names, tasks)
-    results = {r.task: r for r in evaluate_language(saved, names, asked_for, Settings(batch=3), Party())}
+    results = {r.task: r for r in evaluate_language(saved, names, asked_for, Settings(batch=3), Workgroup())}
     assert [r.num_examples for r in results.values()] == [3, 2, 3]
     found = {name: results[f"language:{name}"].scores for name in names}
     right: dict[str, list[bool]] = {"acc": [], "acc_norm": []}
@@ -300,13 +300,13 @@ def test_tasks_of_ones_own_are_asked_without_a_hub(saved: Saved, tasks: Path, mo
     total = sum(LanguageModel(saved, 1).loglikelihood_rolling(ask([(text,) for text in texts])))
     per_byte = total / sum(len(text.encode()) for text in texts)
     assert found["own_texts"]["byte_perplexity"].value == pytest.approx(math.exp(-per_byte), rel=1e-4)
-    (words,) = found["own_words"].values()
-    assert words.value == pytest.approx(200 / 3)
-    assert words.low is not None and words.high is not None
-    (limited,) = evaluate_language(saved, ["own_words"], asked_for, Settings(limit=1), Party())
+    (match,) = found["own_words"].values()
+    assert match.value == pytest.approx(200 / 3)
+    assert match.low is not None and match.high is not None
+    (limited,) = evaluate_language(saved, ["own_words"], asked_for, Settings(limit=1), Workgroup())
     assert [score.value for score in limited.scores.values()] == [0] and limited.num_examples == 1
     with pytest.raises(RecipeError, match=r"no task own_word \(did you mean own_words\?\)"):
         find(["own_word"], tasks)
     (tasks / "words.jsonl").unlink()
     with pytest.raises(PathError, match="the harness cannot read the data of own_words"):
-        evaluate_language(saved, ["own_words"], find(["own_words"], tasks), Settings(), Party())
+        evaluate_language(saved, ["own_words"], find(["own_words"], tasks), Settings(), Workgroup())

@@ -42,7 +42,7 @@ def damaged(data: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_without_lost_shards_goes_on_and_counts_them(damaged: Path, words: Tokenizer, tiny: Config) -> None:
+def test_a_run_without_lost_shards_goes_on_and_counts_them(damaged: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     with pytest.raises(IntegrityError, match=r"is missing \(and 2 more\); copy .* data.on_missing=skip"):
         open_shards(str(damaged))
     shards = open_shards(str(damaged), on_missing="skip")
@@ -50,26 +50,28 @@ def test_a_run_without_lost_shards_goes_on_and_counts_them(damaged: Path, words:
         "text/text-00000.tar": 16, "caption/caption-00000.tar": 13, "interleaved/interleaved-00000.tar": 10,
     }  # fmt: skip
     config = tiny("data.mixture.interleaved=0")
-    runs = [Loader(shards, words, config, PREPROCESS, rank, world) for rank, world in ((0, 1), (0, 2), (1, 2))]
-    runs.append(Loader(shards, words, tiny("data.mixture.interleaved=0", "data.workers=1"), PREPROCESS, 0, 1))
+    runs = [Loader(shards, tokenizer, config, PREPROCESS, rank, world) for rank, world in ((0, 1), (0, 2), (1, 2))]
+    runs.append(Loader(shards, tokenizer, tiny("data.mixture.interleaved=0", "data.workers=1"), PREPROCESS, 0, 1))
     for steps in itertools.islice(zip(*runs, strict=True), 6):
         assert len({step.digest for step in steps}) == 1
         assert not any(step.skipped for step in steps)  # they are counted once, when the shards are opened
     runs[-1].close()
     with pytest.raises(IntegrityError, match="no sample of interleaved"):
-        next(Loader(shards, words, tiny(), PREPROCESS, 0, 1))
+        next(Loader(shards, tokenizer, tiny(), PREPROCESS, 0, 1))
 
 
-def test_a_checkpoint_goes_on_when_a_shard_is_lost(data: Path, damaged: Path, words: Tokenizer, tiny: Config) -> None:
+def test_a_checkpoint_goes_on_when_a_shard_is_lost(
+    data: Path, damaged: Path, tokenizer: Tokenizer, tiny: Config
+) -> None:
     config = tiny("data.mixture.interleaved=0")
-    first = Loader(open_shards(str(data)), words, config, PREPROCESS, 0, 1)
+    first = Loader(open_shards(str(data)), tokenizer, config, PREPROCESS, 0, 1)
     next(first)
-    second = Loader(open_shards(str(damaged), on_missing="skip"), words, config, PREPROCESS, 0, 1)
+    second = Loader(open_shards(str(damaged), on_missing="skip"), tokenizer, config, PREPROCESS, 0, 1)
     second.load_state(first.state())
     assert sum(next(second).num_tokens.values()) > 0
 
 
-def test_each_broken_sample_is_told_to_one_process(tmp_path: Path, words: Tokenizer, tiny: Config) -> None:
+def test_each_broken_sample_is_told_to_one_process(tmp_path: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     """However many processes and workers there are, the steps skip the same, in sum over the processes."""
     captions = [caption_sample(f"c{i}", f"number {i}", drawing("red", i) if i % 5 else b"no image") for i in range(20)]
     texts = [text_sample(f"t{i}", f"Number {i}.") for i in range(20)] + [("bad", {"json": b"{}", "txt": b"\xff"})]
@@ -81,7 +83,8 @@ def test_each_broken_sample_is_told_to_one_process(tmp_path: Path, words: Tokeni
     found = []
     for world, num_workers in ((1, 0), (3, 0), (2, 1)):
         runs = [
-            Loader(shards, words, tiny(f"data.workers={num_workers}"), PREPROCESS, rank, world) for rank in range(world)
+            Loader(shards, tokenizer, tiny(f"data.workers={num_workers}"), PREPROCESS, rank, world)
+            for rank in range(world)
         ]
         steps = [list(itertools.islice(run, 5)) for run in runs]
         found.append([sorted(name for step in at for name, _ in step.skipped) for at in zip(*steps, strict=True)])
@@ -123,9 +126,9 @@ def flaky(data: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_shards_far_away_are_read_by_ranges_and_again_after_failures(
-    data: Path, flaky: str, words: Tokenizer, tiny: Config, monkeypatch: pytest.MonkeyPatch
+    data: Path, flaky: str, tokenizer: Tokenizer, tiny: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    near, far = (Loader(open_shards(d), words, tiny(), PREPROCESS, 0, 1) for d in (str(data), flaky))
+    near, far = (Loader(open_shards(d), tokenizer, tiny(), PREPROCESS, 0, 1) for d in (str(data), flaky))
     monkeypatch.setattr(Flaky, "every", 40)
     assert [next(near).digest for _ in range(4)] == [next(far).digest for _ in range(4)]
     monkeypatch.setattr(Flaky, "every", 1)
@@ -165,7 +168,7 @@ def test_an_unknown_preprocessing_is_refused() -> None:
         framing(PreprocessCfg(size=32, resize_mode="longest"))
 
 
-def test_validation_reads_what_is_held_out_once_and_alike(tmp_path: Path, words: Tokenizer, tiny: Config) -> None:
+def test_validation_reads_what_is_held_out_once_and_alike(tmp_path: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     write_shards(tmp_path, {"text": [text_sample("a", "To learn from.")]})
     texts = {f"v{i}": f"Held out, number {i}." for i in range(9)}
     captions = [caption_sample(f"w{i}", f"disc {i}", drawing("green", i)) for i in range(5)]
@@ -175,11 +178,11 @@ def test_validation_reads_what_is_held_out_once_and_alike(tmp_path: Path, words:
     shards = open_shards(str(tmp_path), VALIDATION)
 
     def read(rank: int, world: int, *overrides: str) -> list[MicroBatch]:
-        return list(validation(shards, words, tiny(*overrides), PREPROCESS, rank, world))
+        return list(validation(shards, tokenizer, tiny(*overrides), PREPROCESS, rank, world))
 
     def told(batches: list[MicroBatch]) -> list[str]:
         return sorted(
-            words.decode(tokens[segments == s].tolist())
+            tokenizer.decode(tokens[segments == s].tolist())
             for b in batches
             for tokens, segments in zip(b.tokens_BT, b.segment_ids_BT, strict=True)
             for s in range(1, int(segments.max()) + 1)
@@ -195,7 +198,7 @@ def test_validation_reads_what_is_held_out_once_and_alike(tmp_path: Path, words:
 
 @pytest.mark.parametrize("world", [1, 2])
 def test_validation_holds_one_batch_at_a_time(
-    tmp_path: Path, words: Tokenizer, tiny: Config, monkeypatch: pytest.MonkeyPatch, world: int
+    tmp_path: Path, tokenizer: Tokenizer, tiny: Config, monkeypatch: pytest.MonkeyPatch, world: int
 ) -> None:
     captions = [caption_sample(f"w{i}", "A disc. " * 20, drawing("green", i)) for i in range(12)]
     write_shards(tmp_path, {"caption": captions}, split=VALIDATION)
@@ -207,5 +210,5 @@ def test_validation_holds_one_batch_at_a_time(
 
     monkeypatch.setattr(RowSource, "take", counted)
     config = tiny("data.rows_per_micro_step=2", "data.validation_rows=11")
-    num_drawn = [len(drawn) for _ in validation(shards, words, config, PREPROCESS, 0, world)]
+    num_drawn = [len(drawn) for _ in validation(shards, tokenizer, config, PREPROCESS, 0, world)]
     assert num_drawn == [*range(2 * world, 11, 2 * world), 11]

@@ -55,7 +55,7 @@ def test_f1_is_one_where_the_match_is_exact_and_never_less(answer: str, right: l
 def test_wilson_interval(num_right: int, num_answers: int, low: float, high: float) -> None:
     """With z^2 = 3.8415: of 0 in 10 the upper end is z^2 / (10 + z^2); 11 of 50 are Kosmos-1's in Raven's test."""
     judged = accuracy([True] * num_right + [False] * (num_answers - num_right))
-    assert (judged.num_right, judged.num_answers, judged.value) == (num_right, num_answers, num_right / num_answers)
+    assert (judged.num_correct, judged.num_answers, judged.value) == (num_right, num_answers, num_right / num_answers)
     assert (judged.low, judged.high) == pytest.approx((low, high), abs=5e-5)
 
 
@@ -72,5 +72,5 @@ def test_more_answers_narrow_the_interval() -> None:
 
 
 def test_no_answers_are_refused() -> None:
-    with pytest.raises(SchemaError, match="no answer to judge"):
+    with pytest.raises(SchemaError, match="no answer to score"):
         accuracy([])

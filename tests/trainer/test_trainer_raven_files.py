@@ -13,8 +13,8 @@ from PIL import Image
 from schemas.errors import IntegrityError, PathError, SchemaError, WeftError
 from trainer.evaluate.raven import files
 from trainer.evaluate.raven.files import FILE, draw_cell, read, write
-from trainer.evaluate.raven.matrix import draw_matrix
-from trainer.evaluate.tasks.matrices import words
+from trainer.evaluate.raven.matrix import generate_matrix
+from trainer.evaluate.tasks.matrices import prompt
 
 
 def test_a_set_reads_as_it_was_drawn_and_is_drawn_the_same_again(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_set_reads_as_it_was_drawn_and_is_drawn_the_same_again(tmp_path: Path)
     assert [p.id for p in puzzles] == [f"5-{i:04}" for i in range(12)]
     assert {len(p.images) for p in puzzles} == {3, 8}
     for puzzle in puzzles:
-        matrix = draw_matrix(puzzle.id)
+        matrix = generate_matrix(puzzle.id)
         assert puzzle.answer == matrix.answer and len(puzzle.candidates) == 6
         for path, cell in zip(puzzle.images + puzzle.candidates, matrix.shown + matrix.candidates, strict=True):
             with Image.open(path) as image:
@@ -37,9 +37,9 @@ def test_a_set_reads_as_it_was_drawn_and_is_drawn_the_same_again(tmp_path: Path)
 
 
 def test_no_matrix_is_written_that_the_solver_solves_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    matrix = draw_matrix("1")
-    monkeypatch.setattr(files, "draw_matrix", lambda name: replace(matrix, answer=(matrix.answer + 1) % 6))
-    with pytest.raises(IntegrityError, match="matrix 3-0000 is solved by another"):
+    matrix = generate_matrix("1")
+    monkeypatch.setattr(files, "generate_matrix", lambda name: replace(matrix, answer=(matrix.answer + 1) % 6))
+    with pytest.raises(IntegrityError, match="another answer than the generator for matrix 3-0000"):
         write(tmp_path, seed=3, num_matrices=1)
     assert not (tmp_path / FILE).exists()
 
@@ -69,7 +69,7 @@ def test_a_series_of_four_reads_and_further_keys_do_not_matter(folder: Path) -> 
         ("[]", SchemaError, "object"),
         (row(id=None), SchemaError, "id: Field required"),
         (row(id=7), SchemaError, "id: "),
-        (row(images=["a.png"] * 5), SchemaError, "three, four or eight are to be shown, not 5"),
+        (row(images=["a.png"] * 5), SchemaError, "there must be three, four or eight, not 5"),
         (row(images="a.png"), SchemaError, "images: "),
         (row(images=["a.png", None, "a.png"]), SchemaError, "images.1: "),
         (row(candidates=["a.png"] * 5), SchemaError, "candidates: "),
@@ -83,7 +83,7 @@ def test_a_series_of_four_reads_and_further_keys_do_not_matter(folder: Path) -> 
         (row(images=["a.png", "a.png", "/etc/hostname"]), SchemaError, "leads out of the folder"),
         (row(images=["a.png", "a.png", "a\0.png"]), SchemaError, r"'a\x00.png' leads"),
         (row(images=["a.png", "a.png", "\x1b[2J\n"]), PathError, r"'\x1b[2J\n'"),
-        (row(id="first"), SchemaError, "'first' stands twice"),
+        (row(id="first"), SchemaError, "'first' occurs twice"),
     ],
 )
 def test_a_wrong_line_is_told_in_one(folder: Path, line: Any, error: type[WeftError], told: str) -> None:
@@ -105,6 +105,6 @@ def test_a_missing_set_and_one_that_is_no_text_are_told(folder: Path, tmp_path: 
 
 
 def test_prompts_are_the_papers() -> None:
-    assert words(3) == "Here are three images: <image><image><image> The following image is: <image> Is it correct?"
-    assert words(4).startswith("Here are four images: <image><image><image><image> The")
-    assert words(8).startswith("Here are eight images: " + "<image>" * 8 + " The")
+    assert prompt(3) == "Here are three images: <image><image><image> The following image is: <image> Is it correct?"
+    assert prompt(4).startswith("Here are four images: <image><image><image><image> The")
+    assert prompt(8).startswith("Here are eight images: " + "<image>" * 8 + " The")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.evaluate.raven.files import explained
+from trainer.evaluate.raven.files import solutions
 from trainer.evaluate.raven.matrix import (
     LAYOUTS,
     NUM_SHADES,
@@ -21,7 +21,7 @@ from trainer.evaluate.raven.matrix import (
     VALUES,
     Cell,
     Matrix,
-    draw_matrix,
+    generate_matrix,
     is_unique,
     rules_of,
 )
@@ -48,7 +48,7 @@ HOLDS: dict[str, Callable[[list[list[int]]], bool]] = {  # what each rule says, 
 
 @pytest.fixture(scope="module")
 def drawn() -> list[Matrix]:
-    return [draw_matrix(f"test-{i}") for i in range(NUM_DRAWN)]
+    return [generate_matrix(f"test-{i}") for i in range(NUM_DRAWN)]
 
 
 def values(cell: Cell) -> dict[str, int]:
@@ -56,7 +56,7 @@ def values(cell: Cell) -> dict[str, int]:
 
 
 def test_exactly_one_candidate_is_explained_and_it_is_the_marked_one(drawn: list[Matrix]) -> None:
-    assert [i for i, m in enumerate(drawn) if explained(m.shown, m.candidates) != [m.answer]] == []
+    assert [i for i, m in enumerate(drawn) if solutions(m.shown, m.candidates) != [m.answer]] == []
 
 
 def test_no_other_cell_at_all_is_explained(drawn: list[Matrix]) -> None:
@@ -69,7 +69,7 @@ def test_no_other_cell_at_all_is_explained(drawn: list[Matrix]) -> None:
             *(replace(answer, shade=v) for v in range(NUM_SHADES)),
             *(replace(answer, places=v) for v in VALUES["position"]),
         ]
-        assert {others[i] for i in explained(matrix.shown, others)} == {answer}
+        assert {others[i] for i in solutions(matrix.shown, others)} == {answer}
 
 
 def test_the_rules_that_a_matrix_names_hold_and_all_else_stands_still(drawn: list[Matrix]) -> None:
@@ -209,7 +209,7 @@ def test_hand_made_grids_are_unique_or_not(attribute: str, grid: list[list[int]]
 
 
 def test_a_seed_draws_the_same_in_every_process() -> None:
-    program = "from trainer.evaluate.raven.matrix import *; print([draw_matrix(str(i)) for i in range(40)])"
+    program = "from trainer.evaluate.raven.matrix import *; print([generate_matrix(str(i)) for i in range(40)])"
     told = [
         subprocess.check_output(
             [sys.executable, "-c", program],
@@ -219,4 +219,8 @@ def test_a_seed_draws_the_same_in_every_process() -> None:
         for seed in (1, 2)
     ]
     assert told[0] == told[1] and told[0].count(b"Matrix(") == 40
-    assert draw_matrix("a") != draw_matrix("b") and draw_matrix("a", 2).side == 2 and draw_matrix("a", 3).side == 3
+    assert (
+        generate_matrix("a") != generate_matrix("b")
+        and generate_matrix("a", 2).side == 2
+        and generate_matrix("a", 3).side == 3
+    )

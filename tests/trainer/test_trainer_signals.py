@@ -44,7 +44,7 @@ def test_weft_train_saves_and_says_how_to_continue(
     last = f"weft: interrupted by {number.name}; the same command goes on from here"
     assert warned.splitlines() == [*progress, last]
     (saved,) = output.glob("step-*")
-    assert f"ended after step {int(saved.name[5:])}, which is saved" in said
+    assert f"stopped after step {int(saved.name[5:])}, which is saved" in said
     assert len(metrics.read(output)) == int(saved.name[5:]) >= 3
 
 

@@ -23,8 +23,8 @@ MOST = 5
 
 
 @pytest.fixture(scope="module")
-def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
-    return untrained(words, tiny("data.sequence_length=96"), seed=1)
+def saved(tokenizer: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
+    return untrained(tokenizer, tiny("data.sequence_length=96"), seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +77,18 @@ def test_a_turn_reads_all_that_was_said(saved: Saved, pictures: list[Path], talk
     assert answer(saved, "And is it old?", [])[0] != second  # it matters what was said before
 
 
-def test_an_answer_goes_on_with_the_words_before_it(words: Tokenizer) -> None:
+def test_an_answer_goes_on_with_the_words_before_it(tokenizer: Tokenizer) -> None:
     """A space stands between them where the answer starts a word."""
     asked = Conversation(("", "It is"), (Path("a.jpg"),))
     for answer_text, whole in ((" older than", "It is older than"), ("!", "It is!")):
-        tokens = words.encode(f"It is{answer_text}").tolist()[len(words.encode("It is")) :]
-        answered = asked.answered(words, tokens)
+        tokens = tokenizer.encode(f"It is{answer_text}").tolist()[len(tokenizer.encode("It is")) :]
+        answered = asked.with_answer(tokenizer, tokens)
         assert answered.request == GenerateRequest(f"<image>{whole}", (Path("a.jpg"),))
         assert answered.with_message("Is it?").request.prompt == f"<image>{whole}\nIs it?"
 
 
 def test_a_new_talk_remembers_nothing(saved: Saved, talking: Talk) -> None:
-    first, second = (answer(saved, words, [])[0] for words in ("The old harbour", "It is"))
+    first, second = (answer(saved, text, [])[0] for text in ("The old harbour", "It is"))
     assert talking("The old harbour", "/new", "It is", "/quit", "not read") == (f"{first}\n{second}\n", [])
     assert talking() == ("", [])
     assert talking("", "  ") == ("", [])
@@ -112,9 +112,9 @@ def test_what_goes_wrong_is_one_line_and_the_talk_goes_on(
         f"/image {tmp_path}": "cannot be read as an image",
         f"/image {'x' * 5000}.jpg": "cannot be read as an image",
         "/image nu\0l.jpg": "cannot be read as an image",
-        "/image": "cannot do /image; there are /image PATH, /new and /quit",
-        "/quti": "cannot do /quti; there are",
-        "It is older. " * 50: "the model reads 96 at most; /new begins anew",
+        "/image": "unknown command /image; the commands are /image PATH, /new and /quit",
+        "/quti": "unknown command /quti; the commands are",
+        "It is older. " * 50: "the model reads 96 at most; /new starts again",
     }
     for line, wrong in wrongs.items():
         out, (told,) = talking(line, "It is")
@@ -125,14 +125,14 @@ def test_what_goes_wrong_is_one_line_and_the_talk_goes_on(
 def test_a_full_row_says_so_until_a_new_talk(saved: Saved, talking: Talk) -> None:
     long = "The old harbour looks over the sea. " * 3
     out, wrong = talking(long, long, long, long, "/new", "It is")
-    assert wrong and all("/new begins anew" in line for line in wrong)
+    assert wrong and all("/new starts again" in line for line in wrong)
     assert out.endswith(printable(answer(saved, "It is", [])[0] + "\n", lines=True))
 
 
 def test_nobody_shows_an_image_by_words(saved: Saved, pictures: list[Path], talking: Talk) -> None:
     said, _ = answer(saved, "<image>Is < image> here?", pictures[:1])
     assert talking(f'/image "{pictures[0]}" Is <image> here?') == (printable(f"{said}\n", lines=True), [])
-    told = Conversation().answered(saved.tokenizer, saved.tokenizer.encode("a <image>").tolist())
+    told = Conversation().with_answer(saved.tokenizer, saved.tokenizer.encode("a <image>").tolist())
     assert told.request == GenerateRequest("a < image>")
 
 

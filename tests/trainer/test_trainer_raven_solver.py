@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.errors import IntegrityError
-from trainer.evaluate.raven.files import explained, solve
+from trainer.evaluate.raven.files import solutions, solve
 from trainer.evaluate.raven.matrix import LAYOUTS, Cell, motions, move, obeys, places_of, rules_of
 
 CIRCLE, TRIANGLE, SQUARE, HEXAGON, CROSS, STAR = range(6)
@@ -136,6 +136,6 @@ def test_hand_made_matrices_are_solved(shown: list[Cell], candidates: list[Cell]
 def test_ambiguous_and_hopeless_matrices_are_refused(
     shown: list[Cell], candidates: list[Cell], found: list[int]
 ) -> None:
-    assert explained(shown, candidates) == found
-    with pytest.raises(IntegrityError, match="candidates 0, 1 of" if found else "no candidate"):
+    assert solutions(shown, candidates) == found
+    with pytest.raises(IntegrityError, match="found: candidates 0, 1" if found else "found: no candidate"):
         solve(shown, candidates)

@@ -69,7 +69,7 @@ def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Pa
         (weights(lambda t: t.pop(next(iter(t)))), "not of its configuration"),
         (weights(lambda t: t.update(extra=torch.ones(1))), "not of its configuration"),
         (weights(lambda t: t.update({k: v[:1].clone() for k, v in t.items()})), "not of its configuration"),
-        (weights(lambda t: t.update({k: v.int() for k, v in t.items()})), "whole numbers"),
+        (weights(lambda t: t.update({k: v.int() for k, v in t.items()})), "not floating-point numbers"),
     ],
 )
 def test_weights_that_are_damaged_are_one_line(damage: Callable[[Path], Any], told: str, model: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every benchmark's invented files are made of: words, colours, pictures, tables, lines."""
+"""Parts of the benchmarks' synthetic files: words, colours, images, tables, JSON lines."""
 
 import csv
 import io
@@ -13,15 +13,15 @@ from shardwriter import COLOURS, drawing
 
 from trainer.evaluate.task import Example
 
-Known = tuple[list[Example], list[Example]]
-"""What a task asks, and what shots are drawn from."""
+Expected = tuple[list[Example], list[Example]]
+"""The examples of a task, and its pool of shots."""
 
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstv" for vowel in "aeiou"]
 
 
-def made(number: int) -> str:
-    """Make a word up: another one for each number below 274,625."""
-    number = (number * 7919 + 12_345) % 65**3  # 7919 has no factor of 65, so no word comes twice
+def word(number: int) -> str:
+    """Return an artificial word, a different one for each number below 274,625."""
+    number = (number * 7919 + 12_345) % 65**3  # 7919 and 65 are coprime, so no word occurs twice
     return "".join(SYLLABLES[number // 65**place % 65] for place in range(3))
 
 
@@ -29,14 +29,14 @@ def colour(number: int) -> str:
     return list(COLOURS)[number % len(COLOURS)]
 
 
-def picture(path: Path, number: int) -> Path:
+def write_image(path: Path, number: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_drawn(number % 12, path.suffix))
+    path.write_bytes(_image_bytes(number % 12, path.suffix))
     return path
 
 
 @cache
-def _drawn(number: int, suffix: str) -> bytes:
+def _image_bytes(number: int, suffix: str) -> bytes:
     kept = io.BytesIO()
     with Image.open(io.BytesIO(drawing(colour(number), number))) as image:
         image.save(kept, "PNG" if suffix == ".png" else "JPEG")

@@ -8,38 +8,38 @@ def bits(mask: np.ndarray) -> str:
     return "".join("01"[int(b)] for b in mask)
 
 
-def test_text(words: Tokenizer) -> None:
-    d = packing.text(words, "A disc.")
-    n = len(words.encode("A disc."))
-    assert d.tokens_L.tolist() == [BOS, *words.encode("A disc."), EOS]
+def test_text(tokenizer: Tokenizer) -> None:
+    d = packing.text(tokenizer, "A disc.")
+    n = len(tokenizer.encode("A disc."))
+    assert d.tokens_L.tolist() == [BOS, *tokenizer.encode("A disc."), EOS]
     assert bits(d.loss_L) == "0" + "1" * (n + 1)
     assert not d.image_mask_L.any()
     assert d.images == ()
 
 
-def test_the_loss_of_a_caption_starts_with_what_the_image_s_end_predicts(words: Tokenizer) -> None:
-    d = packing.caption(words, "a disc", "jpg", num_image_tokens=3, max_tokens=64)
-    n = len(words.encode("a disc"))
-    assert d.tokens_L.tolist() == [BOS, IMAGE, PAD, PAD, PAD, END_IMAGE, *words.encode("a disc"), EOS]
+def test_the_loss_of_a_caption_starts_with_what_the_image_s_end_predicts(tokenizer: Tokenizer) -> None:
+    d = packing.caption(tokenizer, "a disc", "jpg", num_image_tokens=3, max_tokens=64)
+    n = len(tokenizer.encode("a disc"))
+    assert d.tokens_L.tolist() == [BOS, IMAGE, PAD, PAD, PAD, END_IMAGE, *tokenizer.encode("a disc"), EOS]
     assert bits(d.image_mask_L) == "001110" + "0" * (n + 1)
     assert bits(d.loss_L) == "000000" + "1" * (n + 1)
     assert not d.cuts_L.any()
     assert d.images == ("jpg",)
 
 
-def test_a_long_caption_loses_its_end(words: Tokenizer) -> None:
-    d = packing.caption(words, "a disc " * 50, "jpg", num_image_tokens=3, max_tokens=20)
+def test_a_long_caption_loses_its_end(tokenizer: Tokenizer) -> None:
+    d = packing.caption(tokenizer, "a disc " * 50, "jpg", num_image_tokens=3, max_tokens=20)
     assert len(d.tokens_L) == 20
     assert d.tokens_L[5] == END_IMAGE
 
 
-def test_interleaved_predicts_every_token_but_the_slots(words: Tokenizer) -> None:
+def test_interleaved_predicts_every_token_but_the_slots(tokenizer: Tokenizer) -> None:
     image, a, b, c = (
         {"kind": kind, "text": text, "image": name}
         for kind, text, name in (("image", "", "0.jpg"), ("text", "A.", ""), ("text", "B.", ""), ("image", "", "1.jpg"))
     )
-    d = packing.interleaved(words, [image, a, b, c], num_image_tokens=2)  # type: ignore[list-item]
-    text = words.encode("A.\nB.").tolist()
+    d = packing.interleaved(tokenizer, [image, a, b, c], num_image_tokens=2)  # type: ignore[list-item]
+    text = tokenizer.encode("A.\nB.").tolist()
     picture = [IMAGE, PAD, PAD, END_IMAGE]
     assert d.tokens_L.tolist() == [BOS, *picture, *text, *picture, EOS]
     assert (d.tokens_L == PAD).tolist() == d.image_mask_L.tolist()
