@@ -1,4 +1,4 @@
-"""Damage to a tokenizer, a checkpoint or exported weights is found: by `weft verify`, and before they are loaded."""
+"""Damage to a tokenizer, a checkpoint or exported weights is found by `weft verify` and before they are loaded."""
 
 import shutil
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from trainer import load
 from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig
 
-NOT_CHECKED = ("metrics.jsonl", "validation.jsonl")  # logs, which grow
+NOT_CHECKED = ("metrics.jsonl", "validation.jsonl")  # logs, which are appended to
 
 
 @pytest.fixture(scope="module")
 def run(data: Path, tiny: Callable[..., TrainConfig], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run's folder, with its checkpoint and weights, and its tokenizer beside them."""
+    """Return a run's folder with a checkpoint, weights and a tokenizer."""
     folder = tmp_path_factory.mktemp("trained")
     train(tiny("steps=2"), data, folder / "checkpoints")
     shutil.copytree(data / "tokenizer", folder / "tokenizer")
@@ -37,7 +37,7 @@ def files(output: Path) -> list[Path]:
 
 
 def flip(path: Path, random: Random) -> bytes:
-    """Flip a bit of a file; return what it held."""
+    """Flip a bit of a file; return its original content."""
     data = path.read_bytes()
     place = random.randrange(len(data))
     path.write_bytes(data[:place] + bytes([data[place] ^ 1 << random.randrange(8)]) + data[place + 1 :])
@@ -59,7 +59,7 @@ def test_each_flipped_bit_is_named(output: Path, deep: bool) -> None:
 
 
 @pytest.mark.slow
-def test_each_file_that_two_processes_saved_has_a_sum(
+def test_each_file_that_two_processes_saved_has_a_checksum(
     data: Path, tiny: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
     output = tmp_path / "run"
@@ -78,7 +78,7 @@ def test_each_file_that_two_processes_saved_has_a_sum(
 
 
 @pytest.mark.parametrize("name", ["checkpoints/step-00000002", "checkpoints/model", "tokenizer", "checkpoints"])
-def test_a_folder_by_itself(output: Path, name: str) -> None:
+def test_a_single_folder_is_verified(output: Path, name: str) -> None:
     assert verify_output(str(output / name), False, 1).defects == []
     path = max(files(output / name), key=lambda p: p.stat().st_size)
     flip(path, Random(1))
@@ -87,7 +87,7 @@ def test_a_folder_by_itself(output: Path, name: str) -> None:
     ]
 
 
-def test_nothing_damaged_is_loaded(output: Path, data: Path, tiny: Callable[..., TrainConfig]) -> None:
+def test_damaged_files_are_not_loaded(output: Path, data: Path, tiny: Callable[..., TrainConfig]) -> None:
     checkpoints = output / "checkpoints"
     checkpoint = next(checkpoints.glob("step-*"))
     flip(next(checkpoint.glob("*.safetensors")), Random(1))
@@ -101,7 +101,7 @@ def test_nothing_damaged_is_loaded(output: Path, data: Path, tiny: Callable[...,
         tokenizers.load(str(output / "tokenizer"))
 
 
-def test_weights_without_sums_are_loaded(output: Path) -> None:
+def test_weights_without_checksums_are_loaded(output: Path) -> None:
     (output / "checkpoints" / "model" / "sums.json").unlink()
     load.load(str(output / "checkpoints" / "model"))
     assert "no sums" in verify_output(str(output), False, 1).notes[0]

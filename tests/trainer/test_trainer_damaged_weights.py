@@ -1,4 +1,4 @@
-"""Weights, checkpoints and tokenizers that are damaged, or are none: one line, whatever stands in their files."""
+"""Damaged weights, checkpoints and tokenizers give one line, whatever their files contain."""
 
 import hashlib
 import json
@@ -35,17 +35,17 @@ def trained(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def model(trained: Path, tmp_path: Path) -> Path:
     folder = Path(shutil.copytree(trained / "model", tmp_path / "model"))
-    (folder / "sums.json").unlink()  # the values are judged, as in a folder that other software wrote
+    (folder / "sums.json").unlink()  # so that the values are checked, as in a folder that other software wrote
     return folder
 
 
 def one_line(place: Path, tokenizer: Path | None = None) -> str:
-    """Load; return the error, which must be for people."""
+    """Load; return the error, which must be one line."""
     with pytest.raises(WeftError) as caught:
         load.load(str(place), None if tokenizer is None else str(tokenizer))
-    told = str(caught.value)
-    assert "\n" not in told and len(told) < 1000
-    return told
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 1000
+    return message
 
 
 def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
@@ -58,7 +58,7 @@ def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Pa
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda p: p.write_bytes(b""), "is damaged"),
         (lambda p: p.write_bytes(p.read_bytes()[:-100]), "is damaged"),
@@ -72,16 +72,16 @@ def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Pa
         (weights(lambda t: t.update({k: v.int() for k, v in t.items()})), "not floating-point numbers"),
     ],
 )
-def test_weights_that_are_damaged_are_one_line(damage: Callable[[Path], Any], told: str, model: Path) -> None:
+def test_damaged_weights_give_one_line(damage: Callable[[Path], Any], message: str, model: Path) -> None:
     damage(model / "model.safetensors")
-    assert told in one_line(model)
+    assert message in one_line(model)
 
 
 @pytest.mark.parametrize("layers", [500, 10**9])
-def test_a_configuration_that_asks_for_more_than_there_is_takes_no_memory(
+def test_a_configuration_larger_than_the_weights_allocates_no_memory(
     layers: int, trained: Path, data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A damaged or hostile folder is refused by its sizes: its tensors are not made first."""
+    """A damaged or hostile folder is rejected by its sizes, before its tensors are allocated."""
     folder = Path(shutil.copytree(trained, tmp_path / "run"))
     for path in folder.rglob("sums.json"):
         path.unlink()
@@ -93,15 +93,15 @@ def test_a_configuration_that_asks_for_more_than_there_is_takes_no_memory(
     (checkpoint / "state.json").write_bytes(seal({**state, "config": config}))
     monkeypatch.setattr(load, "Kosmos", lambda *_, **__: pytest.fail("the model is made"))
     for place in (folder / "model", checkpoint):
-        told = one_line(place, data / "tokenizer")
+        message = one_line(place, data / "tokenizer")
         assert (
             "parameters, and the files of the weights have"
             if layers == 500
             else "model.layers: Input should be less than"
-        ) in told
+        ) in message
 
 
-def test_a_model_that_does_not_fit_into_memory_is_one_line(data: Path, tiny: Config, tmp_path: Path) -> None:
+def test_a_model_that_does_not_fit_into_memory_gives_one_line(data: Path, tiny: Config, tmp_path: Path) -> None:
     config = tiny("model.width=131072", "model.vocabulary_multiple=65536")  # the embedding alone has 2**35 bytes
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (2**35, limits[1]))
@@ -118,11 +118,11 @@ def test_weights_that_are_not_finite_are_named(number: float, model: Path, train
     name = sorted(name for name, tensor in tensors.items() if tensor.dim() == 2)[0]
     tensors[name][0, 0] = number
     save_file(tensors, model / "model.safetensors")
-    told = one_line(model)
-    assert f"1 of {tensors[name].numel()} numbers of {name} are NaN or infinite" in told and str(model) in told
+    message = one_line(model)
+    assert f"1 of {tensors[name].numel()} numbers of {name} are NaN or infinite" in message and str(model) in message
 
 
-def test_a_run_does_not_go_on_from_a_checkpoint_with_nan(
+def test_a_run_does_not_resume_from_a_checkpoint_with_nan(
     data: Path, tiny: Config, trained: Path, tmp_path: Path
 ) -> None:
     output = Path(shutil.copytree(trained, tmp_path / "run"))
@@ -143,19 +143,19 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def forged(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    """Change a tokenizer's model, and say of it what is then true."""
+    """Change a tokenizer's model, and update its description."""
 
     def damage(folder: Path) -> None:
         data = change((folder / "tokenizer.model").read_bytes())
         (folder / "tokenizer.model").write_bytes(data)
-        told, _ = unseal((folder / "tokenizer.json").read_bytes())
-        (folder / "tokenizer.json").write_bytes(seal({**told, "sha256": hashlib.sha256(data).hexdigest()}))
+        description, _ = unseal((folder / "tokenizer.json").read_bytes())
+        (folder / "tokenizer.json").write_bytes(seal({**description, "sha256": hashlib.sha256(data).hexdigest()}))
 
     return damage
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (
             lambda f: (f / "tokenizer.json").write_text('{"version": "1.0", "model": {"type": "BPE"}}'),
@@ -171,17 +171,17 @@ def forged(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
         (forged(lambda data: data[: len(data) // 2]), "tokenizer"),
     ],
 )
-def test_a_tokenizer_that_is_none_is_one_line(damage: Callable[[Path], Any], told: str, model: Path) -> None:
+def test_a_damaged_tokenizer_gives_one_line(damage: Callable[[Path], Any], message: str, model: Path) -> None:
     damage(model / "tokenizer")
     with pytest.raises(WeftError) as caught:
         tokenizers.load(str(model / "tokenizer"))
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "state", [b"", b"{}", b"[]", b"\xff", b"[" * 50_000, b'{"step": 2, "num_bad_steps": 0, "config": {}, "loader": 7}']
 )
-def test_a_checkpoint_with_a_damaged_state_is_one_line(
+def test_a_checkpoint_with_a_damaged_state_gives_one_line(
     state: bytes, data: Path, tiny: Config, trained: Path, tmp_path: Path
 ) -> None:
     output = Path(shutil.copytree(trained, tmp_path / "run"))
@@ -192,15 +192,15 @@ def test_a_checkpoint_with_a_damaged_state_is_one_line(
         train(tiny("steps=2", "checkpoint.every_steps=1"), data, output)
 
 
-def test_a_folder_that_is_no_checkpoint_is_passed_over(data: Path, tiny: Config, trained: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_checkpoint_is_ignored(data: Path, tiny: Config, trained: Path, tmp_path: Path) -> None:
     output = Path(shutil.copytree(trained, tmp_path / "run"))
     (output / "step-final").mkdir()
     assert train(tiny("steps=2", "checkpoint.every_steps=1"), data, output).resumed_at == 2
 
 
-def test_mutants_of_what_a_run_left_raise_nothing_else(trained: Path, data: Path, tmp_path: Path) -> None:
+def test_mutated_files_of_a_run_raise_no_other_error(trained: Path, data: Path, tmp_path: Path) -> None:
     """150 mutants: exported weights and their configuration, a checkpoint's tensors and state, and a tokenizer."""
-    chance = random.Random(20)
+    rng = random.Random(20)
     checkpoint = trained / "step-00000002"
     files = [trained / "model/model.safetensors", trained / "model/config.yaml", checkpoint / "state.json",
              next(checkpoint.glob("*.safetensors")), data / "tokenizer/tokenizer.json",
@@ -208,11 +208,11 @@ def test_mutants_of_what_a_run_left_raise_nothing_else(trained: Path, data: Path
     for number in range(150):
         source = files[number % len(files)]
         mutated = bytearray(source.read_bytes())
-        length = min(len(mutated), 6000)  # of tensors the header: their numbers may be any
-        for _ in range(chance.choice((1, 2, 5))):
-            mutated[chance.randrange(length)] = chance.choice((0, 0x22, 0x2D, 0x39, 0x5B, chance.randrange(256)))
-        if chance.random() < 0.2:
-            del mutated[chance.randrange(len(mutated)) :]
+        length = min(len(mutated), 6000)  # of tensors only the header, since their values are arbitrary
+        for _ in range(rng.choice((1, 2, 5))):
+            mutated[rng.randrange(length)] = rng.choice((0, 0x22, 0x2D, 0x39, 0x5B, rng.randrange(256)))
+        if rng.random() < 0.2:
+            del mutated[rng.randrange(len(mutated)) :]
         folder = tmp_path / "mutant"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(trained.parent, folder, ignore=shutil.ignore_patterns("step-00000001"))

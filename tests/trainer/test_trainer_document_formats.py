@@ -17,7 +17,7 @@ def test_text(tokenizer: Tokenizer) -> None:
     assert d.images == ()
 
 
-def test_the_loss_of_a_caption_starts_with_what_the_image_s_end_predicts(tokenizer: Tokenizer) -> None:
+def test_targets_of_a_caption_start_after_the_image(tokenizer: Tokenizer) -> None:
     d = packing.caption(tokenizer, "a disc", "jpg", num_image_tokens=3, max_tokens=64)
     n = len(tokenizer.encode("a disc"))
     assert d.tokens_L.tolist() == [BOS, IMAGE, PAD, PAD, PAD, END_IMAGE, *tokenizer.encode("a disc"), EOS]
@@ -27,25 +27,25 @@ def test_the_loss_of_a_caption_starts_with_what_the_image_s_end_predicts(tokeniz
     assert d.images == ("jpg",)
 
 
-def test_a_long_caption_loses_its_end(tokenizer: Tokenizer) -> None:
+def test_a_long_caption_is_truncated(tokenizer: Tokenizer) -> None:
     d = packing.caption(tokenizer, "a disc " * 50, "jpg", num_image_tokens=3, max_tokens=20)
     assert len(d.tokens_L) == 20
     assert d.tokens_L[5] == END_IMAGE
 
 
-def test_interleaved_predicts_every_token_but_the_slots(tokenizer: Tokenizer) -> None:
+def test_interleaved_targets_are_all_tokens_but_image_embeddings(tokenizer: Tokenizer) -> None:
     image, a, b, c = (
         {"kind": kind, "text": text, "image": name}
         for kind, text, name in (("image", "", "0.jpg"), ("text", "A.", ""), ("text", "B.", ""), ("image", "", "1.jpg"))
     )
     d = packing.interleaved(tokenizer, [image, a, b, c], num_image_tokens=2)  # type: ignore[list-item]
     text = tokenizer.encode("A.\nB.").tolist()
-    picture = [IMAGE, PAD, PAD, END_IMAGE]
-    assert d.tokens_L.tolist() == [BOS, *picture, *text, *picture, EOS]
+    image_tokens = [IMAGE, PAD, PAD, END_IMAGE]
+    assert d.tokens_L.tolist() == [BOS, *image_tokens, *text, *image_tokens, EOS]
     assert (d.tokens_L == PAD).tolist() == d.image_mask_L.tolist()
     assert d.loss_L.tolist() == [t != BOS and t != PAD for t in d.tokens_L]
     assert d.images == ("0.jpg", "1.jpg")
     second = 5 + len(text)
-    assert d.cuts_L[second]  # before the second image, which is not parted from what follows it
+    assert d.cuts_L[second]  # before the second image, but not after it
     assert not d.cuts_L[second + 1 :].any()
-    assert not d.cuts_L[:6].any()  # nor is <s> left alone, nor the first image parted from its text
+    assert not d.cuts_L[:6].any()  # neither after <s> nor after the first image

@@ -37,11 +37,13 @@ def saved(tokenizer: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return [write_image(tmp_path_factory.mktemp("pictures") / f"{n}.png", n) for n in range(4)]
+def image_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return [write_image(tmp_path_factory.mktemp("image_files") / f"{n}.png", n) for n in range(4)]
 
 
-def encoded_for(saved: Saved, pictures: list[Path], method: AnswerMethod, max_tokens: int = 8) -> list[EncodedPrompt]:
+def encoded_for(
+    saved: Saved, image_files: list[Path], method: AnswerMethod, max_tokens: int = 8
+) -> list[EncodedPrompt]:
     """Make prompts of different lengths with 0 to 3 images; multiple choice among options or among candidates."""
     reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
     found = []
@@ -52,8 +54,8 @@ def encoded_for(saved: Saved, pictures: list[Path], method: AnswerMethod, max_to
             options = tuple(random.Random(number).sample(OPTIONS, 2 + number % 4))
         candidates: tuple[Path, ...] = ()
         if method == AnswerMethod.MULTIPLE_CHOICE and num_images and number % 2:
-            options, candidates = options[:1], tuple(pictures[:3])
-        shown = tuple(pictures[: num_images - bool(candidates)])
+            options, candidates = options[:1], tuple(image_files[:3])
+        shown = tuple(image_files[: num_images - bool(candidates)])
         example = Example(str(number), prompt, shown, ("x",), options, candidates)
         found.append(encode_prompt(reader, example, max_tokens))
     return found
@@ -84,8 +86,8 @@ def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
         (AnswerMethod.CONSTRAINED, 5),
     ],
 )
-def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], method: AnswerMethod, num_beams: int) -> None:
-    asked, of, model = encoded_for(saved, pictures, method), AnswerMode(method, 8, num_beams), KosmosAdapter(saved)
+def test_a_batch_changes_no_answer(saved: Saved, image_files: list[Path], method: AnswerMethod, num_beams: int) -> None:
+    asked, of, model = encoded_for(saved, image_files, method), AnswerMode(method, 8, num_beams), KosmosAdapter(saved)
     alone = [model.answer(of, [one])[0] for one in asked]
     shuffled = random.Random(0).sample(asked, len(asked))
     for order, size in ((asked, len(asked)), (shuffled, 5)):
@@ -99,8 +101,8 @@ def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], method: A
     assert len({answer.text for answer in alone}) > 3
 
 
-def test_multiple_choice_takes_the_most_likely_option(saved: Saved, pictures: list[Path]) -> None:
-    asked = encoded_for(saved, pictures, AnswerMethod.MULTIPLE_CHOICE)
+def test_multiple_choice_takes_the_most_likely_option(saved: Saved, image_files: list[Path]) -> None:
+    asked = encoded_for(saved, image_files, AnswerMethod.MULTIPLE_CHOICE)
     num_candidates = 0
     for one, answer in zip(
         asked, KosmosAdapter(saved).answer(AnswerMode(AnswerMethod.MULTIPLE_CHOICE), asked), strict=True
@@ -115,12 +117,12 @@ def test_multiple_choice_takes_the_most_likely_option(saved: Saved, pictures: li
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
-def test_constrained_decoding_gives_only_options(saved: Saved, pictures: list[Path], num_beams: int) -> None:
+def test_constrained_decoding_gives_only_options(saved: Saved, image_files: list[Path], num_beams: int) -> None:
     """With options that share a prefix, one that is a prefix of another, and ones longer than `max_tokens`."""
     reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
     lists = [OPTIONS, ("red", "red disc", "red deer"), tuple(" ".join(map(word, range(k, k + 9))) for k in range(5))]
     asked = [
-        encode_prompt(reader, Example(str(n), f"<image> {word(n)}", (pictures[n % 4],), ("x",), options), 4)
+        encode_prompt(reader, Example(str(n), f"<image> {word(n)}", (image_files[n % 4],), ("x",), options), 4)
         for n, options in enumerate(lists * 4)
     ]
     assert max(one.max_tokens for one in asked) > 20
@@ -130,8 +132,8 @@ def test_constrained_decoding_gives_only_options(saved: Saved, pictures: list[Pa
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
-def test_enough_beams_find_the_most_likely_option(saved: Saved, pictures: list[Path], length_penalty: float) -> None:
-    asked = encoded_for(saved, pictures, AnswerMethod.CONSTRAINED)[::3]
+def test_enough_beams_find_the_most_likely_option(saved: Saved, image_files: list[Path], length_penalty: float) -> None:
+    asked = encoded_for(saved, image_files, AnswerMethod.CONSTRAINED)[::3]
     engine = GenerationEngine(saved, [one.prompts[0] for one in asked], max(one.max_tokens for one in asked))
     tries = [Trie.of(map(saved.tokenizer.encode, one.example.options), EOS) for one in asked]
     room = [one.max_tokens for one in asked]

@@ -48,7 +48,11 @@ def reader(tokenizer: Tokenizer) -> Reader:
 
 
 def run(
-    benchmark: BenchmarkFiles, reader: Reader, adapter: StoppingAdapter, settings: Settings = BATCH, identity: str = "one"
+    benchmark: BenchmarkFiles,
+    reader: Reader,
+    adapter: StoppingAdapter,
+    settings: Settings = BATCH,
+    identity: str = "one",
 ) -> Result:
     return evaluate(VQAV2, benchmark.data, benchmark.output, settings, adapter, identity, reader)
 

@@ -26,15 +26,15 @@ class FunctionAdapter:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
 
-    def answer(self, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[Completion]:
-        return [self._one(mode, one) for one in asked]
+    def answer(self, mode: AnswerMode, encoded: Sequence[EncodedPrompt]) -> list[Completion]:
+        return [self._one(mode, one) for one in encoded]
 
-    def _one(self, mode: AnswerMode, asked: EncodedPrompt) -> Completion:
-        chosen = self.choice(asked)
+    def _one(self, mode: AnswerMode, encoded: EncodedPrompt) -> Completion:
+        chosen = self.choice(encoded)
         if isinstance(chosen, str):
             return Completion(chosen)
-        log_p = tuple(0.0 if n == chosen else -1.0 for n in range(num_choices(asked.example)))
-        text = str(chosen) if asked.example.candidates else asked.example.options[chosen]
+        log_p = tuple(0.0 if n == chosen else -1.0 for n in range(num_choices(encoded.example)))
+        text = str(chosen) if encoded.example.candidates else encoded.example.options[chosen]
         return Completion(text) if mode.method is AnswerMethod.CONSTRAINED else Completion(text, log_p)
 
 
@@ -42,15 +42,15 @@ def num_choices(example: Example) -> int:
     return len(example.candidates or example.options)
 
 
-def knowing(asked: EncodedPrompt) -> int | str:
-    example = asked.example
+def knowing(encoded: EncodedPrompt) -> int | str:
+    example = encoded.example
     if example.candidates:
         return int(example.correct[0])
     return example.options.index(example.correct[0]) if example.options else example.correct[0]
 
 
-def guessing(asked: EncodedPrompt) -> int:
-    return random.Random(asked.example.id + asked.example.prompt).randrange(num_choices(asked.example))
+def guessing(encoded: EncodedPrompt) -> int:
+    return random.Random(encoded.example.id + encoded.example.prompt).randrange(num_choices(encoded.example))
 
 
 def scored(
@@ -67,7 +67,7 @@ def scored(
 
 @pytest.mark.parametrize("name", TASKS)
 def test_correct_answers_score_100(name: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    """CIDEr of a caption that equals its only reference is 10 if no two references share words: 1000 on the paper's scale."""
+    """CIDEr of a caption that equals its only reference is 10 (here 1000) if no two references share words."""
     scores, _ = scored(name, knowing, tmp_path, tokenizer, 12)
     first = next(iter(scores.values()))
     assert first.value == pytest.approx(1000 if TASKS[name].mode.num_beams > 1 else 100, abs=1e-6)
@@ -79,29 +79,31 @@ def test_correct_answers_score_100(name: str, tokenizer: Tokenizer, tmp_path: Pa
 @pytest.mark.parametrize("name", CHOSEN)
 def test_guesses_score_as_by_chance(name: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
     number = 60 if name == "raven" else 200
-    scores, asked = scored(name, guessing, tmp_path, tokenizer, number)
-    chance = 1 / num_choices(asked[0])
-    num_right = scores["accuracy"].value / 100 * number
-    assert abs(num_right - number * chance) <= Z * math.sqrt(number * chance * (1 - chance)) + 0.5
+    scores, encoded = scored(name, guessing, tmp_path, tokenizer, number)
+    chance = 1 / num_choices(encoded[0])
+    num_correct = scores["accuracy"].value / 100 * number
+    assert abs(num_correct - number * chance) <= Z * math.sqrt(number * chance * (1 - chance)) + 0.5
     low, high = scores["accuracy"].low, scores["accuracy"].high
     assert low is not None and high is not None and 0 < low < scores["accuracy"].value < high < 100
 
 
 def test_guesses_at_memes_have_half_the_area(tokenizer: Tokenizer, tmp_path: Path) -> None:
     """The variance is that of the Mann-Whitney statistic without ties; with ties it is smaller."""
-    scores, asked = scored("hateful", guessing, tmp_path, tokenizer, 300)
-    yes = sum(example.correct == ("yes",) for example in asked)
-    no = len(asked) - yes
+    scores, encoded = scored("hateful", guessing, tmp_path, tokenizer, 300)
+    yes = sum(example.correct == ("yes",) for example in encoded)
+    no = len(encoded) - yes
     assert abs(scores["auc"].value - 50) <= 100 * Z * math.sqrt((yes + no + 1) / (12 * yes * no))
 
 
 def by_ten_people(answer: str, correct: Sequence[str]) -> float:
     """Leave out each person in turn: an answer is correct if three of the other nine gave it."""
-    return fmean(min(1.0, sum(o == answer for n, o in enumerate(right) if n != left) / 3) for left in range(len(right)))
+    return fmean(
+        min(1.0, sum(o == answer for n, o in enumerate(correct) if n != left) / 3) for left in range(len(correct))
+    )
 
 
 def f1(answer: str, correct: Sequence[str]) -> float:
-    (one,) = right
+    (one,) = correct
     common = len(set(answer.split()) & set(one.split()))
     return 2 * common / (len(answer.split()) + len(one.split()))
 
@@ -109,11 +111,11 @@ def f1(answer: str, correct: Sequence[str]) -> float:
 FREE: list[tuple[str, str, Callable[[str, Sequence[str]], float]]] = [
     ("vqav2", "accuracy", by_ten_people),
     ("vizwiz", "accuracy", by_ten_people),
-    ("websrc", "exact", lambda answer, right: float(answer == right[0])),
+    ("websrc", "exact", lambda answer, correct: float(answer == correct[0])),
     ("websrc", "f1", f1),
-    ("imagenet-free", "accuracy", lambda answer, right: float(answer in right)),
-    ("coco", "cider", lambda answer, right: 0.0),
-    ("flickr30k", "cider", lambda answer, right: 0.0),
+    ("imagenet-free", "accuracy", lambda answer, correct: float(answer in correct)),
+    ("coco", "cider", lambda answer, correct: 0.0),
+    ("flickr30k", "cider", lambda answer, correct: 0.0),
 ]
 
 
@@ -123,14 +125,16 @@ def test_answers_of_other_examples_score_the_mean_of_all_pairs(
 ) -> None:
     """Captions share no words with weight, so the caption of another image scores 0."""
     number = 60
-    asked = write(name, tmp_path / "again", number).examples
-    rights = [example.correct for example in asked]
-    pairs = [judge(other[0], right) for i, right in enumerate(rights) for j, other in enumerate(rights) if i != j]
-    place = {example.id: n for n, example in enumerate(asked)}
+    encoded = write(name, tmp_path / "again", number).examples
+    references = [example.correct for example in encoded]
+    pairs = [
+        judge(other[0], correct) for i, correct in enumerate(references) for j, other in enumerate(references) if i != j
+    ]
+    place = {example.id: n for n, example in enumerate(encoded)}
 
     def another(one: EncodedPrompt) -> str:
         here = place[one.example.id]
-        return rights[(here + 1 + random.Random(here).randrange(number - 1)) % number][0]
+        return references[(here + 1 + random.Random(here).randrange(number - 1)) % number][0]
 
     scores, _ = scored(name, another, tmp_path, tokenizer, number)
     assert abs(scores[metric].value / 100 - fmean(pairs)) <= Z * pstdev(pairs) / math.sqrt(number) + 1e-9

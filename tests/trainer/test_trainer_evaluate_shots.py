@@ -1,4 +1,4 @@
-"""Shots: sampled by the seed, never the example itself, none twice, and prepend_shots with the first right answer."""
+"""Shots: sampled by the seed, distinct, never the example itself, and shown with their first correct answer."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""The proof that the model sees: it learns what the pipeline made, and when images are swapped, captions swap.
+"""Image grounding: an overfitted model generates the caption of each image, also when images are swapped.
 
-Nothing is built by hand: the pipeline's shards, the trainer's own run, and `weft generate` on what that exported.
+It uses the pipeline's shards, a training run, and generation with the exported weights.
 """
 
 import json
@@ -39,8 +39,8 @@ def samples(shards: Path, corpus: str) -> list[Sample]:
     return sorted(found.items())
 
 
-def unlike(captions: list[Sample]) -> list[Sample]:
-    """Keep one sample of each caption and each image: of two of the same, nobody could tell which was meant."""
+def distinct(captions: list[Sample]) -> list[Sample]:
+    """Keep one sample of each caption and each image, so that captions are unambiguous."""
     texts, images, kept = set(), set(), []
     for key, members in captions:
         image = json.loads(members["json"])["sha256"]
@@ -52,7 +52,7 @@ def unlike(captions: list[Sample]) -> list[Sample]:
 
 
 def overfit(shards: Path, folder: Path) -> tuple[Summary, list[Sample]]:
-    captions = unlike(samples(shards, "caption"))[:NUM_CAPTIONS]
+    captions = distinct(samples(shards, "caption"))[:NUM_CAPTIONS]
     documents = samples(shards, "interleaved")[:NUM_DOCUMENTS]
     assert (len(captions), len(documents)) == (NUM_CAPTIONS, NUM_DOCUMENTS)
     write_shards(folder / "shards", {"caption": captions, "interleaved": documents})
@@ -61,20 +61,20 @@ def overfit(shards: Path, folder: Path) -> tuple[Summary, list[Sample]]:
     return run(config, str(folder), str(folder / "tokenizer"), str(folder / "checkpoints")), captions
 
 
-def told(saved: Saved, paths: list[Path]) -> list[str]:
+def generated(saved: Saved, paths: list[Path]) -> list[str]:
     return list(generate(saved, [GenerateRequest("", (path,)) for path in paths]))
 
 
-@pytest.mark.slow  # two minutes on a core of its own, beside what the finished run takes
+@pytest.mark.slow  # two minutes on an idle core, in addition to the finished run
 def test_swapping_the_images_swaps_the_captions(finished: Finished, tmp_path: Path) -> None:
     summary, captions = overfit(finished.output / "shards", tmp_path)
     assert metrics.read(tmp_path / "checkpoints")[-1].loss.keys() == {"caption", "interleaved"}
     assert all(loss < 0.05 for loss in summary.last_loss.values()), summary.last_loss
-    paths, words = [], []
+    paths, texts = [], []
     for key, members in captions:
         paths.append(tmp_path / f"{key}.jpg")
         paths[-1].write_bytes(members["jpg"])
-        words.append(members["txt"].decode())
+        texts.append(members["txt"].decode())
     saved = load_saved(str(tmp_path))
-    assert told(saved, paths) == words
-    assert told(saved, paths[::-1]) == words[::-1]
+    assert generated(saved, paths) == texts
+    assert generated(saved, paths[::-1]) == texts[::-1]

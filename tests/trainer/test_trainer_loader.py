@@ -29,21 +29,21 @@ def digests(source: Loader, num_steps: int) -> list[str]:
 
 
 def rows(batch: MicroBatch) -> list[tuple[bytes, ...]]:
-    """Every row that is not all padding, with the pixels of its images, as bytes that can be compared."""
+    """Every row that is not all padding, with the pixels of its images, as comparable bytes."""
     found, first = [], 0
-    for tokens, slots, segments, targets in zip(
+    for tokens, image_mask, segments, targets in zip(
         batch.tokens_BT, batch.image_mask_BT, batch.segment_ids_BT, batch.targets_BT, strict=True
     ):
-        last = first + int(slots.sum()) // 2
+        last = first + int(image_mask.sum()) // 2
         if segments.any():
-            tensors = (tokens, slots, segments, targets, batch.pixels_ICHW[first:last])
+            tensors = (tokens, image_mask, segments, targets, batch.pixels_ICHW[first:last])
             found.append(tuple(t.numpy().tobytes() for t in tensors))
         first = last
     return found
 
 
 @pytest.mark.parametrize("world", [2, 3])
-def test_processes_share_out_the_rows_of_one(data: Path, tokenizer: Tokenizer, tiny: Config, world: int) -> None:
+def test_processes_divide_the_rows_of_one(data: Path, tokenizer: Tokenizer, tiny: Config, world: int) -> None:
     alone = loader(data, tokenizer, tiny())
     ranks = [loader(data, tokenizer, tiny(), rank, world) for rank in range(world)]
     for _ in range(5):
@@ -62,10 +62,10 @@ def test_a_state_continues_on_another_number_of_processes(data: Path, tokenizer:
     second = loader(data, tokenizer, tiny(), rank=2, world=3)
     second.load_state(json.loads(json.dumps(first.state())))
     assert digests(second, 5) == expected[3:]
-    assert any(c["token"] for s in second.state()["corpora"].values() for c in s["streams"])  # amid a document
+    assert any(c["token"] for s in second.state()["corpora"].values() for c in s["streams"])  # inside a document
 
 
-def test_the_seed_decides(data: Path, tokenizer: Tokenizer, tiny: Config) -> None:
+def test_the_seed_determines_the_order(data: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     assert digests(loader(data, tokenizer, tiny()), 3) == digests(loader(data, tokenizer, tiny()), 3)
     assert digests(loader(data, tokenizer, tiny()), 3) != digests(loader(data, tokenizer, tiny("seed=1")), 3)
 
@@ -108,24 +108,24 @@ def test_a_missing_corpus_is_left_out_and_the_others_share(tmp_path: Path, token
 
 
 @pytest.mark.parametrize("broken", [b"no image", drawing("red", 0)[:300], b""])
-def test_a_broken_image_is_named_and_teaches_nothing(
+def test_a_damaged_image_is_named_and_masked_out_of_the_loss(
     tmp_path: Path, tokenizer: Tokenizer, tiny: Config, broken: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     captions = [caption_sample("good", "a red disc", drawing("red", 0)), caption_sample("bad", "a blue disc", broken)]
     write_shards(tmp_path, {"caption": captions})
     source = loader(tmp_path, tokenizer, tiny())
-    learnt = ""
+    learned = ""
     for step in itertools.islice(source, 5):
         for batch in step.micro_batches:
-            learnt += tokenizer.decode(batch.targets_BT[batch.targets_BT != IGNORED].tolist())
+            learned += tokenizer.decode(batch.targets_BT[batch.targets_BT != IGNORED].tolist())
             assert torch.isfinite(batch.pixels_ICHW).all()
     assert list(source.skipped.reasons) == ["bad.jpg"]
     assert capsys.readouterr().err.count("bad.jpg of caption/caption-00000.tar") == 1
-    assert "red" in learnt
-    assert "blue" not in learnt
+    assert "red" in learned
+    assert "blue" not in learned
 
 
-def test_a_broken_text_is_named_and_left_out(tmp_path: Path, tokenizer: Tokenizer, tiny: Config) -> None:
+def test_a_damaged_text_is_named_and_skipped(tmp_path: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     bad = ("bad", {"json": b"{}", "txt": b"\xff\xfe"})
     write_shards(tmp_path, {"text": [text_sample("good", "One."), bad], "interleaved": [("worse", {"json": b"{"})]})
     source = loader(tmp_path, tokenizer, tiny("data.mixture.interleaved=0", "data.streams=1"))
@@ -135,7 +135,7 @@ def test_a_broken_text_is_named_and_left_out(tmp_path: Path, tokenizer: Tokenize
         next(loader(tmp_path, tokenizer, tiny()))
 
 
-def test_shards_that_are_cut_or_missing_are_refused(data: Path, tmp_path: Path) -> None:
+def test_truncated_and_missing_shards_are_an_error(data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "shards", tmp_path / "shards")
     tar = tmp_path / "shards/text/text-00000.tar"
     tar.write_bytes(tar.read_bytes()[:-512])
@@ -154,7 +154,7 @@ def test_a_run_s_folder_its_shards_and_a_url_are_the_same(data: Path) -> None:
     assert {default_folder(f, "tokenizer").removeprefix("file://") for f in folders} == {str(data / "tokenizer")}
 
 
-def test_a_state_of_other_shards_is_refused(data: Path, tmp_path: Path, tokenizer: Tokenizer, tiny: Config) -> None:
+def test_a_state_of_other_shards_is_an_error(data: Path, tmp_path: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     write_shards(tmp_path, {"text": [text_sample("a", "One.")]})
     state = loader(tmp_path, tokenizer, tiny()).state()
     with pytest.raises(RecipeError, match="another shards"):

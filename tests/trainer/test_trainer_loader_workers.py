@@ -1,4 +1,4 @@
-"""The loader with workers: the same steps for any number of them, and none that stays behind."""
+"""The loader with workers: the same steps for any number of them, and none outlives its process."""
 
 import itertools
 import json
@@ -62,12 +62,12 @@ def test_any_number_of_processes_and_workers_gives_the_same_digests(
             assert [step.digest for step in itertools.islice(source, 8)] == [step.digest for step in alone]
 
 
-def test_a_state_is_that_of_the_last_step_handed_out(
+def test_a_state_is_that_of_the_last_step_returned(
     data: Path, tokenizer: Tokenizer, tiny: Config, alone: list[TrainStep]
 ) -> None:
-    """From two processes to one and to two again, with other workers each time, though more was made ahead."""
+    """From two processes to one and back, with other workers each time, and in spite of prefetched steps."""
     state = loader(data, tokenizer, tiny()).state()
-    at, cut_rows, epochs = 0, set(), set()
+    at, split_rows, epochs = 0, set(), set()
     for world, num_workers, num_steps in ((2, 1, 3), (1, 0, 2), (2, 3, 3)):
         with loader(
             data, tokenizer, tiny(f"data.workers={num_workers}", "data.prefetch_steps=3"), 1 % world, world
@@ -77,11 +77,11 @@ def test_a_state_is_that_of_the_last_step_handed_out(
             assert digests == [step.digest for step in alone[at : at + num_steps]]
             at, state = at + num_steps, source.state()
         assert state["step"] == at
-        for corpus, stands in state["corpora"].items():
-            cut_rows |= {corpus for stream in stands["streams"] if stream["token"]}
-            epochs |= {corpus for stream in stands["streams"] if stream["position"]}
-    assert epochs == {"text", "caption", "interleaved"}  # amid what streams own, and so amid shards
-    assert cut_rows == {"text", "interleaved"}  # amid documents; captions are never cut
+        for corpus, position in state["corpora"].items():
+            split_rows |= {corpus for stream in position["streams"] if stream["token"]}
+            epochs |= {corpus for stream in position["streams"] if stream["position"]}
+    assert epochs == {"text", "caption", "interleaved"}  # inside streams, and so inside shards
+    assert split_rows == {"text", "interleaved"}  # inside documents; captions are never split
 
 
 def children() -> set[int]:
@@ -102,7 +102,7 @@ def test_closing_ends_the_workers_and_the_next_step_starts_them_again(
     source.close()
 
 
-def test_a_worker_that_is_killed_is_an_error_and_no_hang(data: Path, tokenizer: Tokenizer, tiny: Config) -> None:
+def test_a_killed_worker_is_an_error(data: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     before = children()
     with loader(data, tokenizer, tiny("data.workers=1", "data.prefetch_steps=1")) as source:
         next(source)
@@ -115,7 +115,7 @@ def test_a_worker_that_is_killed_is_an_error_and_no_hang(data: Path, tokenizer: 
             next(source)
 
 
-def test_what_a_worker_raises_is_raised_here(tmp_path: Path, tokenizer: Tokenizer, tiny: Config) -> None:
+def test_an_error_of_a_worker_is_raised_in_the_loader(tmp_path: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     write_shards(tmp_path, {"text": [text_sample("good", "One.")], "interleaved": [("bad", {"json": b"{"})]})
     with (
         loader(tmp_path, tokenizer, tiny("data.workers=1")) as source,
@@ -133,7 +133,7 @@ def test_what_a_worker_raises_is_raised_here(tmp_path: Path, tokenizer: Tokenize
     ],
 )
 def test_no_worker_outlives_its_process(data: Path, ending: str) -> None:
-    """Neither after its normal end, nor after an exception, nor when it was killed; and SIGTERM ends no worker."""
+    """After a normal end, an exception, or a kill. SIGTERM ends no worker."""
     here = Path(__file__).parent
     program = f"""
 import os, signal, sys, time
@@ -158,12 +158,12 @@ print(*workers, flush=True)
     workers = [int(worker) for worker in ended.stdout.split()]
     assert len(workers) == 2
     deadline = time.monotonic() + 120
-    while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
+    while any(is_alive(worker) for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(alive(worker) for worker in workers)
+    assert not any(is_alive(worker) for worker in workers)
 
 
-def alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

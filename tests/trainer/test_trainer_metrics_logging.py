@@ -1,4 +1,4 @@
-"""What people watch: FLOPs by hand, figures in a row, boards, validation."""
+"""Metrics of a run: FLOPs by hand, metrics of steps, loggers, validation."""
 
 import dataclasses
 import shutil
@@ -28,7 +28,7 @@ Config = Callable[..., TrainConfig]
 VIT_L = VisionFlops(layers=24, width=1024, mlp_width=4096, tokens=257, patch_values=588, trainable_layers=0)
 
 
-def test_flops_of_kosmos1_are_those_worked_out_by_hand() -> None:
+def test_flops_of_kosmos1_equal_those_by_hand() -> None:
     config = load("kosmos1_1b6")
     whole, half = (decoder_per_token(config.model, 2048, 64_128, causal) for causal in (False, True))
     assert (round(whole / 1e9, 2), round(half / 1e9, 2)) == (9.24, 8.64)
@@ -45,14 +45,14 @@ def test_gpus_are_known_by_name() -> None:
 
 
 @pytest.fixture(scope="module")
-def watched(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("watched")
+def logged(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("logged")
     train(tiny("steps=3", "watch={tensorboard: true, peak_flops: 1e9}"), data, output)
     return output
 
 
-def test_figures_of_a_step(watched: Path, tiny: Config) -> None:
-    for m in metrics.read(watched):
+def test_metrics_of_a_step(logged: Path, tiny: Config) -> None:
+    for m in metrics.read(logged):
         assert 0 <= m.wait_seconds < m.seconds
         assert m.peak_gpu_bytes == 0
         assert 50e6 < m.peak_rss_bytes < 1e11
@@ -60,15 +60,15 @@ def test_figures_of_a_step(watched: Path, tiny: Config) -> None:
         assert m.mfu is not None
         by_hand = Flops(per_token=m.mfu * m.seconds * 1e9 / sum(m.num_tokens.values()), per_image=0.0)
         assert by_hand.utilisation(m, 1e9) == pytest.approx(m.mfu)
-        assert decoder_per_token(tiny().model, 64, 512) < by_hand.per_token  # the eye counts
+        assert decoder_per_token(tiny().model, 64, 512) < by_hand.per_token  # the vision encoder counts
 
 
-def test_tensorboard_reads_what_was_written(watched: Path) -> None:
+def test_tensorboard_reads_the_event_files(logged: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(watched / FOLDER)).Reload()
-    drawn = [(e.step, e.value) for e in events.Scalars("loss/text")]
-    assert drawn == [(m.step, pytest.approx(m.loss["text"])) for m in metrics.read(watched)]
+    events = EventAccumulator(str(logged / FOLDER)).Reload()
+    scalars = [(e.step, e.value) for e in events.Scalars("loss/text")]
+    assert scalars == [(m.step, pytest.approx(m.loss["text"])) for m in metrics.read(logged)]
     assert {"speed/mfu", "speed/wait_fraction", "optimizer/gradient_norm"} <= set(events.Tags()["scalars"])
 
 
@@ -78,22 +78,20 @@ def test_a_cpu_has_no_mfu(data: Path, tiny: Config, tmp_path: Path) -> None:
     assert "tensorboard" not in {p.name for p in tmp_path.iterdir()}
 
 
-def test_weights_and_biases_must_be_there(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_wandb_package_is_an_error(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(MissingError, match="pip install wandb"):
         WeightsAndBiases(tmp_path, tiny("watch.wandb=mine"))
 
 
 @pytest.mark.slow
-def test_weights_and_biases_keeps_a_run(
-    data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wandb_writes_an_offline_run(data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     train(tiny("steps=2", "watch.wandb=mine"), data, tmp_path)
     assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 
 
-def test_validation_measures_what_is_held_out(data: Path, tiny: Config, tmp_path: Path) -> None:
+def test_validation_loss_is_of_held_out_samples(data: Path, tiny: Config, tmp_path: Path) -> None:
     held = tmp_path / "held"
     shutil.copytree(data, held)
     known = [text_sample(f"v{i}", "The old harbour looks over the sea. Nobody knows!") for i in range(4)]
@@ -105,9 +103,9 @@ def test_validation_measures_what_is_held_out(data: Path, tiny: Config, tmp_path
     assert validations[6]["text"] < validations[2]["text"]
     train(tiny("steps=6"), held, tmp_path / "without")
     with_it, without = metrics.read(tmp_path / "out"), metrics.read(tmp_path / "without")
-    assert [m.loss for m in with_it] == [m.loss for m in without]  # nothing is learnt from it
+    assert [m.loss for m in with_it] == [m.loss for m in without]  # validation does not train
 
 
-def test_validation_without_held_out_shards_is_refused(data: Path, tiny: Config, tmp_path: Path) -> None:
+def test_validation_without_held_out_shards_is_an_error(data: Path, tiny: Config, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="holds no validation split"):
         train(tiny("watch.validate_every_steps=2"), data, tmp_path)

@@ -1,4 +1,4 @@
-"""Sets as folders: what is written is read, other people's sets too, wrong lines get one line; and the prompts."""
+"""Sets as folders: written and read, other sets, malformed lines; and the prompts."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from trainer.evaluate.raven.matrix import generate_matrix
 from trainer.evaluate.tasks.matrices import prompt
 
 
-def test_a_set_reads_as_it_was_drawn_and_is_drawn_the_same_again(tmp_path: Path) -> None:
+def test_a_set_reads_as_written_and_depends_on_the_seed_only(tmp_path: Path) -> None:
     write(tmp_path / "a", seed=5, num_matrices=12)
     write(tmp_path / "b", seed=5, num_matrices=12)
     write(tmp_path / "c", seed=6, num_matrices=12)
@@ -36,7 +36,7 @@ def test_a_set_reads_as_it_was_drawn_and_is_drawn_the_same_again(tmp_path: Path)
     assert len(files) == 1 + sum(len(p.images) + 6 for p in puzzles)
 
 
-def test_no_matrix_is_written_that_the_solver_solves_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_matrix_with_another_solution_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = generate_matrix("1")
     monkeypatch.setattr(files, "generate_matrix", lambda name: replace(matrix, answer=(matrix.answer + 1) % 6))
     with pytest.raises(IntegrityError, match="another answer than the generator for matrix 3-0000"):
@@ -55,14 +55,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_series_of_four_reads_and_further_keys_do_not_matter(folder: Path) -> None:
+def test_four_images_and_further_keys_are_accepted(folder: Path) -> None:
     (folder / FILE).write_text(json.dumps(row(source="somewhere", id="\u2028")))
     puzzle = read(folder)[0]
     assert puzzle.images == (folder / "a.png",) * 4 and puzzle.answer == 5 and puzzle.id == "\u2028"
 
 
 @pytest.mark.parametrize(
-    ("line", "error", "told"),
+    ("line", "error", "message"),
     [
         ("{", SchemaError, "JSON"),
         ("", SchemaError, "JSON"),
@@ -86,15 +86,15 @@ def test_a_series_of_four_reads_and_further_keys_do_not_matter(folder: Path) -> 
         (row(id="first"), SchemaError, "'first' occurs twice"),
     ],
 )
-def test_a_wrong_line_is_told_in_one(folder: Path, line: Any, error: type[WeftError], told: str) -> None:
+def test_a_malformed_line_gives_one_line(folder: Path, line: Any, error: type[WeftError], message: str) -> None:
     text = line if isinstance(line, str) else json.dumps(line)
     (folder / FILE).write_text(json.dumps(row(id="first")) + "\n" + text + "\n")
-    with pytest.raises(error, match=f"{re.escape(str(folder / FILE))}, line 2: .*{re.escape(told)}") as caught:
+    with pytest.raises(error, match=f"{re.escape(str(folder / FILE))}, line 2: .*{re.escape(message)}") as caught:
         read(folder)
     assert str(caught.value).isprintable()
 
 
-def test_a_missing_set_and_one_that_is_no_text_are_told(folder: Path, tmp_path: Path) -> None:
+def test_missing_and_binary_files_are_an_error(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PathError, match=rf"no file .*{FILE}"):
         read(folder)
     (folder / FILE).write_bytes(b"\xff\xfe")

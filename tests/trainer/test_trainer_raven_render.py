@@ -1,4 +1,4 @@
-"""Drawn cells: whole pixels of five greys, each figure within its place, and no two cells alike."""
+"""Rendered cells: five grey values, each figure inside its place, and no two cells equal."""
 
 from itertools import pairwise, product
 
@@ -22,13 +22,13 @@ def figures() -> dict[tuple[int, int, int], np.ndarray]:
     return {kind: pixels(*kind, places_of(0)) for kind in kinds}
 
 
-def test_every_figure_is_another(figures: dict[tuple[int, int, int], np.ndarray]) -> None:
+def test_all_figures_differ(figures: dict[tuple[int, int, int], np.ndarray]) -> None:
     assert len({figure.tobytes() for figure in figures.values()}) == len(figures) == 96
     assert {figure.shape for figure in figures.values()} == {(SIDE_PIXELS, SIDE_PIXELS)}
 
 
-def test_figures_stay_in_their_places_with_white_between(figures: dict[tuple[int, int, int], np.ndarray]) -> None:
-    """So different places make different images, as different figures do."""
+def test_figures_stay_inside_their_places(figures: dict[tuple[int, int, int], np.ndarray]) -> None:
+    """So different places give different images, as do different figures."""
     for kind, figure in figures.items():
         inner = figure[5 : PLACE_PIXELS - 3, 5 : PLACE_PIXELS - 3]  # four pixels of white around
         assert (figure != WHITE).sum() == (inner != WHITE).sum() > 100, kind

@@ -1,4 +1,4 @@
-"""Hand-made rows and matrices: what rules make of rows, what the solver sees, and what it refuses."""
+"""Hand-made rows and matrices: completions by rules, solutions, and errors of the solver."""
 
 import pytest
 
@@ -23,14 +23,14 @@ CIRCLE, TRIANGLE, SQUARE, HEXAGON, CROSS, STAR = range(6)
         ("position", "or", [places_of(0, 1), places_of(1, 8), places_of(0, 1, 8)]),
         ("position", "xor", [places_of(0, 1), places_of(1, 8), places_of(0, 8)]),
         ("position", "without", [places_of(0, 1), places_of(1, 8), places_of(0)]),
-        ("position", "turn", [places_of(0, 4), places_of(1, 4), places_of(2, 4)]),  # an eighth; the middle stays
+        ("position", "turn", [places_of(0, 4), places_of(1, 4), places_of(2, 4)]),  # an eighth; the centre is fixed
         ("position", "turn", [places_of(0, 1), places_of(2, 5), places_of(8, 7)]),  # a quarter
         ("position", "mirror", [places_of(0, 3), places_of(2, 5), places_of(0, 3)]),
         ("position", "shift", [places_of(0, 3), places_of(1, 4), places_of(2, 5)]),
-        ("position", "shift", [places_of(8, 4), places_of(2, 7), places_of(5, 1)]),  # down, and in again above
+        ("position", "shift", [places_of(8, 4), places_of(2, 7), places_of(5, 1)]),  # down, with wrap-around
     ],
 )
-def test_rules_complete_their_rows_and_no_others(attribute: str, name: str, row: list[int]) -> None:
+def test_rules_complete_rows_that_obey_them(attribute: str, name: str, row: list[int]) -> None:
     rules = rules_of(attribute, 3, row)[name]
     assert [rule for rule in rules if obeys(rule, row)]
     assert not [rule for rule in rules if obeys(rule, [*row[:2], row[2] + 1])]
@@ -40,20 +40,20 @@ def test_rules_complete_their_rows_and_no_others(attribute: str, name: str, row:
     ("attribute", "name", "given"),
     [
         ("shape", "constant", [STAR, CROSS]),
-        ("size", "progression", [2, 3]),  # nothing is larger
+        ("size", "progression", [2, 3]),  # there is no larger size
         ("size", "progression", [1, 1]),
         ("number", "sum", [5, 5]),
         ("number", "difference", [5, 5]),
-        ("position", "and", [places_of(0), places_of(1)]),  # an empty cell shows no shape
-        ("position", "turn", [places_of(4), places_of(4)]),  # a motion that nobody sees
+        ("position", "and", [places_of(0), places_of(1)]),  # a cell needs a figure
+        ("position", "turn", [places_of(4), places_of(4)]),  # an invisible motion
         ("position", "mirror", [places_of(0), places_of(1)]),
     ],
 )
-def test_rules_make_nothing_of_what_breaks_them(attribute: str, name: str, given: list[int]) -> None:
+def test_rules_do_not_complete_rows_that_break_them(attribute: str, name: str, given: list[int]) -> None:
     assert all(rule.complete(given) is None for rule in rules_of(attribute, 3, [1, 1, 1])[name])
 
 
-def test_motions_are_all_there_and_move_figures_without_losing_any() -> None:
+def test_motions_are_complete_permutations() -> None:
     moved = [motion for name in ("turn", "mirror", "shift") for motion in motions(name)]
     assert len({*moved}) == 7 + 2 + 8
     assert all(sorted(motion) == [*range(9)] for motion in moved)
@@ -79,7 +79,7 @@ def places(*sets: tuple[int, ...]) -> list[Cell]:
     [
         (cells([PLAIN, LARGER], [MORE]), cells([PLAIN, LARGER, MORE, LARGER_MORE]), 3),
         (cells([PLAIN, MORE], [PLAIN]), cells([LARGER, MORE]), 1),
-        (  # corners: mirrored to the right, and downwards
+        (  # corners: mirrored horizontally and vertically
             places((0,), (2,), (6,)),
             places((0, 8), (8,), (6,), (4,)),
             1,
@@ -99,7 +99,7 @@ def places(*sets: tuple[int, ...]) -> list[Cell]:
             places((5, 6, 7), (6,), (5, 7), (5,)),
             0,
         ),
-        (  # each shape once in a row, one step larger down each column, one shade darker in each row
+        (  # each shape once in a row; size grows along columns, shade along rows
             cells(
                 [(CIRCLE, 0, 0, 16), (TRIANGLE, 0, 1, 16), (SQUARE, 0, 2, 16)],
                 [(TRIANGLE, 1, 0, 16), (SQUARE, 1, 1, 16), (CIRCLE, 1, 2, 16)],
@@ -122,18 +122,22 @@ def test_hand_made_matrices_are_solved(shown: list[Cell], candidates: list[Cell]
 @pytest.mark.parametrize(
     ("shown", "candidates", "found"),
     [
-        (  # OR and XOR explain disjoint rows alike, and differ in the last
+        (  # OR and XOR are equal for disjoint rows, and differ in the last
             places((0, 1), (8,), (0, 1, 8), (2, 3), (4,), (2, 3, 4), (5, 6), (6, 7)),
             places((5, 6, 7), (5, 7), (6,)),
             [0, 1],
         ),
-        (cells([PLAIN, LARGER], [LARGER]), cells([PLAIN, (STAR, 3, 0, LAYOUTS[2]), MORE]), [0, 1]),  # swap, or step
-        (cells([PLAIN, LARGER], [MORE]), cells([LARGER_MORE, LARGER_MORE]), [0, 1]),  # twice the same
+        (
+            cells([PLAIN, LARGER], [LARGER]),
+            cells([PLAIN, (STAR, 3, 0, LAYOUTS[2]), MORE]),
+            [0, 1],
+        ),  # distribute, or progression
+        (cells([PLAIN, LARGER], [MORE]), cells([LARGER_MORE, LARGER_MORE]), [0, 1]),  # the same twice
         (cells([PLAIN, LARGER], [MORE]), cells([PLAIN, LARGER, MORE]), []),
         (cells([PLAIN, (CROSS, 1, 0, LAYOUTS[2])], [(SQUARE, 1, 0, LAYOUTS[2])]), cells([PLAIN]), []),
     ],
 )
-def test_ambiguous_and_hopeless_matrices_are_refused(
+def test_ambiguous_and_unsolvable_matrices_are_an_error(
     shown: list[Cell], candidates: list[Cell], found: list[int]
 ) -> None:
     assert solutions(shown, candidates) == found

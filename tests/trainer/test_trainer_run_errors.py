@@ -1,4 +1,4 @@
-"""A person's mistake is one line with status 2, however many processes were asked for, and none of them hangs."""
+"""A user error gives one line and status 2 with any number of processes, and none of them hangs."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ Config = Callable[..., TrainConfig]
 
 
 def weft(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run the command line in this process; return its status. No process may be started."""
+    """Run the command line in this process, which may not start others; return its exit status."""
     monkeypatch.setattr(loop, "launch", lambda *_: pytest.fail("processes were started"))
     monkeypatch.setattr(sys, "argv", ["weft", *arguments])
     with pytest.raises(SystemExit) as ended:
@@ -35,7 +35,7 @@ def tiny_file(tmp_path: Path, tiny: Config) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--data=/nonexistent"], "no shards.json in /nonexistent"),
         (["--config=/nonexistent.yaml"], "no configuration named"),
@@ -49,18 +49,18 @@ def tiny_file(tmp_path: Path, tiny: Config) -> Path:
         (["--set=data.sequence_length=32"], "was made with another configuration"),
     ],
 )
-def test_a_mistake_is_found_before_processes_start(
-    options: list[str], told: str, data: Path, tiny: Config, tiny_file: Path, tmp_path: Path,
+def test_a_user_error_is_found_before_processes_start(
+    options: list[str], message: str, data: Path, tiny: Config, tiny_file: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     output = tmp_path / "run"
-    if "another configuration" in told:
+    if "another configuration" in message:
         train(tiny("steps=2", "checkpoint.every_steps=1"), data, output)
         capfd.readouterr()
     given = ["train", f"--config={tiny_file}", f"--data={data}", f"--output={output}", "--processes=2", *options]
     assert weft(monkeypatch, *given) == 2
     out, err = capfd.readouterr()
-    assert out == "" and told in err and err.startswith("weft: ")
+    assert out == "" and message in err and err.startswith("weft: ")
     assert err.count("\n") == 1, err
 
 
@@ -93,7 +93,7 @@ def in_two_processes(folder: Path, module: str, *arguments: str) -> subprocess.C
     )  # fmt: skip
 
 
-def test_an_error_of_one_process_in_the_middle_ends_all_in_one_line(
+def test_an_error_of_one_process_ends_all_with_one_line(
     data: Path, tiny: Config, tiny_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "faulty.py").write_text(FAULTY)
@@ -104,7 +104,7 @@ def test_an_error_of_one_process_in_the_middle_ends_all_in_one_line(
     assert errors == ["error: caption/caption-00000.tar cannot be read: it is gone"]
 
 
-def test_a_damaged_index_in_the_middle_ends_all_in_one_line(data: Path, tiny_file: Path, tmp_path: Path) -> None:
+def test_a_damaged_index_ends_all_processes_with_one_line(data: Path, tiny_file: Path, tmp_path: Path) -> None:
     shutil.copytree(data, tmp_path / "data")
     (tmp_path / "data/shards/text/text-00001.index.parquet").write_bytes(b"PAR1")
     arguments = [f"--config={tiny_file}", f"--data={tmp_path / 'data'}", f"--output={tmp_path / 'run'}"]
@@ -114,7 +114,7 @@ def test_a_damaged_index_in_the_middle_ends_all_in_one_line(data: Path, tiny_fil
     assert error.startswith("error: text/text-00001.index.parquet is not as it was written")
 
 
-def test_an_output_that_one_process_cannot_write_ends_all_in_one_line(
+def test_an_output_that_cannot_be_written_ends_all_processes_with_one_line(
     data: Path, tiny_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")

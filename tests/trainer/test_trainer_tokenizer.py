@@ -18,8 +18,8 @@ def test_training_twice_gives_the_same_bytes(data: Path, tmp_path: Path, tokeniz
     assert tokenizer.vocab_size == 500
 
 
-@given(st.text().filter(lambda t: "▁" not in t))  # SentencePiece writes spaces with this sign
-def test_decoding_returns_what_was_encoded(tokenizer: Tokenizer, text: str) -> None:
+@given(st.text().filter(lambda t: "▁" not in t))  # which SentencePiece uses for spaces
+def test_decoding_inverts_encoding(tokenizer: Tokenizer, text: str) -> None:
     text = text.encode("utf-8", "ignore").decode()  # no lone surrogates
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
@@ -39,10 +39,14 @@ def test_the_tokens_of_every_corpus_are_counted(data: Path, tokenizer: Tokenizer
         "characters": sum(map(len, texts)),
         "tokens": sum(len(tokenizer.encode(t)) for t in texts),
     }
-    assert {name: told["samples"] for name, told in counted.items()} == {"interleaved": 10, "caption": 24, "text": 20}
+    assert {name: counts["samples"] for name, counts in counted.items()} == {
+        "interleaved": 10,
+        "caption": 24,
+        "text": 20,
+    }
 
 
-def test_sentences_start_after_their_marks(tokenizer: Tokenizer) -> None:
+def test_sentences_start_after_punctuation(tokenizer: Tokenizer) -> None:
     text = "One is 3.5 here. Two? Three! Four\nfive"
     tokens = tokenizer.encode(text)
     starts = [*np.flatnonzero(tokenizer.sentence_starts(tokens)), len(tokens)]
@@ -72,7 +76,7 @@ def test_shards_without_text_are_an_error(tmp_path: Path) -> None:
         train_tokenizer(str(tmp_path), str(tmp_path / "tokenizer"))
 
 
-def test_another_tokenizer_is_not_overwritten_unasked(data: Path, tmp_path: Path) -> None:
+def test_another_tokenizer_is_only_replaced_with_overwrite(data: Path, tmp_path: Path) -> None:
     first = train_tokenizer(str(data), str(tmp_path), 400)
     assert train_tokenizer(str(data), str(tmp_path), 400) == first
     with pytest.raises(RecipeError, match="vocab_size 400 there, 350 here"):
@@ -80,7 +84,7 @@ def test_another_tokenizer_is_not_overwritten_unasked(data: Path, tmp_path: Path
     assert train_tokenizer(str(data), str(tmp_path), 350, overwrite=True).vocab_size == 350
 
 
-def test_loading_refuses_what_is_missing_or_changed(data: Path, tmp_path: Path) -> None:
+def test_missing_and_changed_tokenizers_are_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(PathError, match="weft tokenizer"):
         tokenizers.load(str(tmp_path))
     tokenizers.copy(str(data / "tokenizer"), str(tmp_path))
