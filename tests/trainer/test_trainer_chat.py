@@ -79,10 +79,10 @@ def test_an_answer_depends_on_the_whole_conversation(saved: Saved, image_files: 
 
 def test_an_answer_continues_the_text_before_it(tokenizer: Tokenizer) -> None:
     """With a space between them if the answer starts a word."""
-    asked = Conversation(("", "It is"), (Path("a.jpg"),))
+    conversation = Conversation(("", "It is"), (Path("a.jpg"),))
     for answer_text, whole in ((" older than", "It is older than"), ("!", "It is!")):
         tokens = tokenizer.encode(f"It is{answer_text}").tolist()[len(tokenizer.encode("It is")) :]
-        answered = asked.with_answer(tokenizer, tokens)
+        answered = conversation.with_answer(tokenizer, tokens)
         assert answered.request == GenerateRequest(f"<image>{whole}", (Path("a.jpg"),))
         assert answered.with_message("Is it?").request.prompt == f"<image>{whole}\nIs it?"
 

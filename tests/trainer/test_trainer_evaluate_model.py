@@ -64,11 +64,11 @@ def encoded_for(
 def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
     """Return the log-probability of tokens after a prompt, without a cache. That of <image> is added to </s>."""
     row = torch.tensor([*prompt.tokens_L.tolist(), *tokens])[None]
-    slots = torch.zeros_like(row, dtype=torch.bool)
-    slots[0, : len(prompt.image_mask_L)] = torch.from_numpy(prompt.image_mask_L)
+    image_mask = torch.zeros_like(row, dtype=torch.bool)
+    image_mask[0, : len(prompt.image_mask_L)] = torch.from_numpy(prompt.image_mask_L)
     images = torch.stack([pixels(path, saved) for path in prompt.images]) if prompt.images else None
     with torch.no_grad():
-        logits = saved.model(row, slots, torch.ones_like(row), images)[0, :, : saved.tokenizer.vocab_size].double()
+        logits = saved.model(row, image_mask, torch.ones_like(row), images)[0, :, : saved.tokenizer.vocab_size].double()
     logits[:, [PAD, UNK, BOS, END_IMAGE]] = -torch.inf
     shares = logits.softmax(-1)
     shares[:, EOS] += shares[:, IMAGE]
@@ -87,25 +87,25 @@ def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
     ],
 )
 def test_a_batch_changes_no_answer(saved: Saved, image_files: list[Path], method: AnswerMethod, num_beams: int) -> None:
-    asked, of, model = encoded_for(saved, image_files, method), AnswerMode(method, 8, num_beams), KosmosAdapter(saved)
-    alone = [model.answer(of, [one])[0] for one in asked]
-    shuffled = random.Random(0).sample(asked, len(asked))
-    for order, size in ((asked, len(asked)), (shuffled, 5)):
+    encoded, of, model = encoded_for(saved, image_files, method), AnswerMode(method, 8, num_beams), KosmosAdapter(saved)
+    alone = [model.answer(of, [one])[0] for one in encoded]
+    shuffled = random.Random(0).sample(encoded, len(encoded))
+    for order, size in ((encoded, len(encoded)), (shuffled, 5)):
         parts = [order[first : first + size] for first in range(0, len(order), size)]
         answers = {
             one.example.id: answer for part in parts for one, answer in zip(part, model.answer(of, part), strict=True)
         }
-        for one, expected in zip(asked, alone, strict=True):
+        for one, expected in zip(encoded, alone, strict=True):
             assert answers[one.example.id].text == expected.text
             assert answers[one.example.id].log_p == pytest.approx(expected.log_p, rel=0, abs=1e-5)
     assert len({answer.text for answer in alone}) > 3
 
 
 def test_multiple_choice_takes_the_most_likely_option(saved: Saved, image_files: list[Path]) -> None:
-    asked = encoded_for(saved, image_files, AnswerMethod.MULTIPLE_CHOICE)
+    encoded = encoded_for(saved, image_files, AnswerMethod.MULTIPLE_CHOICE)
     num_candidates = 0
     for one, answer in zip(
-        asked, KosmosAdapter(saved).answer(AnswerMode(AnswerMethod.MULTIPLE_CHOICE), asked), strict=True
+        encoded, KosmosAdapter(saved).answer(AnswerMode(AnswerMethod.MULTIPLE_CHOICE), encoded), strict=True
     ):
         tokens = [saved.tokenizer.encode(option).tolist() for option in one.example.options]
         expected = [log_p(saved, prompt, option) for prompt in one.prompts for option in tokens]
@@ -121,24 +121,24 @@ def test_constrained_decoding_gives_only_options(saved: Saved, image_files: list
     """With options that share a prefix, one that is a prefix of another, and ones longer than `max_tokens`."""
     reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
     lists = [OPTIONS, ("red", "red disc", "red deer"), tuple(" ".join(map(word, range(k, k + 9))) for k in range(5))]
-    asked = [
+    encoded = [
         encode_prompt(reader, Example(str(n), f"<image> {word(n)}", (image_files[n % 4],), ("x",), options), 4)
         for n, options in enumerate(lists * 4)
     ]
-    assert max(one.max_tokens for one in asked) > 20
-    said = KosmosAdapter(saved).answer(AnswerMode(AnswerMethod.CONSTRAINED, 4, num_beams), asked)
-    assert all(answer.text in one.example.options for one, answer in zip(asked, said, strict=True))
-    assert len({answer.text for answer in said}) > 3
+    assert max(one.max_tokens for one in encoded) > 20
+    answers = KosmosAdapter(saved).answer(AnswerMode(AnswerMethod.CONSTRAINED, 4, num_beams), encoded)
+    assert all(answer.text in one.example.options for one, answer in zip(encoded, answers, strict=True))
+    assert len({answer.text for answer in answers}) > 3
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 def test_enough_beams_find_the_most_likely_option(saved: Saved, image_files: list[Path], length_penalty: float) -> None:
-    asked = encoded_for(saved, image_files, AnswerMethod.CONSTRAINED)[::3]
-    engine = GenerationEngine(saved, [one.prompts[0] for one in asked], max(one.max_tokens for one in asked))
-    tries = [Trie.of(map(saved.tokenizer.encode, one.example.options), EOS) for one in asked]
-    room = [one.max_tokens for one in asked]
+    encoded = encoded_for(saved, image_files, AnswerMethod.CONSTRAINED)[::3]
+    engine = GenerationEngine(saved, [one.prompts[0] for one in encoded], max(one.max_tokens for one in encoded))
+    tries = [Trie.of(map(saved.tokenizer.encode, one.example.options), EOS) for one in encoded]
+    room = [one.max_tokens for one in encoded]
     found = beam(ConstrainedDecoding(engine, tries), len(OPTIONS) + 1, room, EOS, length_penalty)
-    for one, tokens in zip(asked, found, strict=True):
+    for one, tokens in zip(encoded, found, strict=True):
         spellings = [[*saved.tokenizer.encode(option).tolist(), EOS] for option in one.example.options]
         scores = [log_p(saved, one.prompts[0], tokens) / len(tokens) ** length_penalty for tokens in spellings]
         assert [*tokens, EOS] == spellings[scores.index(max(scores))]
@@ -166,7 +166,7 @@ def test_a_trie_holds_the_allowed_continuations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "line"), [("", ""), ("\n\n", ""), (" red \nblue", "red"), ("\n red", "red"), ("a\r\nb", "a")]
+    ("text", "line"), [("", ""), ("\n\n", ""), (" red \nblue", "red"), ("\n red", "red"), ("a\r\nb", "a")]
 )
-def test_an_answer_is_the_first_line_that_is_not_empty(said: str, line: str) -> None:
-    assert first_line(said) == line
+def test_an_answer_is_the_first_line_that_is_not_empty(text: str, line: str) -> None:
+    assert first_line(text) == line

@@ -20,14 +20,14 @@ def example(id: str, number: int = 0) -> Example:
 
 
 @given(names, st.integers(0, 12), st.integers(0, 5), st.sampled_from("abcxyz"))
-def test_shots_are_distinct_other_examples(ids: list[str], number: int, seed: int, asked: str) -> None:
+def test_shots_are_distinct_other_examples(ids: list[str], number: int, seed: int, target: str) -> None:
     pool = [example(id, place) for place, id in enumerate(ids)]
-    found = Shots(pool, number, seed).of(example(asked))
-    assert len(found) == min(number, len(set(ids) - {asked}))
+    found = Shots(pool, number, seed).of(example(target))
+    assert len(found) == min(number, len(set(ids) - {target}))
     assert all(shot in pool for shot in found)
     sampled = [shot.id for shot in found]
-    assert asked not in sampled and len(set(sampled)) == len(sampled)
-    assert Shots(pool, number, seed).of(example(asked)) == found
+    assert target not in sampled and len(set(sampled)) == len(sampled)
+    assert Shots(pool, number, seed).of(example(target)) == found
 
 
 def test_more_shots_extend_fewer_and_differ_by_example() -> None:
@@ -46,20 +46,20 @@ def test_shots_are_sampled_uniformly() -> None:
 
 
 def test_shots_are_lines_before_the_example() -> None:
-    one, two, asked = example("a"), example("b"), example("c")
-    whole = prepend_shots([one, two], asked)
+    one, two, target = example("a"), example("b"), example("c")
+    whole = prepend_shots([one, two], target)
     assert whole.prompt == "What is a? it is a\nWhat is b? it is b\nWhat is c?"
-    assert whole.images == (*one.images, *two.images, *asked.images)
-    assert (whole.id, whole.correct) == (asked.id, asked.correct)
+    assert whole.images == (*one.images, *two.images, *target.images)
+    assert (whole.id, whole.correct) == (target.id, target.correct)
 
 
 def test_the_reversed_pair_is_not_a_shot(tmp_path: Path) -> None:
     benchmark = write("relative-size", tmp_path, 12)
     found = add_shots(TASKS["relative-size"], benchmark.data, benchmark.output, Settings(shots=4), benchmark.examples)
-    for one, asked in zip(found, benchmark.examples, strict=True):
+    for one, target in zip(found, benchmark.examples, strict=True):
         *before, last = one.prompt.splitlines()
-        assert last == asked.prompt and len(before) == 4
-        assert not any(thing in line for line in before for thing in asked.id.split())
+        assert last == target.prompt and len(before) == 4
+        assert not any(thing in line for line in before for thing in target.id.split())
 
 
 def test_shots_of_a_task_without_shots_are_an_error(tmp_path: Path) -> None:

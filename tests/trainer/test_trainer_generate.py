@@ -91,11 +91,11 @@ def test_cached_probabilities_equal_recomputed_ones(
             tokens = torch.cat(
                 [torch.from_numpy(prompt.tokens_L).long(), torch.tensor(generated[place], dtype=torch.int64)]
             )[None]
-            slots = torch.zeros_like(tokens, dtype=torch.bool)
-            slots[0, : len(prompt.image_mask_L)] = torch.from_numpy(prompt.image_mask_L)
+            image_mask = torch.zeros_like(tokens, dtype=torch.bool)
+            image_mask[0, : len(prompt.image_mask_L)] = torch.from_numpy(prompt.image_mask_L)
             images = torch.stack([pixels(path, saved) for path in prompt.images]) if prompt.images else None
             with torch.no_grad():
-                logits = model(tokens, slots, torch.ones_like(tokens), images)[0, -1, : saved.tokenizer.vocab_size]
+                logits = model(tokens, image_mask, torch.ones_like(tokens), images)[0, -1, : saved.tokenizer.vocab_size]
             logits[[PAD, UNK, BOS, END_IMAGE]] = -math.inf
             shares = logits.double().softmax(-1)
             shares[EOS] += shares[IMAGE]
@@ -186,10 +186,10 @@ def test_beam_search_equals_a_simple_implementation(length_penalty: float) -> No
 
 def test_a_batch_of_prompts_equals_each_alone() -> None:
     for seed in range(60):
-        chance = random.Random(seed)
-        prompts = [tuple(chance.choices(range(100, 200), k=chance.randint(0, 3))) for _ in range(chance.randint(2, 6))]
-        room = [chance.randint(1, 8) for _ in prompts]
-        num_beams, length_penalty = chance.randint(1, 5), chance.choice([0.0, 1.0])
+        rng = random.Random(seed)
+        prompts = [tuple(rng.choices(range(100, 200), k=rng.randint(0, 3))) for _ in range(rng.randint(2, 6))]
+        room = [rng.randint(1, 8) for _ in prompts]
+        num_beams, length_penalty = rng.randint(1, 5), rng.choice([0.0, 1.0])
         alone = [
             beam(RandomModel(7, seed, [prompt]), num_beams, [most], END, length_penalty)[0]
             for prompt, most in zip(prompts, room, strict=True)

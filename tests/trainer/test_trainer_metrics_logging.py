@@ -92,16 +92,16 @@ def test_wandb_writes_an_offline_run(data: Path, tiny: Config, tmp_path: Path, m
 
 
 def test_validation_loss_is_of_held_out_samples(data: Path, tiny: Config, tmp_path: Path) -> None:
-    held = tmp_path / "held"
-    shutil.copytree(data, held)
+    held_out = tmp_path / "held_out"
+    shutil.copytree(data, held_out)
     known = [text_sample(f"v{i}", "The old harbour looks over the sea. Nobody knows!") for i in range(4)]
-    write_shards(held / "shards", {"text": known}, split=VALIDATION)
-    train(tiny("steps=6", "watch.validate_every_steps=2"), held, tmp_path / "out")
+    write_shards(held_out / "shards", {"text": known}, split=VALIDATION)
+    train(tiny("steps=6", "watch.validate_every_steps=2"), held_out, tmp_path / "out")
     validations = metrics.read_validation(tmp_path / "out")
     assert list(validations) == [2, 4, 6]
     assert all(set(loss) == {"text"} for loss in validations.values())
     assert validations[6]["text"] < validations[2]["text"]
-    train(tiny("steps=6"), held, tmp_path / "without")
+    train(tiny("steps=6"), held_out, tmp_path / "without")
     with_it, without = metrics.read(tmp_path / "out"), metrics.read(tmp_path / "without")
     assert [m.loss for m in with_it] == [m.loss for m in without]  # validation does not train
 

@@ -65,11 +65,11 @@ def test_two_processes_with_other_sharding_equal_one(
     data: Path, tiny: Config, changes: list[str], tmp_path: Path
 ) -> None:
     config = tiny("steps=4", LARGE_EPS, *changes)
-    alike = tiny("steps=4", LARGE_EPS, *(c for c in changes if not c.startswith("compute.")))
+    unsharded = tiny("steps=4", LARGE_EPS, *(c for c in changes if not c.startswith("compute.")))
     one, two = tmp_path / "one", tmp_path / "two"
     num = 2 if config.compute.replicas == 2 else 1  # random numbers depend on the number of processes
     with launch(config, data, two, f"--nproc-per-node={num}") as process:
-        train(alike, data, one)
+        train(unsharded, data, one)
         assert finished(process) == 0
     assert_like_run(one, two)
 
