@@ -102,11 +102,6 @@ def read_state(folder: Path) -> State:
     return State(state["step"], state["num_bad_steps"], state["config"], state["loader"])
 
 
-def write_state(folder: Path, state: State) -> None:
-    """Write the state of a checkpoint."""
-    (folder / STATE).write_bytes(seal({**asdict(state), "config": redacted(state.config)}))
-
-
 def check_config(output: Path, saved: State, config: TrainConfig) -> None:
     """Raise RecipeError, naming the keys, when a checkpoint was made with another configuration.
 
@@ -293,14 +288,15 @@ class Writer(HuggingFaceStorageWriter):
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         super().finish(metadata, results)
-        write_state(self._partial, self._state)
+        state = {**asdict(self._state), "config": redacted(self._state.config)}
+        (self._partial / STATE).write_bytes(seal(state))
         sums: dict[str, Sum] = {}
         for path in self._partial.glob(f"{_SUMS}*"):
             sums |= unseal(path.read_bytes())[0]
             path.unlink()
         sum_folder(self._partial, sums)
         shutil.rmtree(self._target, ignore_errors=True)
-        _sync(self._partial / "state.json", self._partial)
+        _sync(self._partial / STATE, self._partial)
         self._partial.rename(self._target)
         _sync(self._target.parent)
         for old in sorted(self._target.parent.glob("step-*"))[: -self._keep]:

@@ -444,14 +444,9 @@ def resolve_arguments(
     config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None, output: str | None
 ) -> tuple[TrainConfig, str, str]:
     """Return the configuration, the tokenizer's folder and the output folder. Raises: as `start`."""
-    settings = load_config(config, assignments, weights)
+    settings = configuration.load(config, [*assignments], None if weights is None else sizes(weights))
     default = tokenizer or (default_folder(data, "tokenizer") if weights is None else open_saved(weights).tokenizer)
     return settings, default, output or default_folder(data, _folder(settings))
-
-
-def load_config(config: str, assignments: Sequence[str], weights: str | None) -> TrainConfig:
-    """Load a configuration by name; with weights to start from, with their sizes. Raises: as `start`."""
-    return configuration.load(config, [*assignments], None if weights is None else sizes(weights))
 
 
 def _folder(config: TrainConfig) -> str:

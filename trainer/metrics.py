@@ -84,14 +84,9 @@ VALIDATION_FILE = "validation.jsonl"
 def read(output: Path) -> list[StepMetrics]:
     """Read the metrics of a run's steps."""
     try:
-        return [StepMetrics(**line) for line in _whole_lines(output / FILE)]
+        return [StepMetrics(**line) for line in _complete_lines(output / FILE)]
     except TypeError as error:
         raise IntegrityError(f"{output / FILE} does not hold the metrics of a run: {error}; move it away") from error
-
-
-def read_validation(output: Path) -> dict[int, dict[str, float]]:
-    """Read the validation losses of a run, step to corpus to loss."""
-    return {line["step"]: line["loss"] for line in _whole_lines(output / VALIDATION_FILE)}
 
 
 class JsonLines:
@@ -112,7 +107,7 @@ class JsonLines:
         self._validations.close()
 
 
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
+def _complete_lines(path: Path) -> list[dict[str, Any]]:
     """Read the complete lines; a killed run may have left an incomplete one."""
     if not path.exists():
         return []
@@ -129,7 +124,7 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _reopen(path: Path, first_step: int) -> TextIO:
-    kept = [line for line in _whole_lines(path) if line["step"] <= first_step]
+    kept = [line for line in _complete_lines(path) if line["step"] <= first_step]
     file = path.open("w", encoding="utf-8")
     for line in kept:
         _write(file, line)

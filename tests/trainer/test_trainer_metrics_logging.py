@@ -1,6 +1,7 @@
 """Metrics of a run: FLOPs by hand, metrics of steps, loggers, validation."""
 
 import dataclasses
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -97,7 +98,8 @@ def test_validation_loss_is_of_held_out_samples(data: Path, tiny: Config, tmp_pa
     known = [text_sample(f"v{i}", "The old harbour looks over the sea. Nobody knows!") for i in range(4)]
     write_shards(held_out / "shards", {"text": known}, split=VALIDATION)
     train(tiny("steps=6", "watch.validate_every_steps=2"), held_out, tmp_path / "out")
-    validations = metrics.read_validation(tmp_path / "out")
+    lines = (tmp_path / "out" / metrics.VALIDATION_FILE).read_text().splitlines()
+    validations = {line["step"]: line["loss"] for line in map(json.loads, lines)}
     assert list(validations) == [2, 4, 6]
     assert all(set(loss) == {"text"} for loss in validations.values())
     assert validations[6]["text"] < validations[2]["text"]

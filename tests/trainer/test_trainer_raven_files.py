@@ -14,7 +14,7 @@ from schemas.errors import IntegrityError, PathError, SchemaError, WeftError
 from trainer.evaluate.raven import files
 from trainer.evaluate.raven.files import FILE, draw_cell, read, write
 from trainer.evaluate.raven.matrix import generate_matrix
-from trainer.evaluate.tasks.matrices import prompt
+from trainer.evaluate.tasks.images import matrix_prompt
 
 
 def test_a_set_reads_as_written_and_depends_on_the_seed_only(tmp_path: Path) -> None:
@@ -105,6 +105,9 @@ def test_missing_and_binary_files_are_an_error(folder: Path, tmp_path: Path) -> 
 
 
 def test_prompts_are_the_papers() -> None:
-    assert prompt(3) == "Here are three images: <image><image><image> The following image is: <image> Is it correct?"
-    assert prompt(4).startswith("Here are four images: <image><image><image><image> The")
-    assert prompt(8).startswith("Here are eight images: " + "<image>" * 8 + " The")
+    assert (
+        matrix_prompt(3)
+        == "Here are three images: <image><image><image> The following image is: <image> Is it correct?"
+    )
+    assert matrix_prompt(4).startswith("Here are four images: <image><image><image><image> The")
+    assert matrix_prompt(8).startswith("Here are eight images: " + "<image>" * 8 + " The")

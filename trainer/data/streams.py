@@ -7,6 +7,8 @@ import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -59,22 +61,29 @@ class Framing:
     bicubic: bool = True
 
     def decode(self, data: bytes) -> Pixels:
-        """Decode one image to (side, side, 3).
-
-        To save time, a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, but not below the square's.
+        """Decode one JPEG to (side, side, 3).
 
         Raises: IntegrityError when the bytes are not a JPEG, are truncated, or have more than MAX_PIXELS.
         """
         try:
-            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
-                image.draft(None, (self.side, self.side))
-                return np.asarray(self.frame(image if image.mode == "RGB" else image.convert("RGB")))
+            return self.read(io.BytesIO(data), ("JPEG",))
         except IntegrityError:
             raise
-        except Exception as error:  # decoders raise any exception
+        except Exception as error:
             raise IntegrityError(f"cannot be decoded: {shorten(error)}") from error
+
+    def read(self, source: Path | BinaryIO, formats: tuple[str, ...] | None = None) -> Pixels:
+        """Read an image of these formats, or any that Pillow supports, to (side, side, 3).
+
+        To save time, a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, but not below the square's.
+
+        Raises: IntegrityError when it has more than MAX_PIXELS; any exception when it cannot be decoded.
+        """
+        with Image.open(source, formats=formats) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
+            image.draft(None, (self.side, self.side))
+            return np.asarray(self.frame(image if image.mode == "RGB" else image.convert("RGB")))
 
     def frame(self, image: Image.Image) -> Image.Image:
         """Resize and crop as torchvision's Resize and CenterCrop, without resizing what the crop removes."""

@@ -13,7 +13,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from PIL import Image
 
 from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError, RecipeError
@@ -21,7 +20,6 @@ from schemas.shards import Block
 from trainer.data import packing
 from trainer.data.batches import framing
 from trainer.data.packing import Mask, Tokens
-from trainer.data.streams import MAX_PIXELS
 from trainer.load import Saved
 from trainer.model.attention import Cache
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
@@ -200,14 +198,10 @@ def pixels(path: Path, saved: Saved) -> torch.Tensor:
     Raises: IntegrityError when it is not an image.
     """
     preprocess = saved.model.vision.preprocess
-    frame = framing(preprocess)
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
-            image.draft(None, (frame.side, frame.side))
-            pixels_CHW = torch.from_numpy(np.array(frame.frame(image.convert("RGB")))).permute(2, 0, 1).float() / 255
-    except Exception as error:  # decoders raise any exception
+        pixels_HWC = framing(preprocess).read(path)
+    except Exception as error:
         raise IntegrityError(f"{path} cannot be read as an image: {shorten(error)}") from error
+    pixels_CHW = torch.from_numpy(pixels_HWC.copy()).permute(2, 0, 1).float() / 255
     mean_C11, std_C11 = (pixels_CHW.new_tensor(v).view(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
     return (pixels_CHW - mean_C11) / std_C11

@@ -1,4 +1,4 @@
-"""Tasks about the content of an image: captions, ImageNet, birds by description, hateful memes."""
+"""Tasks about the content of images: captions, ImageNet, birds by description, hateful memes, Raven's matrices."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -10,6 +10,7 @@ from pydantic import Field
 from schemas.errors import PathError, SchemaError
 from trainer.evaluate.caption_metrics import cider, spice
 from trainer.evaluate.metrics import roc_auc
+from trainer.evaluate.raven import files as raven
 from trainer.evaluate.task import (
     CONSTRAINED,
     GENERATE,
@@ -31,6 +32,7 @@ from trainer.evaluate.task import (
     read_table,
     text_of,
 )
+from trainer.generate.engine import PLACEHOLDER
 
 CAPTION_PROMPT = "<image> An image of"
 
@@ -247,4 +249,32 @@ HATEFUL = Task(
     score_memes,
     MULTIPLE_CHOICE,
     partial(_read_memes, ("train.jsonl",)),
+)
+
+
+_NUMBERS = {3: "three", 4: "four", 8: "eight"}
+
+
+def matrix_prompt(num_shown: int) -> str:
+    """Return the prompt for the shown cells of a matrix and a candidate, with `<image>` for each.
+
+    The answer is the candidate after which "Yes" is most likely (arXiv 2302.14045, section 4.1).
+    """
+    shown = PLACEHOLDER * num_shown
+    return f"Here are {_NUMBERS[num_shown]} images: {shown} The following image is: {PLACEHOLDER} Is it correct?"
+
+
+def _read_matrices(folder: Path, _generated: Path) -> list[Example]:
+    return [
+        Example(p.id, matrix_prompt(len(p.images)), p.images, (str(p.answer),), ("Yes",), p.candidates)
+        for p in raven.read(folder)
+    ]
+
+
+RAVEN = Task(
+    "raven",
+    f"which of six images completes a matrix: {raven.FILE}; `weft raven` generates a set",
+    _read_matrices,
+    exact_accuracy,
+    MULTIPLE_CHOICE,
 )
