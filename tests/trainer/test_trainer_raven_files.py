@@ -105,9 +105,7 @@ def test_missing_and_binary_files_are_an_error(folder: Path, tmp_path: Path) -> 
 
 
 def test_prompts_are_the_papers() -> None:
-    assert (
-        matrix_prompt(3)
-        == "Here are three images: <image><image><image> The following image is: <image> Is it correct?"
-    )
+    three = "Here are three images: <image><image><image> The following image is: <image> Is it correct?"
+    assert matrix_prompt(3) == three
     assert matrix_prompt(4).startswith("Here are four images: <image><image><image><image> The")
     assert matrix_prompt(8).startswith("Here are eight images: " + "<image>" * 8 + " The")

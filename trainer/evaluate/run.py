@@ -48,7 +48,7 @@ RATIONALE_PROMPT = "Introduce this picture in detail:"
 RATIONALE_MODE = AnswerMode(AnswerMethod.GENERATE, max_tokens=64)
 
 
-def rationale_prompt(example: Example) -> Example:
+def rationale_example(example: Example) -> Example:
     """Return the prompt for a rationale. Raises: RecipeError unless the example has exactly one image."""
     if len(example.images) != 1 or example.candidates or PLACEHOLDER not in example.prompt:
         raise RecipeError("--rationale is only for tasks with one image for each example")
@@ -182,7 +182,7 @@ def evaluate(
     chosen: list[Example] = group.together(lambda: examples(task, data, output, settings))
     task_run = TaskRun(output / task.name, adapter, identity, reader, settings.batch, group)
     if settings.rationale:
-        prompts = [rationale_prompt(example) for example in chosen]
+        prompts = [rationale_example(example) for example in chosen]
         rationales = task_run.answers(RATIONALE_MODE, "rationale", prompts)
         chosen = [with_rationale(*both) for both in zip(chosen, rationales, strict=True)]
     with_shots: list[Example] = group.together(lambda: add_shots(task, data, output, settings, chosen))
@@ -240,13 +240,13 @@ class TaskRun:
         """Answer this process's batches, and store the answers."""
         batches = [todo[first : first + self.batch] for first in range(0, len(todo), self.batch)]
         with _progress(self.group.rank == 0) as bar:
-            shown_task = bar.add_task(
+            progress = bar.add_task(
                 f"{self.folder.name}, {name}", total=len(encoded), completed=len(encoded) - len(todo)
             )
             for batch in batches[self.group.rank :: self.group.world]:
                 answers = self.adapter.answer(mode, [encoded[i] for i in batch])
                 cache.add((keys[i], encoded[i].example.id, answer) for i, answer in zip(batch, answers, strict=True))
-                bar.advance(shown_task, len(batch) * self.group.world)
+                bar.advance(progress, len(batch) * self.group.world)
 
     def _key(self, mode: AnswerMode, encoded: EncodedPrompt) -> str:
         return digest(self.identity, mode.method, str(mode.max_tokens), str(mode.num_beams), encoded.digest())
