@@ -1,4 +1,4 @@
-"""What views measure over a batch at once, against the same measures told for one text by plain counting."""
+"""Features of a batch, compared with a simple implementation for single texts."""
 
 import pyarrow as pa
 import pytest
@@ -14,7 +14,7 @@ NAMED = {view.name: view for view in VIEWS}
 
 
 def view(name: str, texts: list[str]) -> pa.Array:
-    """Make a view of texts, and those before it that it reads."""
+    """Compute a feature of texts, with the features that it reads."""
     batch = pa.record_batch({"text": pa.array(texts, pa.string())})
     for before in VIEWS[: VIEWS.index(NAMED[name])]:
         batch = batch.append_column(before.name, before.make(batch, Resources()))
@@ -38,7 +38,7 @@ def test_tokens(text: str, expected: list[str]) -> None:
 
 
 @given(TEXTS)
-def test_tokens_lose_nothing_but_white_space(texts: list[str]) -> None:
+def test_tokens_omit_only_white_space(texts: list[str]) -> None:
     for text, tokens in zip(texts, view("tokens", texts).to_pylist(), strict=True):
         assert "".join("".join(tokens).split()) == "".join(text.split())
 

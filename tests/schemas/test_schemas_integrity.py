@@ -1,4 +1,4 @@
-"""Sums find every flipped bit of a document and of a folder's files, and nothing where nothing has changed."""
+"""Checksums find every flipped bit of a document and of a folder's files, and no false errors."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ DOCUMENT: dict[str, Any] = {"step": "é\x1b", "seconds": 1e-07, "sums": {"a.parq
 
 @settings(max_examples=30)
 @given(VALUES)
-def test_a_document_comes_back(value: dict[str, Any]) -> None:
+def test_a_sealed_document_is_read(value: dict[str, Any]) -> None:
     assert unseal(seal(value)) == (value, True)
     assert json.loads(seal(value))[SEAL] == hashlib.sha256(seal(value).replace(
         json.loads(seal(value))[SEAL].encode(), b"0" * 64, 1)).hexdigest()  # fmt: skip
@@ -40,7 +40,7 @@ def test_every_flipped_bit_of_a_document_is_found() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 100])
-def test_a_document_that_is_cut_is_found(size: int) -> None:
+def test_a_truncated_document_is_found(size: int) -> None:
     with pytest.raises(IntegrityError):
         unseal(seal(DOCUMENT)[:size])
 
@@ -50,7 +50,7 @@ def test_a_document_of_an_older_release_is_read() -> None:
     assert unseal(json.dumps(told).encode()) == (told, False)
 
 
-def test_a_file_is_summed_as_it_is_written() -> None:
+def test_a_file_is_hashed_while_it_is_written() -> None:
     written = io.BytesIO()
     file = SummingFile(written)
     for part in (b"a" * 70_000, b"", memoryview(b"bc")):

@@ -38,13 +38,13 @@ def test_words_are_read_without_comments_and_case(tmp_path: Path) -> None:
     assert load_resources(Lists()).perplexity is None
 
 
-def test_a_list_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_list_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(PathError, match=r"filters\.lists: cannot read .*gone"):
         read_words(str(tmp_path / "gone"))
 
 
 @pytest.mark.parametrize("level", ["text", "paragraph"])
-def test_a_bound_needs_its_list(level: str) -> None:
+def test_a_threshold_needs_its_list(level: str) -> None:
     with pytest.raises(ValidationError, match=rf"filters\.{level}\.max_spam_word_fraction needs filters\.lists\.spam"):
         Filters.model_validate({level: {"max_spam_word_fraction": 0.1}})
 

@@ -1,4 +1,4 @@
-"""A recipe under which every filter is on, and what judges rows by one filter alone."""
+"""A recipe that enables every filter, and a helper that applies one filter."""
 
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ TO_SET = [f"filters.lists.{name}={LISTS / name.partition('_')[0]}.txt" for name 
 ]
 
 
-def every_bound(value: float = 0.0) -> Recipe:
-    """Set every bound of texts; of pages and paragraphs alike."""
+def every_threshold(value: float = 0.0) -> Recipe:
+    """Set every threshold of the text filters, for pages and paragraphs."""
     keys = [key for key in TextBounds.model_fields if key != "max_perplexity"]
     bounds = [f"filters.{level}.{key}={value:g}" for level in ("text", "paragraph") for key in keys]
     return load("kosmos1", [*bounds, *TO_SET, "filters.text.max_perplexity=9", "filters.paragraph.max_perplexity=9"])
 
 
-def judged(filter: Filter, rows: list[dict[str, Any]], schema: pa.Schema, recipe: Recipe) -> Decision:
-    """Judge rows by one filter, with the views that it reads."""
+def decisions(filter: Filter, rows: list[dict[str, Any]], schema: pa.Schema, recipe: Recipe) -> Decision:
+    """Apply one filter to rows, with the features that it reads."""
     return filter(with_features(pa.RecordBatch.from_pylist(rows, schema=schema), [filter], AIDS), recipe)

@@ -1,8 +1,8 @@
-"""Laws that hold for every filter: judge row by row, whatever stands beside it, and say so in the right form."""
+"""Properties of every filter: rows are independent, and decisions have the right form."""
 
 import pyarrow as pa
 import pytest
-from bounds import AIDS, every_bound, judged
+from all_filters import AIDS, decisions, every_threshold
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ LEVELS = {
     "caption": CAPTION_FILTERS,
 }
 FILTERS = tuple(f for filters in LEVELS.values() for f in filters)
-RECIPE = every_bound()
+RECIPE = every_threshold()
 SCHEMA = pa.schema(
     [
         pa.field("text", pa.string()),
@@ -53,7 +53,7 @@ ROWS = st.lists(
 
 
 def rows(table: list[dict]) -> list[tuple[tuple[float, str | None], ...]]:
-    """Return what every filter says of each row."""
+    """Return the decision of every filter for each row."""
     batch = with_features(pa.RecordBatch.from_pylist(table, schema=SCHEMA), FILTERS, AIDS)
     verdicts = [filter(batch, RECIPE) for filter in FILTERS]
     columns = [zip(v.measure.to_pylist(), v.reason.to_pylist(), strict=True) for v in verdicts]
@@ -61,15 +61,15 @@ def rows(table: list[dict]) -> list[tuple[tuple[float, str | None], ...]]:
 
 
 @given(a=ROWS, b=ROWS)
-def test_rows_are_judged_one_by_one(a: list[dict], b: list[dict]) -> None:
+def test_rows_are_independent(a: list[dict], b: list[dict]) -> None:
     assert rows(a + b) == rows(a) + rows(b)
     assert rows(a[::-1]) == rows(a)[::-1]
 
 
 @pytest.mark.parametrize("filter", FILTERS, ids=lambda f: f.name)
-def test_declared(filter: Filter) -> None:
+def test_measures_and_reasons_are_declared(filter: Filter) -> None:
     assert filter.on(RECIPE)
-    assert judged(filter, [], SCHEMA, RECIPE).reason.to_pylist() == []
+    assert decisions(filter, [], SCHEMA, RECIPE).reason.to_pylist() == []
     assert set(filter.reasons) <= CODES
     assert filter.source and filter.measure
     with pytest.raises(SchemaError, match="lacks"):
@@ -100,7 +100,7 @@ def test_every_row_of_the_table_has_a_measure_a_key_and_two_reasons() -> None:
     assert list(TextBounds.model_fields) == [row.key for row in TEXT_FILTERS]
 
 
-def test_without_bounds_no_filter_of_texts_is_on() -> None:
+def test_without_thresholds_no_text_filter_is_enabled() -> None:
     everything = load("everything")
     assert [f.name for f in (*PAGE_FILTERS, *PARAGRAPH_FILTERS, *IMAGE_FILTERS) if f.on(everything)] == []
 
@@ -110,7 +110,7 @@ def test_without_bounds_no_filter_of_texts_is_on() -> None:
     [["TOO_SHORT"], ["TOO_SHORT", "EMOJI"], [True, False]],
     ids=["a row too few", "an undeclared reason", "a bool"],
 )
-def test_a_malformed_verdict_is_refused(reason: list) -> None:
+def test_a_malformed_decision_is_an_error(reason: list) -> None:
     verdict = Decision(pa.array([1.0, 2.0]), pa.array(reason), {})
     broken = Filter("broken", ("text",), "m", ("TOO_SHORT",), "-", lambda batch, recipe: verdict)
     with pytest.raises(SchemaError, match="broken"):

@@ -1,4 +1,4 @@
-"""The server that misbehaves: each behaviour is what its name says, and every request is counted."""
+"""The misbehaving server: each behaviour matches its name, and every request is counted."""
 
 import contextlib
 import email.utils
@@ -60,7 +60,7 @@ def opened(server: Server, path: str, host: str = "127.0.0.1") -> socket.socket:
     return client
 
 
-def test_pictures_are_small_distinct_and_sound(server: Server) -> None:
+def test_images_are_small_distinct_and_valid(server: Server) -> None:
     files = [picture(number) for number in range(NUM_PICTURES)]
     assert len({body for _, body in files}) == NUM_PICTURES
     assert {media_type for media_type, _ in files} == {"image/jpeg", "image/png", "image/webp"}
@@ -73,7 +73,7 @@ def test_pictures_are_small_distinct_and_sound(server: Server) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ok", "private", "beyond", "noai", "reserved", "stale", "mistyped", "untyped"])
-def test_the_picture_itself(server: Server, kind: str) -> None:
+def test_the_image_is_served(server: Server, kind: str) -> None:
     status, headers, body = get(server, f"/{kind}/{NUM_PICTURES + 7}.jpg")
     assert (status, body) == (200, picture(7)[1])
     assert headers["X-Robots-Tag"] == ("noai" if kind == "noai" else None)
@@ -92,11 +92,11 @@ def test_the_picture_itself(server: Server, kind: str) -> None:
         ("", 404),
     ],
 )
-def test_refusals(server: Server, path: str, status: int) -> None:
+def test_error_statuses(server: Server, path: str, status: int) -> None:
     assert get(server, f"/{path}")[::2] == (status, ERROR_PAGE)
 
 
-def test_those_that_recover(server: Server) -> None:
+def test_recovering_behaviours(server: Server) -> None:
     busy = [get(server, "/busy/2/3/1.jpg") for _ in range(3)]
     assert [status for status, _, _ in busy] == [429, 429, 200]
     assert [headers["Retry-After"] for _, headers, _ in busy] == ["3", "3", None]
@@ -117,7 +117,7 @@ def test_redirects(server: Server) -> None:
     assert (status, headers["Location"]) == (307, target)
 
 
-def test_headers_and_bodies_that_are_odd(server: Server) -> None:
+def test_unusual_headers_and_bodies(server: Server) -> None:
     assert (
         get(server, f"/tagged/{quote('weft: noai, noindex', safe='')}/1.jpg")[1]["X-Robots-Tag"]
         == "weft: noai, noindex"
@@ -135,7 +135,7 @@ def test_headers_and_bodies_that_are_odd(server: Server) -> None:
     Image.MAX_IMAGE_PIXELS = kept
 
 
-def test_drips(server: Server) -> None:
+def test_slow_bodies(server: Server) -> None:
     status_line = b"HTTP/1.1 200 OK\r\n"
     for kind in ("drip", "dripheaders", "late"):
         with opened(server, f"/{kind}/0.4/3.jpg") as client:
@@ -153,7 +153,7 @@ def test_drips(server: Server) -> None:
         client.recv(1)
 
 
-def test_connections_that_break(server: Server) -> None:
+def test_broken_connections(server: Server) -> None:
     with pytest.raises(http.client.IncompleteRead):
         get(server, "/cut/1.jpg")
     with pytest.raises(http.client.BadStatusLine):
@@ -171,7 +171,7 @@ def test_connections_that_break(server: Server) -> None:
             received += len(client.recv(1 << 20))
 
 
-def test_connections_are_kept_or_not(server: Server) -> None:
+def test_keep_alive(server: Server) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_SECONDS)
     with contextlib.closing(connection):
         for number in range(3):
@@ -205,7 +205,7 @@ def test_site_files(server: Server) -> None:
     assert [get(server, "/.well-known/tdmrep.json", host)[0] for host in server.hosts[:2]] == [404, 200]
 
 
-def test_everything_is_tallied(server: Server) -> None:
+def test_every_request_is_counted(server: Server) -> None:
     started = time.monotonic()
     clients = [opened(server, f"/late/{NEVER_SECONDS}/1.jpg", "127.0.0.2") for _ in range(5)]
     while server.count(f"/late/{NEVER_SECONDS}/1.jpg", "127.0.0.2") < len(clients):
@@ -257,7 +257,7 @@ def test_as_a_process() -> None:
         assert process.wait(TIMEOUT_SECONDS) == 0
 
 
-def test_heads_are_odd(server: Server) -> None:
+def test_unusual_response_heads(server: Server) -> None:
     for path, odd in (
         ("/hinted/3/1.jpg", b"103 Early Hints"),
         ("/headers/300/1.jpg", b"\r\nX-"),
