@@ -1,4 +1,4 @@
-"""Serve as a process: one line tells when it is ready, /_requests gives the tally, /_reset forgets it; SIGTERM ends."""
+"""Run the server as a process: prints a line when ready; /_requests returns counts, /_reset clears them; SIGTERM ends."""
 
 import argparse
 import asyncio

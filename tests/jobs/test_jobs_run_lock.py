@@ -1,4 +1,4 @@
-"""Two runs on one output: the second is refused at once and told who is there; whoever is gone holds nothing."""
+"""The run lock: a second run on one output fails immediately and names the first; a dead run holds no lock."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def holding(output: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_the_second_is_refused_until_the_first_has_ended(tmp_path: Path, end: signal.Signals) -> None:
+def test_the_second_run_fails_until_the_first_has_ended(tmp_path: Path, end: signal.Signals) -> None:
     output = tmp_path / "out"
     process = holding(output)
     try:
@@ -49,7 +49,7 @@ def test_the_second_is_refused_until_the_first_has_ended(tmp_path: Path, end: si
         pass
 
 
-def test_the_command_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_the_command_fails_with_one_line(tmp_path: Path) -> None:
     from runs import weft
 
     archive = tmp_path / "a.warc"
@@ -60,14 +60,14 @@ def test_the_command_is_refused_in_one_line(tmp_path: Path) -> None:
     assert f"process {os.getpid()}" in done.stderr
 
 
-def test_an_error_gives_it_back(tmp_path: Path) -> None:
+def test_an_error_releases_the_lock(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with pytest.raises(ZeroDivisionError), lock_run(store):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_object_store_is_held_while_the_heart_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_in_an_object_store_is_held_by_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_lock, "BEAT_SECONDS", 0.02)
     monkeypatch.setattr(run_lock, "STALE_SECONDS", 0.5)
     store = Store(f"memory://{uuid.uuid4().hex}")
@@ -78,7 +78,7 @@ def test_an_object_store_is_held_while_the_heart_beats(monkeypatch: pytest.Monke
     assert store.fs.find(store.path) == []
 
 
-def test_who_is_silent_too_long_loses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_heartbeat_loses_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_lock, "STALE_SECONDS", 0.1)
     store = Store(f"memory://{uuid.uuid4().hex}")
     store.write_json(store.at(run_lock.CLAIM, "000001.json"), {**run_lock._holder(), "beat": time.time() - 1})
@@ -86,7 +86,7 @@ def test_who_is_silent_too_long_loses_it(monkeypatch: pytest.MonkeyPatch) -> Non
         assert [name.rsplit("/", 1)[-1] for name in store.fs.find(store.at(run_lock.CLAIM))] == ["000002.json"]
 
 
-def test_who_was_taken_over_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_lost_the_lock_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_lock, "BEAT_SECONDS", 0.05)
     store = Store(f"memory://{uuid.uuid4().hex}")
     with pytest.raises(PathError, match=r"took .* over"), lock_run(store):

@@ -1,4 +1,4 @@
-"""Limits of time and memory for one call: whatever happens in the guard, its caller goes on."""
+"""The sandbox: limits of time and memory for one call, whose failures do not affect the caller."""
 
 import os
 import re
@@ -113,24 +113,24 @@ def wait_longer_than_its_processor_time() -> str:
     return "done"
 
 
-def test_waiting_costs_no_processor_time(guard: Sandbox) -> None:
+def test_waiting_costs_no_cpu_time(guard: Sandbox) -> None:
     assert guard(wait_longer_than_its_processor_time) == "done"
 
 
 def work_half() -> float:
-    """Use a bit more than half of the limit, whatever else runs on the machine."""
+    """Use slightly more than half of the limit, whatever else runs on the machine."""
     end = time.process_time() + 0.6 * MAX_SECONDS
     while time.process_time() < end:
         pass
     return time.process_time()
 
 
-def test_a_call_is_not_judged_by_the_processor_time_of_those_before_it(guard: Sandbox) -> None:
+def test_the_cpu_time_of_earlier_calls_does_not_count(guard: Sandbox) -> None:
     used = [guard(work_half) for _ in range(4)]
     assert used == sorted(used) and used[-1] > MAX_SECONDS  # all in one child
 
 
-def test_a_child_that_waits_for_ever_meets_the_wall_limit() -> None:
+def test_a_child_that_waits_forever_reaches_the_wall_limit() -> None:
     with Sandbox(call, 60, MAX_MEMORY, max_wall_seconds=0.5) as guard:
         found = guard(sleep)
         assert (
@@ -139,17 +139,17 @@ def test_a_child_that_waits_for_ever_meets_the_wall_limit() -> None:
         assert guard(3) == 6
 
 
-def test_a_guard_needs_a_limit_of_time() -> None:
+def test_a_sandbox_needs_a_time_limit() -> None:
     with pytest.raises(ValueError, match="limit of time"):
         Sandbox(call, None, None)
 
 
-def test_the_child_is_there_before_the_first_call_and_serves_them_all(guard: Sandbox) -> None:
+def test_one_child_serves_all_calls(guard: Sandbox) -> None:
     assert guard.pid and str(guard.pid) in children()
     assert {guard(os.getpid) for _ in range(3)} == {guard.pid}
 
 
-def test_a_call_is_not_judged_by_the_memory_of_those_before_it() -> None:
+def test_the_memory_of_earlier_calls_does_not_count() -> None:
     kept: list[bytearray] = []
 
     def keep(size: int) -> int:
@@ -168,7 +168,7 @@ def give_much() -> bytes:
     return b"x" * 20_000_000
 
 
-def test_a_guard_may_guard_another_whose_child_is_replaced_without_it() -> None:
+def test_sandboxes_may_be_nested() -> None:
     with Sandbox(Sandbox(call, MAX_SECONDS, MAX_MEMORY), None, None, max_wall_seconds=60) as guard:
         outer, inner = guard.pid, guard(os.getpid)
         assert guard(kill_itself) == WorkerLost("failure", "the process was ended by SIGKILL")
@@ -180,7 +180,7 @@ def test_a_guard_may_guard_another_whose_child_is_replaced_without_it() -> None:
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_only_a_quiet_child_says_nothing_to_standard_error(quiet: bool, capfd: pytest.CaptureFixture[str]) -> None:
+def test_only_a_quiet_child_writes_nothing_to_standard_error(quiet: bool, capfd: pytest.CaptureFixture[str]) -> None:
     with Sandbox(partial(os.write, 2), 60, MAX_MEMORY, quiet=quiet) as guard:
         guard(b"a complaint")
     assert capfd.readouterr().err == ("" if quiet else "a complaint")
@@ -233,7 +233,7 @@ HOSTILE = {
 }
 
 
-def test_hostile_pages_are_rows_and_the_others_come_out(tmp_path: Path) -> None:
+def test_hostile_pages_are_rejections_and_others_are_extracted(tmp_path: Path) -> None:
     bodies: dict[str, bytes] = {}
     for number, (name, body) in enumerate(HOSTILE.items()):
         bodies |= {name: body, f"good{number}": f"<html><body><article>{TEXT}</article></body></html>".encode()}
@@ -256,7 +256,7 @@ def test_hostile_pages_are_rows_and_the_others_come_out(tmp_path: Path) -> None:
 PAGES = {"plain": f"<html><body><article>{TEXT}</article></body></html>", "odd": f"<p id=odd>{TEXT}"}
 
 
-def test_what_a_busy_machine_took_is_a_row_until_it_is_read_again(
+def test_a_page_stalled_by_load_is_a_rejection_until_it_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / "a.warc.gz").open("wb") as stream:

@@ -1,4 +1,4 @@
-"""Decoding apart: a hang, a death or a bomb costs one image, and no process or memory beyond."""
+"""The image decode worker: a hang, a crash or a bomb costs one image, and leaks no process or memory."""
 
 import ctypes
 import io
@@ -34,7 +34,7 @@ PICTURE = encoded(Image.linear_gradient("L"), "PNG")
 
 
 def fragile(data: bytes, config: Decode) -> dict[str, Any]:
-    """Decode, unless the bytes ask for the harm that a fault in a C library does."""
+    """Decode, or do the harm that the bytes name, as a fault in a C library might."""
     if data == b"hang":
         sum(range(10**12))  # in C, so that no handler of a signal would run
     if data == b"wait":
@@ -86,7 +86,7 @@ def end(pids: list[int]) -> bool:
 
 @pytest.fixture
 def busy_threads() -> Iterator[None]:
-    """Threads that hold and release the locks of the allocator, of imports and of files, as downloads do."""
+    """Threads that take and release the locks of the allocator, imports and files, as downloads do."""
     over = threading.Event()
 
     def work() -> None:
@@ -123,7 +123,7 @@ def test_each_harm_costs_one_image(monkeypatch: pytest.MonkeyPatch, request: pyt
         assert decoder._guarding.pid == guarding  # this process never forked again
 
 
-def test_a_wait_is_no_fault_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_is_not_counted_against_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "decode", fragile)
     with DecodeWorker(Decode(max_seconds=1)) as decoder:
         assert decoder(b"starve")["status"] == "ok"
@@ -142,7 +142,7 @@ def test_the_decoding_child_may_be_killed_between_images() -> None:
         assert decoder(PICTURE)["status"] == "ok"
 
 
-def test_without_the_guarding_child_it_says_so_and_does_not_fork() -> None:
+def test_without_its_process_the_worker_raises_and_does_not_fork() -> None:
     with DecodeWorker(Decode()) as decoder:
         assert decoder(PICTURE)["status"] == "ok"
         os.kill(decoder._guarding.pid, signal.SIGKILL)
@@ -182,7 +182,7 @@ def test_no_process_outlives_its_parent(busy: bool, monkeypatch: pytest.MonkeyPa
 
 
 def flat_png(side: int, bits: int) -> bytes:
-    """A whole grey PNG: one row compressed once, and repeated as deflate's full flush allows."""
+    """A valid grey PNG: one row compressed once, and repeated by deflate's full flush."""
     row = bytes(1 + side * bits // 8)
     packer = zlib.compressobj(9)
     head = packer.compress(row) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -213,7 +213,7 @@ def bombs() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["a PNG of 65,536 x 65,536", "a JPEG of 280 megapixels"])
-def test_a_bomb_is_refused_before_memory_is_taken(name: str, bombs: dict[str, bytes]) -> None:
+def test_a_bomb_is_rejected_before_memory_is_allocated(name: str, bombs: dict[str, bytes]) -> None:
     bomb = bombs[name]
     with DecodeWorker(Decode()) as decoder:
         decoder(PICTURE)
@@ -224,7 +224,7 @@ def test_a_bomb_is_refused_before_memory_is_taken(name: str, bombs: dict[str, by
         assert child_of(decoder._guarding.pid) == child
 
 
-def test_where_a_recipe_lets_a_bomb_in_memory_is_bounded(bombs: dict[str, bytes]) -> None:
+def test_memory_is_limited_if_a_recipe_accepts_a_bomb(bombs: dict[str, bytes]) -> None:
     config = Decode(max_pixels=2**33, max_memory_bytes=300 * MB)
     with DecodeWorker(config) as decoder:
         row = decoder(bombs["a PNG of 65,536 x 65,536"])
@@ -234,7 +234,7 @@ def test_where_a_recipe_lets_a_bomb_in_memory_is_bounded(bombs: dict[str, bytes]
         assert decoder(PICTURE)["status"] == "ok"
 
 
-def test_the_memory_for_a_jpeg_is_that_of_the_size_wanted(bombs: dict[str, bytes]) -> None:
+def test_the_memory_for_a_jpeg_depends_on_the_target_size(bombs: dict[str, bytes]) -> None:
     with DecodeWorker(Decode(max_pixels=2**33)) as decoder:
         decoder(PICTURE)
         before = peak_bytes(child_of(decoder._guarding.pid))

@@ -1,4 +1,4 @@
-"""What a person reads of a fetch: how far it is while it runs, and what --retry takes."""
+"""Messages of a fetch: its progress, and the classes of --retry."""
 
 import itertools
 import re
@@ -26,7 +26,7 @@ def answer(number: int, status: str) -> dict[str, Any]:
     return {**row, "image_id": f"{number}", "image_url": f"http://host.example/{number}", "status": status}
 
 
-def test_words_of_a_fetch_under_way(tmp_path: Path) -> None:
+def test_progress_of_a_running_fetch(tmp_path: Path) -> None:
     want(tmp_path, [])
     store = Store(str(tmp_path))
     context = Context(cast("Any", None), store, load("everything"), ())

@@ -1,4 +1,4 @@
-"""Where a person works: folders of any name, with modules of the person's own that are called as Weft's are."""
+"""Working directories: folders of any name, with modules of the same names as Weft's."""
 
 import subprocess
 from pathlib import Path
@@ -21,7 +21,7 @@ OWN = ("jobs.py", "schemas.py", "pipeline.py", "trainer.py", "filters/__init__.p
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with an odd name, and with modules that end whoever imports them."""
+    """A folder with an unusual name, and with modules that end the process that imports them."""
     folder = tmp_path / NAME
     for name in OWN:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def test_a_table_is_read_from_a_folder_of_any_name(spark: "SparkSession", tmp_pa
     assert read_files(spark, store, parts).count() == read_files(spark, store, ["table"]).count() == 3
 
 
-def test_archives_are_read_and_verified_beside_modules_of_the_same_names(small_web: Web, folder: Path) -> None:
+def test_archives_are_read_and_verified_next_to_modules_of_the_same_names(small_web: Web, folder: Path) -> None:
     (folder / "crawl [2]").mkdir()
     for archive in small_web.archives[:2]:
         (folder / "crawl [2]" / Path(archive).name).symlink_to(archive)
@@ -60,7 +60,7 @@ def test_archives_are_read_and_verified_beside_modules_of_the_same_names(small_w
 
 
 @pytest.mark.slow
-def test_everything_is_done_there(small_web: Web, spark: "SparkSession", folder: Path, tmp_path: Path) -> None:
+def test_all_commands_work_there(small_web: Web, spark: "SparkSession", folder: Path, tmp_path: Path) -> None:
     expected = undisturbed(small_web, tmp_path / "undisturbed")
     output = folder / "out %41#"
     weft(folder, *run_arguments(small_web, output, "--master", "local[2]"))

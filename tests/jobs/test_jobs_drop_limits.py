@@ -1,4 +1,4 @@
-"""The guard: a rule that takes more than its bound is said, or stops the run before the step counts."""
+"""Drop limits: a rule that drops more than its limit gives a warning, or stops the run before the step is complete."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,12 +35,12 @@ JUDGED = {"page": 200, "image": 99, "UNSAFE_IMAGE": 1000}
         ({}, {}, []),
     ],
 )
-def test_bounds(rejected: dict[str, int], guard: dict[str, Any], rules: list[str]) -> None:
+def test_limits(rejected: dict[str, int], guard: dict[str, Any], rules: list[str]) -> None:
     said = exceeded_limits(JUDGED, rejected, DropLimits(**guard))
     assert [sentence.split()[0] for sentence in said] == rules
 
 
-def test_the_sentence_says_everything() -> None:
+def test_the_message_is_complete() -> None:
     assert exceeded_limits({"page": 200}, {"EMOJI": 50}, DropLimits(rules={"EMOJI": 0.2})) == [
         "EMOJI drops 25 % of what was judged (50 of 200 pages), more than guard.rules.EMOJI=0.2"
     ]
@@ -49,7 +49,7 @@ def test_the_sentence_says_everything() -> None:
 
 
 class Dropper:
-    """A step that drops nine of ten pages, and counts how often it works."""
+    """A step that drops nine of ten pages, and counts its runs."""
 
     def __init__(self, store: Store, resumes: bool = False) -> None:
         self.store, self.runs = store, 0
@@ -66,7 +66,7 @@ class Dropper:
 FAILS = ("guard.action=fail", "guard.max_dropped_fraction=0.8")
 
 
-def test_a_run_that_fails_leaves_no_step_and_may_change_its_recipe(tmp_path: Path) -> None:
+def test_a_failed_run_has_no_output_of_the_step_and_may_change_its_recipe(tmp_path: Path) -> None:
     dropper = Dropper(Store(str(tmp_path)))
     with pytest.raises(RecipeError, match=r"filter stops: EMOJI drops 90 %.*guard.rules.RULE=FRACTION"):
         dropper.run(*FAILS)
@@ -75,7 +75,7 @@ def test_a_run_that_fails_leaves_no_step_and_may_change_its_recipe(tmp_path: Pat
     assert made.config["filters"]["gibberish"]["max_emoji_fraction"] == 0.9
 
 
-def test_what_a_stopped_run_has_committed_is_not_mixed_with_another_recipe(tmp_path: Path) -> None:
+def test_commits_of_a_stopped_run_are_not_mixed_with_another_recipe(tmp_path: Path) -> None:
     dropper = Dropper(Store(str(tmp_path)), resumes=True)
     with pytest.raises(RecipeError, match="filter stops"):
         dropper.run(*FAILS)
@@ -85,7 +85,7 @@ def test_what_a_stopped_run_has_committed_is_not_mixed_with_another_recipe(tmp_p
     assert dropper.run(*FAILS, "guard.rules.EMOJI=0.9").judged == {"page": 1000}
 
 
-def test_a_warning_is_noted_and_another_guard_makes_nothing_anew(tmp_path: Path) -> None:
+def test_a_warning_is_recorded_and_other_limits_repeat_no_step(tmp_path: Path) -> None:
     dropper = Dropper(Store(str(tmp_path)))
     made = dropper.run("guard.max_dropped_fraction=0.8")
     assert made.notes["a"] == "note" and made.notes["guard"].startswith("EMOJI drops 90 %")
@@ -96,13 +96,13 @@ def test_a_warning_is_noted_and_another_guard_makes_nothing_anew(tmp_path: Path)
     assert silent.digest == made.digest
 
 
-def test_a_rule_that_does_not_exist(tmp_path: Path) -> None:
+def test_an_unknown_rule(tmp_path: Path) -> None:
     done = weft("run", "-o", str(tmp_path / "out"), "--set", "guard.rules.EMOJIS=0.5", str(tmp_path))
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert "unknown rule EMOJIS (did you mean EMOJI?)" in done.stderr
 
 
-def test_steps_count_what_they_judge(finished: Finished) -> None:
+def test_steps_count_their_inputs(finished: Finished) -> None:
     store = Store(str(finished.output))
     judged = {step: store.manifest(folder).judged for step, folder in (
         ("extract", "pages"), ("filter", "measures"), ("fetch", "images"), ("dedup", "rejections/dedup"),

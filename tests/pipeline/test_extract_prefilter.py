@@ -1,4 +1,4 @@
-"""What is refused before extraction, and what is not."""
+"""The prefilter: what is rejected before extraction."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def rule(page: Response, **config: object) -> str | None:
     return refusal.rule if refusal else None
 
 
-def test_without_gates_every_page_passes() -> None:
+def test_without_a_prefilter_every_page_passes() -> None:
     page = response('<meta name="robots" content="noai">', X_Robots_Tag="noindex, noai, noimageai")
     assert Prefilter(recipe.PrefilterConfig(directives=())).judge(page) == PrefilterDecision()
 
@@ -65,7 +65,7 @@ def test_language(body: str, refused: str | None) -> None:
     assert rule(response(f"<body>{body}"), languages=["en"], min_language_score=0.2) == refused
 
 
-def test_any_wanted_language_will_do() -> None:
+def test_any_configured_language_is_accepted() -> None:
     page = response(f"<p>{RUSSIAN * 20}")
     assert rule(page, languages=["en", "ru"], min_language_score=0.2) is None
     found = Prefilter(recipe.PrefilterConfig(languages=("en",), min_language_score=0.2)).refuse(page)
@@ -134,7 +134,7 @@ def test_directives(said: str, page: str | None, images: str | None, others: dic
             assert found.images == (Refusal(images, source) if images else None)
 
 
-def test_a_reservation_refuses_the_page() -> None:
+def test_a_reservation_rejects_the_page() -> None:
     element = '<meta name="tdm-reservation" content="1">'
     assert Prefilter(recipe.PrefilterConfig()).refuse(response(element)) == Refusal(PAGE, element)
     assert Prefilter(recipe.PrefilterConfig()).refuse(response("", tdm_reservation="1")) == Refusal(
@@ -142,7 +142,7 @@ def test_a_reservation_refuses_the_page() -> None:
     )
 
 
-def test_what_is_said_to_us_by_name_counts_for_us_alone() -> None:
+def test_directives_for_one_agent_apply_to_it_only() -> None:
     page = response(NOIMAGEAI, X_Robots_Tag="weft: noindex")
     assert Prefilter(recipe.PrefilterConfig(), "weft").judge(page).page == Refusal(PAGE, "X-Robots-Tag: weft: noindex")
     assert Prefilter(recipe.PrefilterConfig(), "other").judge(page) == PrefilterDecision()
@@ -154,12 +154,12 @@ def test_only_the_directives_of_the_recipe_count() -> None:
     assert gates.judge(response(NOAI)) == PrefilterDecision()
 
 
-def test_a_page_in_utf_16_is_heard() -> None:
+def test_directives_of_a_page_in_utf_16_are_read() -> None:
     page = Response("http://host.example/", "", 0, 200, "text/html", None, [], NOAI.encode("utf-16"))
     assert Prefilter(recipe.PrefilterConfig()).refuse(page) == Refusal(PAGE, NOAI)
 
 
-def test_a_page_that_withholds_its_images_goes_on_as_text(tmp_path: Path) -> None:
+def test_a_page_that_forbids_its_images_is_kept_as_text(tmp_path: Path) -> None:
     image = '<figure><img src="/{0}.jpg" alt="{1}" width="600" height="400"></figure>'
     shown = "".join(f"<p>{ENGLISH * 3}</p>" + image.format(name, f"Children on the ice of {name}") for name in "aba")
     banner = image.format("banner", "A banner for a winter fair") + image.format("dumb", "")
@@ -182,7 +182,7 @@ def test_a_page_that_withholds_its_images_goes_on_as_text(tmp_path: Path) -> Non
     assert {r["image_url"] for r in given["captions"]} == set(addresses) and given["rejections"] == []
 
 
-def test_another_name_makes_another_output() -> None:
+def test_another_agent_name_gives_another_output() -> None:
     made = [STEP.config(load("everything", [key])) for key in ("seed=0", "fetch.retries=9", "fetch.user_agent=other")]
     assert made[0] == made[1] and made[2] == {**made[0], "fetch": {"user_agent": "other"}} != made[0]
 
@@ -214,7 +214,7 @@ def test_blocklist(tmp_path: Path, url: str, refused: bool) -> None:
     assert rule(response("<p>x", url), blocklist=str(tmp_path / "list.txt")) == ("BLOCKED_HOST" if refused else None)
 
 
-def test_a_missing_blocklist_is_told(tmp_path: Path) -> None:
+def test_a_missing_blocklist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PathError, match=r"extract\.gates\.blocklist: cannot read .*/none\.txt"):
         Prefilter(recipe.PrefilterConfig(blocklist=str(tmp_path / "none.txt")))
 
@@ -229,10 +229,10 @@ def test_a_missing_blocklist_is_told(tmp_path: Path) -> None:
         (["extract.gates.languages=[English]", "extract.gates.min_language_score=0.3"], "extract.gates.languages.0: "),
     ],
 )
-def test_impossible_recipes_are_told(assignments: list[str], told: str) -> None:
+def test_impossible_recipes_are_an_error(assignments: list[str], told: str) -> None:
     with pytest.raises(RecipeError, match=told):
         load("everything", assignments)
 
 
-def test_images_may_be_needed_where_no_corpus_wants_text_alone() -> None:
+def test_images_may_be_required_without_a_text_corpus() -> None:
     assert load("everything", ["extract.gates.need_image=true", "corpora=[interleaved]"]).extract.gates.need_image

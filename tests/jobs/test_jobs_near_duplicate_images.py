@@ -1,4 +1,4 @@
-"""Images that go in dedup: which one stays, and the ledger's word on each of the others, however the work is split."""
+"""Near-duplicate images in dedup: which one is kept, and the rejections of the others, for any partitioning."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ FAR = 0xB093C368C327CE6E
 
 
 def near(number: int, *swaps: int) -> int:
-    """Return a hash that differs in two bits for each swap, and has as many ones."""
+    """Return a hash that differs in two bits for each swap, with the same number of ones."""
     ones = [bit for bit in range(64) if number >> bit & 1]
     zeros = [bit for bit in range(64) if not number >> bit & 1]
     for swap in swaps:
@@ -78,7 +78,7 @@ def caption(name: str, page: str) -> dict[str, Any]:
 
 
 def before_dedup(output: Path, num_parts: int) -> None:
-    """Write what the steps before it leave behind: page 4 stands in `pages`, twice; the others have captions alone."""
+    """Write the output of the steps before: page 4 is in `pages`, twice; the others have only captions."""
     store = Store(str(output))
     captions = [caption(name, str(page)) for name, (*_, pages) in WORLD.items() for page in pages]
     captions.append(caption("often", "old"))
@@ -108,7 +108,7 @@ def clusters(output: Path) -> list[set[str]]:
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_the_largest_of_a_cluster_stays(partitions: int, tmp_path: Path, spark: "SparkSession") -> None:
+def test_the_largest_of_a_cluster_is_kept(partitions: int, tmp_path: Path, spark: "SparkSession") -> None:
     before_dedup(tmp_path, partitions)
     usual = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
@@ -120,7 +120,7 @@ def test_the_largest_of_a_cluster_stays(partitions: int, tmp_path: Path, spark: 
         spark.conf.set("spark.sql.shuffle.partitions", str(usual))
 
 
-def test_each_bound_alone(tmp_path: Path, spark: "SparkSession") -> None:
+def test_each_threshold_alone(tmp_path: Path, spark: "SparkSession") -> None:
     before_dedup(tmp_path / "a", 2)
     before_dedup(tmp_path / "b", 2)
     assert ledger(tmp_path / "a", "max_image_uses=4") == {"often": (OVERUSED, 5, 4, None)}  # the older capture counts
@@ -128,7 +128,7 @@ def test_each_bound_alone(tmp_path: Path, spark: "SparkSession") -> None:
     assert clusters(tmp_path / "b") == [{"equal-a", "equal-b"}]
 
 
-def test_lookalikes_may_stay_and_still_be_counted(tmp_path: Path, spark: "SparkSession") -> None:
+def test_near_duplicates_may_be_kept_and_counted(tmp_path: Path, spark: "SparkSession") -> None:
     before_dedup(tmp_path, 2)
     bounds = ("image_distance=4", "keep_lookalikes=one_a_page", "max_lookalike_uses=4")
     together = {name: told for name, told in LEDGER.items() if name.startswith("together")}
@@ -136,6 +136,6 @@ def test_lookalikes_may_stay_and_still_be_counted(tmp_path: Path, spark: "SparkS
     assert clusters(tmp_path) == CLUSTERS
 
 
-def test_a_bound_on_lookalikes_needs_to_know_them() -> None:
+def test_a_limit_on_near_duplicates_needs_their_detection() -> None:
     with pytest.raises(ValidationError, match=r"needs dedup\.image_distance"):
         Dedup(max_lookalike_uses=10)

@@ -1,4 +1,4 @@
-"""The schedule: each address once, each host within its limits, nothing before its time."""
+"""The scheduler: each URL once, each host within its limits, nothing too early."""
 
 import heapq
 import threading
@@ -28,7 +28,7 @@ def addresses(name: str, num: int) -> list[Address]:
 
 @dataclass
 class World:
-    """Any number of workers in a time that passes only while all of them wait."""
+    """A simulation of workers, whose time advances only while all of them wait."""
 
     now: int = 0
     under_way: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)  # heap: end, order, what then
@@ -39,14 +39,14 @@ class World:
         self.schedule.changed.wait = self.wait  # type: ignore[method-assign]
 
     def wait(self, seconds: int | None) -> None:
-        """Let time pass to the next thing that happens; there must be one."""
+        """Advance time to the next event; there must be one."""
         ends = [self.under_way[0][0]] if self.under_way else []
         self.now = min(ends + ([] if seconds is None else [self.now + seconds]))
         while self.under_way and self.under_way[0][0] <= self.now:
             heapq.heappop(self.under_way)[2]()
 
     def work(self, seconds: int, again_after: int | None = None) -> Address:
-        """Take an address, and give its host back after some time, perhaps to ask again at a time after that."""
+        """Take a URL, and release its host after some time, perhaps with a retry later."""
         host, taken = self.schedule.take()
         assert isinstance(host, Host) and isinstance(taken, Address)
         self.starts.append((self.now, host, taken))
@@ -56,7 +56,7 @@ class World:
         return taken
 
 
-def test_addresses_of_a_host_come_in_their_order_one_at_a_time() -> None:
+def test_urls_of_a_host_are_in_order_one_at_a_time() -> None:
     world, wanted = World(), addresses("a.example", 4)
     world.schedule.add(Host("a.example"), wanted)
     assert [world.work(10) for _ in wanted] == wanted
@@ -72,7 +72,7 @@ def test_hosts_do_not_wait_for_each_other() -> None:
     assert [start for start, *_ in world.starts] == [0, 0, 5, 5, 10, 10]
 
 
-def test_limits_hold_from_when_they_are_set() -> None:
+def test_limits_apply_once_they_are_set() -> None:
     world, host = World(), Host("a.example")
     world.schedule.add(host, addresses("a.example", 7))
     world.work(1)
@@ -83,7 +83,7 @@ def test_limits_hold_from_when_they_are_set() -> None:
     assert [start for start, *_ in world.starts] == [0, 1, 4, 7, 104, 107, 204]
 
 
-def test_a_host_that_rests() -> None:
+def test_a_paused_host() -> None:
     world, host = World(), Host("a.example", most_connections=4, has_answered=True)
     world.schedule.add(host, addresses("a.example", 3))
     world.schedule.add(Host("b.example"), addresses("b.example", 1))
@@ -96,7 +96,7 @@ def test_a_host_that_rests() -> None:
     assert [start for start, *_ in world.starts] == [0, 0, 50, 50]
 
 
-def test_a_further_try_waits_while_others_go_on() -> None:
+def test_a_retry_waits_while_others_continue() -> None:
     world = World()
     world.schedule.add(Host("a.example"), addresses("a.example", 3))
     first = world.work(1, again_after=30)
@@ -106,7 +106,7 @@ def test_a_further_try_waits_while_others_go_on() -> None:
     assert [start for start, *_ in world.starts] == [0, 1, 2, 31]
 
 
-def test_what_is_settled_needs_no_turn() -> None:
+def test_finished_urls_need_no_request() -> None:
     world, host = World(), Host("a.example", interval=10)
     wanted = addresses("a.example", 5)
     world.schedule.add(host, wanted)
@@ -121,7 +121,7 @@ def test_what_is_settled_needs_no_turn() -> None:
     assert [start for start, *_ in world.starts] == [0, 10, 20]
 
 
-def test_threads_that_wait_learn_what_happens() -> None:
+def test_waiting_threads_are_notified() -> None:
     schedule, host = Scheduler(), Host("a.example")
     schedule.add(host, addresses("a.example", 2), not_before=time.monotonic() + 600)
     taken: list[object] = []
@@ -179,7 +179,7 @@ HOST = st.tuples(
 
 
 @given(st.lists(HOST, max_size=4))
-def test_whatever_the_sequence(plans: list[tuple[int, int, list[tuple[int, list[int], int]]]]) -> None:
+def test_any_sequence(plans: list[tuple[int, int, list[tuple[int, list[int], int]]]]) -> None:
     world = World()
     tries: dict[str, list[int]] = {}
     waits: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The journal: every answer once, whoever dies or races; parts of images stand behind the answers that name them."""
+"""The commit log: every answer is there once, after crashes and races, with the part of its image."""
 
 import threading
 import uuid
@@ -54,7 +54,7 @@ def rows(store: Store) -> list[dict[str, Any]]:
 
 
 def check(store: Store, expected: list[dict[str, Any]]) -> None:
-    """Check that each of these answers is there once, and for each image that came its bytes in the part it names."""
+    """Check that each answer is there once, and the bytes of each image in the part that it names."""
     found = rows(store)
     assert sorted(row["image_id"] for row in found) == sorted({row["image_id"] for row in expected})
     assert {row["image_id"]: row["status"] for row in found} == {row["image_id"]: row["status"] for row in expected}
@@ -65,7 +65,7 @@ def check(store: Store, expected: list[dict[str, Any]]) -> None:
     assert all(row["part"] is None for row in found if row["status"] != "ok")
 
 
-def test_answers_are_committed_when_enough_have_come(tmp_path: Path) -> None:
+def test_answers_are_committed_at_their_limit(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     journal = opened(store, max_rows=4)
     for number in range(10):
@@ -88,7 +88,7 @@ def test_other_limits_commit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     check(store, [answer(0)])
 
 
-def test_an_attempt_goes_on_where_another_stood(tmp_path: Path) -> None:
+def test_an_attempt_continues_another(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     dead = opened(store, max_rows=2)
     for number in range(5):
@@ -101,7 +101,7 @@ def test_an_attempt_goes_on_where_another_stood(tmp_path: Path) -> None:
     assert opened(store, task="0001-02-00000").answered == {}  # another task's are not its own
 
 
-def test_what_was_written_but_never_claimed_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncommitted_files_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(str(tmp_path))
     journal = opened(store)
     journal.add(answer(0, "ok"))
@@ -118,7 +118,7 @@ def test_what_was_written_but_never_claimed_is_no_answer(tmp_path: Path, monkeyp
     assert len(store.parts("images")) == 2 and row["part"] in store.parts("images")
 
 
-def test_a_loser_s_part_is_removed_and_its_other_answers_stay(tmp_path: Path) -> None:
+def test_the_losing_part_is_removed_and_its_other_answers_are_kept(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     slow, slower, fast = opened(store), opened(store), opened(store)
     for number in (0, 1, 4):
@@ -148,7 +148,7 @@ def test_a_later_run_stops_an_older_one(tmp_path: Path) -> None:
     check(store, [answer(0)])
 
 
-def test_it_is_stopped_also_while_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_stopped_during_a_write_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(PartWriter):
         def __exit__(self, *how: Any) -> None:
             super().__exit__(*how)
@@ -163,7 +163,7 @@ def test_it_is_stopped_also_while_it_writes(tmp_path: Path, monkeypatch: pytest.
     assert rows(store) == []  # else the later run, which has not seen it, would ask again
 
 
-def test_bodies_are_released_whatever_becomes_of_them(tmp_path: Path) -> None:
+def test_bodies_are_always_released(tmp_path: Path) -> None:
     class Broken:
         def decode(self, bodies: list[bytes]) -> list[dict[str, Any]]:
             raise ChildProcessError("the process that guards decoding is lost")
@@ -178,7 +178,7 @@ def test_bodies_are_released_whatever_becomes_of_them(tmp_path: Path) -> None:
     assert released == answers
 
 
-def test_tallies_count_what_is_committed(tmp_path: Path) -> None:
+def test_counters_count_committed_answers(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     tally = Tally(store, "answers")
     assert tally.refresh() == {}
@@ -214,7 +214,7 @@ EVENTS = st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["answer"] * 3 + 
 
 
 @given(EVENTS, st.integers(1, 4))
-def test_whatever_the_sequence(events: list[tuple[int, str]], max_rows: int) -> None:
+def test_any_sequence(events: list[tuple[int, str]], max_rows: int) -> None:
     store = Store(f"memory://{uuid.uuid4().hex}")  # creates as object stores do
     attempts = [opened(store, max_rows=max_rows) for _ in range(2)]
     coming = [list(range(12)), list(range(11, -1, -1))]

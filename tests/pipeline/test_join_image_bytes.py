@@ -1,4 +1,4 @@
-"""Images reach the rows that name them, whichever part they lie in."""
+"""Joining image bytes to the rows that name them, from any part."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_every_use_of_an_image_gets_its_bytes(tmp_path: Path) -> None:
     assert sorted(found) == sorted((image, position, data[image]) for image, position, _ in uses)
 
 
-def test_an_image_that_no_part_holds_attaches_nothing(tmp_path: Path) -> None:
+def test_a_missing_image_joins_no_row(tmp_path: Path) -> None:
     parts = {"a": part(tmp_path, "a.parquet", {"one": b"1"})}
     rows = pa.RecordBatch.from_pylist([{"image_id": "other", "position": 0, "part": "a"}], schema=ROWS)
     assert list(attach_images(Store(str(tmp_path)), parts, ATTACHED, ["bytes"])(iter([rows]))) == []

@@ -1,4 +1,4 @@
-"""Evaluation images: found by their looks, plain ones by their bytes."""
+"""Evaluation images: found by perceptual hash, plain ones by their bytes."""
 
 import hashlib
 import io
@@ -68,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_lookalikes_of_evaluation_images_go(partitions: int, folder: Path, spark: "SparkSession") -> None:
+def test_near_duplicates_of_evaluation_images_are_dropped(partitions: int, folder: Path, spark: "SparkSession") -> None:
     pictures = read_pictures(spark, [f"{folder}/"], Decode())
     assert pictures.names == [f"{folder}/val/a.png", f"{folder}/val/b.JPG"]
     assert pictures.sha256[hashlib.sha256(FETCHED["white"]).hexdigest()] == f"{folder}/white.png"
@@ -83,7 +83,7 @@ def test_lookalikes_of_evaluation_images_go(partitions: int, folder: Path, spark
     assert {r["image_id"]: r["measure"] for r in found.collect()}["same"] == 0
 
 
-def test_the_distance_is_kept_to_the_bit(spark: "SparkSession") -> None:
+def test_the_distance_is_exact(spark: "SparkSession") -> None:
     base = 0xACA29C1C33DC23D7  # 32 bits are one
     hashes = [base, base ^ 0b1001, base ^ 0b101011, base ^ 0b1]  # the last is plain
     telling = [h for h in hashes if h.bit_count() == 32]
@@ -111,7 +111,7 @@ def test_the_nearest_is_named_whatever_the_blocks() -> None:
     assert Pictures(np.empty(0, np.uint64), [], {}).nearest(hashes[:2])[1].tolist() == [64, 64]
 
 
-def test_what_is_wrong_with_a_folder_is_said_in_a_line(folder: Path, spark: "SparkSession") -> None:
+def test_an_invalid_folder_gives_one_line(folder: Path, spark: "SparkSession") -> None:
     assert read_pictures(spark, [], Decode()).names == []
     (folder / "empty").mkdir()
     for missing in ("empty", "nowhere"):
