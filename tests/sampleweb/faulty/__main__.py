@@ -1,4 +1,4 @@
-"""Run the server as a process: prints a line when ready; /_requests returns counts, /_reset clears them; SIGTERM ends."""
+"""Run the server: prints a line when it is ready; /_requests returns counts, /_reset clears them; SIGTERM ends it."""
 
 import argparse
 import asyncio
