@@ -77,6 +77,6 @@ def requests(server: Server) -> Requests:
 
 
 def answers(output: Path) -> list[dict[str, Any]]:
-    """Return the answers that a running fetch has committed."""
+    """Return what a fetch under way has committed."""
     parts = sorted((output / ANSWERED).glob("[!_]*.parquet"))
     return ds.dataset(parts, format="parquet").to_table(["image_id", "part"]).to_pylist() if parts else []

@@ -156,7 +156,7 @@ def test_images_are_before_their_assigned_sentences(output: Path, spark: "SparkS
     assert ledger[0] == ("LOW_SCORE", "c", "p", None, 0.25, pytest.approx(0.3))
 
 
-def test_one_of_near_duplicate_images_is_kept_on_each_page(output: Path, spark: "SparkSession") -> None:
+def test_of_lookalikes_one_stays_on_each_page(output: Path, spark: "SparkSession") -> None:
     settings = ("dedup.image_distance=4", "dedup.keep_lookalikes=one_a_page", "corpora=[interleaved]")
     found, ledger = assembled(output, spark, *settings)
     assert found["p"] == ["a", "One sentence. Two sentences.", "c", "Three."]

@@ -193,7 +193,7 @@ def rendered(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_untrusted_names_are_escaped(facts: Facts, name: str) -> None:
+def test_names_of_strangers_stay_words(facts: Facts, name: str) -> None:
     hostile = replace(facts, hosts={name: 3, "after.example": 1}, archives=[name], name=name, licence=None)
     text = readme(hostile)
     assert front(text)["pretty_name"] == name

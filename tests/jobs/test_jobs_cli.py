@@ -74,7 +74,7 @@ def test_a_wrong_key(archive: str, tmp_path: Path, assignment: str, words: tuple
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_blocklist(archive: str, tmp_path: Path) -> None:
+def test_a_blocklist_that_is_not_there(archive: str, tmp_path: Path) -> None:
     blocklist = f"extract.gates.blocklist={tmp_path}/hosts.txt"
     says(
         ["run", "-o", str(tmp_path / "out"), "--set", blocklist, *CONTACT, archive],

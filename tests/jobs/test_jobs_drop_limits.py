@@ -96,7 +96,7 @@ def test_a_warning_is_recorded_and_other_limits_repeat_no_step(tmp_path: Path) -
     assert silent.digest == made.digest
 
 
-def test_an_unknown_rule(tmp_path: Path) -> None:
+def test_a_rule_that_does_not_exist(tmp_path: Path) -> None:
     done = weft("run", "-o", str(tmp_path / "out"), "--set", "guard.rules.EMOJIS=0.5", str(tmp_path))
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert "unknown rule EMOJIS (did you mean EMOJI?)" in done.stderr

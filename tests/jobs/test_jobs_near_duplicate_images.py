@@ -136,6 +136,6 @@ def test_near_duplicates_may_be_kept_and_counted(tmp_path: Path, spark: "SparkSe
     assert clusters(tmp_path) == CLUSTERS
 
 
-def test_a_limit_on_near_duplicates_needs_their_detection() -> None:
+def test_a_bound_on_lookalikes_needs_to_know_them() -> None:
     with pytest.raises(ValidationError, match=r"needs dedup\.image_distance"):
         Dedup(max_lookalike_uses=10)

@@ -88,7 +88,7 @@ def test_remaining_time_is_only_shown_just_after_a_task(steps: list[tuple[float,
             assert left is not None and left >= 0
 
 
-def test_the_line_shows_remaining_failed_and_finished_tasks() -> None:
+def test_words_say_what_is_left_what_failed_and_what_came() -> None:
     assert words(Look(1, 0, 4, 0, 0, None), None) == ""
     assert words(Look(1, 2, 4, 1, 1_200, 90.4), None) == (
         "about 90 s left of these tasks; 1 failed, repeated; 1,200 rows written"

@@ -31,7 +31,7 @@ def each(pages: list[list[str]], first: int, images: bool) -> Iterator[tuple[int
 
 
 @given(PAGES, FIRST)
-def test_every_image_block_has_its_index(pages: list[list[str]], first: int) -> None:
+def test_every_image_block_is_told_with_its_place(pages: list[list[str]], first: int) -> None:
     (found,) = image_uses(iter([batch_of(pages, first)]))
     assert found.schema == USES
     assert found.to_pylist() == [

@@ -481,7 +481,7 @@ def test_other_files_are_named_by_type(data: bytes, error: str) -> None:
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
-def test_rejections(data: bytes, status: str) -> None:
+def test_refusals(data: bytes, status: str) -> None:
     bounds = {"max_aspect": 6.0} | ({"max_bytes": 1_000} if status == "too_large" else {})
     row = decode(data, CONFIG.model_copy(update=bounds))
     assert row["status"] == status and row["error"] and row["bytes"] is None

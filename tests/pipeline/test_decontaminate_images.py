@@ -68,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_near_duplicates_of_evaluation_images_are_dropped(partitions: int, folder: Path, spark: "SparkSession") -> None:
+def test_lookalikes_of_evaluation_images_go(partitions: int, folder: Path, spark: "SparkSession") -> None:
     pictures = read_pictures(spark, [f"{folder}/"], Decode())
     assert pictures.names == [f"{folder}/val/a.png", f"{folder}/val/b.JPG"]
     assert pictures.sha256[hashlib.sha256(FETCHED["white"]).hexdigest()] == f"{folder}/white.png"
@@ -111,7 +111,7 @@ def test_the_nearest_is_named_whatever_the_blocks() -> None:
     assert Pictures(np.empty(0, np.uint64), [], {}).nearest(hashes[:2])[1].tolist() == [64, 64]
 
 
-def test_an_invalid_folder_gives_one_line(folder: Path, spark: "SparkSession") -> None:
+def test_what_is_wrong_with_a_folder_is_said_in_a_line(folder: Path, spark: "SparkSession") -> None:
     assert read_pictures(spark, [], Decode()).names == []
     (folder / "empty").mkdir()
     for missing in ("empty", "nowhere"):

@@ -20,5 +20,5 @@ BY = "https://creativecommons.org/licenses/by/4.0/"
         (f'<a href="{BY}">CC</a> <a rel="nolicense" href="{BY}">no</a> <a rel="license">none</a>', ""),
     ],
 )  # fmt: skip
-def test_the_first_usable_license_link_is_used(html: str, expected: str) -> None:
+def test_the_first_usable_link_that_says_so_is_the_licence(html: str, expected: str) -> None:
     assert extract_page(f"<html>{html}</html>".encode(), "utf-8", PAGE).licence == expected

@@ -214,7 +214,7 @@ def test_blocklist(tmp_path: Path, url: str, refused: bool) -> None:
     assert rule(response("<p>x", url), blocklist=str(tmp_path / "list.txt")) == ("BLOCKED_HOST" if refused else None)
 
 
-def test_a_missing_blocklist_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_blocklist_is_told(tmp_path: Path) -> None:
     with pytest.raises(PathError, match=r"extract\.gates\.blocklist: cannot read .*/none\.txt"):
         Prefilter(recipe.PrefilterConfig(blocklist=str(tmp_path / "none.txt")))
 
@@ -234,5 +234,5 @@ def test_impossible_recipes_are_an_error(assignments: list[str], told: str) -> N
         load("everything", assignments)
 
 
-def test_images_may_be_required_without_a_text_corpus() -> None:
+def test_images_may_be_needed_where_no_corpus_wants_text_alone() -> None:
     assert load("everything", ["extract.gates.need_image=true", "corpora=[interleaved]"]).extract.gates.need_image

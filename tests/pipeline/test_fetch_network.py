@@ -90,7 +90,7 @@ def test_what_is_not_public(number: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "0x7f000001", "0", "localhost"])
-def test_other_notations_are_recognised(host: str) -> None:
+def test_disguises_do_not_help(host: str) -> None:
     assert ask(Fetch(contact=CONTACT), host).status == "refused_address"
     if host != "localhost":
         assert parse(f"http://{host}/").host in ("127.0.0.1", "0.0.0.0")
@@ -104,7 +104,7 @@ def test_browsers_read_these_as_addresses_too(host: str) -> None:
 @pytest.mark.parametrize(
     "address", ["file:///etc/passwd", "ftp://h.example/a", "data:,a", "gopher://h/", "a", "http://[/"]
 )
-def test_only_http_and_https_are_requested(address: str) -> None:
+def test_only_addresses_of_the_web_are_asked(address: str) -> None:
     with pytest.raises(Failure, match="refused_address"):
         parse(address)
 

@@ -83,7 +83,7 @@ def test_limits_apply_once_they_are_set() -> None:
     assert [start for start, *_ in world.starts] == [0, 1, 4, 7, 104, 107, 204]
 
 
-def test_a_paused_host() -> None:
+def test_a_host_that_rests() -> None:
     world, host = World(), Host("a.example", most_connections=4, has_answered=True)
     world.schedule.add(host, addresses("a.example", 3))
     world.schedule.add(Host("b.example"), addresses("b.example", 1))

@@ -106,7 +106,7 @@ def test_a_text_corpus_needs_no_image() -> None:
     assert set(found["core-hours"]) == {"extract", "filter", "dedup", "assemble", "shard", "all"}
 
 
-def test_near_duplicates_cost_the_measured_rates() -> None:
+def test_near_texts_and_lookalikes_cost_what_was_measured_of_them() -> None:
     recipe = load("kosmos1", ["dedup.near_text.enabled=true", "dedup.image_distance=4"])
     near = {"dedup.near_text_core_seconds": RATES["score.core_seconds"]}  # 7.2 s for each of 250 pages
     alike = {"dedup.lookalike_core_seconds": RATES["filter.core_seconds"]}  # 3.6 s for each of 500 images
@@ -141,7 +141,7 @@ def test_a_product_is_as_certain_as_its_least_certain_factor() -> None:
     assert total_known("x", [sure, unknown]) == Figure(2.0, "x", "measured", ("a",))
 
 
-def test_a_partial_sum_is_not_shown_as_the_total() -> None:
+def test_a_sum_of_half_its_parts_is_not_shown_as_the_whole() -> None:
     recipe = load("kosmos1", ["dedup.near_text.enabled=true", "dedup.image_distance=4"])
     near = {"dedup.near_text_core_seconds": RATES["score.core_seconds"]}
     archives = Archives(1, 10**9, 0)
