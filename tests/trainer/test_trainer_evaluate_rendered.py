@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from trainer.evaluate.tasks import TASKS
-from trainer.evaluate.tasks.prompt import SIDE_PIXELS, render
+from trainer.evaluate.tasks.text import SIDE_PIXELS, render
 
 MARGIN = 12  # of 16 pixels, since letters may extend beyond their box
 SENTENCES = {
