@@ -18,7 +18,7 @@ from tests.sampleweb.captions import caption
 from tests.sampleweb.drawing import example
 from trainer.config import load
 from trainer.evaluate.model import EncodedPrompt, KosmosAdapter, Reader, encode_prompt
-from trainer.evaluate.task import AnswerMode, Example
+from trainer.evaluate.task import AnswerMethod, AnswerMode, Example
 from trainer.load import Saved
 from trainer.model.kosmos import Kosmos
 from trainer.tokenizer import Tokenizer
@@ -41,8 +41,13 @@ def main() -> None:
         options = tuple(dict.fromkeys(said))[:NUM_OPTIONS]
         measures = {}
         for measure, mode, words, held in (
-            ("captions_per_second", AnswerMode("say", MAX_TOKENS, NUM_BEAMS), "<image> An image of", ()),
-            ("rankings_per_second", AnswerMode("rank"), "<image> What is it?", options),
+            (
+                "captions_per_second",
+                AnswerMode(AnswerMethod.GENERATE, MAX_TOKENS, NUM_BEAMS),
+                "<image> An image of",
+                (),
+            ),
+            ("rankings_per_second", AnswerMode(AnswerMethod.MULTIPLE_CHOICE), "<image> What is it?", options),
         ):
             reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
             asked = [encode_prompt(reader, Example(p.name, words, (p,), ("",), held), MAX_TOKENS) for p in paths]
@@ -68,7 +73,7 @@ def _in_batches(model: KosmosAdapter, mode: AnswerMode, asked: Sequence[EncodedP
 
 
 def _one_by_one(model: KosmosAdapter, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[str]:
-    if mode.how != "rank":
+    if mode.method is not AnswerMethod.MULTIPLE_CHOICE:
         return [model.answer(mode, [one])[0].text for one in asked]
     return [max(one.example.options, key=lambda option: _log_p(model, mode, one, option)) for one in asked]
 

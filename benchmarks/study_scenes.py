@@ -12,11 +12,12 @@ from tests.sampleweb.captions import caption
 from tests.sampleweb.drawing import example
 from trainer.evaluate.caption_metrics import cider
 from trainer.evaluate.model import KosmosAdapter, Reader, encode_prompt
-from trainer.evaluate.task import AnswerMode, Completion, Example
+from trainer.evaluate.task import AnswerMethod, AnswerMode, Completion, Example
 from trainer.load import load
 
 NUM_SCENES, BATCH, MAX_TOKENS = 300, 32, 40
-RANKED, SAID = AnswerMode("rank", MAX_TOKENS), AnswerMode("say", MAX_TOKENS)
+MULTIPLE_CHOICE = AnswerMode(AnswerMethod.MULTIPLE_CHOICE, MAX_TOKENS)
+GENERATE = AnswerMode(AnswerMethod.GENERATE, MAX_TOKENS)
 Figures = dict[str, float]
 """loss: of the caption's tokens [nats each]; cider; exact: captions said word for word [%]; each again, shuffled."""
 
@@ -46,11 +47,11 @@ def chosen(checkpoint: Path, tokenizer: Path, scenes: Sequence[Example]) -> Figu
 
 
 def _figures(model: KosmosAdapter, reader: Reader, scenes: Sequence[Example]) -> Figures:
-    lengths = [len(reader.tokenizer.encode(scene.right[0])) for scene in scenes]
-    ranked = [replace(scene, options=scene.right) for scene in scenes]
-    loss = [-a.log_p[0] / n for a, n in zip(_answers(model, reader, ranked, RANKED), lengths, strict=True)]
-    said = [answer.text for answer in _answers(model, reader, scenes, SAID)]
-    right = [scene.right for scene in scenes]
+    lengths = [len(reader.tokenizer.encode(scene.correct[0])) for scene in scenes]
+    ranked = [replace(scene, options=scene.correct) for scene in scenes]
+    loss = [-a.log_p[0] / n for a, n in zip(_answers(model, reader, ranked, MULTIPLE_CHOICE), lengths, strict=True)]
+    said = [answer.text for answer in _answers(model, reader, scenes, GENERATE)]
+    right = [scene.correct for scene in scenes]
     return {
         "loss": round(fmean(loss), 3),
         "cider": round(100 * cider(said, right), 1),

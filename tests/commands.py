@@ -1,4 +1,4 @@
-"""The commands that stand in README.md and docs/*.md, and the real parsers of those that are ours."""
+"""The commands in README.md and docs/*.md, and the real parsers of Weft's own."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ _SHELL = re.compile(r"^(?:\$\w|[A-Za-z_]\w*=|\d?[<>])")  # a program by a variab
 
 @dataclass(frozen=True)
 class Command:
-    """A command where it stands. whole: it can be typed so; else it is named in passing, and may lack arguments."""
+    """A command and its place. whole: it can be run as written; else it is only mentioned, and may lack arguments."""
 
     document: str
     line: int
@@ -43,7 +43,7 @@ class Command:
 
 
 def commands() -> list[Command]:
-    """List all, in the order of the documents. Raises: AssertionError for a block that is neither code nor known."""
+    """List all, in the order of the documents. Raises: AssertionError for an unknown kind of block."""
     return [command for path in DOCUMENTS for command in _of_document(path)]
 
 
@@ -81,13 +81,13 @@ def _of_block(name: str, first: int, block: str) -> Iterator[Command]:
 
 
 def _alternatives(mention: str) -> list[str]:
-    """Take `weft extract | filter` for two."""
+    """Split `weft extract | filter` into two commands."""
     first, *others = mention.split(" | ")
     return [first, *(f"weft {other}" for other in others)]
 
 
 def parse(command: Command) -> None:
-    """Parse a command as it would be run, without running it. Raises: AssertionError that says what is wrong."""
+    """Parse a command without running it. Raises: AssertionError that gives the reason."""
     words = command.words
     if words[0] == "weft":
         _parse_weft(words[1:], command.whole)
@@ -123,7 +123,7 @@ def _parse_weft(words: list[str], whole: bool) -> None:
 
 
 def _check_keys(name: str, parameters: dict[str, Any]) -> None:
-    """Lay what `--set` says over the recipe or configuration that is named, or over the usual one."""
+    """Apply `--set` to the recipe or configuration of the command, or to the default one."""
     from jobs.recipes import load
     from trainer import config as configuration
 

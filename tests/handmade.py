@@ -1,4 +1,4 @@
-"""Tables made by hand, as the steps before the one under test would leave them."""
+"""Hand-made tables, as earlier steps would write them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ PAGE = {"url": "http://x/", "host": "x", "warc_file": "w", "warc_offset": 0, "ca
 
 
 def row(table: Table, **known: Any) -> dict[str, Any]:
-    """Return a row of a table; what is not given is null, or of a page the like of every other's."""
+    """Return a row of a table; other columns are null, or default values for a page."""
     return {**dict.fromkeys(c.name for c in table.columns), **(PAGE if table is PAGES else {}), **known}
 
 
@@ -28,7 +28,7 @@ def picture(url: str) -> dict[str, Any]:
 def commit(
     store: Store, folder: str, step: str, tables: Mapping[Table, list[dict[str, Any]]] | None = None, num_parts: int = 2
 ) -> None:
-    """Write tables in parts below a folder, each row into the next part, and their manifest."""
+    """Write tables and their manifest to a folder, each row to the next part."""
     files: dict[str, list[str]] = {}
     for table, rows in (tables or {}).items():
         files[table.name] = [f"{folder}/{table.name}-{number}.parquet" for number in range(num_parts)]

@@ -1,4 +1,4 @@
-"""Names: a public class is unique in the repository, so that a reader never asks which one is meant."""
+"""Names: a public class name is unique in the repository, so that it is unambiguous."""
 
 import ast
 from collections import defaultdict

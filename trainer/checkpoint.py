@@ -45,7 +45,7 @@ from trainer.distributed import Processes
 from trainer.model.kosmos import Kosmos
 
 STATE = "state.json"
-_REMEDY = "copy it again, or remove that folder to use the checkpoint before"
+_REMEDY = "copy it again, or remove that folder to use the previous checkpoint"
 _NAME = re.compile(r"step-(\d{8,12})")
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 _MAY_CHANGE = ("about", "cpu_threads", "checkpoint.", "compute.", "watch.", "optimizer.max_bad_steps",
@@ -55,12 +55,12 @@ _MAY_CHANGE = ("about", "cpu_threads", "checkpoint.", "compute.", "watch.", "opt
 
 @dataclass(frozen=True)
 class State:
-    """The state in a checkpoint other than tensors."""
+    """The state of a run, without its tensors."""
 
     step: int
-    """Steps done."""
+    """Completed steps."""
     num_bad_steps: int
-    """Of them, the last in a row that were skipped because their loss or gradient was not finite."""
+    """How many of the last steps in a row were skipped because their loss or gradient was not finite."""
     config: dict[str, Any]
     loader: dict[str, Any]
 
@@ -78,7 +78,7 @@ def newest_step(output: Path) -> int:
 
 
 def newest(output: Path, processes: Processes) -> State | None:
-    """Return the newest checkpoint in a folder as the first process sees it: shared file systems may differ by process.
+    """Return the newest checkpoint that the first process finds: processes may see a shared file system differently.
 
     Raises: as `read_state`.
     """
@@ -88,23 +88,18 @@ def newest(output: Path, processes: Processes) -> State | None:
 
 
 def read_state(folder: Path) -> State:
-    """Read the state in a checkpoint. Raises: PathError when it is missing; IntegrityError if damaged."""
+    """Read the state of a checkpoint. Raises: PathError when it is missing; IntegrityError when it is damaged."""
     path = folder / STATE
     try:
         state, _ = unseal(path.read_bytes(), str(path), is_strict=True)
         check_object(state, State, str(path))
     except OSError as error:
         raise PathError(
-            f"{path} cannot be read: {error.strerror}; remove that checkpoint to use the one before"
+            f"{path} cannot be read: {error.strerror}; remove that checkpoint to use the previous one"
         ) from error
     except IntegrityError as error:
-        raise IntegrityError(f"{error}; remove that checkpoint to use the one before") from None
+        raise IntegrityError(f"{error}; remove that checkpoint to use the previous one") from None
     return State(state["step"], state["num_bad_steps"], state["config"], state["loader"])
-
-
-def write_state(folder: Path, state: State) -> None:
-    """Write the state in a checkpoint."""
-    (folder / STATE).write_bytes(seal({**asdict(state), "config": redacted(state.config)}))
 
 
 def check_config(output: Path, saved: State, config: TrainConfig) -> None:
@@ -118,7 +113,7 @@ def check_config(output: Path, saved: State, config: TrainConfig) -> None:
     differ = [k for k in differ if not k.startswith(_MAY_CHANGE)]
     if differ:
         differences = "; ".join(f"{k} is {there.get(k)!r} there and {here.get(k)!r} here" for k in differ)
-        raise RecipeError(f"{output} was made with another configuration: {differences}; --overwrite")
+        raise RecipeError(f"{output} was made with another configuration: {differences}; --overwrite removes it")
 
 
 def check_sums(folder: Path, processes: Processes) -> None:
@@ -128,7 +123,7 @@ def check_sums(folder: Path, processes: Processes) -> None:
     """
     damaged = check_folder(folder, processes.rank, processes.world)
     if processes.sum(len(damaged))[0]:
-        which = ", ".join(damaged) or "a file that another process looked at"
+        which = ", ".join(damaged) or "a file that another process checked"
         raise IntegrityError(f"{folder} is not as it was written ({which}); {_REMEDY}")
 
 
@@ -163,9 +158,9 @@ def check_files(folder: Path) -> None:
 
 
 def read_tensors(folder: Path, named: dict[str, Any], alone: bool = False) -> None:
-    """Read tensors in place from a folder's files, in all processes together or in this one alone.
+    """Read tensors in place from a folder's files, by all processes together or by this one alone.
 
-    Raises: IntegrityError when the files lack them.
+    Raises: IntegrityError when the files do not hold them.
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # no process group is used on purpose
@@ -177,18 +172,18 @@ def read_tensors(folder: Path, named: dict[str, Any], alone: bool = False) -> No
         ) from error
 
 
-def check_finite(named: Mapping[str, Any], place: Path) -> None:
+def check_finite(named: Mapping[str, Any], source: Path) -> None:
     """Raise IntegrityError that names the first tensor in which this process finds NaN or an infinity."""
     for name, tensor in named.items():
         local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
         if local.is_floating_point() and not (finite := local.isfinite()).all():
             num_bad = int((~finite).sum())
             found = f"{num_bad} of {local.numel()} numbers of {name} are NaN or infinite"
-            raise IntegrityError(f"{place}: {found}; use an earlier checkpoint")
+            raise IntegrityError(f"{source}: {found}; use an earlier checkpoint")
 
 
 def tensors(model: Kosmos, optimizer: Optimizer) -> dict[str, Any]:
-    """Return every tensor by name. The optimizer's other state (rates, betas) follows from configuration and step."""
+    """Return every tensor by name. Rates and betas follow from the configuration and the step."""
     optimizer_state = get_optimizer_state_dict(model, optimizer, options=_FLAT)
     named = {f"model.{k}": v for k, v in get_model_state_dict(model).items()}
     return named | {f"optimizer.{k}": v for k, v in optimizer_state.items() if isinstance(v, torch.Tensor)}
@@ -209,7 +204,7 @@ _SUMS = ".sums-"  # checksums of one process's files, until all processes have w
 
 
 class Saver(AbstractContextManager["Saver"]):
-    """Saves one checkpoint at a time: the next save waits for the last, and so does leaving the context."""
+    """Saves one checkpoint at a time: a save, and the end of the context, wait for the save before."""
 
     def __init__(self, output: Path, config: Checkpoint, processes: Processes) -> None:
         self._output, self._config, self._processes = output, config, processes
@@ -225,14 +220,14 @@ class Saver(AbstractContextManager["Saver"]):
         if error is None:
             self._processes.together(self.wait)
         else:
-            with suppress(Exception):  # the error that ended the run says more
+            with suppress(Exception):  # report the error that ended the run
                 self.wait()
         self._stager.close()
 
     def save(self, state: State, model: Kosmos, optimizer: Optimizer) -> None:
         """Copy the state and the tensors and write them, in the background if the configuration is asynchronous.
 
-        Raises: PathError when this or the last checkpoint cannot be written.
+        Raises: PathError when this checkpoint or the previous one cannot be written.
         """
         self._processes.together(self.wait)
         partial = self._output / f".{folder_of(self._output, state.step).name}"
@@ -253,7 +248,7 @@ class Saver(AbstractContextManager["Saver"]):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
         except OSError as error:
-            raise PathError(f"cannot save to {self._output}: {error}; the checkpoints before stay") from error
+            raise PathError(f"cannot save to {self._output}: {error}; earlier checkpoints are kept") from error
 
     def wait(self) -> None:
         """Wait until the pending checkpoint is complete.
@@ -269,7 +264,7 @@ class Saver(AbstractContextManager["Saver"]):
             error, _ = next(iter(failed.failures.values()))
             if not isinstance(error, OSError):
                 raise
-            raise PathError(f"cannot save to {self._output}: {error}; the checkpoints before stay") from failed
+            raise PathError(f"cannot save to {self._output}: {error}; earlier checkpoints are kept") from failed
 
 
 class Writer(HuggingFaceStorageWriter):
@@ -280,7 +275,7 @@ class Writer(HuggingFaceStorageWriter):
         self._partial, self._target, self._state, self._keep = partial, target, state, keep
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> TorchFuture[list[WriteResult]]:
-        """Write this process's tensors and the checksums of their files, which are still in its page cache."""
+        """Write this process's tensors and the checksums of their files, which are still in the page cache."""
         written = super().write_data(plan, planner)
         names = sorted({result.storage_data.relative_path for result in written.wait()})
         sums = {}
@@ -293,14 +288,15 @@ class Writer(HuggingFaceStorageWriter):
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         super().finish(metadata, results)
-        write_state(self._partial, self._state)
+        state = {**asdict(self._state), "config": redacted(self._state.config)}
+        (self._partial / STATE).write_bytes(seal(state))
         sums: dict[str, Sum] = {}
         for path in self._partial.glob(f"{_SUMS}*"):
             sums |= unseal(path.read_bytes())[0]
             path.unlink()
         sum_folder(self._partial, sums)
         shutil.rmtree(self._target, ignore_errors=True)
-        _sync(self._partial / "state.json", self._partial)
+        _sync(self._partial / STATE, self._partial)
         self._partial.rename(self._target)
         _sync(self._target.parent)
         for old in sorted(self._target.parent.glob("step-*"))[: -self._keep]:
@@ -320,7 +316,7 @@ def _sync(*paths: Path) -> None:
 def export(folder: Path, model: Kosmos, config: TrainConfig, tokenizer_folder: str, processes: Processes) -> None:
     """Gather the weights on the first process and write `folder` atomically.
 
-    `model.safetensors` has float32 tensors by the names of `Kosmos`. Load `config.yaml` with trainer.config.load, and
+    `model.safetensors` holds float32 tensors by the names of `Kosmos`. Load `config.yaml` with trainer.config.load, and
     `tokenizer/` with trainer.tokenizer.load.
 
     Raises: PathError when it cannot be written.

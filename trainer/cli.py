@@ -1,6 +1,6 @@
 """The command line of the trainer: `python -m trainer COMMAND`, alone or by torchrun; `weft` has the same commands.
 
-Commands import what they need when they run, so that a missing package is an error of one line.
+Commands import what they need when they run, so that a missing package gives an error of one line.
 """
 
 from collections.abc import Sequence
@@ -56,12 +56,12 @@ def tokenizer(
 
     Example: `weft tokenizer --data OUT --vocab-size 32000`
     """
-    from trainer.data.shards import beside
+    from trainer.data.shards import default_folder
     from trainer.train_tokenizer import train_tokenizer
 
-    folder = output or beside(data, "tokenizer")
+    folder = output or default_folder(data, "tokenizer")
     made = train_tokenizer(data, folder, vocab_size, overwrite=overwrite)
-    typer.echo(message(f"{made.vocab_size:,} pieces in {folder}"))
+    typer.echo(message(f"{made.vocab_size:,} tokens in {folder}"))
 
 
 @app.command()
@@ -165,7 +165,7 @@ def evaluate(
     checkpoint: Checkpoint,
     data: Annotated[
         str,
-        typer.Option("--data", "-d", metavar="DIR", help="The benchmarks' files, each in a folder of the task's name."),
+        typer.Option("--data", "-d", metavar="DIR", help="Folder of the benchmarks, with a subfolder for each task."),
     ],
     task: Annotated[
         list[str], typer.Option("--task", "-t", metavar="NAME", help="Repeatable; `weft tasks` lists them.")
@@ -192,16 +192,14 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the shots and of the limit.", min=0)] = 0,
     show_prompts: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help="Print the first N prompts as the model gets them, without an evaluation.", min=1
-        ),
+        typer.Option(metavar="N", help="Print the first N prompts as the model reads them; evaluate nothing.", min=1),
     ] = None,
     processes: Processes = 1,
 ) -> None:
-    """Evaluate a model on the benchmarks of Kosmos-1. A stopped evaluation continues where it was.
+    """Evaluate a model on the benchmarks of Kosmos-1. A stopped evaluation continues where it stopped.
 
-    The output folder has the answers and results.json; the table has the paper's results too. On several machines:
-    `torchrun OPTIONS -m trainer eval`, with the same options.
+    The output folder receives the answers and results.json; the table also shows the paper's results. On several
+    machines: `torchrun OPTIONS -m trainer eval`, with the same options.
 
     Example: `weft eval -c OUT/checkpoints -d BENCHMARKS -t coco -t vqav2 --shots 0,2,4,8`
     """
@@ -231,11 +229,11 @@ def tasks() -> None:
 
 @app.command()
 def raven(
-    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder of the set.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
     number: Annotated[int, typer.Option(help="Number of matrices; the paper's test has 50.", min=1)] = 50,
     seed: Annotated[int, typer.Option(help="The same seed gives the same set on every machine.", min=0)] = 0,
 ) -> None:
-    """Generate Raven's matrices, each with one right answer of six, for `weft eval --task raven`.
+    """Generate Raven's matrices, each with six candidates of which one is correct, for `weft eval --task raven`.
 
     Example: `weft raven --output BENCHMARKS/raven`
     """

@@ -24,7 +24,7 @@ class ModelConfig(Section):
     dropout: Fraction = Field(0.0, description="on embeddings and every residual branch")
     attention_dropout: Fraction | None = Field(None, description="on attention weights; null: as `dropout`")
     attention: Literal["sdpa", "flex"] = Field(
-        "sdpa", description="flex: FlexAttention, which skips blocks that a document mask hides; for GPUs"
+        "sdpa", description="flex: FlexAttention, which skips blocks that the document mask hides; for GPUs"
     )
     document_mask: bool = Field(
         True,
@@ -42,7 +42,7 @@ class ModelConfig(Section):
     def _heads_divide_width(self) -> "ModelConfig":
         if self.width % (2 * self.heads):
             raise ValueError(
-                f"model.width {self.width} must be a multiple of 2 × heads ({2 * self.heads}): xPos turns pairs"
+                f"model.width {self.width} must be a multiple of 2 × heads ({2 * self.heads}): xPos rotates pairs"
             )
         if self.positions == "sinusoidal" and self.width < 4:
             raise ValueError("model.width must be at least 4 for sinusoidal positions")
@@ -54,7 +54,7 @@ class ModelConfig(Section):
         return self.width * (self.layers * (4 * self.width + 2 * self.ffn_width) + self.vocabulary_multiple)
 
     @model_validator(mode="after")
-    def _is_of_a_sane_size(self) -> "ModelConfig":
+    def _is_of_plausible_size(self) -> "ModelConfig":
         if self.min_parameters > MAX_PARAMETERS:
             raise ValueError(
                 f"model: {self.layers} layers of width {self.width} and ffn_width {self.ffn_width} have "
@@ -73,7 +73,7 @@ class ModelConfig(Section):
 class Tower(Section):
     """A vision transformer trained from scratch, for runs without a pretrained one."""
 
-    image_size: int = Field(64, gt=0, le=4096, description="side of the square that an image is cut to [pixels]")
+    image_size: int = Field(64, gt=0, le=4096, description="side of the square input image [pixels]")
     patch_size: int = Field(16, gt=0, le=4096, description="side of a patch [pixels]")
     width: int = Field(128, gt=0, le=2**14, description="width of its features")
     layers: int = Field(2, gt=0, le=256, description="blocks")
@@ -160,7 +160,7 @@ class Data(Section):
         64, gt=0, le=10**6, description="virtual streams of a corpus, whatever the number of processes"
     )
     workers: int = Field(
-        4, ge=0, le=1024, description="loader processes for each training process; 0: it loads by itself"
+        4, ge=0, le=1024, description="loader processes for each training process; 0: none, it loads its own data"
     )
     prefetch_steps: int = Field(2, gt=0, le=1000, description="steps that are prefetched, with workers")
     on_missing: Literal["stop", "skip"] = Field(
@@ -171,9 +171,9 @@ class Data(Section):
     @model_validator(mode="after")
     def _tokens_or_sequences(self) -> "Data":
         if (self.tokens_per_step is None) == (self.sequences is None):
-            raise ValueError("give data.tokens_per_step or data.sequences, and null for the other")
+            raise ValueError("set data.tokens_per_step or data.sequences, and null for the other")
         if bool(self.instructions) != bool(self.sequences is not None and self.sequences.instruct):
-            raise ValueError("data.instructions and data.sequences.instruct go together: files, and how many of a step")
+            raise ValueError("data.instructions and data.sequences.instruct go together: set both or neither")
         return self
 
 
@@ -203,7 +203,7 @@ class Compute(Section):
     """How processes share the work. None of it affects the training result, so all of it may change at a resume."""
 
     replicas: int = Field(
-        1, gt=0, le=10**6, description="groups of processes that each hold the whole model (HSDP); 1: FSDP"
+        1, gt=0, le=10**6, description="groups of processes that each hold a full copy of the model (HSDP); 1: FSDP"
     )
     activation_checkpointing: Literal["none", "blocks"] = Field(
         "none", description="blocks: store only the input of a block, and recompute the block in the backward pass"
@@ -246,8 +246,8 @@ class TrainConfig(Section):
     watch: Watch = Watch()
 
     @model_validator(mode="after")
-    def _an_image_fits_a_row(self) -> "TrainConfig":
-        least = 2 * (self.vision.latents + 4)  # an image, its two tokens and a few words, twice
+    def _an_image_fits_into_a_row(self) -> "TrainConfig":
+        least = 2 * (self.vision.latents + 4)  # twice an image with its two special tokens, <s> and a caption
         if self.data.sequence_length < least:
             raise ValueError(f"data.sequence_length must be at least {least} to hold images of {self.vision.latents}")
         return self
@@ -259,11 +259,11 @@ def shipped() -> list[str]:
 
 
 def load(
-    name_or_path: str, overrides: list[str] | tuple[str, ...] = (), beneath: dict[str, Any] | None = None
+    name_or_path: str, overrides: list[str] | tuple[str, ...] = (), defaults: dict[str, Any] | None = None
 ) -> TrainConfig:
     """Load a shipped configuration by name, or any by path, with `key=value` overrides.
 
-    Defaults of keys that the configuration lacks come from `beneath`.
+    Keys that the configuration does not set come from `defaults`.
 
     Raises: RecipeError that names the unknown configuration or key, or the invalid value.
     """
@@ -277,8 +277,9 @@ def load(
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"configuration {name_or_path} cannot be read: {error}") from error
-    values = merge(beneath or {}, parse(text, name_or_path))
-    values |= {key: beneath[key] for key in ("start",) if beneath}  # an exported configuration has none
+    values = merge(defaults or {}, parse(text, name_or_path))
+    if defaults:
+        values["start"] = defaults["start"]  # an exported configuration may name another start
     if "model" not in values:
-        raise RecipeError(f"configuration {name_or_path} says no sizes of a model; start from one: --from CHECKPOINT")
+        raise RecipeError(f"configuration {name_or_path} has no section model; start from weights: --from CHECKPOINT")
     return validate(TrainConfig, override(values, overrides), f"configuration {name_or_path}")

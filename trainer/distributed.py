@@ -38,7 +38,7 @@ class Processes:
     world: int
     device: torch.device
     background: dist.ProcessGroup
-    """A gloo group of all processes for the thread that saves, so that its messages do not mix with training's."""
+    """A gloo group of all processes for the thread that saves: its messages must not mix with those of training."""
 
     def sum(self, *values: float) -> list[float]:
         """Sum each number over all processes."""
@@ -49,7 +49,7 @@ class Processes:
         return self._reduce(values, dist.ReduceOp.MAX)
 
     def together(self, work: Callable[[], T]) -> T:
-        """Call `work` in all processes; if it fails in one, raise in all of them, so that none waits.
+        """Call `work` in all processes; if it fails in one, raise in all of them, so that no process waits for another.
 
         Raises: in the first process the first WeftError by rank, in the others ReportedError.
         """
@@ -82,7 +82,7 @@ class Processes:
 def init(cpu_threads: int | None = None) -> Iterator[Processes]:
     """Initialise the process group of torchrun's processes, or of this process alone.
 
-    Raises: MissingError when torchrun, on several nodes, would hang after a restart.
+    Raises: MissingError when torchrun on several nodes would hang after a restart.
     """
     if cpu_threads is not None:
         torch.set_num_threads(cpu_threads)

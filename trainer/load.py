@@ -1,4 +1,4 @@
-"""Load the result of a training run: model, tokenizer and configuration, to generate or to train from."""
+"""Load the result of a training run: model, tokenizer and configuration, to generate or to start training."""
 
 import os
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from trainer.model.kosmos import Kosmos
 from trainer.tokenizer import Tokenizer
 
 _WEIGHTS = "model.safetensors"
-_SIZES = {  # keys of the configuration that determine the shapes and the meaning of weights
+_SIZES = {  # keys of the configuration that determine the shapes and the meaning of the weights
     "model": ("layers", "width", "ffn_width", "heads", "positions", "vocabulary_multiple"),
     "vision": ("model", "tower", "latents"),
 }
@@ -46,7 +46,7 @@ class WeightsFolder:
     tokenizer: str
     """Default folder of their tokenizer."""
     tokenizer_sha256: str | None
-    """Digest of the tokenizer that they were trained with, where it is known."""
+    """Digest of the tokenizer that they were trained with; None: unknown."""
 
     @property
     def is_export(self) -> bool:
@@ -60,7 +60,9 @@ class WeightsFolder:
         tokenizer = tokenizers.load(folder or self.tokenizer)
         if self.tokenizer_sha256 not in (None, tokenizer.sha256):
             place = folder or self.tokenizer
-            raise IntegrityError(f"{self.path} was trained with another tokenizer than {place}; --tokenizer")
+            raise IntegrityError(
+                f"{self.path} was trained with another tokenizer than {place}; name it with --tokenizer"
+            )
         return tokenizer
 
     def check_num_parameters(self) -> None:
@@ -72,8 +74,8 @@ class WeightsFolder:
         num_parameters = self.config.model.min_parameters + self.config.vision.min_parameters
         if num_bytes < num_parameters:
             raise IntegrityError(
-                f"{self.path} is damaged, or not of its configuration, which has {num_parameters:,} parameters, and "
-                f"the files of the weights have {num_bytes:,} bytes"
+                f"{self.path} is damaged or not of its configuration, which has {num_parameters:,} parameters, and the "
+                f"files of the weights have {num_bytes:,} bytes"
             )
 
     def check_sizes(self, config: TrainConfig) -> None:
@@ -104,7 +106,7 @@ class WeightsFolder:
             checkpoint.read_tensors(self.path, named, alone=True)
             weights = {name.removeprefix("model."): w for name, w in named.items()}
         if wrong := [name for name, w in weights.items() if not w.is_floating_point()]:
-            raise IntegrityError(f"the weights in {self.path} hold whole numbers: {wrong[0]}")
+            raise IntegrityError(f"the weights in {self.path} are not floating-point numbers: {wrong[0]}")
         checkpoint.check_finite(weights, self.path)
         weights = {name: w.to(torch.float32) for name, w in weights.items()}
         try:
@@ -136,10 +138,10 @@ def open_saved(place: str) -> WeightsFolder:
     """
     folder = resolve(Path(place))
     if (folder / _WEIGHTS).is_file():
-        beside = os.fspath(folder / "tokenizer")
-        about = tokenizers.about(beside)
+        tokenizer = os.fspath(folder / "tokenizer")
+        about = tokenizers.about(tokenizer)
         config = configuration.load(os.fspath(folder / "config.yaml"))
-        return WeightsFolder(folder, config, beside, None if about is None else about["sha256"])
+        return WeightsFolder(folder, config, tokenizer, None if about is None else about["sha256"])
     state = checkpoint.read_state(folder)
     config = validate(TrainConfig, state.config, f"the configuration of {folder}")
     trained_with = str(state.loader.get("tokenizer"))
@@ -147,9 +149,7 @@ def open_saved(place: str) -> WeightsFolder:
 
 
 def load(place: str, tokenizer: str | None = None) -> Saved:
-    """Load weights and tokenizer, ready to generate.
-
-    The default tokenizer is the one beside the weights.
+    """Load weights and tokenizer, ready to generate; the default tokenizer is the one beside the weights.
 
     Raises: PathError when one of them is missing; IntegrityError when they do not match.
     """

@@ -31,7 +31,7 @@ from trainer.checkpoint import Saver, export
 from trainer.config import Optimizer, TrainConfig
 from trainer.data.batches import MicroBatch, validation
 from trainer.data.loader import Loader, check_state, present_shares
-from trainer.data.shards import Shards, beside, open_shards, with_instructions
+from trainer.data.shards import Shards, default_folder, open_shards, with_instructions
 from trainer.distributed import Processes, check_replicas, init, launch, reduce_over_replicas, shard
 from trainer.load import WeightsFolder, open_saved, sizes
 from trainer.metrics import Flops, Monitor, StepMetrics, peak_flops, peak_gpu_bytes, peak_rss_bytes
@@ -44,7 +44,7 @@ from trainer.tokenizer import Tokenizer
 def validation_loss(model: Kosmos, batches: Iterator[MicroBatch], processes: Processes) -> dict[str, float]:
     """Return the mean loss over the targets of each corpus, over all processes.
 
-    Every process must pass as many batches, of the same corpora in the same order.
+    All processes must pass the same number of batches, from the same corpora in the same order.
 
     Raises: in all processes, what a batch of one of them raises.
     """
@@ -114,19 +114,19 @@ def make_optimizer(model: Kosmos, config: TrainConfig) -> AdamW:
 
 
 def announce(config: TrainConfig, shards: Shards, loader: Loader, num_parameters: int, first: int) -> None:
-    """Print what is trained, on what, and from which step."""
+    """Print the model, the data and the first step of a run."""
     tokens = config.data.tokens_per_step
     if tokens is None:
-        step = f"{', '.join(f'{n:g} {corpus}' for corpus, n in loader.wanted.items())} sequences a step"
+        step = f"{', '.join(f'{n:g} {corpus}' for corpus, n in loader.quotas.items())} sequences a step"
     else:
         step = f"{tokens:,} tokens a step ({', '.join(f'{share:.0%} {c}' for c, share in loader.shares.items())})"
     print(message(f"{config.name}: {num_parameters:,} parameters, {step}"))
     for corpus in loader.left_out:
-        print(f"there is no sample of {corpus}: it is left out" + ", and the others share its tokens" * bool(tokens))
+        print(f"no samples of {corpus}: it is left out" + ", and the others share its tokens" * bool(tokens))
     for lost in shards.lost:
         print(message(f"{lost.tar}: {lost.reason}; {lost.num_samples:,} samples are left out"))
     if first:
-        print(f"going on after step {first}")
+        print(f"continuing after step {first}")
 
 
 def take_step(
@@ -139,8 +139,8 @@ def take_step(
 ) -> StepMetrics:
     """Take step `number`, counted from 0, on the next step of the loader.
 
-    The loss is the sum over all processes and micro-steps, divided by the count of all their targets. Where it, or the
-    gradient, is not finite, the weights and the optimizer stay as they were.
+    The loss is the sum over all processes and micro-steps, divided by the number of all their targets. If it or the
+    gradient is not finite, the weights and the optimizer do not change.
     """
     started = time.perf_counter()
     torch.manual_seed(int(digest(str(config.seed), str(number), str(processes.rank)), 16) % 2**63)  # dropout
@@ -184,7 +184,7 @@ def take_step(
 
 
 def _clip_gradients(model: Kosmos, max_norm: float) -> float:
-    """Clip the gradients to a norm; return their norm before, over all processes."""
+    """Clip the gradients to a norm; return their norm before clipping, over all processes."""
     norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
@@ -202,17 +202,17 @@ class Summary:
 
     output: str
     num_steps: int
-    """Steps done, those before a resume included."""
+    """Completed steps, including those before a resume."""
     resumed_at: int
-    """Steps that were done before this call."""
+    """Completed steps before this call."""
     interrupted_by: int
-    """The number of the signal that ended the run; 0: none. The run is saved, and the same call continues it."""
+    """The number of the signal that ended the run; 0: none. The same call continues the run."""
     first_loss: dict[str, float]
     """Mean loss of each corpus over the first tenth of the steps."""
     last_loss: dict[str, float]
     """Mean loss of each corpus over the last tenth of the steps."""
     num_skipped: int
-    """Samples and images that could not be read, counted every time."""
+    """Samples and images that could not be read, counted at every attempt."""
 
 
 @dataclass(frozen=True)
@@ -232,11 +232,11 @@ def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: 
 
     Continues from the newest checkpoint in `output`, on any number of processes; a complete run is not repeated.
     `data` and `tokenizer` are local paths or fsspec URLs. A run that starts from weights (`config.start`) reads them
-    once; after that it uses its own checkpoints.
+    once; a resumed run reads its own checkpoints only.
 
     Raises: PathError when the shards, the tokenizer or the weights are missing or `output` cannot be written;
         IntegrityError when weights, tokenizer and configuration do not match; RecipeError when
-        `output` was made with another configuration, other shards or another tokenizer and `overwrite` is not given;
+        `output` was made with another configuration, other shards or another tokenizer and `overwrite` is false;
         DivergedError when more than `optimizer.max_bad_steps` steps in a row are not finite. The first process raises
         these, the others raise ReportedError.
     """
@@ -245,7 +245,7 @@ def run(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: 
 
 
 def open_inputs(config: TrainConfig, data: str, tokenizer: str, output: str, overwrite: bool, world: int) -> Inputs:
-    """Open the inputs of `world` processes, and check all that can be checked before they start. Raises: as `run`."""
+    """Open the inputs of `world` processes; check all that can be checked before they start. Raises: as `run`."""
     folder = Path(output)
     check_replicas(config, world)
     start = None if config.start is None else open_saved(config.start)
@@ -322,9 +322,9 @@ class _Training:
     optimizer: AdamW
     loader: Loader
     num_steps: int = 0
-    """Steps done, those before a resume included."""
+    """Completed steps, including those before a resume."""
     num_bad_steps: int = 0
-    """Of them, the last in a row that were skipped because their loss or gradient was not finite."""
+    """How many of the last steps in a row were skipped because their loss or gradient was not finite."""
 
     def restore(self, output: Path, saved: checkpoint.State) -> None:
         """Load a checkpoint of the output folder."""
@@ -378,18 +378,18 @@ def _take_steps(
     return 0
 
 
-def _report_bad_step(step: StepMetrics, num_bad: int, most: int, processes: Processes) -> None:
+def _report_bad_step(step: StepMetrics, num_bad: int, max_bad: int, processes: Processes) -> None:
     """Print which step was skipped, and why.
 
-    Raises: DivergedError when more than `most` in a row were skipped.
+    Raises: DivergedError when more than `max_bad` in a row were skipped.
     """
     not_finite = [corpus for corpus in step.num_tokens if corpus not in step.loss]
     what = f"the loss of {', '.join(not_finite)}" if not_finite else "the gradient"
     reason = f"step {step.step} (batch {step.batch[:16]}): {what} is not finite"
-    if num_bad > most:
+    if num_bad > max_bad:
         diverged = DivergedError(
-            f"{reason}, nor was it in the {num_bad - 1} steps before; start anew with a lower optimizer.learning_rate, "
-            "or raise optimizer.max_bad_steps to go on from the newest checkpoint"
+            f"{reason}, nor was it in the {num_bad - 1} steps before; start again with a lower optimizer.learning_rate "
+            "or raise optimizer.max_bad_steps to continue from the newest checkpoint"
         )
         raise diverged if processes.rank == 0 else ReportedError(str(diverged))
     if processes.rank == 0:
@@ -410,7 +410,7 @@ def start(
 ) -> None:  # fmt: skip
     """Run a command line, with a configuration by name and default folders, and print the result.
 
-    A signal is raised again after the run is saved. Raises: as `run` and `trainer.config.load`.
+    A signal is raised again once the run is saved. Raises: as `run` and `trainer.config.load`.
     """
     with resuming(overwrite), init() as processes:
         settings, tokenizer_folder, folder = processes.together(
@@ -444,14 +444,9 @@ def resolve_arguments(
     config: str, assignments: Sequence[str], weights: str | None, data: str, tokenizer: str | None, output: str | None
 ) -> tuple[TrainConfig, str, str]:
     """Return the configuration, the tokenizer's folder and the output folder. Raises: as `start`."""
-    settings = load_config(config, assignments, weights)
-    default = tokenizer or (beside(data, "tokenizer") if weights is None else open_saved(weights).tokenizer)
-    return settings, default, output or beside(data, _folder(settings))
-
-
-def load_config(config: str, assignments: Sequence[str], weights: str | None) -> TrainConfig:
-    """Load a configuration by name; with weights to start from, with their sizes. Raises: as `start`."""
-    return configuration.load(config, [*assignments], None if weights is None else sizes(weights))
+    settings = configuration.load(config, [*assignments], None if weights is None else sizes(weights))
+    default = tokenizer or (default_folder(data, "tokenizer") if weights is None else open_saved(weights).tokenizer)
+    return settings, default, output or default_folder(data, _folder(settings))
 
 
 def _folder(config: TrainConfig) -> str:
@@ -466,7 +461,7 @@ def _report(summary: Summary) -> None:
     if summary.num_skipped:
         print(f"{summary.num_skipped} samples or images could not be read")
     if summary.interrupted_by:
-        print(f"ended after step {summary.num_steps}, which is saved")
+        print(f"stopped after step {summary.num_steps}, which is saved")
     else:
         steps, folder = summary.num_steps, message(summary.output)
         print(f"{steps} steps; weights in {folder}/{MODEL}, checkpoints in {folder}")

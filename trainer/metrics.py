@@ -33,11 +33,11 @@ class StepMetrics:
     gradient_norm: float | None  # before clipping; None: not finite
     applied: bool  # false: the loss or the gradient was not finite, and the weights were not updated
     seconds: float
-    wait_seconds: float  # of them, time that the slowest process waited for its rows
-    peak_gpu_bytes: int  # of the process with the largest; 0 on CPUs
-    peak_rss_bytes: int  # likewise, CPU memory
+    wait_seconds: float  # part of `seconds` that the slowest process waited for its rows
+    peak_gpu_bytes: int  # GPU memory of the process that used most; 0 on CPUs
+    peak_rss_bytes: int  # CPU memory of the process that used most
     batch: str  # digest of the step's rows
-    save_seconds: float = 0.0  # for which a checkpoint paused training, just before this step
+    save_seconds: float = 0.0  # how long a checkpoint paused training just before this step
     mfu: float | None = None  # model FLOPs over the peak of the devices; None where the peak is unknown
 
     @property
@@ -84,18 +84,13 @@ VALIDATION_FILE = "validation.jsonl"
 def read(output: Path) -> list[StepMetrics]:
     """Read the metrics of a run's steps."""
     try:
-        return [StepMetrics(**line) for line in _whole_lines(output / FILE)]
+        return [StepMetrics(**line) for line in _complete_lines(output / FILE)]
     except TypeError as error:
-        raise IntegrityError(f"{output / FILE} is not what a run wrote: {error}; move it away") from error
-
-
-def read_validation(output: Path) -> dict[int, dict[str, float]]:
-    """Read the validation losses of a run, step to corpus to loss."""
-    return {line["step"]: line["loss"] for line in _whole_lines(output / VALIDATION_FILE)}
+        raise IntegrityError(f"{output / FILE} does not hold the metrics of a run: {error}; move it away") from error
 
 
 class JsonLines:
-    """Writes JSON lines. Lines of steps after `first_step` are removed: a resumed run writes them again."""
+    """Writes JSON lines. Lines of steps after `first_step` are removed, since a resumed run writes them again."""
 
     def __init__(self, output: Path, first_step: int) -> None:
         self._steps = _reopen(output / FILE, first_step)
@@ -112,8 +107,8 @@ class JsonLines:
         self._validations.close()
 
 
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """Read complete lines; a killed run may have left an incomplete one."""
+def _complete_lines(path: Path) -> list[dict[str, Any]]:
+    """Read the complete lines; a killed run may have left an incomplete one."""
     if not path.exists():
         return []
     found = []
@@ -123,13 +118,13 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict) or type(value.get("step")) is not int:
-            raise IntegrityError(f"{path}, line {number}, is not what a run wrote; move the file away")
+            raise IntegrityError(f"{path}, line {number}, is not a metrics line of a run; move the file away")
         found.append(value)
     return found
 
 
 def _reopen(path: Path, first_step: int) -> TextIO:
-    kept = [line for line in _whole_lines(path) if line["step"] <= first_step]
+    kept = [line for line in _complete_lines(path) if line["step"] <= first_step]
     file = path.open("w", encoding="utf-8")
     for line in kept:
         _write(file, line)
@@ -186,7 +181,7 @@ class VisionFlops:
     width: int
     mlp_width: int
     tokens: int
-    """Of an image, the class token included."""
+    """Tokens of an image, including the class token."""
     patch_values: int
     """Values of a patch: its pixels times three colours."""
     trainable_layers: int
@@ -215,7 +210,7 @@ class Flops:
         )
 
     def utilisation(self, step: StepMetrics, peak: float) -> float:
-        """Return MFU, from 0 to 1: the model's FLOPs over those of devices with a total peak of `peak` [FLOP/s]."""
+        """Return MFU, from 0 to 1: the model's FLOP/s over the total peak of the devices [FLOP/s]."""
         flops = sum(step.num_tokens.values()) * self.per_token + step.num_images * self.per_image
         return flops / (step.seconds * peak)
 

@@ -1,4 +1,4 @@
-"""How `python -m trainer` ends: exit statuses and error messages. Does not import PyTorch."""
+"""Exit statuses and error messages of `python -m trainer`. Does not import PyTorch."""
 
 import os
 import sys
@@ -32,21 +32,21 @@ def _run(work: Callable[[], int | None]) -> int:
     except ReportedError:
         return 2
     except WeftError as error:
-        return _say(message(error), 2)
+        return _fail(message(error), 2)
     except ImportError as error:
         missing = program.missing_package(error)
         if missing is None:
             raise
-        return _say(missing, 2) if os.environ.get("RANK", "0") == "0" else 2
+        return _fail(missing, 2) if os.environ.get("RANK", "0") == "0" else 2
     except Interrupted as interrupted:
-        if "RANK" not in os.environ:  # else the launcher prints it
-            _say(str(interrupted), interrupted.status)
+        if "RANK" not in os.environ:  # otherwise the launcher prints it
+            _fail(str(interrupted), interrupted.status)
         return interrupted.status
     except TyperException as error:
-        return _say(program.usage_error(error), 2) if os.environ.get("RANK", "0") == "0" else 2
+        return _fail(program.usage_error(error), 2) if os.environ.get("RANK", "0") == "0" else 2
 
 
-def _say(words: str, status: int) -> int:
+def _fail(text: str, status: int) -> int:
     with suppress(BrokenPipeError):
-        print(f"error: {words}", file=sys.stderr)
+        print(f"error: {text}", file=sys.stderr)
     return status

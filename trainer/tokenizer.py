@@ -38,7 +38,9 @@ class Tokenizer:
             raise IntegrityError(f"{_MODEL} is no SentencePiece model: {shorten(error)}") from error
         for piece, number in SPECIAL.items():
             if processor.piece_to_id(piece) != number:
-                raise IntegrityError(f"the tokenizer gives {piece} another id than {number}; train it with Weft")
+                raise IntegrityError(
+                    f"the tokenizer has another id than {number} for {piece}; train it with `weft tokenizer`"
+                )
         return processor
 
     @property
@@ -86,12 +88,12 @@ def about(folder: str) -> dict[str, Any] | None:
     name = f"{folder}/{TOKENIZER_ABOUT}"
     found: dict[str, Any] = unseal(fs.cat_file(f"{path}/{TOKENIZER_ABOUT}"), name, is_strict=True)[0]
     if not isinstance(found, dict) or not isinstance(found.get("sha256"), str):
-        raise IntegrityError(f"{name} is not of a tokenizer that `weft tokenizer` wrote")
+        raise IntegrityError(f"{name} is not of a tokenizer that `weft tokenizer` trained")
     return found
 
 
 def save(folder: str, tokenizer: Tokenizer, **known: object) -> None:
-    """Write a tokenizer and its description, with other known facts, to a local path or an fsspec URL."""
+    """Write a tokenizer and its description, with further facts, to a local path or an fsspec URL."""
     fs, path = url_to_fs(folder)
     description = {"sha256": tokenizer.sha256, "num_pieces": tokenizer.vocab_size, "special": SPECIAL, **known}
     fs.makedirs(path, exist_ok=True)

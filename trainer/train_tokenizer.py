@@ -19,7 +19,7 @@ from trainer.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 
 KOSMOS1_VOCABULARY = 64_007  # arXiv 2302.14045
 _MAX_LINE_CHARACTERS = 4_000  # longer lines are split; SentencePiece would skip them
-_MAX_COUNTED_CHARACTERS = 5_000_000  # of a corpus: enough to estimate the characters of a token
+_MAX_COUNTED_CHARACTERS = 5_000_000  # of each corpus; enough to estimate the characters per token
 
 
 def train_tokenizer(
@@ -31,10 +31,10 @@ def train_tokenizer(
 ) -> Tokenizer:
     """Train a tokenizer on the text of the shards in `data` and write it to the folder `output`.
 
-    The corpora share `max_characters` evenly, each read from its start: shards are shuffled already. Text that cannot
-    fill `vocab_size` gives a smaller vocabulary. Finding the same tokenizer at `output` is a no-op.
+    The corpora share `max_characters` evenly, each read from its start, since shards are already shuffled. If the text
+    has too few distinct tokens, the vocabulary is smaller. An identical tokenizer at `output` is kept.
 
-    Raises: PathError without shards; RecipeError when `output` holds another tokenizer and `overwrite` is not given;
+    Raises: PathError without shards; RecipeError when `output` holds another tokenizer and `overwrite` is false;
         WeftError when the shards have no text, or the vocabulary is too small for all bytes.
     """
     shards = open_shards(data)
@@ -50,7 +50,7 @@ def train_tokenizer(
         return tokenizers.load(output)
     corpora = [corpus for corpus in shards.corpora.values() if len(corpus)]
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("learn pieces", total=None)
+        task = bar.add_task("train tokenizer", total=None)
         share = max_characters // max(1, len(corpora))
         tokenizer = tokenizer_of((text for c in corpora for text in _texts(c, share)), vocab_size)
         bar.update(task, description="count tokens")
@@ -91,14 +91,14 @@ def _count(corpus: Corpus, tokenizer: Tokenizer) -> Counted:
 
 
 def tokenizer_of(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Train a tokenizer on texts, with one thread: with more, ties are broken at random.
+    """Train a tokenizer on texts. One thread, since several break ties at random.
 
     Raises: WeftError when there is no text, or the vocabulary is too small for all bytes.
     """
     lines = (line for text in texts for line in _lines(text))
     first = next((line for line in lines if line.strip()), None)
     if first is None:
-        raise WeftError("there is no text to learn a tokenizer from")
+        raise WeftError("there is no text to train a tokenizer on")
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -122,5 +122,7 @@ def tokenizer_of(texts: Iterable[str], vocab_size: int) -> Tokenizer:
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise WeftError(f"a vocabulary of {vocab_size} is too small for this text; ask for more ({error})") from error
+        raise WeftError(
+            f"a vocabulary of {vocab_size} is too small for this text; raise --vocab-size ({error})"
+        ) from error
     return Tokenizer(model.getvalue())

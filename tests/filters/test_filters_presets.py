@@ -1,4 +1,4 @@
-"""Shipped recipes set the bounds that were published, and their filters are told apart on a page of prose."""
+"""Shipped recipes set the published thresholds, and their filters keep prose and drop menus."""
 
 import pyarrow as pa
 import pytest
@@ -17,8 +17,8 @@ MENU = ("Home", "News", "About us", "Log in", "Please enable javascript to use i
 BLOCK = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)
 
 
-def judged(recipe: str, *paragraphs: str) -> tuple[list[str], list[tuple[int, str]]]:
-    """Return the reasons against a page, and those against its paragraphs, by their block."""
+def decisions(recipe: str, *paragraphs: str) -> tuple[list[str], list[tuple[int, str]]]:
+    """Return the reasons to reject a page, and those to reject its paragraphs by block."""
     known = {c.name: "" for c in PAGES.columns} | {"warc_offset": 0, "language": "en", "language_score": 0.9}
     blocks = [{**BLOCK, "kind": "text", "text": text} for text in paragraphs]
     [batch] = filter_pages(load(recipe))(iter([PAGES.batch([{**known, "blocks": blocks}])]))
@@ -28,8 +28,8 @@ def judged(recipe: str, *paragraphs: str) -> tuple[list[str], list[tuple[int, st
 
 
 @pytest.mark.parametrize("recipe", names())
-def test_prose_stays(recipe: str) -> None:
-    assert judged(recipe, *PROSE) == ([], [])
+def test_prose_is_kept(recipe: str) -> None:
+    assert decisions(recipe, *PROSE) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_prose_stays(recipe: str) -> None:
         ("everything", set()),
     ],
 )
-def test_a_menu_goes_and_leaves_the_prose(recipe: str, rules: set[str]) -> None:
-    reasons, paragraphs = judged(recipe, *MENU[:2], *PROSE, *MENU[2:])
+def test_a_menu_is_dropped_and_prose_is_kept(recipe: str, rules: set[str]) -> None:
+    reasons, paragraphs = decisions(recipe, *MENU[:2], *PROSE, *MENU[2:])
     assert reasons == []
     assert {rule for _, rule in paragraphs} == rules
     assert {block for block, _ in paragraphs} <= {0, 1, 4, 5, 6}
@@ -57,8 +57,8 @@ def test_a_menu_goes_and_leaves_the_prose(recipe: str, rules: set[str]) -> None:
         ("everything", set()),
     ],
 )
-def test_a_page_of_menus_goes(recipe: str, rules: set[str]) -> None:
-    assert set(judged(recipe, *MENU[:4])[0]) == rules
+def test_a_page_of_menus_is_dropped(recipe: str, rules: set[str]) -> None:
+    assert set(decisions(recipe, *MENU[:4])[0]) == rules
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What tests ask of a cluster on this machine."""
+"""Helpers for tests on a local cluster."""
 
 import shlex
 from pathlib import Path

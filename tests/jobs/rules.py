@@ -1,4 +1,4 @@
-"""The rules of the papers a second time: for each bound of a recipe, the code of what misses it, and a plain count."""
+"""A second implementation of the papers' rules: for each threshold of a recipe, its reason code and a simple count."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -26,7 +26,7 @@ Count = Callable[[Text], float]
 
 
 def per_word(is_one: Callable[[str], bool], text: Text) -> float:
-    """Count words as white space divides them, where signs of spam are held against all words."""
+    """Count words separated by white space, for measures of spam."""
     return sum(map(is_one, text.text.split())) / max(text.num_words, 1)
 
 
@@ -98,7 +98,7 @@ RULES: dict[str, tuple[str, Count]] = {
 
 
 def broken(text: str, bounds: Mapping[str, float | None]) -> set[str]:
-    """Return the codes of the bounds that a text misses; of a bound without a rule here, KeyError."""
+    """Return the reason codes of the thresholds that a text misses. KeyError for a threshold without a rule here."""
     read = Text(text)
     return {
         code

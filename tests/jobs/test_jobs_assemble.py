@@ -1,5 +1,5 @@
-"""The step on tables of its own: which captions and images are picked by scores, caps and the classifier, and where
-images stand."""
+"""The assemble step: which captions and images are selected by scores, limits and the classifier, and where
+images are placed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ def output(tmp_path: Path) -> Path:
 
 
 def assembled(output: Path, spark: "SparkSession", *assignments: str) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
-    """Return the layout of each page and the caption pairs, by corpus; and the ledger."""
+    """Return the layout of each page, the caption pairs by corpus, and the rejections."""
     recipe = load("kosmos1", [*BASE, *assignments])
     assemble.STEP.work(Context(spark, Store(str(output)), recipe, ()))
     found: dict[str, Any] = {"caption": set()}
@@ -97,7 +97,7 @@ def assembled(output: Path, spark: "SparkSession", *assignments: str) -> tuple[d
     return found, sorted(ledger, key=str)
 
 
-def test_the_best_fraction_of_captions_stays(output: Path, spark: "SparkSession") -> None:
+def test_the_best_fraction_of_captions_is_kept(output: Path, spark: "SparkSession") -> None:
     found, ledger = assembled(output, spark, "corpora=[caption]", "score.max_caption_fraction=0.6")
     # Six pairs have a score. The fourth best has .3, and so has the fifth.
     assert found == {"caption": {("a", "one"), ("c", "one"), ("b", "one"), ("a", "two"), ("b", "two")}}
@@ -110,9 +110,7 @@ def test_the_best_fraction_of_captions_stays(output: Path, spark: "SparkSession"
     assert assembled(output, spark, "corpora=[caption]", *both)[0] == {"caption": {("a", "one"), ("c", "one")}}
 
 
-def test_an_image_has_no_more_captions_and_a_caption_no_more_images_than_the_recipe_lets_it(
-    output: Path, spark: "SparkSession"
-) -> None:
+def test_captions_of_an_image_and_images_of_a_caption_are_limited(output: Path, spark: "SparkSession") -> None:
     caps = ("assemble.max_image_captions=1", "assemble.max_caption_images=2")
     found, ledger = assembled(output, spark, "corpora=[caption]", *caps)
     assert found == {"caption": {("a", "one"), ("c", "one")}}
@@ -128,7 +126,7 @@ def test_an_image_has_no_more_captions_and_a_caption_no_more_images_than_the_rec
 SAFE = ("clip.safety=head.safetensors", "score.max_unsafe_score=0.5")
 
 
-def test_unsafe_images_go_and_those_that_could_not_be_judged(output: Path, spark: "SparkSession") -> None:
+def test_unsafe_and_unclassified_images_are_dropped(output: Path, spark: "SparkSession") -> None:
     found, ledger = assembled(output, spark, *SAFE)
     assert found == {
         "p": ["a", "One sentence. Two sentences.", "Three."],
@@ -139,7 +137,7 @@ def test_unsafe_images_go_and_those_that_could_not_be_judged(output: Path, spark
     assert ledger == [("UNSAFE_IMAGE", "b", None, None, 0.75, 0.5), ("UNSAFE_IMAGE", "c", None, None, None, 0.5)]
 
 
-def test_an_unsafe_image_takes_its_page(output: Path, spark: "SparkSession") -> None:
+def test_an_unsafe_image_drops_its_page(output: Path, spark: "SparkSession") -> None:
     found, ledger = assembled(output, spark, *SAFE, "score.unsafe_drops=page")
     assert found == {"r": ["a", "Five."], "caption": set()}
     gone = {(rule, page, detail) for rule, _, page, detail, _, _ in ledger if rule == "UNSAFE_PAGE"}
@@ -147,7 +145,7 @@ def test_an_unsafe_image_takes_its_page(output: Path, spark: "SparkSession") -> 
     assert gone == {("UNSAFE_PAGE", "p", first), ("UNSAFE_PAGE", "q", image_id(url("c")))}
 
 
-def test_images_stand_before_the_sentences_that_they_are_assigned_to(output: Path, spark: "SparkSession") -> None:
+def test_images_are_before_their_assigned_sentences(output: Path, spark: "SparkSession") -> None:
     settings = ("clip.texts=sentences", "assemble.placement=assignment", "corpora=[interleaved]")
     found, ledger = assembled(output, spark, *settings)
     # .25 + .625 + .1875 is the highest sum, though a's own best sentence is b's.
@@ -166,7 +164,7 @@ def test_of_lookalikes_one_stays_on_each_page(output: Path, spark: "SparkSession
     assert ledger == [("REPEATED_IMAGE", "b", "p", image_id(url("a")), None, None)]
 
 
-def test_personal_data_goes_from_every_text_of_a_document(tmp_path: Path, spark: "SparkSession") -> None:
+def test_personal_data_is_removed_from_every_text(tmp_path: Path, spark: "SparkSession") -> None:
     store = Store(str(tmp_path))
     shown = {**picture(url("a")), "alt": "by jo@x.org", "caption": "call +49 30 901820"}
     page = row(PAGES, page_id="p", title="jo@x.org", blocks=[shown, text("Write to jo@x.org today.")])
@@ -193,6 +191,6 @@ def test_personal_data_goes_from_every_text_of_a_document(tmp_path: Path, spark:
         ([*SAFE, "clip.enabled=false"], "needs clip.enabled and clip.safety"),
     ],
 )
-def test_what_a_recipe_must_say_beside(assignments: list[str], words: str) -> None:
+def test_settings_that_require_others(assignments: list[str], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         load("kosmos1", assignments)

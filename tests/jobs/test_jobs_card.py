@@ -1,4 +1,4 @@
-"""`weft card`: what it says of a run is what the run's truth says, hosts cannot write markup, machines are not told."""
+"""`weft card`: it agrees with the ground truth, escapes markup, and reveals nothing of the machine."""
 
 import fnmatch
 import hashlib
@@ -35,7 +35,7 @@ def facts(finished: Finished) -> Facts:
 
 @pytest.fixture(scope="module")
 def carded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, some hosts of which are held out, with its card."""
+    """A finished run with a validation split and a card."""
     from jobs.cli.output import write_card
     from jobs.recipes import load
     from jobs.run import run
@@ -53,7 +53,7 @@ def front(text: str) -> dict[str, Any]:
     return yaml.safe_load(text.split("---\n")[1])
 
 
-def test_the_front_matter_leads_to_every_shard(carded: Path) -> None:
+def test_the_front_matter_names_every_shard(carded: Path) -> None:
     values = front((carded / "shards" / "README.md").read_text("utf-8"))
     assert values["license"] == "other" and values["language"] == ["en"]
     assert [c["config_name"] for c in values["configs"]] == list(CORPORA)
@@ -75,7 +75,7 @@ def test_the_size_category(number: int, category: str) -> None:
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
-def test_datasets_loads_the_folder_by_the_card(carded: Path, corpus: str, tmp_path: Path) -> None:
+def test_datasets_loads_the_folder_with_the_card(carded: Path, corpus: str, tmp_path: Path) -> None:
     import datasets
 
     shards = carded / "shards"
@@ -120,7 +120,7 @@ def test_counts_are_those_of_the_run(finished: Finished, facts: Facts) -> None:
     assert {key: int(n.replace(",", "")) for key, n in listed.items()} == rules
 
 
-def test_the_card_keeps_the_machine_to_itself(finished: Finished, carded: Path) -> None:
+def test_the_card_reveals_nothing_of_the_machine(finished: Finished, carded: Path) -> None:
     for name in ("README.md", "croissant.json"):
         text = (carded / "shards" / name).read_text("utf-8")
         assert str(finished.web.folder) not in text and str(finished.output) not in text
@@ -166,7 +166,7 @@ def test_verify_knows_the_card(carded: Path) -> None:
     assert done.returncode == 0 and "note" not in done.stdout
 
 
-def test_nothing_to_describe_is_one_line(finished: Finished, tmp_path: Path) -> None:
+def test_an_empty_folder_gives_one_line(finished: Finished, tmp_path: Path) -> None:
     shutil.copytree(finished.output / "shards", tmp_path / "shards")
     for folder in (tmp_path, tmp_path / "shards", tmp_path / "none"):
         done = weft("card", str(folder))
@@ -186,7 +186,7 @@ HOSTILE = [
 
 
 def rendered(text: str) -> str:
-    """Render Markdown as GitHub does, tables and links that write themselves included."""
+    """Render Markdown like GitHub, with tables and automatic links."""
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"html": True}).enable(["table"]).render(text)
@@ -212,7 +212,7 @@ def test_cells_and_spans() -> None:
     assert plain("*a* <b> www.x.example me@x.example") == r"\*a\* \<b\> www&#46;x.example me&#64;x.example"
 
 
-def test_redaction_and_evaluation_sets_are_told(facts: Facts) -> None:
+def test_redaction_and_evaluation_sets_are_described(facts: Facts) -> None:
     recipe = facts.recipe.model_dump()
     recipe["redact"] |= {"email": True, "ip": True}
     recipe["decontaminate"] |= {"texts": ["items.jsonl"]}
@@ -232,7 +232,7 @@ def test_refusals_are_counted(finished: Finished, facts: Facts) -> None:
     assert line.endswith(f"Images refused so: {took['fetch', 'OPT_OUT']:,}.")
 
 
-def test_a_run_of_which_nothing_stayed_has_a_card(facts: Facts, tmp_path: Path) -> None:
+def test_a_run_without_samples_has_a_card(facts: Facts, tmp_path: Path) -> None:
     import mlcroissant
 
     empty = replace(facts, shards=[], hosts={}, languages={}, captured=("", ""))
@@ -265,7 +265,7 @@ def by_path(value: Any, path: str) -> Any:
     return value
 
 
-def test_croissant_tells_the_truth_about_files_and_fields(carded: Path) -> None:
+def test_croissant_describes_files_and_fields_correctly(carded: Path) -> None:
     shards = carded / "shards"
     value = json.loads((shards / "croissant.json").read_text("utf-8"))
     files = {d["@id"]: d for d in value["distribution"] if d["@type"] == "cr:FileObject"}

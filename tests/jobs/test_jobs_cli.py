@@ -1,4 +1,4 @@
-"""The command line told wrong things: one clear line, exit status 2, nothing half-written."""
+"""Wrong command lines: one clear line, exit status 2, no partial output."""
 
 import json
 import os
@@ -96,12 +96,12 @@ def test_an_output_that_cannot_be_written(archive: str, tmp_path: Path) -> None:
     )
 
 
-def test_a_master_that_spark_does_not_know(archive: str, tmp_path: Path) -> None:
+def test_an_unknown_master(archive: str, tmp_path: Path) -> None:
     says(["run", "-o", str(tmp_path / "out"), "--master", "localhost", archive], "--master localhost", "spark://")
     assert not (tmp_path / "out").exists()
 
 
-def test_strangers_asked_without_a_contact(archive: str, tmp_path: Path) -> None:
+def test_fetching_without_a_contact(archive: str, tmp_path: Path) -> None:
     says(["run", "-o", str(tmp_path / "out"), archive], "--set fetch.contact=https://...", "mailto:")
     assert not (tmp_path / "out").exists()
 
@@ -112,7 +112,7 @@ def test_no_java(archive: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_step_before_its_time(tmp_path: Path) -> None:
+def test_a_step_before_its_inputs(tmp_path: Path) -> None:
     says(["filter", "-o", str(tmp_path / "nothing")], "weft extract")
     says(["stats", str(tmp_path)], "shards.json")
 
@@ -125,7 +125,7 @@ def test_another_recipe_names_the_difference(finished: Finished) -> None:
     assert {p: p.stat().st_mtime_ns for p in finished.output.rglob("*")} == before
 
 
-def test_one_page_is_shown_as_it_is_judged(tmp_path: Path) -> None:
+def test_one_page_is_shown_with_its_decision(tmp_path: Path) -> None:
     words = "The oak at the end of the lane, number {}, is older than the village, and nobody has counted its rings."
     html = f"<nav><a href=/>Home</a></nav><article><p>{words.format(1)}</p><img src=a.jpg><p>{words.format(2)}</p>"
     (tmp_path / "page.html").write_text(html)
@@ -194,7 +194,7 @@ def test_a_closed_pipe_of_messages_ends_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, b"")
 
 
-def test_a_former_name_of_output_works_and_says_so(tmp_path: Path) -> None:
+def test_a_former_option_works_with_a_notice(tmp_path: Path) -> None:
     done = weft("card", str(tmp_path), "--to", str(tmp_path))
     assert done.returncode == 2
     notice, error = done.stderr.splitlines()
@@ -202,7 +202,7 @@ def test_a_former_name_of_output_works_and_says_so(tmp_path: Path) -> None:
     assert "shards.json" in error
 
 
-def test_nothing_is_cut_or_wrapped_where_nobody_has_a_terminal(tmp_path: Path) -> None:
+def test_nothing_is_truncated_or_wrapped_without_a_terminal(tmp_path: Path) -> None:
     folder = tmp_path / ("a-long-name-" * 15)
     folder.mkdir()
     (folder / "far.paths").write_text("https://host.example/b.warc\n")
@@ -254,7 +254,7 @@ def test_stats_count_the_tokens_of_a_tokenizer(finished: Finished, tmp_path: Pat
         ("extract.prefilter.blocklist=none.txt", "none.txt"),
     ],
 )
-def test_a_file_that_the_recipe_names_is_missed_before_anything_is_written(
+def test_a_missing_file_of_the_recipe_is_found_before_anything_is_written(
     setting: str, words: str, archive: str, tmp_path: Path
 ) -> None:
     from tests.sampleweb import RECIPE
@@ -264,7 +264,7 @@ def test_a_file_that_the_recipe_names_is_missed_before_anything_is_written(
     assert not any(output.rglob("*.parquet"))
 
 
-def test_what_tells_of_a_run_needs_no_spark() -> None:
+def test_commands_about_a_run_need_no_spark() -> None:
     asked = "jobs.cli.output, jobs.cli.inspect, jobs.cli.plan, jobs.cli.inspect, jobs.cli.output, jobs.cli.why"
     source = f"import sys; sys.modules['pyspark'] = sys.modules['py4j'] = None; import {asked}"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)

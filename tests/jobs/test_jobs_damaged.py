@@ -1,4 +1,4 @@
-"""Commands that read an output of which a file is damaged or gone: one line, with the remedy."""
+"""Commands on an output with a damaged or missing file: one line, with the remedy."""
 
 import shutil
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def hurt(path: Path, damage: str) -> None:
 
 
 @pytest.mark.parametrize(("reader", "pattern", "damage"), CASES)
-def test_a_damaged_file_is_said_in_a_line(
+def test_a_damaged_file_gives_one_line(
     output: Path, spark: "SparkSession", reader: str, pattern: str, damage: str
 ) -> None:
     path = largest(output, pattern)
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_said_in_a_line(
 
 
 @pytest.mark.parametrize("command", ["stats", "report"])
-def test_the_command_ends_with_2_and_says_a_line(output: Path, command: str) -> None:
+def test_the_command_ends_with_status_2_and_one_line(output: Path, command: str) -> None:
     hurt(largest(output, "shards/**/*.index.parquet"), "cut off")
     done = weft(command, str(output), *(("--master", "local[1]") if command == "report" else ()))
     said = [line for line in done.stderr.splitlines() if not line.startswith("report: ")]  # how far it is

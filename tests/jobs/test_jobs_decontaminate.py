@@ -1,4 +1,4 @@
-"""What repeated paragraphs and evaluation sets take in dedup, as the ledger tells it, and what the next steps read."""
+"""Repeated paragraphs and evaluation sets in dedup: rejections, and the input of later steps."""
 
 import hashlib
 import json
@@ -60,7 +60,7 @@ def output(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_the_ledger_tells_what_took_each(partitions: int, output: Path, spark: "SparkSession") -> None:
+def test_rejections_name_the_rule(partitions: int, output: Path, spark: "SparkSession") -> None:
     sets = output.parent / "sets"
     recipe = load("everything", [
         f"decontaminate.texts=[{sets}/texts.jsonl]", f"decontaminate.images=[{sets}/pictures]",

@@ -1,4 +1,4 @@
-"""Fetch, killed at every level: what was committed is not asked for again, and nothing is lost."""
+"""Fetch, killed at every level: committed answers are not requested again, and nothing is lost."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def wanted(server: Server, tmp_path: Path) -> Wanted:
-    """What is wanted, in a run that stands before its fetch."""
+    """The requested images, in a run before its fetch."""
     images = [(host, f"/late/{LATE_SECONDS}/{number}.jpg") for host in HOSTS for number in range(NUM_IMAGES)]
     found = {image_id(server.url(path, host)): (host, path) for host, path in images}
     want(tmp_path, [server.url(path, host) for host, path in found.values()])
@@ -48,18 +48,18 @@ def command(server: Server, output: Path, master: str) -> list[str]:
 
 
 def answered(output: Path) -> set[str]:
-    """Return the ids of images that a fetch under way has committed."""
+    """Return the ids of images that a running fetch has committed."""
     return {answer["image_id"] for answer in answers(output)}
 
 
 def busy_workers(java: int) -> list[int]:
-    """Return the Python workers of a Spark process that fetch: those with a child, which decodes."""
+    """Return the Python workers of a Spark process that fetch: those with a decode worker."""
     workers = [worker for daemon in started_by(java) for worker in started_by(daemon)]
     return [worker for worker in workers if started_by(worker)]
 
 
 def check(server: Server, output: Path, wanted: Wanted, before: set[str]) -> None:
-    """Compare what became of a fetch that was killed, when it had committed the images `before`, with what should."""
+    """Check the result of a fetch that was killed after it had committed the images `before`."""
     assert statuses(output) == {server.url(path, host): "ok" for host, path in wanted.values()}
     asked = requests(server)
     assert asked.keys() == set(wanted.values())

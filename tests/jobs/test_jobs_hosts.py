@@ -1,4 +1,4 @@
-"""A cluster of several hosts, each with a network of its own: all take part, and one may be cut off and come back."""
+"""A cluster of several hosts with separate networks: all take part, and one may be disconnected and reconnected."""
 
 import re
 import subprocess
@@ -97,7 +97,7 @@ def wait_for(condition: Callable[[], bool], say: Callable[[], str]) -> None:
         time.sleep(0.1)
 
 
-def test_three_hosts_make_what_one_machine_makes(
+def test_three_hosts_give_the_result_of_one(
     farm: Farm, small_web: Web, reference: dict[str, str], tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
@@ -107,7 +107,7 @@ def test_three_hosts_make_what_one_machine_makes(
     assert sums(output) == reference
 
 
-def test_a_worker_is_cut_off_and_comes_back(
+def test_a_worker_is_disconnected_and_reconnected(
     farm: Farm, small_web: Web, reference: dict[str, str], tmp_path: Path
 ) -> None:
     output, lost = tmp_path / "out", WORKERS[0]

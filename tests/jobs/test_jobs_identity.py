@@ -1,4 +1,4 @@
-"""The same inputs give the same shards, byte for byte: on one core, on two, on a cluster, and after being killed."""
+"""The same inputs give the same shards, byte for byte: on one core, on two, on a cluster, and after a kill."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def test_one_core_killed_in_extract_and_in_fetch(small_web: Web, reference: dict
     assert statuses(output)  # which has each image once
 
 
-def test_a_finished_run_is_not_done_again(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
+def test_a_finished_run_is_not_repeated(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
     from jobs.recipes import load
     from jobs.run import STEPS, run
     from tests.sampleweb import RECIPE

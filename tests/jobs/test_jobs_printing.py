@@ -1,4 +1,4 @@
-"""No command prints what strangers wrote as anything but text: no control character, no turned line, no markup."""
+"""Untrusted text is printed as text: no control characters, no changed direction, no markup."""
 
 import json
 import unicodedata
@@ -20,7 +20,7 @@ PICTURE = f"http://x/{ESCAPES}.jpg"
 
 @pytest.fixture
 def output(tmp_path: Path) -> str:
-    """Return an output whose every word that comes from the web tries to act on a terminal."""
+    """Return an output in which every text from the web tries to control a terminal."""
     store = Store(str(tmp_path / "out"))
     page = row(PAGES, page_id="p" * 32, url=URL, title=ESCAPES, warc_file=f"/a/{ESCAPES}.warc.gz", host=ESCAPES,
                blocks=[text(ESCAPES), picture(PICTURE)])  # fmt: skip
@@ -32,7 +32,7 @@ def output(tmp_path: Path) -> str:
 
 
 def check(shown: str) -> None:
-    """Assert that a terminal would only show text, and that markup was left as it was written."""
+    """Assert that a terminal shows only text, and that markup is unchanged."""
     acting = [c for c in shown if (unicodedata.category(c) in ("Cc", "Cs") and c != "\n") or c in "\u202e\u2066"]
     assert acting == []
 
@@ -62,7 +62,7 @@ def test_hosts_of_the_funnel(output: str, capsys: pytest.CaptureFixture[str]) ->
     [("verify", "OUT"), ("stats", "OUT"), ("why", "OUT", "x"), ("extract", "IN", "-o", "OUT"), ("plan", "IN")],
 )
 def test_names_of_files(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """A folder and an archive whose names hold escapes; none of them is what the command needs."""
+    """A folder and an archive with escape sequences in their names, which the command rejects."""
     places = {"OUT": str(tmp_path / "\x1b[2J\u202e"), "IN": str(tmp_path / "\x1b[2J\u202e.warc.gz")}
     done = weft(*(places.get(argument, argument) for argument in arguments), **NO_JAVA)
     check(done.stdout + done.stderr)

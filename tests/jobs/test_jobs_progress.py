@@ -1,4 +1,4 @@
-"""What is told while a step runs, and what Spark's history server tells afterwards."""
+"""Progress while a step runs, and Spark's history server afterwards."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def soon(condition: Callable[[], Any]) -> Any:
     return value
 
 
-def test_tasks_time_left_and_rows_of_a_step_are_seen(spark: "SparkSession", tmp_path: Path) -> None:
+def test_tasks_remaining_time_and_rows_of_a_step_are_shown(spark: "SparkSession", tmp_path: Path) -> None:
     from pyspark import InheritableThread
 
     def wait(number: int) -> int:
@@ -63,7 +63,7 @@ def test_tasks_time_left_and_rows_of_a_step_are_seen(spark: "SparkSession", tmp_
     assert stages.snapshot().rows == 4
 
 
-def test_no_time_is_left_to_be_shown_while_nothing_finishes() -> None:
+def test_no_remaining_time_is_shown_before_a_task_finishes() -> None:
     pace = Pace(begun=100.0)
     assert pace.seconds_left(now=130.0, num_done=0, num_tasks=10) is None
     assert pace.seconds_left(now=140.0, num_done=4, num_tasks=10) == 60  # 10 s each, 6 to go
@@ -76,7 +76,7 @@ def test_no_time_is_left_to_be_shown_while_nothing_finishes() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1000), st.integers(0, 3)), max_size=30))
-def test_whatever_finishes_when_time_left_is_said_only_just_after(steps: list[tuple[float, int]]) -> None:
+def test_remaining_time_is_only_shown_just_after_a_task(steps: list[tuple[float, int]]) -> None:
     pace, now, done, finished = Pace(0.0), 0.0, 0, None
     for seconds, num in steps:
         now, done = now + seconds, done + num
@@ -97,7 +97,7 @@ def test_words_say_what_is_left_what_failed_and_what_came() -> None:
     assert [duration(s) for s in (0, 99, 150, 900, 9_000)] == ["0 s", "99 s", "2.5 min", "15 min", "2.5 h"]
 
 
-def test_extract_tells_what_has_come_of_the_archives(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
+def test_extract_shows_its_counts(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
     from jobs.extract import STEP
     from jobs.recipes import load
     from jobs.step import Context, run_step

@@ -1,4 +1,4 @@
-"""The reference pages: they stand in docs/ as the code would write them now, and leave nothing out."""
+"""The reference pages in docs/ are current and complete."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     return found
 
 
-def test_every_key_of_a_recipe_is_there_with_a_meaning() -> None:
+def test_every_key_of_a_recipe_is_described() -> None:
     text = PAGES["recipes.md"]().split("## Shipped recipes")[0]
     rows = dict(re.findall(r"^\| `([a-z_.0-9]+)` \|(.*)\|$", text, re.M))
     assert sorted(rows) == sorted(keys(Recipe))

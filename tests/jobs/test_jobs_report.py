@@ -1,4 +1,4 @@
-"""A report tells what the sample web's truth says, of a run finished or not, in whatever parts its tables lie."""
+"""A report agrees with the ground truth of the sample web, for finished and unfinished runs and any parts of tables."""
 
 import base64
 import io
@@ -57,13 +57,13 @@ def rule_of(told: dict[str, Any], step: str, rule: str) -> dict[str, Any]:
 
 
 def documents(expected: Expected, finished: Finished) -> list[int]:
-    """How many images each interleaved document has."""
+    """The number of images of each interleaved document."""
     ids = {(p["url"], p["captured_at"]): p["page_id"] for p in finished.rows("pages")}
     ends = [(t, expected.end(t, ids[t["url"], t["captured_at"]])) for t in expected.pages]
     return [min(len(expected.kept_images(t)), MAX_IMAGES) for t, end in ends if end == "interleaved"]
 
 
-def test_shares_are_what_the_truth_counts(told: dict, expected: Expected) -> None:
+def test_fractions_agree_with_the_ground_truth(told: dict, expected: Expected) -> None:
     fates = Counter(expected.images[url]["fate"] for url in expected.fetched)
     status = {name.upper().replace("OK", "ok"): n for name, n in share(told, "image status", "images").items()}
     assert status == fates
@@ -72,7 +72,7 @@ def test_shares_are_what_the_truth_counts(told: dict, expected: Expected) -> Non
     assert sum(share(told, "directives", "images").values()) == fates["OPT_OUT"] > 0
 
 
-def test_spreads_are_what_the_truth_measures(told: dict, expected: Expected, finished: Finished) -> None:
+def test_distributions_agree_with_the_ground_truth(told: dict, expected: Expected, finished: Finished) -> None:
     images = documents(expected, finished)
     counted = spread(told, "images", "interleaved")
     assert {b["from"]: b["count"] for b in counted["bins"]} == Counter(images)
@@ -89,7 +89,7 @@ def test_spreads_are_what_the_truth_measures(told: dict, expected: Expected, fin
         assert sum(b["count"] for b in spread(told, "words", of)["bins"]) == facts["samples"] + facts["held_out"]
 
 
-def test_each_rule_shows_what_it_took(told: dict, expected: Expected, finished: Finished) -> None:
+def test_each_rule_shows_what_it_dropped(told: dict, expected: Expected, finished: Finished) -> None:
     texts = {t["url"]: t["paragraphs"] for t in expected.pages}
     every = finished.web.truth("truth.jsonl")
     for step, rule in (("filter", "EMOJI"), ("filter", "URLS"), ("dedup", "DUPLICATE_TEXT")):
@@ -114,13 +114,13 @@ def thumb(told: dict[str, Any], key: str) -> bytes:
 
 
 def size(expected: Expected, url: str) -> tuple[int, int]:
-    """The size of a picture's thumb."""
+    """The size of an image's thumbnail."""
     width, height = expected.images[url]["width"], expected.images[url]["height"]
     scale = min(1, 240 / max(width, height))
     return round(width * scale), round(height * scale)
 
 
-def test_clusters_are_those_of_the_truth(told: dict, expected: Expected, finished: Finished) -> None:
+def test_clusters_agree_with_the_ground_truth(told: dict, expected: Expected, finished: Finished) -> None:
     groups = defaultdict(set)
     for url, survivor in expected.duplicates.items():
         groups[image_id(survivor)] |= {image_id(url)}
@@ -157,7 +157,7 @@ def test_samples_are_of_the_shards_and_show_their_images(told: dict, expected: E
         assert sample["num_words"] == len(written.split())
 
 
-def test_it_is_the_same_in_whatever_parts_and_order_tables_lie(
+def test_it_does_not_depend_on_parts_and_order_of_tables(
     told: dict, finished: Finished, spark: SparkSession, tmp_path: Path
 ) -> None:
     shutil.copytree(finished.output, tmp_path / "out")
@@ -182,7 +182,7 @@ def one_part(store: Store, files: list[str]) -> str:
     return path
 
 
-def test_steps_that_have_not_finished_have_no_part_in_it(
+def test_unfinished_steps_are_left_out(
     finished: Finished, expected: Expected, spark: SparkSession, tmp_path: Path
 ) -> None:
     ignore = shutil.ignore_patterns("*.tar")
@@ -217,7 +217,7 @@ def test_a_shards_folder_alone(told: dict, finished: Finished, spark: SparkSessi
 HOSTILE = "</script><img src=x onerror=alert(1)>\x00\u2028 {{7*7}} \ud7ff\U0001f600 ‮" + "a" * 3000
 
 
-def test_hostile_words_are_data(spark: SparkSession, tmp_path: Path) -> None:
+def test_hostile_texts_are_data(spark: SparkSession, tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     page = row(PAGES, page_id="p", url=HOSTILE, host=HOSTILE, language=HOSTILE, license=HOSTILE, blocks=[text(HOSTILE)])
     against = {"page_id": "p", "url": HOSTILE, "warc_file": "w", "warc_offset": 0, "detail": HOSTILE}

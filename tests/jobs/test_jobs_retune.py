@@ -1,4 +1,4 @@
-"""Another recipe for a filter step that is done: judged by what was measured, the same as if it had been run anew."""
+"""Another recipe for a finished filter step: decisions from stored measures equal those of a new run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ def tables(output: str) -> list[Any]:
     return [sorted(of_folder, key=str) for of_folder in found]
 
 
-def test_it_is_as_if_it_had_been_run_anew(tmp_path: Path, spark: "SparkSession") -> None:
+def test_it_equals_a_new_run(tmp_path: Path, spark: "SparkSession") -> None:
     output, fresh = extracted(tmp_path / "a"), extracted(tmp_path / "b")
     before = filtered(output)
     assert before.rejected == {"PARAGRAPH_TOO_SHORT": 7}
@@ -76,7 +76,7 @@ def test_back_again(tmp_path: Path, spark: "SparkSession") -> None:
 
 
 @pytest.mark.parametrize("change", ["filters.paragraph.min_words=1", "filters.text.min_sentences=1"])
-def test_what_was_not_measured_is_measured(change: str, tmp_path: Path, spark: "SparkSession") -> None:
+def test_missing_measures_are_computed(change: str, tmp_path: Path, spark: "SparkSession") -> None:
     output, fresh = extracted(tmp_path / "a"), extracted(tmp_path / "b")
     filtered(output)
     assert filtered(output, change).notes["changed"].startswith("measured again: kept pages 7 -> ")

@@ -1,4 +1,4 @@
-"""A run with credentials in its recipe and in its inputs: no file that it leaves and no line that it prints has one."""
+"""A run with credentials in its recipe and inputs: no file and no message contains one."""
 
 import gzip
 import json
@@ -36,7 +36,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[str]:
-    """Serve an archive of one page; return its address, which is signed and holds a password."""
+    """Serve an archive of one page; return its URL, which has a signature and a password."""
     body = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{PAGE}".encode()
     head = (
         "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://pages.example/\r\nWARC-Date: 2024-01-01T00:00:00Z"
@@ -53,7 +53,7 @@ def archive(tmp_path: Path) -> Iterator[str]:
 
 
 def unpacked(path: Path) -> bytes:
-    """Return a file's bytes as people read them: Spark packs its event log."""
+    """Return a file's bytes, decompressed if it is a Spark event log."""
     data = path.read_bytes()
     if path.suffix == ".zstd":
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
@@ -97,7 +97,7 @@ def test_credentials_do_not_make_another_configuration(tmp_path: Path) -> None:
     assert STEP.config(first) != STEP.config(other)
 
 
-def test_an_output_from_before_is_known_by_its_archives_without_credentials(tmp_path: Path) -> None:
+def test_an_older_output_is_recognised_by_archives_without_credentials(tmp_path: Path) -> None:
     recipe = load("everything")
     names = finished_output(EXTRACT, Store(str(tmp_path)), recipe, ["https://u:p@h/a.warc.gz?sig=1", "/b.warc"])[0][
         "archives"
@@ -105,12 +105,12 @@ def test_an_output_from_before_is_known_by_its_archives_without_credentials(tmp_
     assert names == "https://***@h/a.warc.gz?sig=***\n/b.warc"
 
 
-def test_two_archives_that_differ_in_credentials_alone_are_refused(tmp_path: Path, archive: str) -> None:
+def test_two_archives_that_differ_only_in_credentials_are_an_error(tmp_path: Path, archive: str) -> None:
     with pytest.raises(PathError, match="2 inputs are http"):
         run((EXTRACT,), load("everything"), str(tmp_path / "out"), [archive, archive.replace(SECRET, "other")])
 
 
-def test_masked_credentials_are_asked_for(tmp_path: Path) -> None:
+def test_masked_credentials_are_an_error(tmp_path: Path) -> None:
     recipe = load("everything", ["fetch.proxy=http://***@127.0.0.1:9"])
     with pytest.raises(RecipeError, match=r"--set fetch\.proxy="):
         FETCH.check_credentials(recipe)

@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM in the middle of every step: one line, the right status, nothing left over; the same command ends.
+"""SIGINT and SIGTERM in every step: one line, the right status, no processes left; the same command resumes.
 
-A step is held in its middle by stopping the Python workers that do it.
+A step is paused by stopping its Python workers.
 """
 
 import os
@@ -35,7 +35,7 @@ NEAR = "dedup.minhash.enabled=true"  # without it, dedup has next to no Python
 
 
 def hold(run: Run, step: str) -> None:
-    """Wait until a step is under way, and stop the workers that do it."""
+    """Wait until a step runs, and stop its workers."""
     seen: dict[int, float] = {}
     stopped: set[int] = set()
     held_at = deadline = time.monotonic() + TIMEOUT_SECONDS
@@ -53,7 +53,7 @@ def hold(run: Run, step: str) -> None:
 
 
 def interrupt(run: Run, step: str, number: signal.Signals, group: bool) -> None:
-    """Hold a step, send a signal to its process, or to its group as a terminal does, and see how it ends."""
+    """Pause a step, send a signal to its process, or to its group as a terminal does, and check how it ends."""
     hold(run, step)
     processes = tree_of(run.process.pid)
     assert len(processes) > 1, "Java, and Python workers"
@@ -84,7 +84,7 @@ def test_a_signal_ends_a_step(small_web: Web, tmp_path: Path, step: str, number:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)  # nine runs of the command
-def test_the_same_command_goes_on_after_a_signal_in_every_step(small_web: Web, spark: object, tmp_path: Path) -> None:
+def test_the_same_command_resumes_after_a_signal_in_every_step(small_web: Web, spark: object, tmp_path: Path) -> None:
     expected = undisturbed(small_web, tmp_path / "undisturbed", NEAR)
     output = tmp_path / "out"
     arguments = run_arguments(small_web, output, "--master", "local[2]", "--set", NEAR)

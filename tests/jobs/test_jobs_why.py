@@ -1,4 +1,4 @@
-"""`weft why` on the sample web, whose truth knows how every page and image ends; and on what is hard to name."""
+"""`weft why` on the sample web, compared with its ground truth; and names that are hard to resolve."""
 
 import json
 import tarfile
@@ -27,7 +27,7 @@ def expected(finished: Finished) -> Expected:
 
 
 def one_of_each(expected: Expected, finished: Finished) -> dict[str, dict[str, Any]]:
-    """Return a page of the truth for each way in which one ends."""
+    """Return a page of the ground truth for each possible outcome."""
     ids = {capture(p): p["page_id"] for p in finished.rows("pages")}
     found: dict[str, dict[str, Any]] = {}
     for truth in expected.pages:
@@ -36,7 +36,7 @@ def one_of_each(expected: Expected, finished: Finished) -> dict[str, dict[str, A
     return found
 
 
-def test_each_page_ends_where_the_truth_says(finished: Finished, expected: Expected) -> None:
+def test_each_page_ends_as_the_ground_truth_says(finished: Finished, expected: Expected) -> None:
     pages = one_of_each(expected, finished)
     assert {key.split()[0] for key in pages} == {"interleaved", "text"} | PAGE_RULES - {"WRONG_LANGUAGE", "TOO_SHORT"}
     for truth in pages.values():
@@ -78,7 +78,7 @@ def test_a_page_that_was_not_extracted(finished: Finished, expected: Expected) -
         assert story["rejections"][0]["measure"] < story["rejections"][0]["threshold"]
 
 
-def test_each_image_ends_as_the_truth_says(finished: Finished, expected: Expected) -> None:
+def test_each_image_ends_as_the_ground_truth_says(finished: Finished, expected: Expected) -> None:
     on_pages = defaultdict(set)
     for page in expected.pages:
         for url in [b["image"] for b in page["blocks"] if "image" in b] + [url for url, _, _ in page["captions"]]:
@@ -98,7 +98,7 @@ def test_each_image_ends_as_the_truth_says(finished: Finished, expected: Expecte
     assert image_id(duplicate) in why(str(finished.output), survivor)["images"][0]["stands_for"]
 
 
-def test_a_sample_is_where_the_story_says(finished: Finished, expected: Expected) -> None:
+def test_a_sample_is_in_the_named_shard(finished: Finished, expected: Expected) -> None:
     page = next(t for t in one_of_each(expected, finished).values() if t["end"] == "interleaved")
     story = why(str(finished.output), page["page_id"])["pages"][0]
     image = next(i for i in story["images"] if i["in_document"])
@@ -113,7 +113,7 @@ def test_a_sample_is_where_the_story_says(finished: Finished, expected: Expected
     assert why(str(finished.output), named)["images"][0]["image_id"] == image["image_id"]
 
 
-def test_people_read_sentences_and_programs_json(finished: Finished, expected: Expected) -> None:
+def test_output_as_text_and_as_json(finished: Finished, expected: Expected) -> None:
     page = next(t for key, t in one_of_each(expected, finished).items() if key.startswith("EMOJI"))
     told = weft("why", str(finished.output), page["url"], **NO_JAVA)
     assert told.returncode == 0, told.stderr
@@ -127,12 +127,12 @@ def test_people_read_sentences_and_programs_json(finished: Finished, expected: E
 
 
 @pytest.mark.parametrize("name", ["nowhere", "0" * 32, "http://nowhere.example/"])
-def test_what_nobody_knows(finished: Finished, name: str) -> None:
+def test_unknown_items(finished: Finished, name: str) -> None:
     with pytest.raises(PathError, match=f"(?s){name}.*was its archive among the inputs"):
         why(str(finished.output), name)
 
 
-def test_an_unknown_name_is_one_line(finished: Finished, tmp_path: Path) -> None:
+def test_an_unknown_name_gives_one_line(finished: Finished, tmp_path: Path) -> None:
     for arguments, words in (
         (
             [str(finished.output), "http://nowhere.example/a"],
@@ -148,7 +148,7 @@ def test_an_unknown_name_is_one_line(finished: Finished, tmp_path: Path) -> None
 
 @pytest.fixture(params=["local", "memory"])
 def extracted(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A run that has only been extracted, on a disk and behind fsspec: a page captured twice, and a record."""
+    """A run after extract, on a disk and through fsspec: a page captured twice, and a record."""
     root = str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}"
     blocks = [text("Some words."), picture("http://x/a.jpg"), text("More."), picture("http://x/b.jpg")]
     pages = [
@@ -166,7 +166,7 @@ def extracted(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return root
 
 
-def test_steps_that_have_not_run_are_said(extracted: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_steps_that_have_not_run_are_named(extracted: str, capsys: pytest.CaptureFixture[str]) -> None:
     from jobs.cli.why import show_why
 
     stories = why(extracted, "http://x/page/")["pages"]
@@ -180,11 +180,11 @@ def test_steps_that_have_not_run_are_said(extracted: str, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("name", ["http://x/page", "https://x/page/", "https://x/page#part", "http://x/page/#part"])
-def test_addresses_are_forgiven_their_ends(extracted: str, name: str) -> None:
+def test_url_variants_are_accepted(extracted: str, name: str) -> None:
     assert len(why(extracted, name)["pages"]) == 2
 
 
-def test_a_record_and_an_image_that_nobody_asked_for(extracted: str) -> None:
+def test_a_record_and_an_image_that_were_not_requested(extracted: str) -> None:
     (record,) = why(extracted, "http://x/cut")["pages"]
     assert (record["page_id"], record["warc_offset"]) == (None, 7)
     assert [r["rule"] for r in record["rejections"]] == ["TRUNCATED_RECORD"]

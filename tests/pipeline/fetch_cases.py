@@ -1,6 +1,6 @@
-"""What one fetch asks of servers that misbehave, and the class of every answer.
+"""Requests of one fetch to misbehaving servers, and the class of every answer.
 
-Paths say what comes, see tests/sampleweb/faulty/faults.py. Hosts are named by their roles.
+Paths define the answer, see tests/sampleweb/faulty/faults.py. Hosts are named by their roles.
 """
 
 from urllib.parse import quote
@@ -58,7 +58,7 @@ RECIPE = Recipe(
 
 
 def to(target: str, status: int = 302) -> str:
-    """Return the path that redirects to a target; in it, as in all addresses here, PORT stands for the server's."""
+    """Return the path that redirects to a target; PORT is a placeholder for the server's port, as in all URLs here."""
     return f"/to/{status}/{quote(target, safe='')}"
 
 

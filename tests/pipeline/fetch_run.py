@@ -1,4 +1,4 @@
-"""Run one fetch of all the cases, and a second one that goes on where the first was led to another host."""
+"""Run a fetch of all cases, and a second one that follows redirects of the first to other hosts."""
 
 import socket
 import threading
@@ -31,7 +31,7 @@ from tests.sampleweb.faulty.site_files import DISALLOW
 
 
 class Odd(BaseHTTPRequestHandler):
-    """What the faulty server does not do: robots.txt comes at a second try and by a redirect; headers are kept."""
+    """Behaviours that the faulty server lacks: robots.txt on a second try and by a redirect; headers are recorded."""
 
     protocol_version = "HTTP/1.1"
     asked: list[tuple[str, dict[str, str]]]
@@ -55,7 +55,7 @@ class Odd(BaseHTTPRequestHandler):
 
 
 class Names:
-    """Resolves names that no resolver knows; `uncertain.example` not at the first time, nor when asked for anew."""
+    """Resolves names that no resolver knows; `uncertain.example` not at first, nor in another fetch."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def _odd_server() -> Iterator[ThreadingHTTPServer]:
 
 @dataclass
 class Fetched:
-    """What came of it."""
+    """The result."""
 
     server: Server
     urls: dict[str, str]  # an address here to what was asked for
@@ -110,7 +110,7 @@ def _address(role: str, path: str) -> str:
 
 @contextmanager
 def fetching(folder: Path) -> Iterator[Fetched]:
-    """Fetch, and let the servers live on for as long as the context lasts."""
+    """Fetch; the servers run until the context ends."""
     robots, reservations = ({HOSTS[r]: shape for r, shape in given.items()} for given in (ROBOTS, RESERVATIONS))
     for path in ("/bomb/1.jpg", "/wide/1.png", *(f"/ok/{number}.jpg" for number in range(20))):
         answer(path, 0)  # it keeps what takes long to make
@@ -159,7 +159,7 @@ def _batch(wanted: list[tuple[str, str, int]]) -> pa.RecordBatch:
 
 
 def _asked_for(store: Store, places: FetchPaths, wanted: list[tuple[str, str, int]]) -> dict[str, dict[str, Any]]:
-    """Fetch, and return the rows that are new, by the address that was wanted at first."""
+    """Fetch, and return the new rows by the original URL."""
     before = set(store.parts(places.answers))
     list(fetch_task(store, places, RECIPE)(iter([_batch(wanted)])))
     parts = [part for part in store.parts(places.answers) if part not in before]

@@ -1,4 +1,4 @@
-"""A report's data by hand: every kind of figure, samples of every corpus, and texts that attack the page."""
+"""Hand-made data of a report: every kind of number, samples of every corpus, and texts that attack the page."""
 
 import base64
 import io
@@ -33,7 +33,7 @@ CORPORA = ("interleaved", "caption", "text")
 
 
 def thumb(number: int, side: int = 240, noisy: bool = False) -> str:
-    """Draw a JPEG as the report holds it: a plain one of few bytes, or a noisy one of many."""
+    """Make a JPEG thumbnail: a plain one of few bytes, or a noisy one of many."""
     small = Image.new("RGB", (4, 3))
     small.putdata(
         [((number * 37 + 60 * i) % 256, (number * 91 + 40 * i) % 256, (150 + 20 * i) % 256) for i in range(12)]
@@ -47,7 +47,7 @@ def thumb(number: int, side: int = 240, noisy: bool = False) -> str:
 
 
 def report(num_samples: int = 6, noisy: bool = False, hostile: bool = False) -> dict[str, Any]:
-    """Make a report's data with so many samples of each corpus."""
+    """Make the data of a report with `number` samples of each corpus."""
     thumbs = {f"t{i}": thumb(i, noisy=noisy) for i in range(max(8, num_samples * 3 if noisy else 8))}
     samples = [_sample(corpus, i, len(thumbs)) for corpus in CORPORA for i in range(num_samples)]
     made = {
@@ -246,7 +246,7 @@ def _shards() -> list[dict[str, Any]]:
 
 
 def _poison(made: dict[str, Any]) -> None:
-    """Put each attack where texts of the web stand, and each address where addresses do."""
+    """Put each attack into a text field, and each URL into a URL field."""
     made["title"] = ATTACKS[0]
     made["warnings"] = [{"step": "fetch", "text": attack, "remedy": attack} for attack in ATTACKS]
     made["recipe"] = {ATTACKS[1]: {ATTACKS[0]: ATTACKS[2]}, "list": list(ATTACKS)}

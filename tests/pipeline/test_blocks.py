@@ -1,4 +1,4 @@
-"""Where the blocks of a kind stand, against the same said plainly, a block at a time."""
+"""Positions of blocks of a kind, compared with a simple implementation."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,13 +19,13 @@ FIRST = st.integers(0, 2)
 
 
 def batch_of(pages: list[list[str]], first: int) -> pa.RecordBatch:
-    """Return pages without the first ones, as Arrow hands on parts of a batch; a block's position is 10 + its place."""
+    """Return a slice of a batch of pages, as in Arrow; a block's position is 10 + its index."""
     rows = [page(f"p{n}", *blocks, positions=range(10, 10 + len(blocks))) for n, blocks in enumerate(pages)]
     return pa.RecordBatch.from_pylist(rows, schema=PLACED).slice(first)
 
 
 def each(pages: list[list[str]], first: int, images: bool) -> Iterator[tuple[int, int, str]]:
-    """Yield the number of the page, the place and what it says, for each block of a kind."""
+    """Yield the number of the page, the index and the content of each block of a kind."""
     for number, blocks in list(enumerate(pages))[first:]:
         yield from ((number, n, said) for n, said in enumerate(blocks) if said.startswith("http") == images)
 
@@ -44,7 +44,7 @@ def test_every_image_block_is_told_with_its_place(pages: list[list[str]], first:
 
 
 @given(PAGES, FIRST)
-def test_every_text_block_is_told_with_its_position(pages: list[list[str]], first: int) -> None:
+def test_every_text_block_has_its_position(pages: list[list[str]], first: int) -> None:
     page_row, position, texts = text_blocks(batch_of(pages, first))
     told: list[tuple[Any, ...]] = list(zip(page_row.tolist(), position.tolist(), texts.to_pylist(), strict=True))
     assert told == [(number - first, 10 + place, text) for number, place, text in each(pages, first, images=False)]

@@ -1,4 +1,4 @@
-"""Texts that evaluation sets hold: found whatever their case and punctuation, and nothing else is."""
+"""Texts of evaluation sets: found regardless of case and punctuation, and nothing else is."""
 
 import gzip
 import json
@@ -105,7 +105,7 @@ def test_the_same_as_word_by_word(items: list[str], texts: list[str]) -> None:
     assert list(zip(counts.tolist(), found.tolist(), strict=True)) == [naive(items, text, 4, 2) for text in texts]
 
 
-def test_what_many_items_share_is_nobodys_own() -> None:
+def test_text_shared_by_many_items_is_ignored() -> None:
     rule = "Read the question and choose the answer that you think is right of these four"
     own = [f"{rule} {'abcdefghijkl'[n] * 5} stands for what the painter had in mind when he drew it" for n in range(11)]
     ten, eleven = index(*own[:9], f"{own[9]} {rule}"), index(*own)
@@ -116,7 +116,7 @@ def test_what_many_items_share_is_nobodys_own() -> None:
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_paragraphs_go_and_pages_with_too_many(partitions: int, spark: "SparkSession") -> None:
+def test_paragraphs_are_dropped_and_pages_with_too_many(partitions: int, spark: "SparkSession") -> None:
     other = "Thirteen other words that no evaluation item has ever said in this very order"
     pages = [
         page("one", other, f"Q: {WORDS.upper()}?", "http://x/i", SHORT, positions=[0, 2, 3, 9]),
@@ -132,7 +132,7 @@ def test_paragraphs_go_and_pages_with_too_many(partitions: int, spark: "SparkSes
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_captions_go(partitions: int, spark: "SparkSession") -> None:
+def test_captions_are_dropped(partitions: int, spark: "SparkSession") -> None:
     texts = {"a": SHORT.lower() + ".", "b": TINY, "c": f"Photo: {SHORT}"}
     rows = [
         row(CAPTIONS, image_id=i, image_url=f"http://x/{i}", caption=text, page_id="p") for i, text in texts.items()
@@ -170,9 +170,7 @@ def test_every_string_of_an_item_counts_or_those_below_a_key(tmp_path: Path) -> 
         ),
     ],
 )
-def test_what_is_wrong_with_a_set_is_said_in_a_line(
-    data: bytes | None, keys: tuple[str, ...], words: str, tmp_path: Path
-) -> None:
+def test_an_invalid_set_gives_one_line(data: bytes | None, keys: tuple[str, ...], words: str, tmp_path: Path) -> None:
     if data is not None:
         (tmp_path / "set.jsonl").write_bytes(data)
     with pytest.raises(PathError, match=words) as raised:
@@ -180,7 +178,7 @@ def test_what_is_wrong_with_a_set_is_said_in_a_line(
     assert "\n" not in str(raised.value)
 
 
-def test_a_broken_archive_of_items_is_told(tmp_path: Path) -> None:
+def test_a_broken_archive_of_items_is_an_error(tmp_path: Path) -> None:
     whole = gzip.compress(b'{"a": "b"}\n' * 1000)
     for name, data in (("cut.jsonl.gz", whole[:30]), ("no.jsonl.gz", b"plain")):
         (tmp_path / name).write_bytes(data)

@@ -22,7 +22,7 @@ def shuffled(pairs: Pairs, seed: int) -> Pairs:
 
 
 def sparse(seed: int) -> Pairs:
-    """Return a random graph of 200 nodes near the point where its components grow together."""
+    """Return a random graph of 200 nodes near its percolation threshold."""
     coin = random.Random(seed)
     nodes = [coin.randrange(-(2**63), 2**63) for _ in range(200)]
     return [(coin.choice(nodes), coin.choice(nodes)) for _ in range(100)]
@@ -75,7 +75,7 @@ def test_large_graphs(name: str, partitions: int, spark: "SparkSession") -> None
     same_on_spark(LARGE[name], partitions, 0, spark)
 
 
-def test_spark_finds_nothing_in_nothing(spark: "SparkSession") -> None:
+def test_an_empty_graph(spark: "SparkSession") -> None:
     assert spark_components(spark.createDataFrame([(7, 7)], "a bigint, b bigint")).collect() == []
 
 

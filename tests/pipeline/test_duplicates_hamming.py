@@ -52,7 +52,7 @@ def test_bands_cover_every_bit_once(distance: int) -> None:
     assert all(0 < high - low <= 32 for low, high in bounds)
 
 
-def test_distance_decides() -> None:
+def test_only_close_pairs_are_found() -> None:
     far = flipped(-1, [0, 13, 26, 39, 63])  # a bit in each of five bands
     assert found([-1, far], 4) == []
     assert found([-1, far], 5) == [tuple(sorted((-1, far)))]

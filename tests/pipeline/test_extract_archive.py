@@ -1,4 +1,4 @@
-"""One archive to its part: every response leaves a page or a row, and what fails costs no more than itself."""
+"""Extraction of one archive: every response gives a page or a rejection, and an error costs only itself."""
 
 import os
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_every_response_ends_in_pages_or_in_rejections(tmp_path: Path, store: St
 
 
 @pytest.mark.parametrize("fault", ["raises", "fits no table"])
-def test_a_page_whose_rows_cannot_be_made_costs_itself_alone(
+def test_a_page_that_fails_costs_only_itself(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     def caption_of(image: object) -> Caption:
@@ -80,7 +80,9 @@ def test_a_page_whose_rows_cannot_be_made_costs_itself_alone(
     )
 
 
-def test_a_page_of_which_the_text_fits_no_table(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_whose_text_is_too_large_for_a_table(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(extraction, "extract_page", lambda *_: Page("\ud800", [], []))
     (tmp_path / "a.warc").write_bytes(page("bad"))
     commit = extract_archive(
@@ -89,7 +91,7 @@ def test_a_page_of_which_the_text_fits_no_table(tmp_path: Path, store: Store, mo
     assert commit["rejected"] == {"EXTRACTION_FAILED": 1} and not rows(store, commit, "pages")
 
 
-def test_archives_without_pages_are_named_in_one_line(tmp_path: Path, store: Store) -> None:
+def test_archives_without_pages_give_one_line(tmp_path: Path, store: Store) -> None:
     archives = {"a.wet": warc("a", "text", kind="conversion"), "b.warc": page("b"), "c.txt": b"words"}
     for name, data in archives.items():
         (tmp_path / name).write_bytes(data)

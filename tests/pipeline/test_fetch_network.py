@@ -1,4 +1,4 @@
-"""Where sockets may lead: the public internet, and what the recipe names."""
+"""Allowed connections: the public internet, and hosts of the recipe."""
 
 import ipaddress
 import socket
@@ -64,14 +64,14 @@ PRIVATE = {
 
 
 def ask(config: Fetch, host: str, port: int = 80, **how: Any) -> Failure:
-    """Return the failure of a connection that must not come about."""
+    """Return the failure of a forbidden connection."""
     with pytest.raises(Failure) as caught:
         Network(config, **how).connect(host, port)
     return caught.value
 
 
 def leads_to(*numbers: str) -> Callable[..., list[Any]]:
-    """Return a resolver that knows one answer."""
+    """Return a resolver with a single answer."""
     return lambda host, port, **options: [a for n in numbers for a in socket.getaddrinfo(n, port, **options)]
 
 
@@ -117,12 +117,12 @@ def test_a_proxy_is_asked_in_http() -> None:
 
 
 @pytest.mark.parametrize("port", [0, 1, 22, 25, 79, 81, 444, 1023])
-def test_ports_of_other_services_are_refused(port: int) -> None:
+def test_ports_of_other_services_are_forbidden(port: int) -> None:
     assert "is no web server's" in ask(Fetch(contact=CONTACT), "name.example", port, resolve=leads_to("1.1.1.1")).error
 
 
 @pytest.mark.parametrize("port", [80, 443, 1024, 8080, 65535])
-def test_other_ports_are_not(port: int) -> None:
+def test_other_ports_are_allowed(port: int) -> None:
     assert "leads to 10.0.0.1" in ask(Fetch(contact=CONTACT), "name.example", port, resolve=leads_to("10.0.0.1")).error
 
 
@@ -135,7 +135,7 @@ def test_hosts_that_the_recipe_names(listener: int) -> None:
     assert ask(config, "sub.name.example", listener, resolve=leads_to("127.0.0.1")).status == "private_address"
 
 
-def test_without_a_contact_only_loopback_is_asked(listener: int) -> None:
+def test_without_a_contact_only_loopback_is_requested(listener: int) -> None:
     config = Fetch(allow_hosts=("name.example",))
     Network(config, leads_to("127.0.0.1")).connect("name.example", listener).close()
     for numbers in (["10.0.0.1"], ["127.0.0.1", "10.0.0.1"]):
@@ -171,7 +171,7 @@ def test_names_that_do_not_resolve(code: int, passes: bool) -> None:
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", "a\0.example"])
-def test_names_that_are_none(host: str) -> None:
+def test_invalid_names(host: str) -> None:
     assert ask(Fetch(contact=CONTACT), host).status == "dns"
 
 
@@ -188,7 +188,7 @@ class Page(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """A server of HTTPS that calls itself weft.example: its port, and its certificate, which nobody has signed."""
+    """An HTTPS server named weft.example: its port, and its self-signed certificate."""
     folder = tmp_path_factory.mktemp("tls")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=weft.example"]

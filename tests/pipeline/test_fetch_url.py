@@ -51,7 +51,7 @@ def test_every_spelling_of_a_host_is_that_host(url: str, name: str) -> None:
     assert host(url) == name
 
 
-def test_all_who_ask_for_a_host_agree() -> None:
+def test_all_parsers_of_hosts_agree() -> None:
     for name, urls in SPELLINGS.items():
         urls = [url for url in urls if not url.startswith("ftp:") and "\ud800" not in url]
         assert set(hosts_of(pa.array(urls)).to_pylist()) == {name}
@@ -122,7 +122,7 @@ def test_addresses_resolve_as_in_browsers(address: str, url: str | None) -> None
     assert resolve(address, "https://static.example/site/dir/") == url
 
 
-def test_without_a_base_only_whole_addresses_resolve() -> None:
+def test_without_a_base_only_absolute_urls_resolve() -> None:
     assert resolve("http://h.example", "") == "http://h.example/"
     assert resolve("a.jpg", "") is None and resolve("//h.example/a.jpg", "") is None
 
@@ -134,12 +134,12 @@ def test_without_a_base_only_whole_addresses_resolve() -> None:
      ("[::1]:80", "::1", "/"), ("127.1", "127.0.0.1", "/"),
      ("host.example/go?to=http://other.example", "host.example", "/go?to=http://other.example")],
 )  # fmt: skip
-def test_what_people_list(entry: str, name: str, target: str) -> None:
+def test_lists_of_hosts(entry: str, name: str, target: str) -> None:
     place = parse_listed(entry)
     assert (place.host, place.target) == (name, target)
 
 
-def test_hosts_of_a_recipe_are_read_like_those_of_addresses() -> None:
+def test_hosts_of_a_recipe_are_parsed_like_those_of_urls() -> None:
     assert Network(Fetch(allow_hosts=("München.example.", "::1", "127.1"))).allowed == {
         "xn--mnchen-3ya.example", "::1", "127.0.0.1"
     }  # fmt: skip
@@ -148,7 +148,7 @@ def test_hosts_of_a_recipe_are_read_like_those_of_addresses() -> None:
 @pytest.mark.parametrize(
     "entry", ["münchen.example", "XN--MNCHEN-3YA.example", "https://münchen.example./", "*.münchen.example"]
 )
-def test_a_blocklist_knows_every_spelling(tmp_path, entry: str) -> None:
+def test_a_blocklist_matches_every_spelling(tmp_path, entry: str) -> None:
     (tmp_path / "list.txt").write_text(f"\ufeff{entry}\n127.1\nb.example/Ä/\n", "utf-8")
     blocked = Blocklist(str(tmp_path / "list.txt"))
     for url in [*SPELLINGS["xn--mnchen-3ya.example"], "http://www.münchen.example./x"]:

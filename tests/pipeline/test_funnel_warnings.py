@@ -1,4 +1,4 @@
-"""What a run warns of, by manifests made by hand: losses that look like a success, and none that are none."""
+"""Warnings of a run, by hand-made manifests: all losses that look like a success, and no false ones."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def warned(folder: Path, upto: str = "shard", **changed: dict[str, Any]) -> list
     return find_warnings(str(folder))
 
 
-def test_a_sound_run_has_none(tmp_path: Path) -> None:
+def test_a_normal_run_has_no_warnings(tmp_path: Path) -> None:
     assert warned(tmp_path) == []
     assert warned(tmp_path / "non-html", extract={"rejected": {"NO_IMAGE": 400}}) == []
 
@@ -61,13 +61,13 @@ def test_a_run_that_lost_its_images_says_so_first(tmp_path: Path) -> None:
         ("assemble", {"counts": {"caption": 7}}, "no interleaved document was made"),
     ],
 )  # fmt: skip
-def test_each_loss_is_said_with_a_remedy(step: str, facts: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_each_loss_has_a_remedy(step: str, facts: dict[str, Any], words: str, tmp_path: Path) -> None:
     (found,) = warned(tmp_path, **{step: facts})
     assert (found.step, found.text) == (step, words)
     assert found.remedy
 
 
-def test_archives_without_pages_are_named_beside_the_text(tmp_path: Path) -> None:
+def test_archives_without_pages_are_named(tmp_path: Path) -> None:
     note = "1 of 2 archives hold no page: a.warc.wet.gz (no response in it)"
     (found,) = warned(tmp_path, extract={"notes": {"archives": note}})
     assert (found.text, found.names) == ("1 of 2 archives hold no page", "a.warc.wet.gz (no response in it)")

@@ -1,4 +1,4 @@
-"""What a worker imports leaves nothing behind, though the worker ends without Python's own end."""
+"""Imports of a worker leave no files, though it ends without Python's cleanup."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What names of inputs mean: archives, globs, listings; and the one line for each that means nothing."""
+"""Inputs: archives, globs, lists; and one line for each invalid name."""
 
 import gzip
 import os
@@ -18,7 +18,7 @@ from schemas.errors import PathError
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder with archives at three depths, and stand in it."""
+    """Make a folder with archives at three depths, and change into it."""
     for name in ("b.warc.gz", "a.warc.gz", "deep/c.warc", "deep/er/d.warc.gz", "odd[1].warc"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -44,7 +44,7 @@ def test_local_names(folder: Path, inputs: list[str], expected: list[str]) -> No
 
 
 @pytest.mark.parametrize("name", ["a b%20#ü[1]", "{x,y}", "[!a]", "q?"])
-def test_a_glob_is_looked_for_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+def test_a_glob_works_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
     for path in (tmp_path / name / "a.warc", tmp_path / name / "deep" / "b.warc"):
         path.parent.mkdir(parents=True)
         path.touch()
@@ -68,12 +68,12 @@ def test_a_file_url_is_a_path(folder: Path) -> None:
         ("memory://absent/a.warc", "no such file, or none matches"),
     ],
 )
-def test_what_means_nothing_is_named(folder: Path, name: str, message: str) -> None:
+def test_invalid_inputs_are_named(folder: Path, name: str, message: str) -> None:
     with pytest.raises(PathError, match=message):
         expand(["a.warc.gz", name])
 
 
-def test_what_is_no_regular_file_is_refused_by_its_name_and_left_out_of_globs(folder: Path) -> None:
+def test_special_files_are_an_error_and_left_out_of_globs(folder: Path) -> None:
     os.mkfifo(folder / "pipe.warc.gz")
     for name in ("pipe.warc.gz", "/dev/null"):
         with pytest.raises(PathError, match=f"^{name}: not a regular file"):
@@ -84,7 +84,7 @@ def test_what_is_no_regular_file_is_refused_by_its_name_and_left_out_of_globs(fo
 @pytest.mark.parametrize(
     "name", ["a" * 300 + ".warc", "a/" * 3_000, f"{'b' * 300}/*.warc", f"[a]{'b' * 300}/**/*.warc"]
 )
-def test_a_name_that_is_too_long_is_one_short_line(folder: Path, name: str) -> None:
+def test_a_name_that_is_too_long_gives_one_short_line(folder: Path, name: str) -> None:
     with pytest.raises(PathError) as caught:
         expand(["a.warc.gz", name])
     assert len(str(caught.value)) < 320 and "\n" not in str(caught.value)
@@ -142,7 +142,7 @@ def test_a_remote_glob() -> None:
     assert expand(["memory://globbed/*.warc.gz"]) == ["memory:///globbed/a.warc.gz", "memory:///globbed/b.warc.gz"]
 
 
-def test_whole_addresses_in_a_listing(tmp_path: Path) -> None:
+def test_urls_in_a_listing(tmp_path: Path) -> None:
     (tmp_path / "warc.paths").write_text("s3://bucket/a.warc.gz\n\n  s3://bucket/b.warc.gz  \n")
     assert expand([str(tmp_path / "warc.paths")]) == ["s3://bucket/a.warc.gz", "s3://bucket/b.warc.gz"]
 
@@ -164,7 +164,7 @@ def test_bad_listings(tmp_path: Path, data: bytes, message: str) -> None:
 
 @contextmanager
 def serving(headers: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """Serve one archive with some headers; yield its address, and what was requested."""
+    """Serve one archive with some headers; yield its URL, and the requests."""
     requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -216,7 +216,7 @@ def test_a_web_archive_that_was_replaced(before: dict[str, str], now: dict[str, 
         assert requested == ["HEAD"] * 3, "one request each"
 
 
-def test_what_is_unknown_is_not_replaced(tmp_path: Path) -> None:
+def test_unknown_versions_are_not_replacements(tmp_path: Path) -> None:
     assert identify_source(str(tmp_path / "absent.warc")) == {}
     assert identify_source("http://127.0.0.1:1/a.warc.gz") == {}
     assert not is_replaced({"num_bytes": 9}, {})

@@ -1,4 +1,4 @@
-"""A plan by hand-made rates and manifests: every figure reckoned by hand."""
+"""Plans from hand-made rates and manifests: every estimate by hand."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def values(figures: dict[str, Figure]) -> dict[str, float | None]:
     return {name: figure.value for name, figure in figures.items()}
 
 
-def test_every_figure_of_two_archives_on_eight_cores() -> None:
+def test_every_estimate_of_two_archives_on_eight_cores() -> None:
     found = estimate(Archives(2, 2_000_000_000, 0), RATES, RECIPE, cores=8)
     assert values(found["things"]) == pytest.approx(
         {
@@ -94,13 +94,13 @@ def test_every_figure_of_two_archives_on_eight_cores() -> None:
     assert unmeasured(found["core-hours"]) == unmeasured(found["hours"]) == ["dedup"]
 
 
-def test_archives_that_lie_elsewhere_have_the_mean_size() -> None:
+def test_remote_archives_have_the_mean_size() -> None:
     found = estimate(Archives(3, 500_000_000, 2), RATES, RECIPE, cores=1)
     assert found["input"]["bytes"].value == 2_500_000_000
     assert found["things"]["extract.read"].value == pytest.approx(2500)
 
 
-def test_a_text_corpus_asks_for_no_image() -> None:
+def test_a_text_corpus_needs_no_image() -> None:
     found = estimate(Archives(1, 10**9, 0), RATES, load("kosmos1", ["corpora=[text]"]), cores=1)
     assert "download" not in found
     assert set(found["core-hours"]) == {"extract", "filter", "dedup", "assemble", "shard", "all"}
@@ -114,7 +114,7 @@ def test_near_texts_and_lookalikes_cost_what_was_measured_of_them() -> None:
     assert found["core-hours"]["dedup"].value == pytest.approx(0.5 + 0.5)
 
 
-def test_gpus_are_reckoned_from_a_pilot_alone() -> None:
+def test_gpus_are_estimated_from_a_pilot_only() -> None:
     archives = Archives(1, 10**9, 0)
     assert estimate(archives, RATES, RECIPE, 1, gpus=2)["GPU-hours"]["score"].value is None
     on_gpus = {**RATES, "score.gpu_seconds": Figure(0.72, "", "pilot", ("OUT",))}
@@ -132,7 +132,7 @@ def test_twice_the_archives_are_twice_the_core_hours(num: int, num_bytes: int, u
             assert figure.value is None or twice[section][name].value == pytest.approx(2 * figure.value)
 
 
-def test_a_product_is_as_sure_as_its_least_sure_factor() -> None:
+def test_a_product_is_as_certain_as_its_least_certain_factor() -> None:
     sure, guess = Figure(2.0, "", "measured", ("a",)), Figure(3.0, "", "assumed", ("b",))
     assert product("x", sure, guess) == Figure(6.0, "x", "assumed", ("b",))
     assert total("x", [sure, sure]) == Figure(4.0, "x", "measured", ("a",))
@@ -157,7 +157,7 @@ def test_a_sum_of_half_its_parts_is_not_shown_as_the_whole() -> None:
 
 
 @given(known=st.sets(st.sampled_from(sorted(NUMBERS))), unsized=st.integers(0, 3))
-def test_whatever_is_known_a_figure_is_whole_or_has_no_value(known: set[str], unsized: int) -> None:
+def test_an_estimate_is_complete_or_missing(known: set[str], unsized: int) -> None:
     archives = Archives(1 + unsized, 10**9, unsized)
     half = estimate(archives, {name: RATES[name] for name in known}, RECIPE, cores=3)
     whole = estimate(archives, RATES, RECIPE, cores=3)
@@ -211,7 +211,7 @@ def pilot(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_a_pilot_tells_its_own_rates(pilot: Path) -> None:
+def test_a_pilot_gives_its_own_rates(pilot: Path) -> None:
     rates = Pilot(str(pilot), num_cores=4).rates()
     assert {figure.known for figure in rates.values()} == {"pilot"}
     stored = (pilot / "images" / "i.parquet").stat().st_size
@@ -241,7 +241,7 @@ def test_a_pilot_tells_its_own_rates(pilot: Path) -> None:
     )
 
 
-def test_a_pilot_scored_on_gpus_says_nothing_of_cores(pilot: Path) -> None:
+def test_a_pilot_scored_on_gpus_gives_no_rate_of_cores(pilot: Path) -> None:
     store = Store(str(pilot))
     scored = Manifest("score", {}, {}, {}, {}, {"images": 2}, {}, {}, 6.0, {})
     store.commit("scores", scored)

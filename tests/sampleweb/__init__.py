@@ -1,4 +1,4 @@
-"""A small web of our own and the truth about it: drawn scenes, pages that describe them, a CLIP that knows both."""
+"""A small synthetic web with ground truth: drawn scenes, pages that describe them, and a CLIP trained on both."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Write WARC 1.1 records (ISO 28500:2017) whose bytes depend on nothing but their content: one gzip member each."""
+"""Write WARC 1.1 records (ISO 28500:2017) deterministically: one gzip member each."""
 
 import base64
 import gzip

@@ -1,4 +1,4 @@
-"""Say in English what a scene shows: its caption, other phrasings of it, and whole sentences."""
+"""Describe a scene in English: its caption, other phrasings, and full sentences."""
 
 import random
 

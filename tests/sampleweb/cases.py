@@ -1,4 +1,4 @@
-"""The cases of the sample web: for each, how many pages of 300, and what the pipeline should make of them."""
+"""The cases of the sample web: for each, its pages of 300, and the expected outcome."""
 
 from dataclasses import dataclass
 

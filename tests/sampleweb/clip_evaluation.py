@@ -1,4 +1,4 @@
-"""Measure how well a CLIP model tells right captions from wrong ones, on scenes that it was not trained on."""
+"""Measure how well a CLIP model distinguishes correct captions from wrong ones, on held-out scenes."""
 
 import random
 from collections.abc import Callable

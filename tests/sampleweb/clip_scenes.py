@@ -1,4 +1,4 @@
-"""Scenes as a CLIP model meets them: pictures through its own preprocessing, and texts of every length."""
+"""Training examples for a CLIP model: preprocessed images, and texts of every length."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""From archives to a trained decoder on the sample web, command by command: `python -m tests.sampleweb.demo DIR`."""
+"""From archives to a trained model on the sample web, command by command: `python -m tests.sampleweb.demo DIR`."""
 
 import subprocess
 import sys

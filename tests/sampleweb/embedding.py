@@ -1,4 +1,4 @@
-"""The ways in which a page's HTML refers to an image: where the address lies, and the markup that names it."""
+"""Ways in which HTML refers to an image: the URL and the markup around it."""
 
 from dataclasses import dataclass
 from html import escape

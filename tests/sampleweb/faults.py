@@ -1,4 +1,4 @@
-"""Write the pages of `faults.yaml`: each breaks rules of published recipes, and its plan says which."""
+"""Write the pages of `faults.yaml`: each breaks rules of published recipes, which its plan names."""
 
 from dataclasses import dataclass
 from functools import cache

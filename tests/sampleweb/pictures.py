@@ -1,4 +1,4 @@
-"""The images of the sample web: sound ones, and one of every flaw that a fetch meets."""
+"""The images of the sample web: valid ones, and one for every kind of failure."""
 
 import io
 import random

@@ -1,4 +1,4 @@
-"""Place pictures on pages: draw the scene, name the file, choose the embedding, write the alt text."""
+"""Place images on pages: draw the scene, name the file, choose the markup, write the alt text."""
 
 import random
 from dataclasses import replace

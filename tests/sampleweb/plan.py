@@ -1,4 +1,4 @@
-"""What a planned page is, and what the pipeline should make of it."""
+"""A planned page, and its expected outcome."""
 
 from dataclasses import dataclass
 

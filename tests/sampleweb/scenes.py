@@ -1,4 +1,4 @@
-"""What a drawn scene holds: one to five shapes, their colours, sizes and places, and the ground behind them."""
+"""The content of a scene: one to five shapes with colours, sizes and places, and a background."""
 
 import random
 from dataclasses import dataclass

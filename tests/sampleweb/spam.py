@@ -1,4 +1,4 @@
-"""Stuff a text as spam does, far beyond any bound: a third to a half of its words."""
+"""Fill a text with spam, far beyond any threshold: a third to half of its words."""
 
 import random
 

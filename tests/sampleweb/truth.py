@@ -1,4 +1,4 @@
-"""The truth about every page and image, told from the plan."""
+"""The ground truth of every page and image, from the plan."""
 
 from typing import Any
 

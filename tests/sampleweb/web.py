@@ -1,4 +1,4 @@
-"""Write the sample web: archives of pages and images, and the truth about them.
+"""Write the sample web: archives of pages and images, and their ground truth.
 
     python -m tests.sampleweb.web OUT_DIR [--seed N] [--pages N]
 

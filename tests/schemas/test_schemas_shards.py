@@ -1,4 +1,4 @@
-"""The readers of the listing and of an index trust nothing: what is wrong with them is one line."""
+"""The listing and indexes are untrusted input: every error is one line."""
 
 import copy
 import io
@@ -24,7 +24,7 @@ LISTING = {"version": 2, "shards": [ENTRY]}
 
 
 def rows() -> list[dict[str, Any]]:
-    """Three samples, each of 40 bytes behind a header of one block: they start at 512, 1536 and 2560."""
+    """Three samples of 40 bytes, each after a header of one block: they start at 512, 1536 and 2560."""
     return [
         {
             "key": f"t{i}", "members": [{"name": "txt", "offset": 512 + 1024 * i, "size": 40}], "language": "en",
@@ -44,7 +44,7 @@ def with_entry(**changes: Any) -> bytes:
     return json.dumps({"version": 2, "shards": [{**ENTRY, **changes}]}).encode()
 
 
-def test_a_sound_listing_and_index_are_read() -> None:
+def test_a_valid_listing_and_index_are_read() -> None:
     assert parse_listing(json.dumps(LISTING).encode(), "shards.json") == LISTING
     assert parse_listing(b'{"version": 2, "shards": []}', "shards.json")["shards"] == []
     table = parse_index(index(rows()), ENTRY, ("key",))
@@ -77,7 +77,7 @@ def test_a_sound_listing_and_index_are_read() -> None:
         (with_entry(num_samples=2.0), "'num_samples' is not a whole"), (with_entry(sha256="x"), "is no SHA-256"),
     ],
 )  # fmt: skip
-def test_a_listing_that_is_none_is_one_line(data: bytes, told: str) -> None:
+def test_an_invalid_listing_gives_one_line(data: bytes, told: str) -> None:
     with pytest.raises(IntegrityError) as caught:
         parse_listing(data, "shards.json")
     assert told in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
@@ -107,7 +107,7 @@ def moved(offset: int, size: int = 40) -> Callable[[list[dict[str, Any]]], None]
         (lambda r: r[0].update(members=[{"name": "txt", "offset": 512, "size": 0}] * 1000), "has 1002 values"),
     ],
 )  # fmt: skip
-def test_an_index_that_leads_astray_is_one_line(change: Callable[[Any], object], told: str) -> None:
+def test_an_invalid_index_gives_one_line(change: Callable[[Any], object], told: str) -> None:
     found = copy.deepcopy(rows())
     change(found)
     with pytest.raises(IntegrityError) as caught:
@@ -116,7 +116,7 @@ def test_an_index_that_leads_astray_is_one_line(change: Callable[[Any], object],
     assert str(caught.value).isprintable()
 
 
-def test_a_file_of_other_columns_is_no_index() -> None:
+def test_a_file_of_other_columns_is_not_an_index() -> None:
     data = io.BytesIO()
     pq.write_table(pa.table({"key": ["t0", "t1", "t2"], "members": ["a", "b", "c"]}), data)
     for found in (data.getvalue(), b"", b"PAR1", index(rows())[:-100]):
@@ -124,8 +124,8 @@ def test_a_file_of_other_columns_is_no_index() -> None:
             parse_index(found, ENTRY)
 
 
-def test_mutants_of_a_listing_and_an_index_raise_nothing_else() -> None:
-    """Each of 1,500 mutants is read, or refused in one line; sums are not looked at, as by one who forged them."""
+def test_mutated_listings_and_indexes_raise_no_other_error() -> None:
+    """Each of 1,500 mutants is read or gives one line; checksums are ignored, as if they were forged."""
     chance, sound = random.Random(20), {"listing": json.dumps(LISTING).encode(), "index": index(rows())}
     for number in range(1500):
         name = ("listing", "index")[number % 2]
@@ -143,7 +143,7 @@ def test_mutants_of_a_listing_and_an_index_raise_nothing_else() -> None:
             assert "\n" not in str(error) and len(str(error)) < 500, data
 
 
-def test_a_link_that_leads_out_is_refused_and_one_within_is_not(tmp_path: Path) -> None:
+def test_only_links_that_lead_out_are_an_error(tmp_path: Path) -> None:
     shards, outside = tmp_path / "shards", tmp_path / "secret"
     (shards / "text").mkdir(parents=True)
     outside.write_bytes(b"secret")
@@ -158,7 +158,7 @@ def test_a_link_that_leads_out_is_refused_and_one_within_is_not(tmp_path: Path) 
             check_links(str(tmp_path / "link"), [name])
 
 
-def test_strict_json_keeps_what_is_sound() -> None:
+def test_strict_json_accepts_valid_values() -> None:
     assert parse_json(b'{"a": "\\ud83d\\ude00 \\u00e9", "b": [1, 2.5, null, true]}', "x") == {
         "a": "\N{GRINNING FACE} é", "b": [1, 2.5, None, True],
     }  # fmt: skip

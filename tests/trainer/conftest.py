@@ -1,4 +1,4 @@
-"""Fixtures of the trainer's tests: a few drawn images that their captions describe, some documents, some text."""
+"""Fixtures of the trainer's tests: shards of captioned images, documents and texts, a tokenizer, a configuration."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 from shardwriter import COLOURS, caption_sample, drawing, interleaved_sample, text_sample, write_shards
 
-from trainer import tokenizer
+from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig, load
 from trainer.tokenizer import Tokenizer
 from trainer.train_tokenizer import train_tokenizer
@@ -50,8 +50,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def words(data: Path) -> Tokenizer:
-    return tokenizer.load(str(data / "tokenizer"))
+def tokenizer(data: Path) -> Tokenizer:
+    return tokenizers.load(str(data / "tokenizer"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""VQA accuracy: by hand, from the definition of the benchmark and the rules of its code."""
+"""VQA accuracy by hand, from the definition of the benchmark and the rules of its code."""
 
 import pytest
 from hypothesis import given
@@ -9,12 +9,12 @@ from trainer.evaluate.metrics import normalise_vqa, vqa_accuracy
 
 @pytest.mark.parametrize(("num_same", "expected"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (9, 1), (10, 1)])
 def test_accuracy_by_how_many_of_ten_people_agree(num_same: int, expected: float) -> None:
-    """Leaving each out in turn: of n who agree, n see n - 1 others and 10 - n see n; three others make 1."""
+    """Leaving out each person in turn: of n who agree, n leave n - 1 and 10 - n leave n; three are enough for 1."""
     people = ["yes"] * num_same + [f"other {number}" for number in range(10 - num_same)]
     assert vqa_accuracy("yes", people) == pytest.approx(expected)
 
 
-def test_where_all_agree_nothing_is_normalised() -> None:
+def test_nothing_is_normalised_if_all_agree() -> None:
     assert vqa_accuracy("Yes", ["yes"] * 10) == 0
     assert vqa_accuracy("Yes", ["yes"] * 9 + ["no"]) == 1
     assert vqa_accuracy(" yes\n", ["yes\t"] * 10) == 1

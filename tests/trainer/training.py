@@ -1,4 +1,4 @@
-"""Start runs, in this process or in their own, end them at a step, and compare what they leave."""
+"""Start runs, in this process or another, stop them at a step, and compare their results."""
 
 import os
 import subprocess
@@ -22,10 +22,10 @@ from trainer.tokenizer import Tokenizer
 ROOT = Path(__file__).parents[2]
 
 
-def untrained(words: Tokenizer, config: TrainConfig, seed: int) -> Saved:
-    """Return a model as it is before its first step, ready to generate: it says anything."""
+def untrained(tokenizer: Tokenizer, config: TrainConfig, seed: int) -> Saved:
+    """Return an untrained model, ready to generate."""
     torch.manual_seed(seed)
-    return Saved(Kosmos(config, words.vocab_size).eval(), words, config, torch.device("cpu"))
+    return Saved(Kosmos(config, tokenizer.vocab_size).eval(), tokenizer, config, torch.device("cpu"))
 
 
 def train(config: TrainConfig, data: Path, output: Path, overwrite: bool = False) -> Summary:
@@ -33,7 +33,7 @@ def train(config: TrainConfig, data: Path, output: Path, overwrite: bool = False
 
 
 def launch(config: TrainConfig, data: Path, output: Path, *torchrun: str, before: str = "") -> subprocess.Popen[bytes]:
-    """Start a run of its own, by torchrun where its options are given; `before` is Python to run first."""
+    """Start a run in another process, by torchrun if its options are given; `before` is Python code to run first."""
     path = output.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     command = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", *torchrun] if torchrun else []
@@ -44,7 +44,7 @@ def launch(config: TrainConfig, data: Path, output: Path, *torchrun: str, before
 
 
 def finished(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a run of its own; return its status. One that hangs is killed."""
+    """Wait for a run in another process; return its exit status. A run that hangs is killed."""
     try:
         return process.wait(400)
     except subprocess.TimeoutExpired:
@@ -54,7 +54,7 @@ def finished(process: subprocess.Popen[bytes]) -> int:
 
 
 def when_written(output: Path, num_lines: int, do: Callable[[], None]) -> threading.Thread:
-    """Do something as soon as a run has logged so many steps."""
+    """Call a function as soon as a run has logged so many steps."""
 
     def watch() -> None:
         deadline = time.monotonic() + 400
@@ -79,7 +79,7 @@ def weights(output: Path) -> dict[str, torch.Tensor]:
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """Batches, losses and weights are equal, bit for bit."""
+    """Batches, losses and weights are equal bit for bit."""
     for a, b in zip(metrics.read(one), metrics.read(other), strict=True):
         assert (a.step, a.batch, a.loss, a.gradient_norm) == (b.step, b.batch, b.loss, b.gradient_norm)
     assert weights(one).keys() == weights(other).keys()
@@ -87,7 +87,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def assert_like_run(one: Path, other: Path, within: float = 1e-6) -> None:
-    """Batches are equal; losses and weights as nearly as sums in another order are."""
+    """Batches are equal; losses and weights are equal but for the order of sums."""
     for a, b in zip(metrics.read(one), metrics.read(other), strict=True):
         assert (a.step, a.batch) == (b.step, b.batch)
         for corpus, loss in a.loss.items():

@@ -1,4 +1,7 @@
-"""Steps and their batches: rows sampled until each corpus has given its share, divided over the processes."""
+"""Steps and their batches: rows are sampled until each corpus reaches its quota, and divided over the processes.
+
+Letters: B rows, T positions, I images, H and W pixels, C channels.
+"""
 
 import hashlib
 from collections import Counter
@@ -21,7 +24,7 @@ from trainer.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Scale:
-    """Mean and standard deviation by which the vision encoder normalises channels, for values from 0 to 1."""
+    """Mean and standard deviation of each channel by which images are normalised, for values from 0 to 1."""
 
     mean_C: tuple[float, ...]
     std_C: tuple[float, ...]
@@ -29,14 +32,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """The rows of one forward pass of one process, all of one corpus. Letters: as `SampledRow`, and B rows."""
+    """The rows of one forward pass of one process, all from one corpus."""
 
     corpus: str
     tokens_BT: torch.Tensor  # int64
     image_mask_BT: torch.Tensor  # bool
     segment_ids_BT: torch.Tensor  # int64
     targets_BT: torch.Tensor  # int64
-    bytes_IHWC: torch.Tensor  # uint8; one black image where the rows have none, so that the encoder always runs
+    bytes_IHWC: torch.Tensor  # uint8; one black image if the rows have none, so that the encoder always runs
     scale: Scale
 
     @property
@@ -45,7 +48,7 @@ class MicroBatch:
 
     @property
     def pixels_ICHW(self) -> torch.Tensor:
-        """The images as float32, normalised on their device: uint8 is a quarter of the bytes to copy.
+        """The images as float32, normalised on their device, since copying uint8 takes a quarter of the time.
 
         Bit-identical to torchvision's ToTensor and Normalize.
         """
@@ -68,7 +71,7 @@ class Batches:
         self._max_rows, self._rank, self._world = max_rows, rank, world
 
     def make(self, corpus: str, sampled: Sequence[tuple[int, SampledRow]]) -> Iterator[MicroBatch]:
-        """Make the batches of a corpus's rows in a step: every process makes as many, of as many rows."""
+        """Yield the batches of a corpus's rows in a step. All processes get the same number, with the same sizes."""
         largest = max(Counter(index % self._world for index, _ in sampled).values(), default=0)
         own = [row for index, row in sampled if index % self._world == self._rank]
         for first in range(0, largest, self._max_rows):
@@ -101,13 +104,13 @@ def framing(preprocess: PreprocessCfg) -> Framing:
     Raises: RecipeError when the loader does not support it.
     """
     size = preprocess.size if isinstance(preprocess.size, int) else preprocess.size[0]
-    wanted = (preprocess.size in (size, (size, size), [size, size]), preprocess.mode == "RGB")
-    if not all(wanted) or preprocess.resize_mode == "longest" or preprocess.interpolation == "random":
-        raise RecipeError(f"vision.model prepares images as {preprocess}, which the loader does not know; name another")
+    is_supported = preprocess.size in (size, (size, size), [size, size]) and preprocess.mode == "RGB"
+    if not is_supported or preprocess.resize_mode == "longest" or preprocess.interpolation == "random":
+        raise RecipeError(f"the loader does not support the images of vision.model ({preprocess}); choose another")
     return Framing(size, preprocess.resize_mode == "squash", preprocess.interpolation == "bicubic")
 
 
-ROWS = ("text", "interleaved")  # corpora whose sequences are packed rows; in others a document is a sequence
+ROWS = ("text", "interleaved")  # corpora whose sequences are packed rows; in the others each document is a sequence
 
 
 class Rows(Protocol):
@@ -128,17 +131,17 @@ class TrainStep:
     digest: str
     """SHA-256 of all rows of the step, over all processes."""
     skipped: list[Skipped]
-    """What could not be read for rows of this process. Over all processes, each is listed once."""
+    """What could not be read for rows of this process. Each item is listed by one process only."""
 
 
 @dataclass
 class StreamState:
-    """How far a corpus is read."""
+    """The reading position of a corpus."""
 
     cursors: list[Cursor]
     num_rows: int = 0
     """Rows sampled since the start of the run, empty ones included."""
-    num_given: int = 0
+    num_sampled: int = 0
     """Tokens, or sequences, sampled since the start of the run."""
 
 
@@ -149,17 +152,17 @@ class Steps:
         self,
         rows: Rows,
         batches: Batches,
-        wanted: dict[str, float],
+        quotas: dict[str, float],
         step: int,
         states: dict[str, StreamState],
         by_sequences: bool = False,
     ) -> None:
         """Continue after `step` steps, with the corpora at `states`.
 
-        `wanted` are the tokens of a corpus in a step, or the sequences: rows of text and of interleaved documents,
+        `quotas` are the tokens of each corpus in a step, or its sequences: rows of text and of interleaved documents,
         documents of other corpora.
         """
-        self._rows, self._batches, self._wanted, self._by_sequences = rows, batches, wanted, by_sequences
+        self._rows, self._batches, self._quotas, self._by_sequences = rows, batches, quotas, by_sequences
         self._step, self._states = step, states
 
     def __iter__(self) -> Iterator[tuple[TrainStep, int, dict[str, StreamState]]]:
@@ -167,7 +170,7 @@ class Steps:
 
     def __next__(self) -> tuple[TrainStep, int, dict[str, StreamState]]:
         self._step += 1
-        self._states = {c: StreamState(list(s.cursors), s.num_rows, s.num_given) for c, s in self._states.items()}
+        self._states = {c: StreamState(list(s.cursors), s.num_rows, s.num_sampled) for c, s in self._states.items()}
         sampled = {c: self._sample(c, state) for c, state in self._states.items()}
         rows = [row for of_corpus in sampled.values() for _, row in of_corpus]
         step = TrainStep(
@@ -180,25 +183,26 @@ class Steps:
         return step, self._step, self._states
 
     def _sample(self, corpus: str, state: StreamState) -> list[tuple[int, SampledRow]]:
-        """Sample rows, with their indices, until the corpus has given its share since the start of the run.
+        """Sample rows, with their indices, until the corpus reaches its quota since the start of the run.
 
         Raises: IntegrityError when none of its samples can be read.
         """
-        wanted = round(self._step * self._wanted[corpus])
+        quota = round(self._step * self._quotas[corpus])
         sampled: list[tuple[int, SampledRow]] = []
         num_empty = 0
-        while state.num_given < wanted:
+        while state.num_sampled < quota:
             row = self._rows.take(corpus, state.num_rows)
             sampled.append((state.num_rows, row))
             state.cursors[state.num_rows % len(state.cursors)] = row.cursor
             state.num_rows += 1
-            state.num_given += self._given(corpus, row)
+            state.num_sampled += self._amount(corpus, row)
             num_empty = 0 if row.num_tokens else num_empty + 1
             if num_empty == len(state.cursors):
                 raise IntegrityError(f"no sample of {corpus} can be read; write the shards again")
         return sampled
 
-    def _given(self, corpus: str, row: SampledRow) -> int:
+    def _amount(self, corpus: str, row: SampledRow) -> int:
+        """Return the tokens or the sequences of a row."""
         if not self._by_sequences:
             return row.num_tokens
         return min(1, row.num_tokens) if corpus in ROWS else row.num_segments
@@ -209,8 +213,8 @@ def validation(
 ) -> Iterator[MicroBatch]:
     """Yield one process's batches of the first `data.validation_rows` rows of each corpus.
 
-    Every process gets as many batches, of the same corpora in the same order. The rows are the same for any `world`
-    and at every call. Batches are decoded in this process, one at a time.
+    All processes get the same number of batches, from the same corpora in the same order. The rows are the same for
+    any `world` and at every call. Batches are decoded in this process, one at a time.
     """
     data = config.data
     batches = Batches(preprocess, data.sequence_length, data.rows_per_micro_step, rank, world)
@@ -222,6 +226,6 @@ def validation(
             yield from batches.make(corpus, part)
 
 
-def _rows(source: RowSource, corpus: str, most: int) -> Iterator[tuple[int, SampledRow]]:
-    rows = ((index, source.take(corpus, index)) for index in range(most))
+def _rows(source: RowSource, corpus: str, max_rows: int) -> Iterator[tuple[int, SampledRow]]:
+    rows = ((index, source.take(corpus, index)) for index in range(max_rows))
     return takewhile(lambda sampled: sampled[1].num_tokens, rows)

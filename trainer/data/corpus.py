@@ -1,4 +1,4 @@
-"""A corpus as a sequence of samples, read by byte ranges that the indexes of its shards give."""
+"""A corpus as a sequence of samples, read by the byte ranges in the indexes of its shards."""
 
 import bisect
 import itertools
@@ -52,20 +52,20 @@ class Files:
         data: bytes = _attempt(f"{self.root}/{name}", lambda: self.fs.cat_file(f"{self.root}/{name}"))
         return data
 
-    def ranges(self, wanted: Sequence[Range]) -> list[bytes]:
+    def ranges(self, ranges: Sequence[Range]) -> list[bytes]:
         """Read byte ranges of files, concurrently where the file system can.
 
-        Raises: as `read`; a range that comes back short is retried.
+        Raises: as `read`; a range that is returned short is retried.
         """
 
         def read() -> list[bytes]:
-            found = [self._pread(*r) for r in wanted] if self._local else self._cat(wanted)
-            for (name, start, end), data in zip(wanted, found, strict=True):
+            found = [self._pread(*r) for r in ranges] if self._local else self._cat(ranges)
+            for (name, start, end), data in zip(ranges, found, strict=True):
                 if len(data) != end - start:
-                    raise OSError(f"{name} gave {len(data)} of {end - start} bytes at {start}")
+                    raise OSError(f"{name} returned {len(data)} of {end - start} bytes at {start}")
             return found
 
-        return _attempt(f"{self.root}/{wanted[0][0]}", read) if wanted else []
+        return _attempt(f"{self.root}/{ranges[0][0]}", read) if ranges else []
 
     def sizes(self, names: Sequence[str]) -> dict[str, int]:
         """Return the size of each file that exists [bytes]. Folders are listed, as single requests are slow remotely.
@@ -85,12 +85,12 @@ class Files:
         return {name: size for name in names if (size := found[name]) is not None}
 
     def _pread(self, name: str, start: int, end: int) -> bytes:
-        with Path(f"{self.root}/{name}").open("rb", buffering=0) as file:  # a quarter of the time of fsspec
+        with Path(f"{self.root}/{name}").open("rb", buffering=0) as file:  # takes a quarter of the time of fsspec
             file.seek(start)
             return file.read(end - start)
 
-    def _cat(self, wanted: Sequence[Range]) -> list[bytes]:
-        names, starts, ends = zip(*wanted, strict=True)
+    def _cat(self, ranges: Sequence[Range]) -> list[bytes]:
+        names, starts, ends = zip(*ranges, strict=True)
         found: list[bytes] = self.fs.cat_ranges(
             [f"{self.root}/{n}" for n in names], list(starts), list(ends), on_error="raise"
         )
@@ -118,7 +118,7 @@ def _attempt(what: str, read: Callable[[], T]) -> T:
             return read()
         except _LASTING as error:
             raise PathError(f"{what} cannot be read: {error}") from error
-        except Exception as error:  # file systems pass on any exception of their clients
+        except Exception as error:  # file systems let any exception of their clients through
             if attempt == ATTEMPTS:
                 raise TransientError(f"{what} could not be read in {ATTEMPTS} attempts: {error!r}") from error
             print(message(f"{what}: attempt {attempt} failed ({error!r})"), file=sys.stderr)
@@ -127,7 +127,7 @@ def _attempt(what: str, read: Callable[[], T]) -> T:
 
 
 MAX_OPEN_INDEXES = 4  # of one corpus: streams read neighbouring samples
-READ_AHEAD = 16  # samples whose bodies are read at once: remotely, one read takes as long as many
+READ_AHEAD = 16  # samples whose bodies are read together: remotely, many reads take as long as one
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class LostSample:
-    """A shard of which samples are left out, as `data.on_missing: skip` allows."""
+class LostSamples:
+    """Samples of a shard that are left out, as `data.on_missing: skip` allows."""
 
     tar: str
     reason: str
@@ -149,13 +149,13 @@ class LostSample:
 
 
 class Corpus:
-    """The samples of one corpus, in the order of the listing. Only the first `num_whole` of a shard can be read."""
+    """The samples of one corpus, in the order of the listing."""
 
     def __init__(self, files: Files, name: str, entries: list[ShardEntry]) -> None:
         self.name = name
         self._files, self._entries = files, entries
         self._ends = list(itertools.accumulate(e["num_samples"] for e in entries))
-        self._num_whole = [e["num_samples"] for e in entries]
+        self._num_readable = [e["num_samples"] for e in entries]  # of each shard, from its start
         self._indexes: OrderedDict[int, pa.Table] = OrderedDict()
 
     def __len__(self) -> int:
@@ -164,31 +164,31 @@ class Corpus:
     def samples(self, first: int, end: int) -> list[Sample | None]:
         """Look samples up in their shards' indexes, without reading them; None for a lost one.
 
-        Raises: IntegrityError when an index is not what the listing says.
+        Raises: IntegrityError when an index does not match the listing.
         """
         found: list[Sample | None] = []
         while first < end:
             shard = bisect.bisect_right(self._ends, first)
             start = self._ends[shard] - self._entries[shard]["num_samples"]
-            stop, whole = min(end, self._ends[shard]), start + self._num_whole[shard]
-            rows = self._index(shard).slice(first - start, min(stop, whole) - first) if whole > first else None
+            stop, readable = min(end, self._ends[shard]), start + self._num_readable[shard]
+            rows = self._index(shard).slice(first - start, min(stop, readable) - first) if readable > first else None
             tar = self._entries[shard]["tar"]
             for row in rows.to_pylist() if rows is not None else ():
                 found.append(Sample(row["key"], tar, {m["name"]: (m["offset"], m["size"]) for m in row["members"]}))
-            found += [None] * (stop - max(first, min(stop, whole)))
+            found += [None] * (stop - max(first, min(stop, readable)))
             first = stop
         return found
 
-    def read(self, wanted: Sequence[tuple[Sample, str]]) -> list[bytes | None]:
+    def read(self, members: Sequence[tuple[Sample, str]]) -> list[bytes | None]:
         """Read members of samples, concurrently where the file system can.
 
         None for a member that is missing, empty or larger than MAX_MEMBER_BYTES.
 
         Raises: PathError when a shard was removed after it was opened; TransientError when it cannot be reached.
         """
-        members = [(s.tar, *s.members.get(m, (0, 0))) for s, m in wanted]
-        readable = [0 < size <= MAX_MEMBER_BYTES for _, _, size in members]
-        ranges = [(tar, at, at + size) for (tar, at, size), is_readable in zip(members, readable, strict=True)
+        places = [(s.tar, *s.members.get(m, (0, 0))) for s, m in members]
+        readable = [0 < size <= MAX_MEMBER_BYTES for _, _, size in places]
+        ranges = [(tar, at, at + size) for (tar, at, size), is_readable in zip(places, readable, strict=True)
                   if is_readable]  # fmt: skip
         data = iter(self._files.ranges(ranges))
         return [next(data) if is_readable else None for is_readable in readable]
@@ -209,7 +209,9 @@ class Corpus:
         Raises: IntegrityError when it is missing or not UTF-8.
         """
         if body is None:
-            raise IntegrityError(f"sample {sample.key} of {sample.tar} holds no text, or too much")
+            raise IntegrityError(
+                f"sample {sample.key} of {sample.tar} has no text member, or one that is empty or too large"
+            )
         try:
             return body.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -227,27 +229,28 @@ class Corpus:
             raise IntegrityError(f"sample {sample.key} of {sample.tar} has no member {min(unknown)[:100]!r}")
         return blocks
 
-    def leave_out_missing(self, sizes: dict[str, int]) -> list[LostSample]:
-        """Leave out samples that files of these sizes [bytes] cannot hold; return what is lost.
+    def leave_out_missing(self, sizes: dict[str, int]) -> list[LostSamples]:
+        """Leave out samples that files of these sizes [bytes] cannot hold; return those.
 
-        A truncated tar keeps the samples before its end: they are in the order of the index.
+        Samples before the end of a truncated tar are kept, since they are in the order of the index.
         """
         lost = []
         for number, entry in enumerate(self._entries):
             tar, index, size = entry["tar"], entry["index"], sizes.get(entry["tar"])
             if size == entry["num_bytes"] and index in sizes:
                 continue
-            whole = 0
+            num_readable = 0
             if size is None or index not in sizes:
                 reason = f"{tar if size is None else index} is missing"
             elif size > entry["num_bytes"]:
-                reason = f"{tar} has {size} bytes and {LISTING} says {entry['num_bytes']}"
+                reason = f"{tar} has {size} bytes, but {entry['num_bytes']} in {LISTING}"
             else:
                 reason = f"{tar} ends after {size} of {entry['num_bytes']} bytes"
                 rows = self._index(number)["members"].to_pylist()
-                whole = bisect.bisect_right([max(m["offset"] + m["size"] for m in members) for members in rows], size)
-            self._num_whole[number] = whole
-            lost.append(LostSample(tar, reason, entry["num_samples"] - whole))
+                ends = [max(m["offset"] + m["size"] for m in members) for members in rows]
+                num_readable = bisect.bisect_right(ends, size)
+            self._num_readable[number] = num_readable
+            lost.append(LostSamples(tar, reason, entry["num_samples"] - num_readable))
         return lost
 
     def _index(self, shard: int) -> pa.Table:

@@ -26,16 +26,16 @@ T = TypeVar("T")
 
 class Closable(Protocol):
     def close(self) -> None:
-        """End the work, so that whoever waits for it gets an error."""
+        """End the work. A thread that waits for it gets an error."""
 
     def disconnect(self) -> None:
-        """Release the rest, when nobody waits any more."""
+        """Release the other resources, once no thread waits."""
 
 
 class Prefetcher(Generic[T]):
-    """Iterate over `source`, with up to `max_items` prefetched by a thread; 0: neither prefetching nor thread.
+    """Iterate over `source`, with up to `max_items` prefetched by a thread; 0: no prefetching and no thread.
 
-    An error of the source is raised in its place. `close` ends what the source waits for, and then the thread.
+    An error of the source is raised in its order. `close` first ends what the source waits for, then the thread.
     """
 
     def __init__(self, source: Iterator[T], waits_for: Closable | None, max_items: int) -> None:
@@ -82,7 +82,7 @@ class Prefetcher(Generic[T]):
         while True:
             try:
                 item: T | BaseException = next(self._source)
-            except BaseException as error:  # raised to the reader, whatever it is
+            except BaseException as error:  # any exception is passed to the reader
                 item = error
             with self._changed:
                 self._changed.wait_for(lambda: len(self._ready) < self._max_items or self._closed)
@@ -96,6 +96,7 @@ class Prefetcher(Generic[T]):
 
 TOKENS_OF_A_SAMPLE = 128  # estimate for a caption with its image, or an instruction
 STATE_VERSION = 2  # 2: samples of an epoch are shuffled by blocks
+_START_AGAIN = "--overwrite removes the checkpoints and starts again"
 
 
 @dataclass
@@ -129,7 +130,8 @@ class Loader:
         shares, present = present_shares(shards, data)
         self.left_out = sorted(shares.keys() - present.keys())
         self.shares = {c: s / sum(present.values()) for c, s in present.items()}
-        self.wanted = present if data.tokens_per_step is None else self._shared_out(data.tokens_per_step)
+        num_tokens = data.tokens_per_step
+        self.quotas = present if num_tokens is None else {c: num_tokens * share for c, share in self.shares.items()}
         self.skipped = SkipLog()
         self._identity = _identity(shards, tokenizer)
         self._batches = Batches(preprocess, data.sequence_length, data.rows_per_micro_step, rank, world)
@@ -171,14 +173,14 @@ class Loader:
                 )
                 for c, p in state["corpora"].items()
             }
-            counts = [step, *(n for s in states.values() for n in (s.num_rows, s.num_given))]
+            counts = [step, *(n for s in states.values() for n in (s.num_rows, s.num_sampled))]
             counts += [n for s in states.values() for cursor in s.cursors for n in asdict(cursor).values()]
             num_streams, expected = ({c: len(s.cursors) for c, s in of.items()} for of in (states, self._states))
             is_valid = num_streams == expected and all(type(n) is int and n >= 0 for n in counts)
         except (KeyError, TypeError, ValueError, AttributeError):
             is_valid = False
         if not is_valid:
-            raise IntegrityError("the checkpoint does not say where the loader was; --overwrite starts anew")
+            raise IntegrityError(f"the checkpoint has no valid loader state; {_START_AGAIN}")
         self.close()
         self._step, self._states = step, states
 
@@ -203,30 +205,27 @@ class Loader:
             return data.sequence_length
         return 1 if corpus in ROWS else max(1, data.sequence_length / TOKENS_OF_A_SAMPLE)
 
-    def _shared_out(self, num_tokens: int) -> dict[str, float]:
-        return {c: num_tokens * share for c, share in self.shares.items()}
-
     def _start(self) -> Prefetcher[tuple[TrainStep, int, dict[str, StreamState]]]:
         data = self._config.data
         for corpus, state in self._states.items():
             self._source.seek(corpus, state.cursors)
-        wanted, by_sequences = self.wanted, data.tokens_per_step is None
+        quotas, by_sequences = self.quotas, data.tokens_per_step is None
         if not data.workers:
             return Prefetcher(
-                Steps(self._source, self._batches, wanted, self._step, self._states, by_sequences), None, 0
+                Steps(self._source, self._batches, quotas, self._step, self._states, by_sequences), None, 0
             )
-        # rows that workers prefetch beside the prefetched steps: about a step's worth
-        prefetch = {c: math.ceil(n / self._amount_per_row(c)) + data.workers for c, n in wanted.items()}
+        # rows that workers prefetch in addition to the prefetched steps: about those of one step
+        prefetch = {c: math.ceil(n / self._amount_per_row(c)) + data.workers for c, n in quotas.items()}
         first = {c: state.num_rows for c, state in self._states.items()}
         workers = Workers(self._source, data.workers, first, prefetch)
-        steps = Steps(workers, self._batches, wanted, self._step, self._states, by_sequences)
+        steps = Steps(workers, self._batches, quotas, self._step, self._states, by_sequences)
         prefetcher = Prefetcher(steps, workers, data.prefetch_steps)
         weakref.finalize(self, prefetcher.close)  # also when the interpreter ends
         return prefetcher
 
 
 def present_shares(shards: Shards, data: Data) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the share of each corpus in a configuration, and the shares of those that the shards hold.
+    """Return the share of each corpus in a configuration, and the shares of the corpora that the shards hold.
 
     Raises: RecipeError when they hold none of them.
     """
@@ -250,9 +249,9 @@ def _identity(shards: Shards, tokenizer: Tokenizer) -> dict[str, Any]:
 def _check_identity(state: dict[str, Any], identity: dict[str, Any]) -> None:
     for name, value in identity.items():
         if state.get(name) != value:
-            raise RecipeError(f"the checkpoint was made with another {name}; --overwrite starts anew")
+            raise RecipeError(f"the checkpoint was made with another {name}; {_START_AGAIN}")
 
 
 def _json(state: StreamState) -> dict[str, Any]:
     streams = [asdict(cursor) for cursor in state.cursors]
-    return {"num_turns": state.num_rows, "num_given": state.num_given, "streams": streams}
+    return {"num_turns": state.num_rows, "num_given": state.num_sampled, "streams": streams}

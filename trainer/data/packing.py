@@ -1,4 +1,7 @@
-"""Documents in the input formats of Kosmos-1 (arXiv 2302.14045, section 2.1), packed into rows of a fixed length."""
+"""Documents in the input formats of Kosmos-1 (arXiv 2302.14045, section 2.1), packed into rows of a fixed length.
+
+Array letters: L tokens of a document, T positions of a row.
+"""
 
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -17,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Document:
-    """A sample as tokens; L tokens."""
+    """A sample as tokens."""
 
     tokens_L: Tokens
     """Token ids; <pad> where the image mask is True."""
@@ -31,22 +34,22 @@ class Document:
     """Members of the sample, in their order in the document."""
 
 
-def text(tokenizer: Tokenizer, words: str) -> Document:
+def text(tokenizer: Tokenizer, content: str) -> Document:
     """Format a text."""
-    return _join([_token(BOS), _encode(tokenizer, words), _token(EOS)])
+    return _join([_token(BOS), _encode(tokenizer, content), _token(EOS)])
 
 
-def caption(tokenizer: Tokenizer, words: str, image: str, num_image_tokens: int, max_tokens: int) -> Document:
+def caption(tokenizer: Tokenizer, content: str, image: str, num_image_tokens: int, max_tokens: int) -> Document:
     """Format an image with its caption, the target, truncated to `max_tokens`, since a row never splits it."""
     prompt = _without_loss(_join([_token(BOS), _image(image, num_image_tokens)]))
-    return _indivisible(_join([prompt, _encode(tokenizer, words), _token(EOS)]), max_tokens)
+    return _indivisible(_join([prompt, _encode(tokenizer, content), _token(EOS)]), max_tokens)
 
 
 def instruct(tokenizer: Tokenizer, instruction: str, output: str, max_tokens: int) -> Document:
     """Format an instruction, with its input, and its output. Only the output is a target.
 
-    The instruction is formatted as `weft generate` formats a prompt. A row never splits the document; an output is
-    truncated so that the whole takes at most `max_tokens`.
+    The instruction is formatted as `weft generate` formats a prompt. A row never splits the document; the output is
+    truncated so that the document takes at most `max_tokens`.
 
     Raises: IntegrityError when the output is empty, or there is no room for it.
     """
@@ -54,7 +57,9 @@ def instruct(tokenizer: Tokenizer, instruction: str, output: str, max_tokens: in
     target = _encode(tokenizer, output.strip())
     num_prompt, num_target = len(prompt.tokens_L), len(target.tokens_L)
     if not num_target or num_prompt >= max_tokens:
-        raise IntegrityError(f"takes {num_prompt} tokens to ask and {num_target} to answer; a row has {max_tokens}")
+        raise IntegrityError(
+            f"takes {num_prompt} tokens for the instruction and {num_target} for the output; a row has {max_tokens}"
+        )
     return _indivisible(_join([prompt, target, _token(EOS)]), max_tokens)
 
 
@@ -76,36 +81,36 @@ def _without_loss(document: Document) -> Document:
     return replace(document, loss_L=np.zeros_like(document.loss_L))
 
 
-def _indivisible(whole: Document, max_tokens: int) -> Document:
+def _indivisible(document: Document, max_tokens: int) -> Document:
     """Return a document that a row never splits, truncated to `max_tokens`."""
     return Document(
-        whole.tokens_L[:max_tokens],
-        whole.image_mask_L[:max_tokens],
-        whole.loss_L[:max_tokens],
-        np.zeros_like(whole.cuts_L[:max_tokens]),
-        whole.images,
+        document.tokens_L[:max_tokens],
+        document.image_mask_L[:max_tokens],
+        document.loss_L[:max_tokens],
+        np.zeros_like(document.cuts_L[:max_tokens]),
+        document.images,
     )
 
 
 def _token(token: int) -> Document:
-    """Return one special token. All are targets but <s>, which nothing precedes."""
-    no = np.zeros(1, np.bool_)
-    return Document(np.array([token], np.int32), no, np.array([token != BOS]), no, ())
+    """Return one special token. All but <s>, the first of a document, are targets."""
+    none = np.zeros(1, np.bool_)
+    return Document(np.array([token], np.int32), none, np.array([token != BOS]), none, ())
 
 
-def _encode(tokenizer: Tokenizer, words: str) -> Document:
-    tokens = tokenizer.encode(words)
-    no = np.zeros(len(tokens), np.bool_)
-    return Document(tokens, no, ~no, tokenizer.sentence_starts(tokens), ())
+def _encode(tokenizer: Tokenizer, content: str) -> Document:
+    tokens = tokenizer.encode(content)
+    none = np.zeros(len(tokens), np.bool_)
+    return Document(tokens, none, ~none, tokenizer.sentence_starts(tokens), ())
 
 
 def _image(member: str, num_image_tokens: int) -> Document:
     tokens = np.array([IMAGE, *[PAD] * num_image_tokens, END_IMAGE], np.int32)
-    slots = np.zeros(len(tokens), np.bool_)
-    slots[1:-1] = True
+    image_mask = np.zeros(len(tokens), np.bool_)
+    image_mask[1:-1] = True
     cuts = np.zeros(len(tokens), np.bool_)
     cuts[0] = True
-    return Document(tokens, slots, ~slots, cuts, (member,))
+    return Document(tokens, image_mask, ~image_mask, cuts, (member,))
 
 
 def _join(parts: list[Document]) -> Document:
@@ -123,7 +128,7 @@ IGNORED = -100  # target of a position that is masked out of the loss
 
 @dataclass(frozen=True)
 class PackedImage:
-    """An image of a row: its sample and member, and its segment of the row."""
+    """An image of a row, with its segment of the row."""
 
     sample: Sample
     member: str
@@ -132,7 +137,7 @@ class PackedImage:
 
 @dataclass
 class PackedRow:
-    """A row of T positions, filled from the left. Segment ids count from 1; padding has 0."""
+    """A row, filled from the left. Segment ids count from 1; padding has 0."""
 
     tokens_T: npt.NDArray[np.int32]
     image_mask_T: npt.NDArray[np.bool_]
@@ -180,10 +185,10 @@ class PackedRow:
 
 
 def end_of_segment(document: Document, start: int, row: PackedRow) -> int:
-    """Return the end of the part of a document, from token `start`, that a row can take; `start` if it must wait.
+    """Return the end of the part of a document, from token `start`, that a row can take; `start` for the next row.
 
-    That is the document's end if it fits, else the last place where it may be cut. A sentence longer than a whole row
-    is cut at the row's end.
+    That is the document's end if it fits, else the last place where it may be cut. A sentence longer than a row is cut
+    at the row's end.
     """
     length = len(document.tokens_L)
     if length - start <= row.room:

@@ -13,7 +13,7 @@ from schemas.errors import IntegrityError, PathError, RecipeError
 from schemas.integrity import parse_json
 from schemas.shards import LISTING, TRAIN, parse_listing
 from schemas.tables import CORPORA, digest
-from trainer.data.corpus import Corpus, Files, LostSample, Sample
+from trainer.data.corpus import Corpus, Files, LostSamples, Sample
 
 INSTRUCT = "instruct"
 _MALFORMED = (IntegrityError, ValueError, KeyError, TypeError, AttributeError)
@@ -28,12 +28,12 @@ class Instruction:
 
 
 class Instructions:
-    """The examples of some files, shuffled: for streams the same as `Corpus`, without images."""
+    """The examples of instruction files, shuffled. Streams read them like a `Corpus` without images."""
 
     name = INSTRUCT
 
     def __init__(self, paths: Sequence[str]) -> None:
-        """Index every example. A malformed line counts as one, and is skipped with a message when it is read.
+        """Index every example. A malformed line counts as one example, and is skipped with a message when it is read.
 
         Raises: PathError when a file is missing; RecipeError when one holds no instruction.
         """
@@ -47,11 +47,11 @@ class Instructions:
                 for number in range(max(1, len(examples))):
                     rows.extend((file, line, number, start, end))
             if not num_read:
-                raise RecipeError(f"{paths[file]} holds no line of an instruction and its output (docs/training.md)")
+                raise RecipeError(f"{paths[file]} has no line with an instruction and its output (docs/training.md)")
             sums.append(hashlib.sha256(data).hexdigest())
         self.fingerprint = digest(INSTRUCT, *sums)
         rows_N5 = np.frombuffer(rows, np.int64).reshape(-1, 5)  # file, line, example of the line, first byte, end
-        # shuffled, since streams own neighbours, and files follow one another
+        # shuffled, since a stream owns neighbouring examples, which are of one file
         self._rows_N5 = rows_N5[np.random.default_rng(int(self.fingerprint, 16)).permutation(len(rows_N5))]
 
     def __len__(self) -> int:
@@ -73,9 +73,9 @@ class Instructions:
             found += files.ranges([(name, start, start + size)])
         return found
 
-    def read(self, wanted: Sequence[tuple[Sample, str]]) -> list[bytes | None]:
+    def read(self, members: Sequence[tuple[Sample, str]]) -> list[bytes | None]:
         """Return None for each member: an instruction has no images."""
-        return [None for _ in wanted]
+        return [None for _ in members]
 
     def example(self, sample: Sample, body: bytes | None) -> Instruction:
         """Return the example of a sample.
@@ -92,7 +92,7 @@ class Instructions:
 
 def _open_file(path: str) -> tuple[Files, str]:
     if path.endswith((".gz", ".zip", ".xz", ".zst", ".bz2")):
-        raise RecipeError(f"{path} is compressed, and lines are read where they lie; unpack it first")
+        raise RecipeError(f"{path} is compressed, but lines are read by byte ranges; unpack it first")
     folder, _, name = path.rpartition("/")
     return Files(folder or "."), name
 
@@ -116,7 +116,7 @@ def _examples_or_none(line: bytes) -> list[Instruction]:
 
 
 def _examples(line: bytes) -> list[Instruction]:
-    """Read a line of any supported form. Raises: one of _MALFORMED when it has none."""
+    """Read a line of any supported form. Raises: one of _MALFORMED when it has no such form."""
     fields: dict[str, Any] = parse_json(line, "the line")
     if "instances" in fields:
         instances = [*fields["instances"], *(fields.get("reformulations") or ())]
@@ -129,7 +129,7 @@ def _examples(line: bytes) -> list[Instruction]:
 
 def _checked(prompt: str, output: str) -> Instruction:
     if not prompt.strip() or not output.strip():
-        raise ValueError("it lacks words to ask or to answer")
+        raise ValueError("the instruction or its output is empty")
     return Instruction(prompt, output)
 
 
@@ -143,14 +143,14 @@ class Shards:
     root: str
     corpora: dict[str, Corpus]
     fingerprint: str
-    """Digest of the SHA-256 sums of all shards, lost ones included; independent of their location."""
-    lost: list[LostSample]
-    """Shards that are missing or truncated when they are opened; every process leaves out the same samples."""
+    """Digest of the SHA-256 sums of all shards, missing ones included; independent of their location."""
+    lost: list[LostSamples]
+    """What is missing when the shards are opened; every process leaves out the same samples."""
     instructions: Instructions | None = None
 
     @property
     def readable(self) -> dict[str, Readable]:
-        """All corpora by name, instructions among them."""
+        """All corpora by name, instructions included."""
         return {**self.corpora, **({} if self.instructions is None else {INSTRUCT: self.instructions})}
 
 
@@ -163,7 +163,7 @@ def with_instructions(shards: Shards, paths: Sequence[str]) -> Shards:
     return replace(shards, instructions=instructions, fingerprint=fingerprint)
 
 
-def find(data: str) -> str:
+def shards_folder(data: str) -> str:
     """Return the folder of the shards: `data` itself, or `data/shards` when `data` is what a run wrote.
 
     Raises: PathError when neither holds a listing.
@@ -172,27 +172,27 @@ def find(data: str) -> str:
         fs, path = url_to_fs(f"{folder}/{LISTING}")
         if fs.exists(path):
             return folder
-    raise PathError(f"no {LISTING} in {data} or {data}/shards; give a run's output folder or its shards folder")
+    raise PathError(f"no {LISTING} in {data} or {data}/shards; name a run's output folder or its shards folder")
 
 
-def beside(data: str, name: str) -> str:
-    """Return the default place of the tokenizer or the checkpoints: NAME in the run's folder, next to the shards.
+def default_folder(data: str, name: str) -> str:
+    """Return the default folder of the tokenizer or the checkpoints: NAME in the run's folder, next to the shards.
 
     Raises: PathError when `data` is neither a run's output folder nor its shards folder.
     """
-    parent, _, _ = find(data).rpartition("/")
+    parent, _, _ = shards_folder(data).rpartition("/")
     return f"{parent or '.'}/{name}"
 
 
 def open_shards(data: str, split: str = TRAIN, on_missing: Literal["stop", "skip"] = "stop") -> Shards:
     """Read the listing of the shards in a run's output folder or a shards folder, a local path or an fsspec URL.
 
-    With `skip`, missing shards are left out, and the samples after the end of truncated ones.
+    With `skip`, missing shards and the samples after the end of truncated ones are left out.
 
-    Raises: PathError when there is none, or a link leads out of the folder; IntegrityError when it is damaged or of
+    Raises: PathError when there is none, or a link leads out of the folder; IntegrityError when it is damaged or has
         another version, or a shard is missing or truncated and `on_missing` is "stop".
     """
-    folder = find(data)
+    folder = shards_folder(data)
     files = Files(folder)
     listing = parse_listing(files.read(LISTING), f"{folder}/{LISTING}")
     entries = [e for e in listing["shards"] if e["split"] == split]
@@ -202,6 +202,6 @@ def open_shards(data: str, split: str = TRAIN, on_missing: Literal["stop", "skip
     if lost and on_missing == "stop":
         more = f" (and {len(lost) - 1} more)" * (len(lost) > 1)
         raise IntegrityError(
-            f"{folder}: {lost[0].reason}{more}; copy the shards again, or go on without by data.on_missing=skip"
+            f"{folder}: {lost[0].reason}{more}; copy the shards again, or continue without them: data.on_missing=skip"
         )
     return Shards(folder, corpora, digest(*(e["sha256"] for e in entries)), lost)

@@ -1,9 +1,14 @@
-"""Virtual streams: a fixed number of readers of each corpus, whatever the number of training processes."""
+"""Virtual streams: a fixed number of readers of each corpus, whatever the number of training processes.
+
+Array letters: I images, H and W pixels, C channels, T positions.
+"""
 
 import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +47,7 @@ class Order:
         return int(self._passed[number]) - (end - first), samples
 
 
-MAX_PIXELS = 100_000_000  # checked on the header, before anything is decoded
+MAX_PIXELS = 100_000_000  # checked in the header, before the image is decoded
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -56,26 +61,32 @@ class Framing:
     bicubic: bool = True
 
     def decode(self, data: bytes) -> Pixels:
-        """Decode one image to (side, side, 3).
-
-        A large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, but not below the square's, which takes less time.
+        """Decode one JPEG to (side, side, 3).
 
         Raises: IntegrityError when the bytes are not a JPEG, are truncated, or have more than MAX_PIXELS.
         """
         try:
-            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
-                image.draft(None, (self.side, self.side))
-                picture = image if image.mode == "RGB" else image.convert("RGB")
-                return np.asarray(self.frame(picture))
+            return self.read(io.BytesIO(data), ("JPEG",))
         except IntegrityError:
             raise
-        except Exception as error:  # decoders raise any exception
+        except Exception as error:
             raise IntegrityError(f"cannot be decoded: {shorten(error)}") from error
 
+    def read(self, source: Path | BinaryIO, formats: tuple[str, ...] | None = None) -> Pixels:
+        """Read an image of these formats, or any that Pillow supports, to (side, side, 3).
+
+        To save time, a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, but not below the square's.
+
+        Raises: IntegrityError when it has more than MAX_PIXELS; any exception when it cannot be decoded.
+        """
+        with Image.open(source, formats=formats) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
+            image.draft(None, (self.side, self.side))
+            return np.asarray(self.frame(image if image.mode == "RGB" else image.convert("RGB")))
+
     def frame(self, image: Image.Image) -> Image.Image:
-        """Return what torchvision's Resize and CenterCrop return, without resizing what the crop removes."""
+        """Resize and crop as torchvision's Resize and CenterCrop, without resizing what the crop removes."""
         resample = Image.Resampling.BICUBIC if self.bicubic else Image.Resampling.BILINEAR
         w, h, side = image.width, image.height, self.side
         if self.squash:
@@ -102,7 +113,7 @@ class Cursor:
 
 @dataclass
 class _Block:
-    """The samples that a stream reads now, which are neighbours in the corpus."""
+    """The block of neighbouring samples that a stream reads."""
 
     first: int  # position of the first
     numbers: npt.NDArray[np.int64]  # in sampling order
@@ -122,9 +133,9 @@ class Stream:
         self._current: tuple[Cursor, Sample, Document] | None = None  # a document, and the cursor at its first token
 
     def row(self, length: int) -> tuple[PackedRow, list[Skipped]]:
-        """Fill a row until the next sentence does not fit; it is empty when no sample can be read.
+        """Fill a row until the next sentence does not fit; an empty row means that no sample can be read.
 
-        Return with it what could not be read: damaged samples, but not lost ones.
+        Also return the damaged samples that were skipped, but not the missing ones.
         """
         row, skipped = PackedRow.empty(length), list[Skipped]()
         while row.room and (found := self._document(skipped)):
@@ -144,7 +155,7 @@ class Stream:
         return row, skipped
 
     def _document(self, skipped: list[Skipped]) -> tuple[Sample, Document] | None:
-        """Return the sample at the cursor, which skips those that cannot be read; None when none can."""
+        """Return the next sample that can be read, and move the cursor to it; None when there is none."""
         if self._current is not None and self._current[0] == replace(self.cursor, token=0):
             return self._current[1:]
         self._current = None
@@ -178,8 +189,8 @@ class Stream:
             return None
         if position not in block.bodies:
             window = enumerate(block.samples[index : index + READ_AHEAD], start=position)
-            ahead = {at: s for at, s in window if s is not None}
-            block.bodies = dict(zip(ahead, self._corpus.bodies(list(ahead.values())), strict=True))
+            batch = {at: s for at, s in window if s is not None}
+            block.bodies = dict(zip(batch, self._corpus.bodies(list(batch.values())), strict=True))
         return sample, block.bodies[position]
 
     def _next(self) -> None:
@@ -188,7 +199,7 @@ class Stream:
 
 
 def streams(corpus: Readable, num_streams: int, seed: int, to_document: Format, once: bool = False) -> list[Stream]:
-    """Divide a corpus evenly among streams, of which each owns at least a sample."""
+    """Divide a corpus evenly among streams, each with at least one sample."""
     n = min(num_streams, len(corpus))
     bounds = [len(corpus) * i // n for i in range(n + 1)]
     return [
@@ -199,13 +210,13 @@ def streams(corpus: Readable, num_streams: int, seed: int, to_document: Format, 
 
 @dataclass(frozen=True)
 class SampledRow:
-    """One sampled row. Letters: I images, H and W pixels, C channels, T positions."""
+    """One sampled row."""
 
     num_tokens: int
     """0: no sample of the stream can be read."""
     num_images: int
     num_segments: int
-    """Documents of the row, whole or in part."""
+    """Documents, or parts of documents, in the row."""
     digest: bytes
     """SHA-256 of the row before images are decoded, equal in all processes."""
     cursor: Cursor
@@ -281,7 +292,7 @@ class RowSource:
         for number, (image, data) in enumerate(zip(row.images, bodies, strict=True)):
             try:
                 if data is None:
-                    raise IntegrityError("is missing, or too large")
+                    raise IntegrityError("is missing or too large")
                 pixels[number] = self._framing.decode(data)
             except IntegrityError as error:
                 key = f"{image.sample.key}.{image.member}"

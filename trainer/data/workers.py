@@ -1,8 +1,8 @@
 """Loader workers: processes that each hold a copy of the row source and sample the rows of some of its streams.
 
 A worker is a new program, not a fork, because the training process has threads and a GPU context. It shares only a
-socket with that process, and ends when the socket is closed, however the process ended. It ignores signals that are
-sent to the whole process group (Ctrl-C, SIGTERM of Slurm and torchrun): the training process handles them.
+socket with that process, and ends when the socket is closed, however the process ended. It ignores signals to the
+process group (Ctrl-C, SIGTERM of Slurm and torchrun): the training process handles them.
 """
 
 import os
@@ -78,7 +78,7 @@ class Workers:
             connection.close()
 
     def _request(self, corpus: str, end: int) -> None:
-        """Request all rows before `end`. Requests are few, so that sending one never blocks."""
+        """Request all rows before `end`. There are few requests, so sending one never blocks."""
         for connection in self._connections:
             self._send(connection, (corpus, self._requested[corpus], end))
         self._requested[corpus] = end
@@ -102,7 +102,7 @@ class Workers:
     def _raise_died(self, number: int) -> None:
         process = self._processes[number]
         status = process.wait(_TIMEOUT_SECONDS)
-        raise WeftError(f"loader worker {process.pid} died (status {status}); was it killed for want of memory?")
+        raise WeftError(f"loader worker {process.pid} died (status {status}); it may have run out of memory")
 
 
 def work(connection: Connection) -> None:

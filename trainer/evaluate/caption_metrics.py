@@ -1,4 +1,4 @@
-"""Metrics of captions: PTB tokens as the COCO evaluation counts them, CIDEr, and SPICE."""
+"""Metrics of captions: the PTB tokenizer of the COCO evaluation, CIDEr, and SPICE."""
 
 import json
 import math
@@ -20,12 +20,12 @@ import yaml
 
 from schemas.errors import MissingError, SchemaError, WeftError
 
-_LETTERS = (  # of words, accents that stand alone included
+_LETTERS = (  # of words, including separate accents
     "A-Za-zªµºÀ-ÖØ-öø-\u037d\u0384-\u0386\u0388-\u0481\u0483-\u0487\u048a-\u0527\u0531-\u0587\u0591-\u05bd\u05d0-\u05f2"
     "\u0610-\u0669\u066e-\u06d3\u06d5-\u06ff\u0900-\u0e3a\u0e40-\u0e4e\u0e80-\u1fbc\u1fc2-\u1ffc\u3005-\u3007"
     "\u3041-\u30fa\u30fc-\ud7ff\uf900-\ufdfb\ufe70-\ufefc\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uffdc"
 )
-_SYMBOLS = (  # words of one sign
+_SYMBOLS = (  # tokens of one character
     r"$%&+=/\\|^~<>¡-©¬®-´¶-¹¼-¿×÷\u2016\u2017\u201a\u201e-\u2023\u2030-\u2038\u203b\u203e-\u2042\u2044\u2070-\u208e\u20a4€"
     r"\u2100-\u215e\u2190-\u2bff\u3001\u3002\u3012\u30fb\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\uffe0-\uffe6"
 )
@@ -33,7 +33,7 @@ _ENTITIES = re.compile(r"&(?:(amp)|(apos)|(?:nbsp|quot|ndash|mdash));", re.IGNOR
 
 
 def words(caption: str) -> list[str]:
-    """The words of a caption, in order; none of an empty one."""
+    """Return the PTB tokens of a caption, in order."""
     plain = _before_numbers().sub(r"\1", _ENTITIES.sub(_plain, caption.replace("\u00ad", "")))
     plain = _ends().sub(r"\1 ", plain)
     return [word for piece in _pieces().findall(plain) for word in _words(piece)]
@@ -45,7 +45,7 @@ def _plain(entity: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _words(piece: str) -> tuple[str, ...]:
-    """The words of a piece between spaces, or of a tag."""
+    """Return the tokens of a text between spaces, or of a tag."""
     written, found = _lists()["written"], []
     for match in _tokens().finditer(piece):
         token = match[0]
@@ -70,14 +70,14 @@ def _before_numbers() -> re.Pattern[str]:
 
 @cache
 def _ends() -> re.Pattern[str]:
-    """A single letter whose full stop ends a sentence: a caption's end, or a word that begins one, follows."""
+    """A single letter whose full stop ends a sentence: the caption's end, or a word that begins one, follows."""
     first = f"{_any('first')}|{_any('first').upper()}"
     return re.compile(rf"(?<![^\W\d_])(?<!\.)([{_LETTERS}])\.(?=\s*$|\s+(?:{first})(?:\s|$))")
 
 
 @cache
 def _pieces() -> re.Pattern[str]:
-    """What is parted on its own: tags, a number with a fraction, and else all between spaces."""
+    """Parts that are tokenized separately: tags, a number with a fraction, and text between spaces."""
     return re.compile(rf"{_TAG}|(?<![\w.,:/-])\d+[ ]\d+/\d+|(?:(?!{_TAG})\S)+", re.IGNORECASE)
 
 
@@ -90,7 +90,7 @@ _TAG = r"(?:</?[A-Za-z][\w:.-]{0,63}(?:\s[^<>]{0,999})?/?>|<!--[^<>]{0,999}>)"
 
 @cache
 def _tokens() -> re.Pattern[str]:
-    """One token; the first that fits is taken, so the longer stand first."""
+    """One token. The first alternative that matches wins, so longer ones come first."""
     letter, sign, small = f"[{_LETTERS}]", f"[0-9{_LETTERS}]", f"(?![0-9_{_LETTERS}])"
     plain = r"""[^\s<>"(){}|]"""
     joined = rf"(?:[-_\u2010\u2011]{sign}+)*"
@@ -152,15 +152,15 @@ class _Caption:
 
 
 def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """The mean of `cider_each`, as the COCO evaluation reports it. Raises SchemaError as that does."""
+    """Return the mean of `cider_each`, as the COCO evaluation reports it. Raises: as `cider_each`."""
     return fmean(cider_each(candidates, references))
 
 
 def cider_each(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """CIDEr-D of each image's candidate, 0 to 10, by the image's references.
+    """Return CIDEr-D of each image's candidate, 0 to 10, by the image's references.
 
-    Rareness is counted over the references of the images given, so one image alone scores 0, and so does a caption
-    that has no words. Raises SchemaError unless there is a candidate, and for each a list of one reference or more.
+    Document frequencies are counted over the references of these images, so a single image scores 0, as does a caption
+    without tokens. Raises: SchemaError unless there is a candidate, and at least one reference for each.
     """
     check(candidates, references)
     right = [[words(text) for text in texts] for texts in references]
@@ -173,7 +173,7 @@ def cider_each(candidates: Sequence[str], references: Sequence[Sequence[str]]) -
 
 
 def check(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """Raise SchemaError unless there is a candidate, and for each a list of one reference or more."""
+    """Raise SchemaError unless there is a candidate, and at least one reference for each."""
     if not candidates:
         raise SchemaError("no caption to judge: give at least one image")
     if len(candidates) != len(references):
@@ -200,7 +200,7 @@ def _score(said: _Caption, references: Sequence[_Caption]) -> float:
 
 
 def _likeness(said: _Caption, right: _Caption) -> float:
-    """The cosine, its counts clipped to the reference's, as a mean over n, and less where the lengths differ."""
+    """Return the mean over n of the cosine with clipped counts, times a penalty for different lengths."""
     products = [0.0] * _LONGEST
     for gram in said.weights.keys() & right.weights.keys():
         products[len(gram) - 1] += min(said.weights[gram], right.weights[gram]) * right.weights[gram]
@@ -210,15 +210,16 @@ def _likeness(said: _Caption, right: _Caption) -> float:
 
 _FOLDER = "WEFT_SPICE"
 _JAR = "spice-1.0.jar"
-_MAX_SECONDS = 4 * 3600.0  # it parses each reference: some images in a second
+_MAX_SECONDS = 4 * 3600.0  # it parses each reference, at a few images a second
 
 
 def spice(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> float | None:
-    """The mean of F over the images, 0 to 1; an image of whose F is not a number counts 0.
+    """Return the mean of F over the images, 0 to 1; an F that is NaN counts as 0.
 
-    None where there is no Java, or where WEFT_SPICE does not name the folder of the program (spice-1.0.jar, with its
-    lib/). Raises SchemaError unless there is a candidate, and for each a list of one reference or more; MissingError if
-    that folder does not hold the program; WeftError if the program fails, or takes more than four hours.
+    None without Java, or when WEFT_SPICE does not name the folder of the program (spice-1.0.jar, with its lib/).
+
+    Raises: SchemaError unless there is a candidate, and at least one reference for each; MissingError when that folder
+        does not hold the program; WeftError when the program fails, or takes more than four hours.
     """
     check(candidates, references)
     folder, java = os.environ.get(_FOLDER), _java()

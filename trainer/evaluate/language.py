@@ -1,4 +1,7 @@
-"""Language tasks of lm-evaluation-harness."""
+"""Language tasks of lm-evaluation-harness.
+
+Array letters: L tokens.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from schemas.errors import MissingError, PathError, RecipeError
 from schemas.overrides import nearest
 from trainer.data.packing import Tokens
 from trainer.evaluate.metrics import Z_95
-from trainer.evaluate.run import Party, Result, Settings
+from trainer.evaluate.run import Result, Settings, Workgroup
 from trainer.evaluate.task import TaskScore
 from trainer.generate.engine import GenerationEngine, Prompt
 from trainer.generate.search import greedy_steps
@@ -22,7 +25,7 @@ from trainer.tokenizer import BOS, EOS, Tokenizer
 
 @dataclass(frozen=True)
 class Pair:
-    """A context and its continuation, in tokens. All but the last token are positions of one row."""
+    """A context and its continuation, in tokens. Without the last token, they fit into one row."""
 
     context: Tokens
     continuation: Tokens
@@ -30,7 +33,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Pairs by their indices in a list; those with the same context are options of one prompt, in this order."""
+    """Pairs by their indices in a list. Pairs with the same context are options of one prompt, in this order."""
 
     places: list[int]
     prompts: list[Prompt]
@@ -49,11 +52,11 @@ def pair(tokenizer: Tokenizer, context: str, continuation: str, length: int) -> 
     """
     whole = tokenizer.encode(context + continuation)
     first = tokenizer.encode(context.rstrip()) if continuation else whole
-    most = min(len(first), len(whole))
-    cut = int(np.append(first[:most] == whole[:most], False).argmin())
+    shorter = min(len(first), len(whole))
+    cut = int(np.append(first[:shorter] == whole[:shorter], False).argmin())
     if len(whole) - cut > length:
         raise RecipeError(f"a continuation takes {len(whole) - cut} tokens; the model reads {length} at most")
-    return Pair(opened(whole[:cut])[max(0, len(whole) - length) :], whole[cut:])
+    return Pair(with_bos(whole[:cut])[max(0, len(whole) - length) :], whole[cut:])
 
 
 def windows(tokens: Tokens, length: int) -> Iterator[Pair]:
@@ -61,14 +64,14 @@ def windows(tokens: Tokens, length: int) -> Iterator[Pair]:
 
     The first window starts with <s>, others with the token before; the last one has as much context as fits.
     """
-    whole = opened(tokens)
+    whole = with_bos(tokens)
     for start in range(1, len(whole), length):
         end = min(start + length, len(whole))
         yield Pair(whole[max(0, end - length - 1) : start], whole[start:end])
 
 
-def opened(tokens: Tokens) -> Tokens:
-    """Return tokens after <s>, which starts a document."""
+def with_bos(tokens: Tokens) -> Tokens:
+    """Return tokens after <s>."""
     return np.concatenate([np.array([BOS], np.int32), tokens])
 
 
@@ -88,7 +91,7 @@ def log_likelihoods(saved: Saved, pairs: Sequence[Pair], batch: int) -> list[flo
 
 
 def are_greedy(saved: Saved, pairs: Sequence[Pair], batch: int) -> list[bool]:
-    """Return whether each pair's continuation is the result of greedy search, which stops when none is any more."""
+    """Return whether each pair's continuation is the result of greedy search. Stops when no more pair can be."""
     found = [True] * len(pairs)
     for part in _batches(pairs, batch):
         options = [option.tolist() for option in chain.from_iterable(part.options)]
@@ -120,7 +123,7 @@ def _batches(pairs: Sequence[Pair], size: int) -> Iterator[_Batch]:
         )
 
 
-_MOST = "max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"  # names of one argument, by priority
+_LIMITS = "max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"  # names of one argument, by priority
 _MAX_TOKENS = 256  # default, as in the harness's own models
 
 
@@ -149,7 +152,7 @@ class _Generation:
 
 
 class LanguageModel:
-    """A model with the harness's interface, for `batch` texts at a time. `evaluate_language` adds the base class."""
+    """A model with the harness's interface, which reads `batch` texts at a time."""
 
     def __init__(self, saved: Saved, batch: int) -> None:
         super().__init__()
@@ -186,12 +189,15 @@ class LanguageModel:
 
     def _generation(self, context: str, arguments: dict[str, Any]) -> _Generation:
         if arguments.get("do_sample", (arguments.get("temperature") or 0) > 0):
-            raise RecipeError("the task draws by chance (do_sample, or a temperature); only greedy search is there")
+            raise RecipeError(
+                "the task needs random sampling (do_sample or temperature); only greedy search is supported"
+            )
         until = arguments.get("until") or []
-        limits = (arguments[name] for name in _MOST if arguments.get(name) is not None)
-        most = min(int(next(limits, _MAX_TOKENS)), self._length // 2)
-        tokens = opened(self._saved.tokenizer.encode(context))[-(self._length - most) :]
-        return _Generation(prompt_of(tokens), tuple(filter(None, [until] if isinstance(until, str) else until)), most)
+        limits = (arguments[name] for name in _LIMITS if arguments.get(name) is not None)
+        max_tokens = min(int(next(limits, _MAX_TOKENS)), self._length // 2)
+        tokens = with_bos(self._saved.tokenizer.encode(context))[-(self._length - max_tokens) :]
+        stops = tuple(filter(None, [until] if isinstance(until, str) else until))
+        return _Generation(prompt_of(tokens), stops, max_tokens)
 
     def _generate(self, generations: Sequence[_Generation]) -> Iterator[str]:
         longest = max(one.max_tokens for one in generations)
@@ -212,20 +218,20 @@ class LanguageModel:
         )
 
 
-PREFIX = "language:"  # before the harness's own name of a task
+PREFIX = "language:"  # before the name of a task in the harness
 FOLDER = "language"  # of custom tasks
-_SHARES = "acc", "acc_norm", "exact_match"  # metrics from 0 to 1, shown on the paper's scale; others as in the harness
+_FRACTIONS = "acc", "acc_norm", "exact_match"  # metrics from 0 to 1, reported on the paper's scale to 100
 
 
 def find(names: Sequence[str], data: Path) -> Any:
-    """Find tasks by the harness's names; return its TaskManager, which reads them.
+    """Find tasks by their names in the harness; return its TaskManager, which reads them.
 
     Raises: MissingError without the harness; RecipeError when a task is unknown.
     """
     try:
         from lm_eval.tasks import TaskManager
     except ImportError as error:
-        raise MissingError('tasks of language need lm-evaluation-harness: pip install "weft[language]"') from error
+        raise MissingError('language tasks need lm-evaluation-harness: pip install "weft[language]"') from error
 
     own = data / FOLDER
     manager = TaskManager(include_path=str(own) if own.is_dir() else None)
@@ -236,9 +242,9 @@ def find(names: Sequence[str], data: Path) -> Any:
 
 
 def evaluate_language(
-    saved: Saved, names: Sequence[str], manager: Any, settings: Settings, party: Party
+    saved: Saved, names: Sequence[str], manager: Any, settings: Settings, group: Workgroup
 ) -> list[Result]:
-    """Run tasks with the same number of shots. The first process gets the results, with those of a group's parts.
+    """Run tasks with one number of shots. The first process gets the results, including those of a group's parts.
 
     Raises: PathError when a task's data cannot be read or downloaded.
     """
@@ -246,44 +252,45 @@ def evaluate_language(
     from lm_eval.api.model import LM
 
     class Model(LanguageModel, LM):  # type: ignore[misc]  # the harness is not installed where types are checked
-        """The model with the harness's base class; each process answers its part."""
+        """The model with the harness's base class. Each process answers its part of the requests."""
 
         def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-            return _shared(super().loglikelihood, requests, party)
+            return _divided(super().loglikelihood, requests, group)
 
         def loglikelihood_rolling(self, requests: Sequence[Instance]) -> list[float]:
-            return _shared(super().loglikelihood_rolling, requests, party)
+            return _divided(super().loglikelihood_rolling, requests, group)
 
         def generate_until(self, requests: Sequence[Instance]) -> list[str]:
-            return _shared(super().generate_until, requests, party)
+            return _divided(super().generate_until, requests, group)
 
     try:
         found = simple_evaluate(
             Model(saved, settings.batch), tasks=list(names), num_fewshot=settings.shots, limit=settings.limit,
             task_manager=manager, log_samples=False, fewshot_random_seed=settings.seed,
         )  # fmt: skip
-    except OSError as error:  # of its hub too
+    except OSError as error:  # also of its hub
         raise PathError(f"the harness cannot read the data of {', '.join(names)}: {error}") from error
     if found is None:  # only the first process gets results
         return []
     return [_result(task, values, found, settings) for task, values in found["results"].items()]
 
 
-def _shared(answer: Callable[[Sequence[Any]], list[Any]], requests: Sequence[Any], party: Party) -> list[Any]:
+def _divided(answer: Callable[[Sequence[Any]], list[Any]], requests: Sequence[Any], group: Workgroup) -> list[Any]:
     """Answer this process's part of the requests, and return all parts in order."""
-    first, last = (len(requests) * number // party.world for number in (party.rank, party.rank + 1))
-    return party.gather(party.together(lambda: answer(requests[first:last]) if last > first else []))
+    first, last = (len(requests) * number // group.world for number in (group.rank, group.rank + 1))
+    return group.gather(group.together(lambda: answer(requests[first:last]) if last > first else []))
 
 
 def _result(task: str, values: dict[str, Any], found: dict[str, Any], settings: Settings) -> Result:
     num_examples = found["n-samples"].get(task, {}).get("effective", 0)
     scores = {}
     for key, value in values.items():
-        metric, _, way = key.partition(",")  # such as acc,none: the metric, and the filter of answers
-        if isinstance(value, int | float) and not metric.endswith("_stderr") and way:
-            scale = 100 if metric in _SHARES else 1
-            error = values.get(f"{metric}_stderr,{way}")
-            reach = Z_95 * error if isinstance(error, int | float) else None
-            interval = (None, None) if reach is None else (scale * (value - reach), scale * (value + reach))
-            scores[metric if way == "none" else f"{metric} ({way})"] = TaskScore(scale * value, *interval)
+        metric, _, filter_name = key.partition(",")  # such as acc,none
+        if isinstance(value, int | float) and not metric.endswith("_stderr") and filter_name:
+            scale = 100 if metric in _FRACTIONS else 1
+            error = values.get(f"{metric}_stderr,{filter_name}")
+            margin = Z_95 * error if isinstance(error, int | float) else None
+            interval = (None, None) if margin is None else (scale * (value - margin), scale * (value + margin))
+            name = metric if filter_name == "none" else f"{metric} ({filter_name})"
+            scores[name] = TaskScore(scale * value, *interval)
     return Result(f"{PREFIX}{task}", settings.shots, False, num_examples, scores)

@@ -1,4 +1,7 @@
-"""The model adapter: prompts of examples, and answers by generation, multiple choice or constrained decoding."""
+"""The model adapter: prompts of examples, and answers by generation, multiple choice or constrained decoding.
+
+Tensor letters: L tokens of a prompt, R rows, V vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Protocol
 import torch
 
 from schemas.errors import RecipeError
-from trainer.evaluate.task import CONTEXT, AnswerMode, Completion, Example, plain
+from trainer.evaluate.task import CONTEXT, AnswerMethod, AnswerMode, Completion, Example, escape
 from trainer.generate.engine import GenerationEngine, Prompt, format_prompt
 from trainer.generate.search import NextToken, search
 from trainer.load import Saved
@@ -22,13 +25,13 @@ _SPARE_TOKENS = 8  # a truncated text may take a few more tokens when it is enco
 
 @dataclass(frozen=True)
 class Reader:
-    """The facts about a model that its prompts depend on, so that prompts can be shown without the model."""
+    """What prompts need to know of a model, so that they can be shown without it."""
 
     tokenizer: Tokenizer
     num_image_tokens: int
-    """Embeddings of an image."""
+    """Embeddings of one image."""
     length: int
-    """Maximum number of tokens, the answer included."""
+    """Maximum number of tokens, including the answer."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,14 @@ class EncodedPrompt:
     example: Example
     prompts: tuple[Prompt, ...]
     max_tokens: int
-    """Maximum tokens of an answer, </s> included."""
+    """Maximum tokens of an answer, including </s>."""
 
     @property
     def num_tokens(self) -> int:
         return sum(len(prompt.tokens_L) for prompt in self.prompts)
 
     def digest(self) -> str:
-        """Return a digest of everything that an answer depends on except the model."""
+        """Return a digest of everything that an answer depends on, except the model."""
         h = hashlib.sha256(repr((self.example.options, self.example.candidates)).encode())
         for prompt in self.prompts:
             h.update(prompt.tokens_L.tobytes() + repr(prompt.images).encode())
@@ -59,25 +62,25 @@ def encode_prompt(reader: Reader, example: Example, max_tokens: int) -> EncodedP
 
     Raises: PathError when an image is missing; RecipeError when a prompt is too long for the model.
     """
-    most = _longest(reader.tokenizer, example.options) + 1 if example.options else max_tokens
-    room = reader.length - most
+    num_answer = _longest(reader.tokenizer, example.options) + 1 if example.options else max_tokens
+    room = reader.length - num_answer
     try:
-        words = _filled(reader, example, room) if CONTEXT in example.words else example.words
+        text = _fill_context(reader, example, room) if CONTEXT in example.prompt else example.prompt
         prompts = [
-            format_prompt(reader.tokenizer, words, [*example.images, *last], reader.num_image_tokens, room)
+            format_prompt(reader.tokenizer, text, [*example.images, *last], reader.num_image_tokens, room)
             for last in ([[candidate] for candidate in example.candidates] or [[]])
         ]
     except RecipeError as error:
-        raise RecipeError(f"{example.id}: {error}, beside {most} for the answer; give fewer --shots") from error
-    return EncodedPrompt(replace(example, words=words), tuple(prompts), most)
+        raise RecipeError(f"{example.id}: {error}, plus {num_answer} for the answer; use fewer --shots") from error
+    return EncodedPrompt(replace(example, prompt=text), tuple(prompts), num_answer)
 
 
-def _filled(reader: Reader, example: Example, room: int) -> str:
-    """Return an example's words with its context, truncated so that the prompt fits into `room` tokens."""
-    without = example.words.replace(CONTEXT, " ")
+def _fill_context(reader: Reader, example: Example, room: int) -> str:
+    """Return an example's prompt with its context, truncated so that the prompt fits into `room` tokens."""
+    without = example.prompt.replace(CONTEXT, " ")
     taken = len(format_prompt(reader.tokenizer, without, [*example.images], reader.num_image_tokens, room).tokens_L)
-    tokens = reader.tokenizer.encode(plain(example.context))[: max(0, room - taken - _SPARE_TOKENS)]
-    return example.words.replace(CONTEXT, reader.tokenizer.decode(tokens))
+    tokens = reader.tokenizer.encode(escape(example.context))[: max(0, room - taken - _SPARE_TOKENS)]
+    return example.prompt.replace(CONTEXT, reader.tokenizer.decode(tokens))
 
 
 @lru_cache(maxsize=16)
@@ -86,19 +89,20 @@ def _longest(tokenizer: Tokenizer, options: tuple[str, ...]) -> int:
 
 
 def show_prompt(reader: Reader, prompt: Prompt) -> str:
-    """Return a prompt as text: words, special tokens, and for an image its number of embeddings and its name."""
-    parts, images, words = [], iter(prompt.images), list[int]()
+    """Return a prompt as text, with special tokens, and for an image its number of embeddings and its name."""
+    parts, images, pending = [], iter(prompt.images), list[int]()
     for token, is_image in zip(prompt.tokens_L.tolist(), prompt.image_mask_L.tolist(), strict=True):
         if is_image:
             continue
         if token == IMAGE:
-            parts += [reader.tokenizer.decode(words), f"<image>[{reader.num_image_tokens} slots: {next(images).name}]"]
-            words = []
+            parts.append(reader.tokenizer.decode(pending))
+            parts.append(f"<image>[{reader.num_image_tokens} slots: {next(images).name}]")
+            pending = []
         elif token == END_IMAGE:
             parts.append("</image>")
         else:
-            words.append(token)
-    return "<s>" + "".join([*parts, reader.tokenizer.decode(words)])
+            pending.append(token)
+    return "<s>" + "".join([*parts, reader.tokenizer.decode(pending)])
 
 
 @dataclass
@@ -119,7 +123,7 @@ class Trie:
 
 
 class ConstrainedDecoding:
-    """Restricts the next tokens of a model to sequences of a trie for each prompt."""
+    """Restricts the next tokens of each prompt to the sequences of its trie."""
 
     def __init__(self, model: NextToken, tries: Sequence[Trie]) -> None:
         self._model, self._nodes = model, list(tries)
@@ -156,7 +160,9 @@ class KosmosAdapter:
 
     def answer(self, mode: AnswerMode, encoded: Sequence[EncodedPrompt]) -> list[Completion]:
         """Answer a batch. Raises: IntegrityError when an image cannot be read."""
-        return self._choose(encoded) if mode.how == "rank" else self._generate(mode, encoded)
+        if mode.method is AnswerMethod.MULTIPLE_CHOICE:
+            return self._choose(encoded)
+        return self._generate(mode, encoded)
 
     def _choose(self, encoded: Sequence[EncodedPrompt]) -> list[Completion]:
         encode = self._saved.tokenizer.encode
@@ -178,7 +184,7 @@ class KosmosAdapter:
     def _generate(self, mode: AnswerMode, encoded: Sequence[EncodedPrompt]) -> list[Completion]:
         room = [one.max_tokens for one in encoded]
         model: NextToken = GenerationEngine(self._saved, [one.prompts[0] for one in encoded], max(room))
-        if mode.how == "spell":
+        if mode.method is AnswerMethod.CONSTRAINED:
             model = ConstrainedDecoding(model, [self._trie(one.example.options) for one in encoded])
         answers = search(model, mode.num_beams, room, EOS)
         return [Completion(first_line(self._saved.tokenizer.decode(tokens))) for tokens in answers]

@@ -14,12 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from schemas.errors import PathError, RecipeError, SchemaError
 from schemas.tables import digest, fraction
 from trainer.evaluate.model import EncodedPrompt, ModelAdapter, Reader, encode_prompt
-from trainer.evaluate.task import AnswerMode, Completion, Example, Task, TaskScore, plain
+from trainer.evaluate.task import AnswerMethod, AnswerMode, Completion, Example, Task, TaskScore, escape
 from trainer.generate.engine import PLACEHOLDER
 
 
 class Shots:
-    """Samples few-shot examples; the same seed gives an example the same shots, in any selection of examples."""
+    """Samples few-shot examples. The shots of an example depend on the seed and its id, not on the other examples."""
 
     def __init__(self, pool: Sequence[Example], number: int, seed: int) -> None:
         self._pool, self._number, self._seed = pool, number, seed
@@ -28,8 +28,8 @@ class Shots:
     def of(self, example: Example) -> list[Example]:
         """Return the shots of an example: distinct, without itself, and fewer if the pool is smaller."""
         found: dict[str, Example] = {}
-        most, draw = min(self._number, len(self._ids - {example.id})), 0
-        while len(found) < most:
+        number, draw = min(self._number, len(self._ids - {example.id})), 0
+        while len(found) < number:
             shot = self._pool[int(fraction(self._seed, "shot", example.id, str(draw)) * len(self._pool))]
             draw += 1
             if shot.id != example.id:
@@ -37,33 +37,34 @@ class Shots:
         return list(found.values())
 
 
-def shown(shots: Sequence[Example], example: Example) -> Example:
-    """Return the example after its shots: each in a line, with the first of its right answers."""
-    lines = [f"{shot.words} {plain(shot.right[0])}" for shot in shots]
+def prepend_shots(shots: Sequence[Example], example: Example) -> Example:
+    """Return the example after its shots: each on a line, with its first correct answer."""
+    lines = [f"{shot.prompt} {escape(shot.correct[0])}" for shot in shots]
     images = tuple(image for shot in shots for image in shot.images)
-    return replace(example, words="\n".join([*lines, example.words]), images=(*images, *example.images))
+    return replace(example, prompt="\n".join([*lines, example.prompt]), images=(*images, *example.images))
 
 
-ASK = "Introduce this picture in detail:"
-INTRODUCING = AnswerMode("say", max_tokens=64)
+RATIONALE_PROMPT = "Introduce this picture in detail:"
+RATIONALE_MODE = AnswerMode(AnswerMethod.GENERATE, max_tokens=64)
 
 
-def introduce(example: Example) -> Example:
-    """Return the first prompt of a rationale. Raises: RecipeError unless the example has one image."""
-    if len(example.images) != 1 or example.candidates or PLACEHOLDER not in example.words:
-        raise RecipeError("--rationale is for tasks that ask about one picture each")
-    return Example(example.id, f"{PLACEHOLDER} {ASK}", example.images, example.right)
+def rationale_example(example: Example) -> Example:
+    """Return the prompt for a rationale. Raises: RecipeError unless the example has exactly one image."""
+    if len(example.images) != 1 or example.candidates or PLACEHOLDER not in example.prompt:
+        raise RecipeError("--rationale is only for tasks with one image for each example")
+    return Example(example.id, f"{PLACEHOLDER} {RATIONALE_PROMPT}", example.images, example.correct)
 
 
 def with_rationale(example: Example, rationale: Completion) -> Example:
     """Return the example with the model's description of its image between image and question."""
-    before, _, after = example.words.partition(PLACEHOLDER)
-    return replace(example, words=f"{before}{PLACEHOLDER} {ASK} {plain(rationale.text)}\n{after.lstrip()}")
+    before, _, after = example.prompt.partition(PLACEHOLDER)
+    described = f"{PLACEHOLDER} {RATIONALE_PROMPT} {escape(rationale.text)}"
+    return replace(example, prompt=f"{before}{described}\n{after.lstrip()}")
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Translate errors of writing a folder. Raises: PathError."""
+    """Raise PathError when a folder cannot be written."""
     try:
         yield
     except OSError as error:
@@ -95,10 +96,10 @@ class ResponseCache:
                     continue
         return found
 
-    def add(self, answered: Iterable[tuple[str, str, Completion]]) -> None:
-        """Store answers, each with its key, and the example's id for reference."""
-        for key, name, answer in answered:
-            line = {"key": key, "id": name, "text": answer.text, "log_p": answer.log_p}
+    def add(self, answers: Iterable[tuple[str, str, Completion]]) -> None:
+        """Store answers, each with its key and, for reference, the id of the example."""
+        for key, id, answer in answers:
+            line = {"key": key, "id": id, "text": answer.text, "log_p": answer.log_p}
             self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
 
@@ -121,7 +122,7 @@ class Settings:
     """Seed of the shots, and of the choice of `limit` examples."""
     limit: int | None = None
     batch: int = 32
-    """Examples of a batch; no answer depends on it."""
+    """Examples in a batch; no answer depends on it."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Party:
+class Workgroup:
     """The processes that share the work, and their collective operations."""
 
     rank: int = 0
@@ -155,7 +156,7 @@ def examples(task: Task, data: Path, output: Path, settings: Settings) -> list[E
     """
     found = task.read(folder_of(task, data), output / task.name)
     if not found:
-        raise SchemaError(f"{folder_of(task, data)} holds nothing that {task.name} asks")
+        raise SchemaError(f"{folder_of(task, data)} holds no examples of {task.name}")
     if settings.limit is None or settings.limit >= len(found):
         return found
     chosen = sorted(range(len(found)), key=lambda i: fraction(settings.seed, "limit", found[i].id))[: settings.limit]
@@ -170,33 +171,34 @@ def folder_of(task: Task, data: Path) -> Path:
 
 def evaluate(
     task: Task, data: Path, output: Path, settings: Settings, adapter: ModelAdapter, identity: str, reader: Reader,
-    party: Party = Party(),
+    group: Workgroup = Workgroup(),
 ) -> Result:  # fmt: skip
     """Answer a task's examples, store the answers in `output/NAME`, and score them. Stored answers are reused.
 
-    `identity` identifies the model: answers of another model are not reused.
+    `identity` identifies the model: answers of other models are not reused.
 
-    Raises: as `examples`, `encode_prompt` and the adapter; RecipeError when a task without shots is to show some.
+    Raises: as `examples`, `encode_prompt`, `add_shots` and the adapter.
     """
-    chosen: list[Example] = party.together(lambda: examples(task, data, output, settings))
-    task_run = TaskRun(output / task.name, adapter, identity, reader, settings.batch, party)
+    chosen: list[Example] = group.together(lambda: examples(task, data, output, settings))
+    task_run = TaskRun(output / task.name, adapter, identity, reader, settings.batch, group)
     if settings.rationale:
-        rationales = task_run.answers(INTRODUCING, "rationale", [introduce(example) for example in chosen])
+        prompts = [rationale_example(example) for example in chosen]
+        rationales = task_run.answers(RATIONALE_MODE, "rationale", prompts)
         chosen = [with_rationale(*both) for both in zip(chosen, rationales, strict=True)]
-    with_shots: list[Example] = party.together(lambda: show_shots(task, data, output, settings, chosen))
+    with_shots: list[Example] = group.together(lambda: add_shots(task, data, output, settings, chosen))
     answers = task_run.answers(task.mode, f"{settings.shots}-shot", with_shots)
     scores = task.score(chosen, answers)
     return Result(task.name, settings.shots, settings.rationale, len(chosen), scores)
 
 
-def show_shots(task: Task, data: Path, output: Path, settings: Settings, chosen: Sequence[Example]) -> list[Example]:
-    """Prepend the shots of each example. Raises: RecipeError when the task has none; as reading them."""
+def add_shots(task: Task, data: Path, output: Path, settings: Settings, chosen: Sequence[Example]) -> list[Example]:
+    """Prepend its shots to each example. Raises: RecipeError when the task has none; as `Task.read_shots`."""
     if not settings.shots:
         return list(chosen)
     if task.read_shots is None:
-        raise RecipeError(f"{task.name} shows no examples; ask it with --shots 0")
+        raise RecipeError(f"{task.name} has no few-shot examples; use --shots 0")
     shots = Shots(task.read_shots(folder_of(task, data), output / task.name), settings.shots, settings.seed)
-    return [shown(shots.of(example), example) for example in chosen]
+    return [prepend_shots(shots.of(example), example) for example in chosen]
 
 
 @dataclass(frozen=True)
@@ -208,22 +210,22 @@ class TaskRun:
     identity: str
     reader: Reader
     batch: int
-    party: Party
+    group: Workgroup
 
     def answers(self, mode: AnswerMode, name: str, chosen: Sequence[Example]) -> list[Completion]:
         """Return an answer to each example, stored or new. All processes return the same."""
-        encoded: list[EncodedPrompt] = self.party.together(
+        encoded: list[EncodedPrompt] = self.group.together(
             lambda: [encode_prompt(self.reader, example, mode.max_tokens) for example in chosen]
         )
         keys = [self._key(mode, one) for one in encoded]
-        with self.party.together(lambda: ResponseCache(self.folder, name, self.party.rank)) as cache:
+        with self.group.together(lambda: ResponseCache(self.folder, name, self.group.rank)) as cache:
             known = cache.known()
-            self.party.wait()
+            self.group.wait()
             todo = [i for i, key in enumerate(keys) if key not in known]
-            todo.sort(key=lambda i: -encoded[i].num_tokens)  # longest first, so that a lack of memory shows at once
-            self.party.together(lambda: self._answer(mode, name, encoded, keys, todo, cache))
+            todo.sort(key=lambda i: -encoded[i].num_tokens)  # longest first, so that a lack of memory shows early
+            self.group.together(lambda: self._answer(mode, name, encoded, keys, todo, cache))
             known = cache.known()
-            self.party.wait()
+            self.group.wait()
         return [known[key] for key in keys]
 
     def _answer(
@@ -237,17 +239,17 @@ class TaskRun:
     ) -> None:
         """Answer this process's batches, and store the answers."""
         batches = [todo[first : first + self.batch] for first in range(0, len(todo), self.batch)]
-        with _progress(self.party.rank == 0) as bar:
-            shown_task = bar.add_task(
+        with _progress(self.group.rank == 0) as bar:
+            progress = bar.add_task(
                 f"{self.folder.name}, {name}", total=len(encoded), completed=len(encoded) - len(todo)
             )
-            for batch in batches[self.party.rank :: self.party.world]:
+            for batch in batches[self.group.rank :: self.group.world]:
                 answers = self.adapter.answer(mode, [encoded[i] for i in batch])
                 cache.add((keys[i], encoded[i].example.id, answer) for i, answer in zip(batch, answers, strict=True))
-                bar.advance(shown_task, len(batch) * self.party.world)
+                bar.advance(progress, len(batch) * self.group.world)
 
     def _key(self, mode: AnswerMode, encoded: EncodedPrompt) -> str:
-        return digest(self.identity, mode.how, str(mode.max_tokens), str(mode.num_beams), encoded.digest())
+        return digest(self.identity, mode.method, str(mode.max_tokens), str(mode.num_beams), encoded.digest())
 
 
 def _progress(is_shown: bool) -> Progress:

@@ -21,7 +21,7 @@ from trainer import load as models
 from trainer.distributed import init, launch
 from trainer.evaluate.language import PREFIX, evaluate_language, find
 from trainer.evaluate.model import KosmosAdapter, Reader, encode_prompt, show_prompt
-from trainer.evaluate.run import Party, Result, Settings, evaluate, examples, show_shots, writing
+from trainer.evaluate.run import Result, Settings, Workgroup, add_shots, evaluate, examples, writing
 from trainer.evaluate.task import Task, TaskScore
 from trainer.evaluate.tasks import TASKS
 
@@ -30,9 +30,9 @@ _PAPER = Path(__file__).with_name("paper.yaml")
 
 
 def save_results(output: Path, checkpoint: str, identity: str, found: list[Result]) -> None:
-    """Merge results into `output/results.json`, which has those of one model.
+    """Merge results into `output/results.json`, which holds those of one model.
 
-    Raises: IntegrityError when the file is not of an evaluation.
+    Raises: IntegrityError when the file is damaged.
     """
     path = output / FILE
     earlier = _earlier(path, identity) if path.is_file() else {}
@@ -58,11 +58,11 @@ def show_results(found: list[Result]) -> None:
 
 def paper(task: str, shots: int) -> dict[str, float]:
     """Return the paper's scores of a task and number of shots, by metric; empty if there are none."""
-    return _figures().get(task, {}).get(shots, {})
+    return _paper_results().get(task, {}).get(shots, {})
 
 
 @cache
-def _figures() -> dict[str, dict[int, dict[str, float]]]:
+def _paper_results() -> dict[str, dict[int, dict[str, float]]]:
     found: dict[str, dict[int, dict[str, float]]] = yaml.safe_load(_PAPER.read_text(encoding="utf-8"))
     return found
 
@@ -80,14 +80,16 @@ def _earlier(path: Path, identity: str) -> dict[tuple[str, int, bool], dict[str,
         saved = json.loads(path.read_text(encoding="utf-8"))
         return {_key(result): result for result in saved["results"]} if saved["identity"] == identity else {}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise IntegrityError(f"{path} is not what an evaluation wrote; move it away, and start again") from error
+        raise IntegrityError(
+            f"{path} does not hold results of an evaluation; move it away and repeat the command"
+        ) from error
 
 
 def _key(result: dict[str, Any]) -> tuple[str, int, bool]:
     return result["task"], result["shots"], result["rationale"]
 
 
-FOLDER = "evaluation"  # beside the checkpoint
+FOLDER = "evaluation"  # in the checkpoint's folder
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def numbers(text: str) -> tuple[int, ...]:
     """Parse numbers of shots, such as 0,2,4,8. Raises: RecipeError."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise RecipeError(f"--shots takes numbers as 0,2,4,8, not {text!r}")
+        raise RecipeError(f"--shots takes numbers such as 0,2,4,8, not {text!r}")
     return tuple(map(int, parts))
 
 
@@ -129,8 +131,8 @@ def run(request: EvalRequest) -> None:
     """Evaluate, print and save the results; or print prompts. Under torchrun all processes share the work.
 
     Raises: RecipeError when a task is unknown, or a prompt too long for the model; PathError, SchemaError and
-        IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed. The
-        first process raises these, the others raise ReportedError.
+        IntegrityError, which name file and row, when data or the checkpoint are missing or malformed. The first
+        process raises these, the others raise ReportedError.
     """
     with resuming(), init() as processes:
         chosen, of_language, harness, folder = processes.together(lambda: check(request))
@@ -143,14 +145,14 @@ def run(request: EvalRequest) -> None:
             return
         processes.together(lambda: _make(output))  # fails before any example is answered
         identity = _identity(folder, saved.tokenizer.sha256)
-        party = Party(processes.rank, processes.world, _wait, _gather, processes.together)
+        group = Workgroup(processes.rank, processes.world, _wait, _gather, processes.together)
         found = [
-            evaluate(task, request.data, output, request.settings(shots), KosmosAdapter(saved), identity, reader, party)
+            evaluate(task, request.data, output, request.settings(shots), KosmosAdapter(saved), identity, reader, group)
             for task in chosen
             for shots in request.shots
         ]
         for shots in request.shots if of_language else ():
-            found += evaluate_language(saved, of_language, harness, request.settings(shots), party)
+            found += evaluate_language(saved, of_language, harness, request.settings(shots), group)
         if processes.rank == 0:
             save_results(output, str(folder), identity, found)
             show_results(found)
@@ -182,7 +184,9 @@ def check(request: EvalRequest) -> tuple[list[Task], list[str], Any, Path]:
     chosen = [_task(name) for name in names if not name.startswith(PREFIX)]
     of_language = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
     if of_language and (request.rationale or request.show_prompts is not None):
-        raise RecipeError(f"--rationale and --show-prompts are not for {PREFIX} tasks, whose prompts the harness makes")
+        raise RecipeError(
+            f"--rationale and --show-prompts do not work for {PREFIX} tasks: the harness makes their prompts"
+        )
     harness = find(of_language, request.data) if of_language else None
     return chosen, of_language, harness, models.resolve(Path(request.checkpoint))
 
@@ -197,7 +201,7 @@ def _prompts(request: EvalRequest, tasks: list[Task], output: Path, reader: Read
         for shots in request.shots:
             settings = request.settings(shots)
             chosen = examples(task, request.data, output, settings)[: request.show_prompts]
-            for example in show_shots(task, request.data, output, settings, chosen):
+            for example in add_shots(task, request.data, output, settings, chosen):
                 encoded = encode_prompt(reader, example, task.mode.max_tokens)
                 yield from (f"{task.name} {example.id}: {show_prompt(reader, prompt)}" for prompt in encoded.prompts)
 
@@ -205,7 +209,7 @@ def _prompts(request: EvalRequest, tasks: list[Task], output: Path, reader: Read
 def _task(name: str) -> Task:
     if name not in TASKS:
         raise RecipeError(f"no task named {name}{nearest(name, list(TASKS))}; there are: {', '.join(TASKS)}")
-    return TASKS[name].reading_once()
+    return TASKS[name].with_cached_reads()
 
 
 def _wait() -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cache
 from pathlib import Path, PurePosixPath
 from statistics import fmean, stdev
@@ -25,17 +26,16 @@ class Example:
     """One example of a benchmark."""
 
     id: str
-    """Its name. Examples that reveal each other's answer share one."""
-    words: str
-    """The prompt, with `<image>` for each image and `<context>` for the context."""
+    """Examples that reveal each other's answer share one."""
+    prompt: str
+    """With `<image>` for each image and `<context>` for the context."""
     images: tuple[Path, ...]
-    right: tuple[str, ...]
-    """Right answers, at least one. A shot shows the first."""
+    correct: tuple[str, ...]
+    """Correct answers, at least one. A shot shows the first."""
     options: tuple[str, ...] = ()
     """Possible answers; empty: free text."""
     candidates: tuple[Path, ...] = ()
-    """Alternatives for the last image. The answer is the number, from 0, of the one after which `options[0]` is most
-    likely."""
+    """Alternatives for the last image. The answer is the index of the one after which `options[0]` is most likely."""
     context: str = ""
     """Text that is truncated if the prompt is too long for the model."""
 
@@ -45,24 +45,31 @@ class Completion:
     """A model's answer to an example."""
 
     text: str
-    """The generated text, the most likely option, or the number of the candidate."""
+    """The generated text, the most likely option, or the index of the candidate."""
     log_p: tuple[float, ...] = ()
-    """Of each option, or of each candidate."""
+    """The log-probability of each option or candidate."""
 
 
-def plain(words: str) -> str:
-    """Escape placeholders in words from a benchmark's files, and strip them."""
-    for mark in (PLACEHOLDER, CONTEXT):
-        words = words.replace(mark, mark.replace("<", "< "))
-    return words.strip()
+def escape(text: str) -> str:
+    """Escape placeholders in a text from a benchmark's files, and strip it."""
+    for placeholder in (PLACEHOLDER, CONTEXT):
+        text = text.replace(placeholder, placeholder.replace("<", "< "))
+    return text.strip()
 
 
-How = Literal["say", "rank", "spell"]
+class AnswerMethod(StrEnum):
+    """How an answer is found. The values are part of the keys of stored answers."""
+
+    GENERATE = "say"
+    MULTIPLE_CHOICE = "rank"
+    """The option with the highest log-probability."""
+    CONSTRAINED = "spell"
+    """Constrained decoding: one of the options, at a cost that does not depend on their number."""
 
 
 @dataclass(frozen=True)
 class TaskScore:
-    """A score on the paper's scale, of which 100 is the best, with its 95 % interval."""
+    """A score on the paper's scale, where 100 is best, with its 95 % interval."""
 
     value: float
     low: float | None = None
@@ -73,15 +80,15 @@ class TaskScore:
 class AnswerMode:
     """How examples are answered."""
 
-    how: How
-    """say: generated text; rank: multiple choice, by the log-probability of options; spell: constrained decoding, whose
-    cost does not depend on the number of options."""
+    method: AnswerMethod
     max_tokens: int = 16
     """Maximum tokens of an answer without options."""
     num_beams: int = 1
 
 
-SAY, RANK, SPELL = AnswerMode("say"), AnswerMode("rank"), AnswerMode("spell")
+GENERATE = AnswerMode(AnswerMethod.GENERATE)
+MULTIPLE_CHOICE = AnswerMode(AnswerMethod.MULTIPLE_CHOICE)
+CONSTRAINED = AnswerMode(AnswerMethod.CONSTRAINED)
 
 
 @dataclass(frozen=True)
@@ -89,58 +96,58 @@ class Task:
     """One benchmark."""
 
     name: str
-    """Its name, and without `folder` the name of the folder of its files."""
+    """Also the name of the folder of its files, unless `folder` names another."""
     about: str
-    """One line: the task, and its files."""
+    """One line: the task and its files."""
     read: Callable[[Path, Path], list[Example]]
-    """Read examples from a folder; a second one is for generated images. Raises: PathError when a file or an image is
-    missing, SchemaError that names file and row when one is malformed."""
+    """Read examples from a folder; the second folder is for generated images. Raises: PathError when a file or an image
+    is missing, SchemaError that names file and row when one is malformed."""
     score: Callable[[Sequence[Example], Sequence[Completion]], dict[str, TaskScore]]
     """Score the answers: a score for each metric, the paper's first."""
     mode: AnswerMode
     read_shots: Callable[[Path, Path], list[Example]] | None = None
     """Read the pool of shots, as `read`; an example is never its own shot. None: the task has no shots."""
     folder: str = ""
-    """Folder of its files, if it shares them with another task."""
+    """The folder of its files, if it shares them with another task."""
 
-    def reading_once(self) -> Self:
-        """Return the task with cached reading of files."""
+    def with_cached_reads(self) -> Self:
+        """Return the task with its files read only once."""
         return replace(self, read=cache(self.read), read_shots=self.read_shots and cache(self.read_shots))
 
 
-def share(right: Sequence[bool]) -> TaskScore:
-    """Return the share of right answers, with Wilson's interval."""
-    found = accuracy(right)
+def fraction_correct(correct: Sequence[bool]) -> TaskScore:
+    """Return the fraction of correct answers, with Wilson's interval."""
+    found = accuracy(correct)
     return TaskScore(100 * found.value, 100 * found.low, 100 * found.high)
 
 
-def mean(parts: Sequence[float]) -> TaskScore:
-    """Return the mean of scores from 0 to 1, with the interval by its standard error."""
-    middle = fmean(parts)
-    reach = Z_95 * stdev(parts) / math.sqrt(len(parts)) if len(parts) > 1 else 0.0
-    return TaskScore(100 * middle, 100 * max(0.0, middle - reach), 100 * min(1.0, middle + reach))
+def mean(scores: Sequence[float]) -> TaskScore:
+    """Return the mean of scores from 0 to 1, with an interval from its standard error."""
+    centre = fmean(scores)
+    margin = Z_95 * stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
+    return TaskScore(100 * centre, 100 * max(0.0, centre - margin), 100 * min(1.0, centre + margin))
 
 
-def one_of_right(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
-    """Return the accuracy: an answer is right when it equals one of the right ones."""
-    return {"accuracy": share([a.text in e.right for e, a in zip(examples, answers, strict=True)])}
+def exact_accuracy(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
+    """Return the accuracy: an answer is correct when it equals one of the correct ones."""
+    return {"accuracy": fraction_correct([a.text in e.correct for e, a in zip(examples, answers, strict=True)])}
 
 
 def mean_of(
-    judge: Callable[[str, Sequence[str]], float], examples: Sequence[Example], answers: Sequence[Completion]
+    metric: Callable[[str, Sequence[str]], float], examples: Sequence[Example], answers: Sequence[Completion]
 ) -> TaskScore:
     """Return the mean of a metric over the answers."""
-    return mean([judge(a.text, e.right) for e, a in zip(examples, answers, strict=True)])
+    return mean([metric(a.text, e.correct) for e, a in zip(examples, answers, strict=True)])
 
 
 class FileRow(BaseModel):
-    """The fields that are read of a row; others are ignored."""
+    """The fields of a row that are read; others are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-"""A text that is not blank, without the spaces around it."""
+NonBlank = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+"""A text that is not blank, stripped."""
 
 R = TypeVar("R", bound=BaseModel)
 _MAX_QUOTED = 120  # characters
@@ -159,7 +166,7 @@ def text_of(path: Path) -> str:
 
 
 def read_json(path: Path, kind: type[R]) -> R:
-    """Read a file that is one JSON value. Raises: as `text_of`; SchemaError, naming the place in it."""
+    """Read a file that is one JSON value. Raises: as `text_of`; SchemaError that names the place in the file."""
     return _checked(kind, text_of(path), str(path))
 
 
@@ -178,7 +185,7 @@ def read_table(path: Path, kind: type[R], delimiter: str = ",", is_quoted: bool 
         for row in rows:
             where = f"{path}, line {rows.line_num}"
             if None in row or None in row.values():
-                raise SchemaError(f"{where}: {len(rows.fieldnames or [])} columns are wanted, as in the header")
+                raise SchemaError(f"{where}: {len(rows.fieldnames or [])} columns are expected, as in the header")
             yield where, _checked(kind, json.dumps({key: value for key, value in row.items() if key}), where)
     except csv.Error as error:
         raise SchemaError(f"{path}, line {rows.reader.line_num}: {error}") from error

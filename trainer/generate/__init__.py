@@ -1,1 +1,1 @@
-"""Generation: continue prompts of words and images with a trained decoder."""
+"""Generation: continue prompts of text and images with a trained model."""

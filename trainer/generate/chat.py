@@ -66,7 +66,7 @@ def stream(saved: Saved, request: GenerateRequest, max_tokens: int = 64) -> Gene
 def as_text(tokenizer: Tokenizer, tokens: Iterable[int]) -> Generator[str, None, list[int]]:
     """Decode tokens part by part; return the tokens.
 
-    The parts together are the text of all tokens. A character of several bytes is yielded with the last of them; an
+    Joined, the parts are the text of all tokens. A character of several bytes is yielded with its last byte; an
     incomplete one decodes to U+FFFD at the end of the text.
     """
     received: list[int] = []
@@ -118,7 +118,7 @@ def read_requests(path: Path) -> list[GenerateRequest]:
                 check_object(found, _RequestLine, where, ("images",))
             images = tuple(path.parent / str(image) for image in found.get("images", []))
         except IntegrityError as error:
-            raise RecipeError(f'{where} is no {{"prompt": TEXT, "images": [PATH, ...]}}: {error}') from error
+            raise RecipeError(f'{where} is not {{"prompt": TEXT, "images": [PATH, ...]}}: {error}') from error
         requests.append(GenerateRequest(found["prompt"], images))
     return requests
 
@@ -126,12 +126,12 @@ def read_requests(path: Path) -> list[GenerateRequest]:
 def check(prompt: str | None, file: Path | None, is_chat: bool, images: Sequence[object], num_beams: int) -> None:
     """Check the options of a command line, before a model is loaded.
 
-    Raises: RecipeError unless they are one of a prompt, a file and a chat, and a chat without images and beams.
+    Raises: RecipeError unless there is exactly one of a prompt, a file and a chat, and a chat has no images or beams.
     """
     if [prompt is not None, file is not None, is_chat].count(True) != 1:
         raise RecipeError("give one of PROMPT, --input FILE and --interactive")
     if is_chat and (images or num_beams > 1):
-        raise RecipeError("--interactive takes images by its own /image PATH, and goes without beams")
+        raise RecipeError("--interactive takes images by /image PATH, and has no beam search")
 
 
 def show(
@@ -147,45 +147,45 @@ def show(
         print(printable(text, lines=True) if file is None else to_json(line), flush=True)
 
 
-HELP = "Say something. /image PATH puts an image before your next words; /new begins anew; /quit ends."
-_IMAGE = re.compile(r"""/image\s+(?:(["'])(?P<quoted>.+?)\1|(?P<bare>\S+))\s*(?P<words>.*)""")
+HELP = "Type a message. /image PATH puts an image before the next message; /new starts again; /quit ends the chat."
+_IMAGE = re.compile(r"""/image\s+(?:(["'])(?P<quoted>.+?)\1|(?P<bare>\S+))\s*(?P<text>.*)""")
 
 
 @dataclass(frozen=True)
 class Conversation:
     """The text and images of a conversation so far."""
 
-    words: tuple[str, ...] = ("",)
-    """Text before, between and after the images: one more than there are images."""
+    texts: tuple[str, ...] = ("",)
+    """The text before, between and after the images: one part more than there are images."""
     images: tuple[Path, ...] = ()
 
     @property
     def request(self) -> GenerateRequest:
         """The conversation as one prompt."""
-        return GenerateRequest(PLACEHOLDER.join(self.words), self.images)
+        return GenerateRequest(PLACEHOLDER.join(self.texts), self.images)
 
     def with_image(self, image: Path) -> "Conversation":
         """Return the conversation with an image appended."""
-        return Conversation((*self.words, ""), (*self.images, image))
+        return Conversation((*self.texts, ""), (*self.images, image))
 
-    def with_message(self, words: str) -> "Conversation":
-        """Return the conversation with a user's message appended, in a line of its own."""
-        return self._ending("\n".join(filter(None, (self.words[-1], words))))
+    def with_message(self, text: str) -> "Conversation":
+        """Return the conversation with a user's message appended on a new line."""
+        return self._with_last_text("\n".join(filter(None, (self.texts[-1], text))))
 
-    def answered(self, tokenizer: Tokenizer, tokens: list[int]) -> "Conversation":
+    def with_answer(self, tokenizer: Tokenizer, tokens: list[int]) -> "Conversation":
         """Return the conversation with an answer appended to the last line."""
-        return self._ending(tokenizer.decode([*tokenizer.encode(self.words[-1]), *tokens]))
+        return self._with_last_text(tokenizer.decode([*tokenizer.encode(self.texts[-1]), *tokens]))
 
-    def _ending(self, words: str) -> "Conversation":
+    def _with_last_text(self, text: str) -> "Conversation":
         # <image> in a text is not an image
-        return Conversation((*self.words[:-1], words.replace(PLACEHOLDER, "< image>")), self.images)
+        return Conversation((*self.texts[:-1], text.replace(PLACEHOLDER, "< image>")), self.images)
 
 
 def chat(saved: Saved, max_tokens: int) -> None:
     """Answer each line of standard input in at most `max_tokens`, until /quit or the end of the input.
 
     Answers are streamed to standard output, with a line break after each. Everything else goes to standard error. A
-    line with an error is ignored.
+    line that gives an error does not change the conversation.
     """
     print(HELP, file=sys.stderr)
     conversation = Conversation()
@@ -198,31 +198,32 @@ def chat(saved: Saved, max_tokens: int) -> None:
             print(f"error: {message(error)}", file=sys.stderr)
 
 
-def _turn(saved: Saved, conversation: Conversation, words: str, max_tokens: int) -> Conversation:
+def _turn(saved: Saved, conversation: Conversation, line: str, max_tokens: int) -> Conversation:
     """Answer a line; return the conversation after it. Raises: WeftError when it cannot be answered."""
-    if image := _IMAGE.fullmatch(words):
-        path, words = Path(image["quoted"] or image["bare"]), image["words"]
+    text = line
+    if image := _IMAGE.fullmatch(line):
+        path, text = Path(image["quoted"] or image["bare"]), image["text"]
         pixels(path, saved)  # raises now if it cannot be read, not at the next message
         conversation = conversation.with_image(path)
-        if not words:
+        if not text:
             return conversation
-    elif words.startswith("/"):
-        raise RecipeError(f"cannot do {words.split()[0]}; there are /image PATH, /new and /quit")
-    elif not words and (conversation.words[-1] or not conversation.images):
+    elif line.startswith("/"):
+        raise RecipeError(f"unknown command {line.split()[0]}; the commands are /image PATH, /new and /quit")
+    elif not line and (conversation.texts[-1] or not conversation.images):
         return conversation  # an empty line gets an answer only directly after an image
-    conversation = conversation.with_message(words)
+    conversation = conversation.with_message(text)
     try:
         tokens = print_stream(stream(saved, conversation.request, max_tokens))
     except RecipeError as error:
-        raise RecipeError(f"{error}; /new begins anew") from error
-    return conversation.answered(saved.tokenizer, tokens)
+        raise RecipeError(f"{error}; /new starts again") from error
+    return conversation.with_answer(saved.tokenizer, tokens)
 
 
 def _lines() -> Iterator[str]:
     """Yield the lines of standard input, stripped; bytes that are not UTF-8 become U+FFFD."""
-    typed = sys.stdin.isatty()
+    is_terminal = sys.stdin.isatty()
     while True:
-        if typed:
+        if is_terminal:
             print("> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.buffer.readline()
         if not line:

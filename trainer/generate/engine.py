@@ -1,4 +1,4 @@
-"""The generation engine: prompts of words and images, continued row by row with a KV cache.
+"""The generation engine: prompts of text and images, continued row by row with a KV cache.
 
 Tensor letters: P prompts (rows of the cache), L tokens of a prompt, S positions of the cache, N new positions of a row
 of the cache; R rows (continuations, of which a prompt may have several), T tokens of a row, V vocabulary, M width of
@@ -13,7 +13,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from PIL import Image
 
 from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError, RecipeError
@@ -21,7 +20,6 @@ from schemas.shards import Block
 from trainer.data import packing
 from trainer.data.batches import framing
 from trainer.data.packing import Mask, Tokens
-from trainer.data.streams import MAX_PIXELS
 from trainer.load import Saved
 from trainer.model.attention import Cache
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
@@ -40,27 +38,27 @@ class Prompt:
 
 
 def format_prompt(
-    tokenizer: Tokenizer, words: str, images: list[Path], num_image_tokens: int, max_tokens: int
+    tokenizer: Tokenizer, text: str, images: list[Path], num_image_tokens: int, max_tokens: int
 ) -> Prompt:
-    """Replace each `<image>` in the words by an image, in order; without `<image>`, put the images first.
+    """Replace each `<image>` in the text by an image, in order; without `<image>`, put the images first.
 
-    Raises: RecipeError when the words are not UTF-8, placeholders and images differ in number, or the prompt leaves
-        no room for a token; PathError when an image does not exist.
+    Raises: RecipeError when the text is not UTF-8, placeholders and images differ in number, or the prompt leaves no
+        room for a token; PathError when an image does not exist.
     """
     try:
-        words.encode()
+        text.encode()
     except UnicodeEncodeError as error:
         raise RecipeError(f"the prompt is not UTF-8 (character {error.start})") from error
     for image in images:
         if not image.is_file():
             raise PathError(f"no image {image}")
-    parts = words.split(PLACEHOLDER) if PLACEHOLDER in words else [""] * len(images) + [words]
+    parts = text.split(PLACEHOLDER) if PLACEHOLDER in text else [""] * len(images) + [text]
     if len(parts) - 1 != len(images):
         raise RecipeError(f"the prompt has {len(parts) - 1} {PLACEHOLDER} for {len(images)} images")
     blocks: list[Block] = []
-    for text, image in zip_longest(parts, images):
-        if text.strip():
-            blocks.append({**_EMPTY, "kind": "text", "text": text.strip()})
+    for part, image in zip_longest(parts, images):
+        if part.strip():
+            blocks.append({**_EMPTY, "kind": "text", "text": part.strip()})
         if image is not None:
             blocks.append({**_EMPTY, "kind": "image", "image": str(image)})
     document = packing.interleaved(tokenizer, blocks, num_image_tokens)
@@ -129,7 +127,7 @@ class CacheForks:
 
 
 class GenerationEngine:
-    """Continues prompts, with one row each at first. A prompt is encoded once; a further token costs one position."""
+    """Continues prompts, with one row each at first. A prompt is encoded once; each further token, one position."""
 
     def __init__(self, saved: Saved, prompts: list[Prompt], max_tokens: int) -> None:
         self._saved, self._prompts = saved, prompts
@@ -200,14 +198,10 @@ def pixels(path: Path, saved: Saved) -> torch.Tensor:
     Raises: IntegrityError when it is not an image.
     """
     preprocess = saved.model.vision.preprocess
-    frame = framing(preprocess)
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise IntegrityError(f"{image.width} × {image.height} pixels are more than {MAX_PIXELS}")
-            image.draft(None, (frame.side, frame.side))
-            picture = torch.from_numpy(np.array(frame.frame(image.convert("RGB")))).permute(2, 0, 1).float() / 255
-    except Exception as error:  # decoders raise any exception
+        pixels_HWC = framing(preprocess).read(path)
+    except Exception as error:
         raise IntegrityError(f"{path} cannot be read as an image: {shorten(error)}") from error
-    mean, std = (picture.new_tensor(v).view(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
-    return (picture - mean) / std
+    pixels_CHW = torch.from_numpy(pixels_HWC.copy()).permute(2, 0, 1).float() / 255
+    mean_C11, std_C11 = (pixels_CHW.new_tensor(v).view(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
+    return (pixels_CHW - mean_C11) / std_C11

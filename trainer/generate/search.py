@@ -24,7 +24,7 @@ class NextToken(Protocol):
 def search(
     model: NextToken, num_beams: int, max_tokens: Sequence[int], end: int, length_penalty: float = 1.0
 ) -> list[list[int]]:
-    """Return a continuation of each prompt: by beam search, or greedily for one beam, which is equal but faster."""
+    """Return a continuation of each prompt: by beam search, or for one beam by greedy search, its faster equal."""
     if num_beams == 1:
         return greedy(model, max_tokens, end)
     return beam(model, num_beams, max_tokens, end, length_penalty)

@@ -86,7 +86,7 @@ class XPos:
 
     Pair i of a head is rotated by n θᵢ, θᵢ = 10000^(−2i/D), and scaled by ζᵢ^(n/512) in queries and ζᵢ^(−n/512) in
     keys, ζᵢ = (2i + 0.4 D) / (1.4 D). The product of query n and key m depends only on n − m, so positions can be
-    counted from any `centre`. The default is the middle of a row, which keeps the powers small.
+    counted from any `centre`; the middle of a row, the default, keeps the powers small.
     """
 
     def __init__(self, positions_BT: torch.Tensor, head_width: int, centre: int | None = None) -> None:
@@ -129,7 +129,7 @@ def sinusoids(positions_BT: torch.Tensor, width: int) -> torch.Tensor:
 
 
 AttentionMask = torch.Tensor | BlockMask | None
-"""A mask (B, 1, T, S), True where a query attends to a key; a block mask; or None for no mask but the causal one."""
+"""A mask (B, 1, T, S), True where a query attends to a key; a block mask; or None: causal attention only."""
 
 
 def attention_mask(segment_ids_BS: torch.Tensor) -> torch.Tensor:

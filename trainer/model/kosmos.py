@@ -44,7 +44,7 @@ def cross_entropy_sum(
 
 
 class _CrossEntropySum(torch.autograd.Function):
-    """Computes the gradients in the forward pass, while the logits of a chunk exist; nothing is recomputed."""
+    """Computes the gradients in the forward pass, while the logits of a chunk are in memory; nothing is recomputed."""
 
     @staticmethod
     def forward(ctx, x_NM, embedding_VM, targets_N, needs_grad):  # type: ignore[no-untyped-def]
@@ -136,7 +136,7 @@ class Decoder(nn.Module):
 
 
 class Kosmos(nn.Module):
-    """The whole model. Input and output embeddings are tied."""
+    """The model. Input and output embeddings are tied."""
 
     def __init__(self, config: TrainConfig, vocab_size: int, pretrained: bool = True) -> None:
         """Initialise the weights, and load a pretrained vision encoder unless `pretrained` is false."""

@@ -17,7 +17,7 @@ from trainer.model.attention import Attention
 
 
 class Vision(nn.Module):
-    """Normalised patch tokens after the last LayerNorm. Only `trainable_layers` blocks are trained."""
+    """The vision encoder: normalised tokens after the last LayerNorm. Only the last `trainable_layers` blocks train."""
 
     def __init__(self, config: VisionConfig, pretrained: bool = True) -> None:
         super().__init__()
@@ -61,7 +61,9 @@ def _tower(config: VisionConfig, pretrained: bool) -> tuple[VisionTransformer, P
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         raise MissingError(f"vision.model {config.model}: {error}") from error
     if not isinstance(model.visual, VisionTransformer):
-        raise RecipeError(f"vision.model {config.model} is no vision transformer; name one, as ViT-L-14-quickgelu")
+        raise RecipeError(
+            f"vision.model {config.model} is no vision transformer; choose one, such as ViT-L-14-quickgelu"
+        )
     return model.visual, PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
 
 
@@ -71,7 +73,7 @@ class Resampler(nn.Module):
     def __init__(self, vision_width: int, width: int, heads: int, latents: int) -> None:
         super().__init__()
         self.project = nn.Linear(vision_width, width)
-        # as small as the projected features, whose norm is 1: larger latents would dominate the image at first
+        # with norm 1, like the projected features: larger latents would dominate the image at first
         self.latents_NM = nn.Parameter(torch.randn(latents, width) * width**-0.5)
         self.attention = Attention(width, heads)
         for module in self.modules():

@@ -1,4 +1,4 @@
-"""Serve as a process: one line tells when it is ready, /_requests gives the tally, /_reset forgets it; SIGTERM ends."""
+"""Run the server: prints a line when it is ready; /_requests returns counts, /_reset clears them; SIGTERM ends it."""
 
 import argparse
 import asyncio

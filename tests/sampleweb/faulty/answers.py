@@ -1,4 +1,4 @@
-"""What a server sends, and how: at once or piece by piece, and what becomes of the connection."""
+"""Answers of the server: sent in one piece or slowly, and what happens to the connection."""
 
 import asyncio
 import itertools

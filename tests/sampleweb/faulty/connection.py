@@ -1,4 +1,4 @@
-"""One connection to the faulty server: requests are read one after another, each is tallied and answered."""
+"""One connection to the faulty server: requests are read, counted and answered in order."""
 
 import asyncio
 import socket

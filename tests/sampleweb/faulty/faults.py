@@ -1,4 +1,4 @@
-"""What the faulty server answers: the first part of a path names the behaviour, the last the picture.
+"""Answers of the faulty server: the first part of a path names the behaviour, the last the image.
 
 /ok/7.jpg is sound, /busy/2/1/7.jpg says 429 with `Retry-After: 1` twice and then is, and so on through BEHAVIOURS. In
 /to/STATUS/ADDRESS and /tagged/VALUE/7.jpg a part is percent-encoded, and is sent as those bytes. /hinted/2/7.jpg sends

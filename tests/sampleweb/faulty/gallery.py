@@ -1,4 +1,4 @@
-"""A few hundred small pictures, drawn when they are first asked for: what a sound answer of the faulty server holds."""
+"""A few hundred small images, drawn at their first request: the content of valid answers of the faulty server."""
 
 import io
 import random

@@ -1,4 +1,4 @@
-"""The server: in a thread of a test, or as a process of its own."""
+"""The server, in a thread of a test or as a process."""
 
 import asyncio
 import socket

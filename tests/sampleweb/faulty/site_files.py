@@ -1,4 +1,4 @@
-"""Every shape of a site's robots.txt and tdmrep.json, sound and unsound."""
+"""Variants of a site's robots.txt and tdmrep.json, valid and invalid."""
 
 from tests.sampleweb.faulty.answers import Answer, response, silence
 

@@ -1,4 +1,4 @@
-"""What a server was asked for: every request with its time of arrival, and how much came at once."""
+"""The requests to a server, with their times and concurrency."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Tasks about what an image shows: captions, ImageNet, birds by description, hateful memes."""
+"""Tasks about the content of images: captions, ImageNet, birds by description, hateful memes, Raven's matrices."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -10,26 +10,29 @@ from pydantic import Field
 from schemas.errors import PathError, SchemaError
 from trainer.evaluate.caption_metrics import cider, spice
 from trainer.evaluate.metrics import roc_auc
+from trainer.evaluate.raven import files as raven
 from trainer.evaluate.task import (
-    RANK,
-    SAY,
-    SPELL,
+    CONSTRAINED,
+    GENERATE,
+    MULTIPLE_CHOICE,
+    AnswerMethod,
     AnswerMode,
     Completion,
     Example,
     FileRow,
     Task,
     TaskScore,
+    escape,
+    exact_accuracy,
+    fraction_correct,
     image,
-    one_of_right,
-    plain,
     quoted,
     read_json,
     read_lines,
     read_table,
-    share,
     text_of,
 )
+from trainer.generate.engine import PLACEHOLDER
 
 CAPTION_PROMPT = "<image> An image of"
 
@@ -50,7 +53,7 @@ class _Split(FileRow):
     images: list[_Image]
 
 
-def _read_captions(file: str, images: str, splits: tuple[str, ...], folder: Path, _drawn: Path) -> list[Example]:
+def _read_captions(file: str, images: str, splits: tuple[str, ...], folder: Path, _generated: Path) -> list[Example]:
     found = []
     for number, row in enumerate(read_json(folder / file, _Split).images):
         if row.split in splits:
@@ -61,26 +64,26 @@ def _read_captions(file: str, images: str, splits: tuple[str, ...], folder: Path
 
 
 def score_captions(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
-    """Judge captions by CIDEr, and by SPICE where its Java program is."""
-    said, right = [answer.text for answer in answers], [example.right for example in examples]
-    found = {"cider": TaskScore(100 * cider(said, right))}
-    by_spice = spice(said, right)
-    return found if by_spice is None else {**found, "spice": TaskScore(100 * by_spice)}
+    """Score captions by CIDEr, and by SPICE if its Java program is installed."""
+    captions, references = [answer.text for answer in answers], [example.correct for example in examples]
+    scores = {"cider": TaskScore(100 * cider(captions, references))}
+    by_spice = spice(captions, references)
+    return scores if by_spice is None else {**scores, "spice": TaskScore(100 * by_spice)}
 
 
-def _task(name: str, file: str, images: str) -> Task:
+def _captions(name: str, file: str, images: str) -> Task:
     return Task(
         name,
         f"captions of Karpathy's test split: {file}, and the images it names",
         partial(_read_captions, file, images, ("test",)),
         score_captions,
-        AnswerMode("say", max_tokens=32, num_beams=5),
+        AnswerMode(AnswerMethod.GENERATE, max_tokens=32, num_beams=5),
         partial(_read_captions, file, images, ("train", "restval")),
     )
 
 
-COCO = _task("coco", "dataset_coco.json", "images")
-FLICKR30K = _task("flickr30k", "dataset_flickr30k.json", "flickr30k-images")
+COCO = _captions("coco", "dataset_coco.json", "images")
+FLICKR30K = _captions("flickr30k", "dataset_flickr30k.json", "flickr30k-images")
 
 
 CLASS_PROMPT = "<image> The photo of the"
@@ -98,12 +101,12 @@ def _names(folder: Path) -> dict[str, tuple[str, ...]]:
         synset, _, names = line.partition(" ")
         found[synset] = tuple(filter(None, (name.strip() for name in names.split(","))))
         if not found[synset]:
-            raise SchemaError(f"{folder / _NAMES}, line {number}: no name behind {quoted(synset)}")
+            raise SchemaError(f"{folder / _NAMES}, line {number}: no name after {quoted(synset)}")
     return found
 
 
 def _images(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """Yield where each image is told of, its class, and itself."""
+    """Yield each image with its place for messages and its class."""
     flat = next((place for place in (folder / "ILSVRC/Data/CLS-LOC/val", folder / "val") if place.is_dir()), None)
     if flat is None:
         raise PathError(f"no folder val in {folder}")
@@ -115,38 +118,39 @@ def _images(folder: Path) -> Iterator[tuple[str, str, Path]]:
             yield where, row.PredictionString.split(" ")[0], image(flat, f"{row.ImageId}.JPEG", where)
 
 
-def _read_classes(held: bool, folder: Path, _drawn: Path) -> list[Example]:
+def _read_classes(with_options: bool, folder: Path, _generated: Path) -> list[Example]:
     names = _names(folder)
-    options = tuple(sorted({of_class[0] for of_class in names.values()})) if held else ()
+    options = tuple(sorted({of_class[0] for of_class in names.values()})) if with_options else ()
     found = []
     for where, synset, path in _images(folder):
         if synset not in names:
             raise SchemaError(f"{where}: class {quoted(synset)} is not in {_NAMES}")
-        right = names[synset][:1] if held else names[synset]
-        found.append(Example(path.stem, CLASS_PROMPT, (path,), right, options))
+        correct = names[synset][:1] if with_options else names[synset]
+        found.append(Example(path.stem, CLASS_PROMPT, (path,), correct, options))
     return found
 
 
 def score_free(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
-    """Judge what was said freely: any name of the class is right, in letters of any case."""
+    """Score free answers: any name of the class is correct; case is ignored."""
     pairs = zip(examples, answers, strict=True)
-    return {"accuracy": share([a.text.casefold().rstrip(".") in map(str.casefold, e.right) for e, a in pairs])}
+    correct = [a.text.casefold().rstrip(".") in map(str.casefold, e.correct) for e, a in pairs]
+    return {"accuracy": fraction_correct(correct)}
 
 
 _CLASS_FILES = f"{_NAMES}, val/ (by class, or flat with {_SOLUTION})"
 IMAGENET = Task(
     "imagenet",
-    f"what photos show, of a thousand names: {_CLASS_FILES}",
+    f"the class of a photo, by one of a thousand names: {_CLASS_FILES}",
     partial(_read_classes, True),
-    one_of_right,
-    SPELL,
+    exact_accuracy,
+    CONSTRAINED,
 )
 IMAGENET_FREE = Task(
     "imagenet-free",
-    f"what photos show, said freely: {_CLASS_FILES}",
+    f"the class of a photo, as free text: {_CLASS_FILES}",
     partial(_read_classes, False),
     score_free,
-    SAY,
+    GENERATE,
     folder="imagenet",
 )
 
@@ -164,7 +168,7 @@ def name_of(bird: str) -> str:
     return bird.partition(".")[2].replace("_", " ")
 
 
-def _read_birds(described: bool, folder: Path, _drawn: Path) -> list[Example]:
+def _read_birds(with_descriptions: bool, folder: Path, _generated: Path) -> list[Example]:
     classes, of_image = (_numbered(folder / name) for name in ("classes.txt", "image_class_labels.txt"))
     split, paths = (_numbered(folder / name) for name in ("train_test_split.txt", "images.txt"))
     known, found = set(classes.values()), []
@@ -173,14 +177,14 @@ def _read_birds(described: bool, folder: Path, _drawn: Path) -> list[Example]:
             raise SchemaError(f"{where}: class {quoted(unknown[0])} is not in classes.txt")
         options = tuple(map(name_of, pair.classes))
         if not all(options) or options[0] == options[1]:
-            raise SchemaError(f"{where}: two classes as 001.Great_Tit are wanted, not {quoted(pair.classes)}")
-        told = " ".join(map(plain, pair.descriptions))
-        words = f"{told} {QUESTION}" if described else QUESTION
+            raise SchemaError(f"{where}: two classes such as 001.Great_Tit are expected, not {quoted(pair.classes)}")
+        descriptions = " ".join(map(escape, pair.descriptions))
+        prompt = f"{descriptions} {QUESTION}" if with_descriptions else QUESTION
         for number, path in paths.items():
             bird = classes.get(of_image.get(number, ""), "")
             if split.get(number) == "0" and bird in pair.classes:
                 place = image(folder / "images", path, f"{folder / 'images.txt'}, image {number[:20]}")
-                found.append(Example(f"{'-'.join(options)}-{number}", words, (place,), (name_of(bird),), options))
+                found.append(Example(f"{'-'.join(options)}-{number}", prompt, (place,), (name_of(bird),), options))
     return found
 
 
@@ -189,21 +193,25 @@ def _numbered(path: Path) -> dict[str, str]:
     for number, line in enumerate(text_of(path).splitlines(), 1):
         key, _, value = line.partition(" ")
         if not value:
-            raise SchemaError(f"{path}, line {number}: a number and a value are wanted, not {quoted(line)}")
+            raise SchemaError(f"{path}, line {number}: a number and a value are expected, not {quoted(line)}")
         found[key] = value.strip()
     return found
 
 
 _BIRD_FILES = "CUB-200-2011 and pairs.jsonl"
 BIRDS = Task(
-    "birds", f"which of two birds it is, both described: {_BIRD_FILES}", partial(_read_birds, True), one_of_right, RANK
+    "birds",
+    f"which of two described birds an image shows: {_BIRD_FILES}",
+    partial(_read_birds, True),
+    exact_accuracy,
+    MULTIPLE_CHOICE,
 )
 BIRDS_BARE = Task(
     "birds-bare",
     f"the same without descriptions: {_BIRD_FILES}",
     partial(_read_birds, False),
-    one_of_right,
-    RANK,
+    exact_accuracy,
+    MULTIPLE_CHOICE,
     folder="birds",
 )
 
@@ -218,7 +226,7 @@ class _Meme(FileRow):
     label: Annotated[int, Field(ge=0, le=1)]
 
 
-def _read_memes(files: tuple[str, ...], folder: Path, _drawn: Path) -> list[Example]:
+def _read_memes(files: tuple[str, ...], folder: Path, _generated: Path) -> list[Example]:
     file = next((folder / name for name in files if (folder / name).is_file()), folder / files[0])
     return [
         Example(
@@ -229,16 +237,44 @@ def _read_memes(files: tuple[str, ...], folder: Path, _drawn: Path) -> list[Exam
 
 
 def score_memes(examples: Sequence[Example], answers: Sequence[Completion]) -> dict[str, TaskScore]:
-    """Judge by ROC-AUC: how far "yes" is likelier than "no"."""
-    labels = [example.right[0] == MEME_OPTIONS[0] for example in examples]
+    """Score by ROC-AUC, over the difference between the log-probabilities of "yes" and "no"."""
+    labels = [example.correct[0] == MEME_OPTIONS[0] for example in examples]
     return {"auc": TaskScore(100 * roc_auc(labels, [a.log_p[0] - a.log_p[1] for a in answers]))}
 
 
 HATEFUL = Task(
     "hateful",
-    "whether memes are hateful: dev_seen.jsonl, train.jsonl, img/",
+    "whether a meme is hateful: dev_seen.jsonl, train.jsonl, img/",
     partial(_read_memes, ("dev_seen.jsonl", "dev.jsonl")),
     score_memes,
-    RANK,
+    MULTIPLE_CHOICE,
     partial(_read_memes, ("train.jsonl",)),
+)
+
+
+_NUMBERS = {3: "three", 4: "four", 8: "eight"}
+
+
+def matrix_prompt(num_shown: int) -> str:
+    """Return the prompt for the shown cells of a matrix and a candidate, with `<image>` for each.
+
+    The answer is the candidate after which "Yes" is most likely (arXiv 2302.14045, section 4.1).
+    """
+    shown = PLACEHOLDER * num_shown
+    return f"Here are {_NUMBERS[num_shown]} images: {shown} The following image is: {PLACEHOLDER} Is it correct?"
+
+
+def _read_matrices(folder: Path, _generated: Path) -> list[Example]:
+    return [
+        Example(p.id, matrix_prompt(len(p.images)), p.images, (str(p.answer),), ("Yes",), p.candidates)
+        for p in raven.read(folder)
+    ]
+
+
+RAVEN = Task(
+    "raven",
+    f"which of six images completes a matrix: {raven.FILE}; `weft raven` generates a set",
+    _read_matrices,
+    exact_accuracy,
+    MULTIPLE_CHOICE,
 )
