@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.io.store import Manifest, Store
 from pipeline.io.tables import PartWriter
 from schemas.tables import PAGES, Table
 
 BLOCK = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)
-PAGE = {"url": "http://x/", "host": "x", "warc_file": "w", "warc_offset": 0, "captured_at": "", "language": "en",
-        "language_score": 1.0, "title": "", "license": ""}  # fmt: skip
+EMPTY = {pa.string(): "", pa.int32(): 0, pa.int64(): 0, pa.float32(): 0.0, pa.float64(): 0.0, pa.bool_(): False}
+PAGE = {c.name: EMPTY.get(c.type) for c in PAGES.columns if not c.nullable}
+PAGE |= {"url": "http://x/", "host": "x", "warc_file": "w", "language": "en", "language_score": 1.0}
 
 
 def row(table: Table, **known: Any) -> dict[str, Any]:

@@ -135,12 +135,12 @@ def test_an_evaluation_task(copy: Path) -> None:
     (tasks / "capitals.py").write_text(
         '"""Capitals of countries."""\n\n'
         "from pathlib import Path\n\n"
-        "from trainer.evaluate.task import RANK, Example, Task, one_of_right, text_of\n\n\n"
-        "def _read(folder: Path, _drawn: Path) -> list[Example]:\n"
+        "from trainer.evaluate.task import MULTIPLE_CHOICE, Example, Task, exact_accuracy, text_of\n\n\n"
+        "def _read(folder: Path, _generated: Path) -> list[Example]:\n"
         '    pairs = [line.split(",") for line in text_of(folder / "capitals.csv").splitlines()]\n'
         "    options = tuple(sorted(capital for _, capital in pairs))\n"
         '    return [Example(c, f"The capital of {c} is", (), (right,), options) for c, right in pairs]\n\n\n'
-        'CAPITALS = Task("capitals", "capitals of countries: capitals.csv", _read, one_of_right, RANK, _read)\n'
+        'CAPITALS = Task("capitals", "capitals: capitals.csv", _read, exact_accuracy, MULTIPLE_CHOICE, _read)\n'
     )
     insert(
         tasks / "__init__.py",
@@ -156,7 +156,7 @@ def test_an_evaluation_task(copy: Path) -> None:
         "from pathlib import Path\n"
         "from trainer.evaluate.run import Settings, examples; from trainer.evaluate.tasks import TASKS\n"
         "found = examples(TASKS['capitals'], Path('.'), Path('drawn'), Settings())\n"
-        "print([(e.words, e.right) for e in found])",
+        "print([(e.prompt, e.correct) for e in found])",
     )
     assert told == "[('The capital of Northland is', ('Snow',)), ('The capital of Southland is', ('Palm',))]\n"
     assert "capitals" in python(copy, "-m", "trainer", "tasks")

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 import pytest
+from handmade import row, text
 
 from jobs.recipes import load, names
 from pipeline.filter import filter_pages
@@ -14,14 +15,12 @@ PROSE = (
     "been seen in the summer. Some of it was true!",
 )
 MENU = ("Home", "News", "About us", "Log in", "Please enable javascript to use it.")
-BLOCK = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)
 
 
 def decisions(recipe: str, *paragraphs: str) -> tuple[list[str], list[tuple[int, str]]]:
     """Return the reasons to reject a page, and those to reject its paragraphs by block."""
-    known = {c.name: "" for c in PAGES.columns} | {"warc_offset": 0, "language": "en", "language_score": 0.9}
-    blocks = [{**BLOCK, "kind": "text", "text": text} for text in paragraphs]
-    [batch] = filter_pages(load(recipe))(iter([PAGES.batch([{**known, "blocks": blocks}])]))
+    blocks = [text(paragraph) for paragraph in paragraphs]
+    [batch] = filter_pages(load(recipe))(iter([PAGES.batch([row(PAGES, page_id="", blocks=blocks)])]))
     [page] = pa.Table.from_batches([batch]).to_pylist()
     paragraph = [(r["block"], r["rule"]) for r in page["rejected"] if r["level"] == "paragraph"]
     return page["reasons"], paragraph
