@@ -1,8 +1,7 @@
 """Near-duplicate pages and images: find candidates by a cheap key, verify them, and join them into clusters."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import reduce
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -45,24 +44,19 @@ def keep_first(frame: DataFrame, column: str, order: tuple[str, ...], name: str)
 
 
 MAX_LOCAL_PAIRS = 1_000_000  # about 100 MB, which one task joins faster than Spark does one round
-Node = TypeVar("Node", int, str)
 
 
-def components(pairs: Iterable[tuple[Node, Node]]) -> dict[Node, Node]:
-    """Return the smallest node of each node's component (union-find with path halving)."""
-    parent: dict[Node, Node] = {}
+def components(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct nodes of pairs (n, 2), sorted, and for each the smallest node of its component."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(node: Node) -> Node:
-        parent.setdefault(node, node)
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for a, b in pairs:
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low
-    return {node: root(node) for node in list(parent)}
+    nodes, index = np.unique(pairs, return_inverse=True)
+    edges = index.reshape(-1, 2).T
+    graph = coo_array((np.ones(edges.shape[1], bool), tuple(edges)), shape=(nodes.size, nodes.size))
+    _, labels = connected_components(graph, directed=False)
+    _, smallest = np.unique(labels, return_index=True)
+    return nodes, nodes[smallest[labels]]
 
 
 def spark_components(pairs: DataFrame, max_local: int = MAX_LOCAL_PAIRS) -> DataFrame:
@@ -70,7 +64,7 @@ def spark_components(pairs: DataFrame, max_local: int = MAX_LOCAL_PAIRS) -> Data
 
     Alternates the large-star and small-star operations of Kiveris et al., "Connected Components in MapReduce and
     Beyond", SoCC 2014, until every component is a star around its smallest node: O(log^2 n) rounds. Once at most
-    max_local pairs are left, a union-find in one task finishes faster.
+    max_local pairs are left, one task finishes faster.
     """
     edges = pairs.selectExpr("greatest(a, b) as high", "least(a, b) as low").where("high != low").distinct()
     edges = edges.localCheckpoint()
@@ -85,9 +79,9 @@ def spark_components(pairs: DataFrame, max_local: int = MAX_LOCAL_PAIRS) -> Data
 
 def _local_components(schema: pa.Schema) -> Callable[[Batches], Batches]:
     def run(batches: Batches) -> Batches:
-        pairs = (pair for batch in batches for pair in zip(*(side.to_pylist() for side in batch.columns), strict=True))
-        found = components(pairs)
-        yield pa.RecordBatch.from_arrays([list(found), list(found.values())], schema=schema)
+        pairs = [np.stack(batch.columns, axis=1) for batch in batches]
+        found = components(np.concatenate([np.empty((0, 2), np.int64), *pairs]))
+        yield pa.RecordBatch.from_arrays(list(found), schema=schema)
 
     return run
 

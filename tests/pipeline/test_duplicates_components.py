@@ -1,19 +1,27 @@
-"""Connected components: what Spark finds is what the local union-find finds, whatever the shape and the partitions."""
+"""Connected components: what Spark finds is what one task finds, whatever the shape and the partitions."""
 
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.near_duplicates import MAX_LOCAL_PAIRS, components, spark_components
+from jobs.near_duplicates import MAX_LOCAL_PAIRS, spark_components
+from jobs.near_duplicates import components as of_arrays
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 Pairs = list[tuple[int, int]]
+
+
+def components(pairs: Sequence[tuple]) -> dict:
+    nodes, smallest = of_arrays(np.array(pairs or np.empty((0, 2), np.int64)))
+    return dict(zip(nodes.tolist(), smallest.tolist(), strict=True))
 
 
 def shuffled(pairs: Pairs, seed: int) -> Pairs:
@@ -50,7 +58,7 @@ LARGE: dict[str, Pairs] = {
 def same_on_spark(pairs: Pairs, partitions: int, few: int, spark: "SparkSession") -> None:
     frame = spark.createDataFrame(pd.DataFrame(pairs, columns=["a", "b"])).repartition(partitions)
     found = spark_components(frame, few).toPandas()
-    expected = components(pair for pair in pairs if pair[0] != pair[1])
+    expected = components([pair for pair in pairs if pair[0] != pair[1]])
     assert sorted(zip(found["node"], found["component"], strict=True)) == sorted(expected.items())
 
 
