@@ -19,7 +19,7 @@ from benchmarks.kept_weights import keep
 from benchmarks.scoring import image_matches, image_scores
 from pipeline.html import main_content
 from pipeline.html.blocks import cut
-from pipeline.html.image_content import likely, picture_features
+from pipeline.html.image_content import image_features, likely
 from pipeline.html.images import mark_images
 from pipeline.html.main_content import Array
 from pipeline.html.tree import parse
@@ -71,7 +71,7 @@ def _read(data: Path) -> list[ImageExample]:
             p_N, words_N = main_content.probabilities(blocks), main_content.word_counts(blocks)
             x_NF = np.zeros((0, 0), np.float32)
             if spots:
-                x_NF = picture_features(spots, images, blocks, p_N, words_N, main_content.choose_text(p_N, words_N))
+                x_NF = image_features(spots, images, blocks, p_N, words_N, main_content.choose_text(p_N, words_N))
             examples.append(ImageExample([images[s.image].url for s in spots], row["images"], x_NF))
     return examples
 

@@ -67,7 +67,7 @@ def _ours(config: Clip, pictures: list[bytes]) -> float:
 
 def _bare(encoder: Encoder, batches: list[torch.Tensor]) -> float:
     gpu = encoder.device != CPU
-    with encoder.at_hand(), torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=gpu):
+    with encoder.on_device(), torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=gpu):
         started = time.perf_counter()
         for batch in batches:
             encoder.model.encode_image(batch, normalize=True)

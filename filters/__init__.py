@@ -1,7 +1,7 @@
-"""Every filter, in the order in which they judge.
+"""All filters, in execution order.
 
-To add one: its value in a module, its line here, its reasons, its cases. What is measured of a text is a Measure of
-filters/text.py instead, and judges paragraphs and pages alike.
+To add one: define it in a module, list it here, add its reasons and test cases. A text filter is instead an entry of
+TEXT_FILTERS in schemas/reasons.py and a measure in filters/text.py, and applies to paragraphs and pages.
 """
 
 from filters import document, images, page
@@ -10,7 +10,7 @@ from filters.filter import Filter
 from filters.text import PAGE_TEXT_FILTERS, PARAGRAPH_TEXT_FILTERS
 
 PARAGRAPH_FILTERS: tuple[Filter, ...] = PARAGRAPH_TEXT_FILTERS
-"""Judge each text block of a page. Columns: text."""
+"""Applied to each text block of a page. Columns: text."""
 
 PAGE_FILTERS: tuple[Filter, ...] = (
     page.FILTER,
@@ -19,10 +19,10 @@ PAGE_FILTERS: tuple[Filter, ...] = (
     page.HASHTAGS,
     page.URLS,
 )
-"""Judge a page by the text that its paragraphs leave. Columns: text, language, language_score."""
+"""Applied to a page and the text of its kept paragraphs. Columns: text, language, language_score."""
 
 IMAGE_FILTERS: tuple[Filter, ...] = (images.FILTER,)
-"""Judge an image before it is asked for. Columns: image_url."""
+"""Applied to an image before it is fetched. Columns: image_url."""
 
 DOCUMENT_FILTERS: tuple[Filter, ...] = (
     document.INTERSPERSED,
@@ -30,10 +30,10 @@ DOCUMENT_FILTERS: tuple[Filter, ...] = (
     document.WORDS_PER_IMAGE,
     document.SINGLE_IMAGE,
 )
-"""Judge the interleaved form of a page, once its unusable images are gone. Columns: page_id, kinds, text."""
+"""Applied to the interleaved form of a page without its dropped images. Columns: page_id, kinds, text."""
 
 CAPTION_FILTERS: tuple[Filter, ...] = (images.WORDS, images.CHARACTERS)
-"""Judge an image's alt text. Columns: caption."""
+"""Applied to an image's caption. Columns: caption."""
 
 __all__ = [
     "CAPTION_FILTERS",

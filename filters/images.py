@@ -1,4 +1,4 @@
-"""Image filters, before any request: addresses of images that are no pictures, and alt texts that say nothing."""
+"""Image filters before any request: URLs of decorative images, and uninformative captions."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,12 +8,12 @@ from filters.words import WORD, count
 from schemas.recipe import Recipe
 
 
-def _judge(batch: pa.RecordBatch, recipe: Recipe) -> Decision:
-    number = pa.repeat(pa.scalar(0, pa.int32()), batch.num_rows)
+def _apply(batch: pa.RecordBatch, recipe: Recipe) -> Decision:
+    counts = pa.repeat(pa.scalar(0, pa.int32()), batch.num_rows)
     for token in recipe.filters.image.url_tokens:
-        number = pc.add(number, pc.count_substring(batch["image_url"], token, ignore_case=True))
-    reason = pc.if_else(pc.greater(number, 0), "URL_TOKEN", pa.scalar(None, pa.string()))
-    return Decision(number.cast(pa.float64()), reason, {"URL_TOKEN": 0.0})
+        counts = pc.add(counts, pc.count_substring(batch["image_url"], token, ignore_case=True))
+    reason = pc.if_else(pc.greater(counts, 0), "URL_TOKEN", pa.scalar(None, pa.string()))
+    return Decision(counts.cast(pa.float64()), reason, {"URL_TOKEN": 0.0})
 
 
 FILTER = Filter(
@@ -21,15 +21,15 @@ FILTER = Filter(
     reads=("image_url",),
     measure="num_url_tokens",
     reasons=("URL_TOKEN",),
-    source="MMC4, arXiv 2304.06939, section 2: addresses with logo, button, icon, plugin or widget",
-    judge=_judge,
+    source="MMC4, arXiv 2304.06939, section 2: URLs with logo, button, icon, plugin or widget",
+    apply=_apply,
     on=lambda recipe: bool(recipe.filters.image.url_tokens),
 )
-"""Reject image addresses by what they say.
+"""Reject image URLs that contain certain words.
 
 Reads:   image_url string.
-Writes:  num_url_tokens, how often filters.image.url_tokens occur in it, whatever their case and wherever they stand.
-Rejects: URL_TOKEN when any does.
+Writes:  num_url_tokens, occurrences of filters.image.url_tokens anywhere in it, ignoring case.
+Rejects: URL_TOKEN when there are any.
 """
 
 
@@ -43,7 +43,7 @@ WORDS = threshold_filter(
     SOURCE,
     lambda batch: count(batch["caption"], WORD),
 )
-"""Reject captions of too few words: SHORT_CAPTION when num_words < filters.caption.min_words."""
+"""Reject captions with too few words: SHORT_CAPTION when num_words < filters.caption.min_words."""
 
 CHARACTERS = threshold_filter(
     "caption_characters",
@@ -53,4 +53,4 @@ CHARACTERS = threshold_filter(
     SOURCE,
     lambda batch: pc.utf8_length(batch["caption"]),
 )
-"""Reject captions of too few code points: FEW_CAPTION_CHARACTERS when below filters.caption.min_characters."""
+"""Reject captions with too few code points: FEW_CAPTION_CHARACTERS when below filters.caption.min_characters."""

@@ -1,6 +1,6 @@
-"""Text filters of pages and paragraphs: a function for each measure of the table in schemas/reasons.py.
+"""Text filters for pages and paragraphs: a function for each measure in TEXT_FILTERS of schemas/reasons.py.
 
-Words, lines and n-grams are the features of filters/features.py.
+Words, lines and n-grams come from the features of filters/features.py.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from filters.filter import Filter, Threshold, threshold_filter
 from filters.words import count, per
 from schemas.reasons import TEXT_FILTERS, of_paragraph
 
-Measure = tuple[tuple[str, ...], Callable[[pa.RecordBatch], pa.Array]]  # the columns that it reads, and the function
+Measure = tuple[tuple[str, ...], Callable[[pa.RecordBatch], pa.Array]]  # columns, function
 _POLICY = r"(?i)terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies"
 
 
@@ -77,15 +77,15 @@ MEASURES: dict[str, Measure] = {
 
 
 def _filter(measure: str, section: str) -> Filter:
-    """Make the filter that judges texts by all bounds of a measure in a section of `filters`."""
+    """Make the filter with all thresholds on a measure in a section of `filters`."""
     reads, function = MEASURES[measure]
     rows = [row for row in TEXT_FILTERS if row.measure == measure]
     of_page = section == "text"
-    bounds = tuple(
+    thresholds = tuple(
         Threshold(f"filters.{section}.{row.key}", row.code if of_page else of_paragraph(row.code)) for row in rows
     )
     name = measure if of_page else f"paragraph_{measure}"
-    return threshold_filter(name, reads, measure, bounds, rows[0].source, function)
+    return threshold_filter(name, reads, measure, thresholds, rows[0].source, function)
 
 
 _NAMES = tuple(dict.fromkeys(row.measure for row in TEXT_FILTERS))

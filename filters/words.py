@@ -1,9 +1,9 @@
-"""Words: counted in texts, whole batches at a time; and the function words of English."""
+"""Count words in batches of texts; the function words of English."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# A run of anything but white space, by Unicode. Scripts that are written without spaces count by the character.
+# A run of Unicode non-white-space characters. In scripts without spaces each character is a word.
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 WORD = rf"[{UNSPACED}]|[^\s\p{{Z}}{UNSPACED}]+"
 
@@ -13,9 +13,9 @@ def count(texts: pa.Array, pattern: str) -> pa.Array:
     return pc.count_substring_regex(texts, pattern=pattern)
 
 
-def per(counts: pa.Array, wholes: pa.Array) -> pa.Array:
-    """Divide counts by what they are counted in: n numbers and n numbers to n float64; 0 where the whole is 0."""
-    return pc.divide(counts.cast(pa.float64()), pc.max_element_wise(wholes, 1).cast(pa.float64()))
+def per(counts: pa.Array, totals: pa.Array) -> pa.Array:
+    """Divide n counts by n totals: n float64; a total of 0 counts as 1."""
+    return pc.divide(counts.cast(pa.float64()), pc.max_element_wise(totals, 1).cast(pa.float64()))
 
 
 _WORDS = """

@@ -6,10 +6,10 @@ from pyspark.sql import functions as F
 from jobs.step import Context, Outcome, Step, count_by, map_batches, read_files
 from jobs.tables import rejection_rows, surviving_captions, surviving_images, surviving_pages, write_rejections
 from pipeline.assemble import ASSEMBLED, CAPTIONED, PAGES_WITH_IMAGES, assemble_pages, caption_documents
-from pipeline.blocks import USES, image_uses
+from pipeline.blocks import IMAGE_REFS, image_refs
 from pipeline.redact import redact_documents, redactor
 from pipeline.score.segments import ALT_TEXT, PAIRS, caption_pairs
-from pipeline.score.similarity import cut
+from pipeline.score.similarity import lowest_top_score
 from schemas.recipe import Recipe
 from schemas.tables import CAPTURE, DOCUMENTS, NEAR_DUPLICATE_IMAGES, PAGES, SAFETY, SCORES, STEPS
 
@@ -60,7 +60,7 @@ def _bound(pairs: DataFrame, recipe: Recipe) -> float | None:
     if fraction is None:
         return bound
     scored = pairs.where("score is not null").dropDuplicates(list(_PAIR))
-    lowest = cut({row["score"]: row["count"] for row in scored.groupBy("score").count().collect()}, fraction)
+    lowest = lowest_top_score({row["score"]: row["count"] for row in scored.groupBy("score").count().collect()}, fraction)
     unreachable = 2.0  # a cosine is at most 1
     return max(unreachable if lowest is None else lowest, -1.0 if bound is None else bound)
 
@@ -77,7 +77,7 @@ def work(context: Context) -> Outcome:
     recipe = context.recipe
     pages, captions = surviving_pages(context, "filter", "dedup"), surviving_captions(context, "dedup")
     images = surviving_images(context).select("image_id", "image_url")
-    uses = map_batches(pages, image_uses, USES)
+    uses = map_batches(pages, image_refs, IMAGE_REFS)
     rejections, judged = [], {}
     if recipe.score.max_unsafe_score is not None:
         unsafe = _unsafe(context, images).persist()

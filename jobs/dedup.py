@@ -32,7 +32,7 @@ from jobs.tables import (
     surviving_pages,
     write_rejections,
 )
-from pipeline.blocks import USES, by_page, image_uses, text_blocks
+from pipeline.blocks import IMAGE_REFS, by_page, image_refs, text_blocks
 from schemas.recipe import Dedup, Paragraphs
 from schemas.tables import CAPTURE, IMAGES, NEAR_DUPLICATE_IMAGES, PAGES, REJECTIONS, STEPS, Batches
 
@@ -248,7 +248,7 @@ def _uses(context: Context, captures: DataFrame, unique: DataFrame, kept: DataFr
     """
     dropped = unique.join(kept, "page_id", "left_anti").select("page_id")
     captions = surviving_captions(context).join(dropped, "page_id", "left_anti")
-    uses = _of(map_batches(captures, image_uses, USES), kept).select("image_id", "page_id")
+    uses = _of(map_batches(captures, image_refs, IMAGE_REFS), kept).select("image_id", "page_id")
     return uses.union(captions.select("image_id", "page_id")).distinct()
 
 

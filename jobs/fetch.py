@@ -20,16 +20,16 @@ from pyspark.sql.types import IntegerType, StringType
 
 from jobs.step import Context, Outcome, Step, count_by, map_batches, read_files, spark_schema
 from jobs.tables import drop_rejected, rejection_rows, surviving_captions, surviving_pages
-from pipeline.blocks import USES, image_uses
+from pipeline.blocks import IMAGE_REFS, image_refs
 from pipeline.fetch.client import Client
-from pipeline.fetch.commit_log import ANSWERS, MOVED, CommitLog, Tally
+from pipeline.fetch.commit_log import MOVED, RESULTS, CommitLog, Tally
 from pipeline.fetch.download import DownloadWorker, Results, download
 from pipeline.fetch.network import Network
 from pipeline.fetch.permissions import Permissions, SiteFiles
 from pipeline.fetch.scheduler import Address, Host, Scheduler
 from pipeline.images.worker import DecodeWorker
 from pipeline.io.store import Manifest, Store
-from pipeline.url import NOWHERE, Failure, asked, host, parse, parse_listed
+from pipeline.url import NOWHERE, Failure, host, parse, parse_listed, request_url
 from schemas.display import percent
 from schemas.errors import RecipeError
 from schemas.integrity import Sum
@@ -139,7 +139,7 @@ def _scheduler(requests: list[dict[str, Any]], config: Fetch) -> Scheduler:
     for row in requests:
         address = Address(row["image_id"], row["image_url"], NOWHERE, row["num_redirects"] or 0)
         try:
-            address.place = parse(asked(row["url"], config.proxy is not None))
+            address.place = parse(request_url(row["url"], config.proxy is not None))
             by_host[address.place.host].append(address)
         except Failure as failure:
             scheduler.settled.append((address, failure))
@@ -217,7 +217,7 @@ def num_rows(store: Store, folder: str) -> int:
 
 def read_answers(context: Context) -> DataFrame:
     """Read the answers committed so far."""
-    schema, parts = spark_schema(ANSWERS), context.store.parts(ANSWERS_FOLDER)
+    schema, parts = spark_schema(RESULTS), context.store.parts(ANSWERS_FOLDER)
     if not parts:
         return context.spark.createDataFrame([], schema)
     return read_files(context.spark, context.store, parts, schema)
@@ -297,9 +297,9 @@ def _used_images(context: Context) -> DataFrame:
     """List the distinct images that the recipe's corpora can use."""
     corpora = context.recipe.corpora
     columns = ("image_id", "image_url")
-    used = context.spark.createDataFrame([], spark_schema(USES)).select(*columns)
+    used = context.spark.createDataFrame([], spark_schema(IMAGE_REFS)).select(*columns)
     if "interleaved" in corpora:
-        used = used.union(map_batches(surviving_pages(context, "filter"), image_uses, USES).select(*columns))
+        used = used.union(map_batches(surviving_pages(context, "filter"), image_refs, IMAGE_REFS).select(*columns))
     if "caption" in corpora:
         used = used.union(surviving_captions(context).select(*columns))
     return drop_rejected(context, used.distinct(), "filter")

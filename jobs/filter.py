@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 from filters import CAPTION_FILTERS, IMAGE_FILTERS, PARAGRAPH_FILTERS
 from jobs.step import Context, Outcome, Step, arrow_schema, map_batches
 from jobs.tables import num_paragraphs, rejection_rows, write_rejections
-from pipeline.blocks import USES, image_uses
+from pipeline.blocks import IMAGE_REFS, image_refs
 from pipeline.filter import (
-    JUDGED_PAGE,
+    FILTERED_PAGE,
     MEASURED,
     REJECTED,
     can_retune,
@@ -43,9 +43,9 @@ def work(context: Context) -> Outcome:
     if retuned:
         measured = context.read(MEASURES).drop("reasons")
         rows = pages.select(*CAPTURE, "url", "language", "language_score").join(measured, list(CAPTURE))
-        filtered = map_batches(rows.select(*MEASURED.names), partial(retune_pages, recipe), JUDGED_PAGE).persist()
+        filtered = map_batches(rows.select(*MEASURED.names), partial(retune_pages, recipe), FILTERED_PAGE).persist()
     else:
-        filtered = map_batches(pages, filter_pages(recipe), JUDGED_PAGE).persist()
+        filtered = map_batches(pages, filter_pages(recipe), FILTERED_PAGE).persist()
     of_pages = filtered.withColumn("a", F.explode("rejected")).select(
         "page_id", "url", "warc_file", "warc_offset", "a.level", "a.block", *_AGAINST
     )
@@ -113,7 +113,7 @@ def _captions(captions: DataFrame, recipe: Recipe) -> DataFrame:
 def _images(pages: DataFrame, captions: DataFrame, recipe: Recipe) -> DataFrame:
     """Filter the image addresses of blocks and captions; each address is rejected once per rule."""
     columns = ("image_id", "image_url")
-    images = map_batches(pages, image_uses, USES).select(*columns).union(captions.select(*columns))
+    images = map_batches(pages, image_refs, IMAGE_REFS).select(*columns).union(captions.select(*columns))
     filtered = map_batches(images, filter_rows(IMAGE_FILTERS, recipe), arrow_schema(images).append(_REJECTED))
     found = filtered.withColumn("a", F.explode("rejected")).select(
         "image_id", F.col("image_url").alias("url"), *_AGAINST

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.report_sources import TableFiles, read
-from pipeline.filter import text_of
+from pipeline.filter import join_text
 from pipeline.inspect.funnel import hosts_of
 from pipeline.io.store import Store
 from pipeline.shards.stats import QUANTILES
@@ -116,7 +116,7 @@ def _documents(batch: pa.RecordBatch, of: str) -> Counted:
 def _blocks(batch: pa.RecordBatch, of: str) -> Counted:
     rows = [blocks or [] for blocks in batch["blocks"].to_pylist()]
     images = [[b for b in blocks if b["kind"] == "image"] for blocks in rows]
-    yield of, "words", four_digits(pa.array([len(text_of(blocks).split()) for blocks in rows], pa.int64()))
+    yield of, "words", four_digits(pa.array([len(join_text(blocks).split()) for blocks in rows], pa.int64()))
     if of in ("interleaved", "pages"):
         yield of, "images", four_digits(pa.array([len(blocks) for blocks in images], pa.int64()))
     yield of, "clip_score", thousandths(pa.array([b.get("score") for blocks in images for b in blocks], pa.float64()))

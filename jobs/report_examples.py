@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from jobs.report_sources import ReportFiles, TableFiles, read, scan, select
 from jobs.step import map_batches
-from pipeline.filter import text_of
+from pipeline.filter import join_text
 from pipeline.inspect.facts import public_name
 from pipeline.inspect.funnel import UNORDERED
 from pipeline.io.store import Store
@@ -97,7 +97,7 @@ def find_texts(spark: SparkSession, sources: ReportFiles, blocks: Mapping[str, S
             for page in batch.to_pylist():
                 for block in blocks[page["page_id"]]:
                     if block < len(page["blocks"]):
-                        text = text_of(page["blocks"]) if block == WHOLE_PAGE else page["blocks"][block]["text"]
+                        text = join_text(page["blocks"]) if block == WHOLE_PAGE else page["blocks"][block]["text"]
                         rows.append({**page, "block": block, "text": cut(text)})
             yield pa.RecordBatch.from_pylist(rows, schema=_TEXT)
 

@@ -12,13 +12,13 @@ from pyspark.sql import functions as F
 
 from jobs.step import Context, Outcome, Step, map_batches, read_files, spark_schema
 from jobs.tables import join_image_bytes, surviving_captions, surviving_images, surviving_pages
-from pipeline.blocks import USES, image_uses
+from pipeline.blocks import IMAGE_REFS, image_refs
 from pipeline.io.store import Store
 from pipeline.io.tables import PartWriter
 from pipeline.score import similarity
 from pipeline.score.clip import EMBEDDED, IMAGES, embed, load
 from pipeline.score.clip import TEXTS as TEXT_COLUMN
-from pipeline.score.segments import ALT_TEXT, PAIRS, PIECES, TEXTS, WHOLE, caption_pairs, cut, page_texts
+from pipeline.score.segments import ALT_TEXT, PAIRS, PIECES, TEXTS, WHOLE, caption_pairs, page_texts, split_texts
 from pipeline.score.similarity import page_scores, pair_scores
 from schemas.recipe import Clip, Recipe
 from schemas.tables import EMBEDDINGS, SAFETY, SCORES, STEPS, Batches
@@ -59,7 +59,7 @@ def work(context: Context) -> Outcome:
     head = _head(clip)
     on_pages, texts, captions = _compared(context)
     words = texts.select("text_id", "text").union(captions.select("text_id", "text")).dropDuplicates(["text_id"])
-    pieces = map_batches(words.withColumnRenamed("text_id", "id"), cut(clip), PIECES).persist()
+    pieces = map_batches(words.withColumnRenamed("text_id", "id"), split_texts(clip), PIECES).persist()
     used = on_pages.select("image_id").union(captions.select("image_id")).distinct()
     stored = join_image_bytes(context, used, "bytes").withColumnRenamed("image_id", "id")
     # Embeddings are read several times but must be computed once, hence persist().
@@ -110,9 +110,9 @@ def _compared(context: Context) -> tuple[DataFrame, DataFrame, DataFrame]:
     """Return what to compare: images on pages (page_id, image_id), texts of pages (TEXTS), and captions (PAIRS)."""
     corpora, pages = context.recipe.corpora, surviving_pages(context, "filter", "dedup")
     stored = surviving_images(context).select("image_id")
-    uses, texts, captions = (context.spark.createDataFrame([], spark_schema(s)) for s in (USES, TEXTS, PAIRS))
+    uses, texts, captions = (context.spark.createDataFrame([], spark_schema(s)) for s in (IMAGE_REFS, TEXTS, PAIRS))
     if "interleaved" in corpora:
-        uses = map_batches(pages, image_uses, USES).join(stored, "image_id", "left_semi")
+        uses = map_batches(pages, image_refs, IMAGE_REFS).join(stored, "image_id", "left_semi")
         texts = map_batches(pages, page_texts(context.recipe.clip.texts), TEXTS)
     if "caption" in corpora:
         captions = map_batches(surviving_captions(context, "dedup"), caption_pairs, PAIRS)

@@ -19,7 +19,7 @@ import yaml
 from jobs import recipes
 from jobs.fetch import check_contact
 from jobs.session import check_java, check_master, java_environment
-from pipeline.inspect.plan import Figure, count_archives
+from pipeline.inspect.plan import Estimate, count_archives
 from schemas.display import MASK, message, printable, redact
 from schemas.errors import MissingError, PathError, WeftError
 from schemas.program import Interrupted, continuing, resuming
@@ -28,11 +28,11 @@ from schemas.recipe import Recipe
 _SHIPPED = files("jobs") / "rates.yaml"
 
 
-def shipped_rates() -> dict[str, Figure]:
+def shipped_rates() -> dict[str, Estimate]:
     """Return the shipped rates by name; those about archives are Common Crawl's."""
     listed = yaml.safe_load(_SHIPPED.read_text("utf-8"))
     return {
-        name: Figure(rate["value"], rate["unit"], rate["known"], (rate["source"],)) for name, rate in listed.items()
+        name: Estimate(rate["value"], rate["unit"], rate["known"], (rate["source"],)) for name, rate in listed.items()
     }
 
 

@@ -1,1 +1,1 @@
-"""The work itself, on Arrow and Python objects, without Spark."""
+"""The processing steps on Arrow and Python objects, without Spark."""

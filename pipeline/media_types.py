@@ -1,4 +1,4 @@
-"""What bytes are: media types by headers (Fetch standard) and by signatures (MIME Sniffing)."""
+"""Media types by headers (Fetch standard) and by signatures (MIME Sniffing standard)."""
 
 import codecs
 import re
@@ -10,8 +10,8 @@ XHTML = "application/xhtml+xml"
 HTML_TYPES = frozenset({HTML, XHTML})
 UNKNOWN_TYPES = frozenset({"unknown/unknown", "application/unknown"})
 XML_TYPES = frozenset({"text/xml", "application/xml"})
-SNIFF_BYTES = 16 << 10  # the standard looks at 1,445 bytes, of which blank lines may take all
-MAX_BINARY_FRACTION = 0.05  # of compressed data about a tenth are such bytes, of text next to none
+SNIFF_BYTES = 16 << 10  # the standard reads 1,445 bytes, which may all be blank lines
+MAX_BINARY_FRACTION = 0.05  # compressed data has about 0.1, text almost none
 
 _SPACE = "\t\n\r "
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -27,7 +27,9 @@ _HTML_START = re.compile(
 _XHTML_START = re.compile(
     rb"<\?xml\s[^>]*+>\s*+(?:<!--(?:(?!-->).)*+-->\s*+)*+<(?:!doctype\s+html|(?:\w+:)?html)[\s>]", re.I | re.DOTALL
 )
-BINARY = bytes([*range(1, 9), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20)])  # section 3, "binary data byte", but NUL
+BINARY = bytes(
+    [*range(1, 9), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20)]
+)  # section 3, "binary data byte", except NUL
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -37,9 +39,9 @@ class MimeType(NamedTuple):
 
 
 def extract_mime_type(values: Iterable[str]) -> MimeType | None:
-    """Return what the Content-Type headers of a message say, or None when none of their values can be parsed.
+    """Return the media type of a message's Content-Type headers, or None when no value can be parsed.
 
-    Of several values the last that parses counts; the charset of one before it of the same type is kept.
+    The last value that parses counts; it inherits the charset of a previous one of the same type.
     Source: Fetch standard, "extract a MIME type".
 
     >>> extract_mime_type(["text/plain;charset=gbk, text/html", "text/html;charset=utf-8, x"])
@@ -79,7 +81,7 @@ def _parse(value: str) -> MimeType | None:
     at = essence.end()
     while at < len(value):
         parameter = _PARAMETER.match(value, at)
-        assert parameter is not None  # it matches anything, nothing too
+        assert parameter is not None  # it matches any string
         at = parameter.end() + 1
         quoted, plain = parameter["quoted"], (parameter["plain"] or "").rstrip(_SPACE)
         if parameter["name"].lower() == "charset" and (plain or quoted is not None):
@@ -89,10 +91,10 @@ def _parse(value: str) -> MimeType | None:
 
 
 def sniff_html(body: bytes) -> str:
-    """Return text/html or application/xhtml+xml where the first bytes of a body are of such a page, "" otherwise.
+    """Return text/html or application/xhtml+xml if a body's first bytes are of such a page, else "".
 
-    Beyond the standard a byte order mark is passed over, any white space or a slash ends a tag's name, comments need
-    no space, and a page of XHTML behind an XML declaration is told from other XML, as a browser tells it by its root.
+    Beyond the standard, skip a byte order mark, let any white space or a slash end a tag name, allow comments without
+    a space, and recognize XHTML after an XML declaration by its root element, as browsers do.
     Source: MIME Sniffing standard, section 7.1, "identifying a resource with an unknown MIME type".
     """
     start = body[:SNIFF_BYTES].removeprefix(codecs.BOM_UTF8)
@@ -105,9 +107,9 @@ def sniff_html(body: bytes) -> str:
 
 
 def is_binary(body: bytes) -> bool:
-    """Tell whether a body is no text: its first bytes neither begin a page, nor are they free of control characters.
+    """Return whether a body is not text: its first bytes have control characters and do not begin an HTML page.
 
-    NUL is not counted: in UTF-16 every second byte may be one. Source: MIME Sniffing standard, section 3.
+    NUL is not counted: in UTF-16 every second byte can be NUL. Source: MIME Sniffing standard, section 3.
     """
     start = body[:SNIFF_BYTES].replace(b"\0", b"")
     if not start:
@@ -153,7 +155,7 @@ _SIGNATURES = (
     (b"\x7fELF", "a Linux program"),
     (b"version https://git-lfs", "a Git LFS pointer"),
 )
-# The first of these brands that a file has names it (ISO base media file format, ISO/IEC 14496-12, section 4.3).
+# The first of these brands in a file determines its kind (ISO base media file format, ISO/IEC 14496-12, section 4.3).
 _BRANDS = {
     b"heic": "a HEIC image", b"heix": "a HEIC image", b"heim": "a HEIC image", b"heis": "a HEIC image",
     b"hevc": "a HEIC image", b"hevx": "a HEIC image", b"mif1": "a HEIF image", b"msf1": "a HEIF image",
@@ -161,8 +163,8 @@ _BRANDS = {
 }  # fmt: skip
 _RIFF = {b"AVI ": "an AVI video", b"WAVE": "a WAVE audio file"}
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
-_ELEMENT = re.compile(rb"<(?:\w+:)?([a-z]\w*)", re.I)  # neither a declaration (<!) nor an instruction (<?)
-_OF_PAGES = frozenset(
+_ELEMENT = re.compile(rb"<(?:\w+:)?([a-z]\w*)", re.I)  # not a declaration (<!) or an instruction (<?)
+_HTML_ELEMENTS = frozenset(
     b"html head body title meta link script style iframe noscript div p span a b br center font table h1 h2 h3 h4 pre"
     b" form img section main article header".split()
 )
@@ -170,12 +172,12 @@ _JSON = re.compile(rb'[{\[]\s*(?:["{\[\]}]|-?\d|true|false|null)')
 
 
 def is_avif(head: bytes) -> bool:
-    """Tell whether a file of the ISO base media file format has a brand of AVIF (AV1 Image File Format, section 6)."""
+    """Return whether an ISO base media file has an AVIF brand (AV1 Image File Format, section 6)."""
     return not {b"avif", b"avis"}.isdisjoint(_brands(head))
 
 
 def _brands(head: bytes) -> list[bytes]:
-    """Return the brands of a file of the ISO base media file format, the major one first; none of any other file."""
+    """Return the brands of an ISO base media file, the major one first; none for other files."""
     if head[4:8] != b"ftyp":
         return []
     size = min(int.from_bytes(head[:4], "big"), 1_000)
@@ -183,7 +185,7 @@ def _brands(head: bytes) -> list[bytes]:
 
 
 def kind_of(head: bytes) -> str | None:
-    """Name what bytes are that no image decoder takes, with its article; None when nothing is known of them."""
+    """Name the kind of bytes that no image decoder accepts, with an article; None when unknown."""
     if not head:
         return "an empty file"
     if found := _brands(head):
@@ -198,7 +200,7 @@ def kind_of(head: bytes) -> str | None:
         if body.startswith(signature) and body != head:
             num_bytes = len(head) - len(body)
             extra = "1 byte that is" if num_bytes == 1 else f"{num_bytes} bytes that are"
-            return f"a {name} image behind {extra} not part of it, which no browser shows"
+            return f"a {name} image after {extra} not part of it, which browsers do not show"
     return _text(body)
 
 
@@ -210,7 +212,7 @@ def _without_marks(head: bytes) -> bytes:
 
 
 def _text(body: bytes) -> str | None:
-    """Name text: markup by its first element; any UTF-16 is read by its ASCII bytes."""
+    """Name the kind of a text: markup by its first element; UTF-16 by its ASCII bytes."""
     text = _COMMENT.sub(b"", body.replace(b"\0", b"")).lstrip(_WHITE_SPACE)
     if text.startswith(b"%PDF-"):
         return "a PDF document"
@@ -219,7 +221,7 @@ def _text(body: bytes) -> str | None:
         name = element[1].lower() if element else b""
         if name == b"svg":
             return "an SVG drawing"
-        if name in _OF_PAGES or text[:14].lower() == b"<!doctype html":
+        if name in _HTML_ELEMENTS or text[:14].lower() == b"<!doctype html":
             return "a web page"
         return "an XML document" if text.startswith(b"<?xml") or element else None
     if _JSON.match(text):
@@ -228,7 +230,7 @@ def _text(body: bytes) -> str | None:
 
 
 def _is_text(text: bytes) -> bool:
-    """Tell whether bytes are UTF-8, but for a cut at the end, without a binary data byte (MIME Sniffing, section 3)."""
+    """Return whether bytes are UTF-8, possibly cut at the end, without binary data bytes (MIME Sniffing, section 3)."""
     start = text[:1_000]
     if start.translate(None, BINARY) != start:
         return False

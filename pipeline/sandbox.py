@@ -1,8 +1,8 @@
-"""A hard limit of time and memory for one call: the work is done in a child process, which can be ended at any point.
+"""Hard limits on time and memory for a call, which runs in a child process that can be killed.
 
-A signal's handler runs between two steps of Python, so it cannot interrupt libxml2, libjpeg or a regular expression; a
-process can be killed. The limit of time is one of processor time, which the kernel counts and enforces (ITIMER_PROF),
-so that the load of the machine does not decide. Wall time has a far longer limit, against a child that waits for ever.
+A Python signal handler cannot interrupt libxml2, libjpeg or a regular expression; a process can be killed. The time
+limit is CPU time, which the kernel counts and enforces (ITIMER_PROF), so that results do not depend on the machine's
+load. Wall time has a much longer limit, against a child that waits forever.
 """
 
 import os
@@ -22,28 +22,30 @@ from typing import Any, Literal, NoReturn, Self
 from schemas.display import describe
 
 _LENGTH = struct.Struct("!Q")
-WALL_FACTOR = 60  # how many times the limit of processor time a call may take on a busy machine
-_GRACE_SECONDS = 1.0  # after the parent's limit, for a child whose parent is gone
+WALL_FACTOR = 60  # default wall time limit in units of the CPU time limit, for busy machines
+_GRACE_SECONDS = 1.0  # after the parent's limit, for a child whose parent has died
 
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """A call that gave no result: it met a limit, or failed by an exception or by the death of its process."""
+    """A call without result: it exceeded a limit, raised an exception, or its process died."""
 
-    cause: Literal["cpu", "wall", "memory", "failure"]  # wall: the machine's fault, so another try may succeed
+    cause: Literal["cpu", "wall", "memory", "failure"]  # wall: caused by the machine, so a retry may succeed
     detail: str
 
 
 class Sandbox:
-    """Calls a function in a child process, which is forked on entering, kept, and replaced when it has died.
+    """Calls a function in a child process, which is forked on entry, reused, and replaced after its death.
 
-    Use as a context manager: no child outlives it. Nor does one outlive the parent: it ends when the parent's end of
-    the socket closes or, in the midst of a call, by an alarm of its own. PR_SET_PDEATHSIG would not do: it fires when
-    the thread that forked ends. A max_cpu_seconds or max_memory_bytes of None is no bound; max_wall_seconds is
-    WALL_FACTOR times max_cpu_seconds where it is not given.
+    Use as a context manager: no child outlives it. Nor does a child outlive the parent: it ends when the parent's end
+    of the socket closes or, during a call, by its own alarm. PR_SET_PDEATHSIG would not work: it fires when the forking
+    thread ends. A max_cpu_seconds or max_memory_bytes of None is no limit; max_wall_seconds defaults to WALL_FACTOR
+    times max_cpu_seconds. `quiet` discards the child's standard error, where C libraries complain.
 
-    A guard may be the function of another: its child is then the child's child. It must tell of what it lost in other
-    words than Lost, for the outer guard would take a loss of memory for its own, and end its child.
+    Sandboxes nest: the function of one may be another sandbox. It must not return the inner WorkerLost, since the
+    outer sandbox would treat a memory loss as its own and end its child.
+
+    Raises: ValueError without any time limit.
     """
 
     def __init__(
@@ -56,19 +58,19 @@ class Sandbox:
     ) -> None:
         if max_wall_seconds is None:
             if max_cpu_seconds is None:
-                raise ValueError("a guard needs a limit of time")
+                raise ValueError("a sandbox needs a time limit")
             max_wall_seconds = WALL_FACTOR * max_cpu_seconds
         self.function, self.max_memory_bytes = function, max_memory_bytes
         self.max_cpu_seconds, self.max_wall_seconds = max_cpu_seconds, max_wall_seconds
-        self.quiet = quiet  # whether nothing may be said to standard error, where C libraries complain
-        self.pid = 0  # 0 while there is no child
+        self.quiet = quiet
+        self.pid = 0  # 0 without a child
         self.num_calls = 0  # of this child
 
     def __call__(self, *arguments: object) -> Any:
-        """Return what the function returns, or why it returned nothing."""
+        """Return the function's result, or WorkerLost."""
         result = self._call(arguments)
         if self.num_calls > 1 and _ran_out(result):
-            self.close()  # what earlier calls left behind must not decide: again, in a fresh child
+            self.close()  # memory left by earlier calls must not matter: retry in a new child
             result = self._call(arguments)
         if _ran_out(result):
             self.close()
@@ -89,7 +91,7 @@ class Sandbox:
             return self._death(self.close(kill=False))
 
     def _late(self) -> WorkerLost:
-        return WorkerLost("wall", f"not done after {self.max_wall_seconds:g} s, on a machine too busy or in a wait")
+        return WorkerLost("wall", f"not done after {self.max_wall_seconds:g} s: the machine is busy, or the call waits")
 
     def _death(self, status: int) -> WorkerLost:
         if not os.WIFSIGNALED(status):
@@ -98,7 +100,7 @@ class Sandbox:
         if number == signal.SIGALRM:
             return self._late()
         if number == signal.SIGPROF and self.max_cpu_seconds is not None:
-            return WorkerLost("cpu", f"took more than {self.max_cpu_seconds:g} s of processor time")
+            return WorkerLost("cpu", f"took more than {self.max_cpu_seconds:g} s of CPU time")
         return WorkerLost("failure", f"the process was ended by {signal.Signals(number).name}")
 
     def _start(self) -> None:
@@ -110,7 +112,7 @@ class Sandbox:
         theirs.close()
 
     def close(self, kill: bool = True) -> int:
-        """End the child, if there is one; return its status."""
+        """End the child, if any; return its wait status."""
         if not self.pid:
             return 0
         self.socket.close()
@@ -118,7 +120,7 @@ class Sandbox:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         status = 0
-        with suppress(ChildProcessError):  # a parent that ignores SIGCHLD never learns it
+        with suppress(ChildProcessError):  # the status is not available if the parent ignores SIGCHLD
             _, status = os.waitpid(self.pid, 0)
         self.pid = 0
         return status
@@ -138,56 +140,56 @@ def _ran_out(result: object) -> bool:
     return isinstance(result, WorkerLost) and result.cause == "memory"
 
 
-def _serve(link: socket.socket, guard: Sandbox) -> NoReturn:
-    """Answer calls until the parent is gone. Nothing of the parent's may run here: neither handlers nor atexit."""
+def _serve(link: socket.socket, sandbox: Sandbox) -> NoReturn:
+    """Serve calls until the parent closes the socket, without running the parent's signal handlers or atexit."""
     try:
         for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPROF):
             signal.signal(number, signal.SIG_DFL)
-        _close_all_but(link.fileno(), guard.quiet)
-        if guard.max_memory_bytes is not None:
-            _bound_memory(guard.max_memory_bytes)
-        with guard.function if isinstance(guard.function, Sandbox) else nullcontext():
+        _close_all_except(link.fileno(), sandbox.quiet)
+        if sandbox.max_memory_bytes is not None:
+            _limit_memory(sandbox.max_memory_bytes)
+        with sandbox.function if isinstance(sandbox.function, Sandbox) else nullcontext():
             while True:
                 arguments = _receive(link, None)
-                signal.setitimer(signal.ITIMER_REAL, guard.max_wall_seconds + _GRACE_SECONDS)
-                signal.setitimer(signal.ITIMER_PROF, guard.max_cpu_seconds or 0)
-                answer = _answer(guard.function, arguments)
+                signal.setitimer(signal.ITIMER_REAL, sandbox.max_wall_seconds + _GRACE_SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, sandbox.max_cpu_seconds or 0)
+                result = _run(sandbox.function, arguments)
                 signal.setitimer(signal.ITIMER_PROF, 0)
-                link.sendall(answer)
+                link.sendall(result)
                 signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
         os._exit(0)
 
 
-def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> bytes:
+def _run(function: Callable[..., Any], arguments: tuple[object, ...]) -> bytes:
     try:
         return _packed(function(*arguments))
     except MemoryError:
-        return _packed(WorkerLost("memory", "needed more than its bound of memory"))
-    except Exception as error:  # what comes from the web may hold anything, and nothing may end the task
+        return _packed(WorkerLost("memory", "needed more memory than its limit"))
+    except Exception as error:  # untrusted web data may cause any error, and none may end the task
         return _packed(WorkerLost("failure", describe(error)))
 
 
-def _close_all_but(kept: int, quiet: bool) -> None:
-    """Let go of the parent's files and sockets, whose other ends wait for the last copy to close."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
+def _close_all_except(kept: int, quiet: bool) -> None:
+    """Close the parent's files and sockets, whose peers wait for the last copy to close."""
+    devnull = os.open(os.devnull, os.O_RDWR)
+    os.dup2(devnull, 0)
+    os.dup2(devnull, 1)
     if quiet:
-        os.dup2(nothing, 2)
+        os.dup2(devnull, 2)
     os.closerange(3, kept)
     os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _bound_memory(more_bytes: int) -> None:
-    """Let this process take so much more memory than it has; only Linux tells how much that is."""
+def _limit_memory(more_bytes: int) -> None:
+    """Limit the memory that this process may allocate in addition; on Linux only, which reports the current size."""
     status = Path("/proc/self/status")
     if not status.exists():
         return
     used = int(status.read_text().partition("VmData:")[2].split()[0]) * 1024
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    bound = used + more_bytes if hard == resource.RLIM_INFINITY else min(used + more_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+    limit = used + more_bytes if hard == resource.RLIM_INFINITY else min(used + more_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def _packed(value: object) -> bytes:
@@ -210,15 +212,15 @@ def _read(link: socket.socket, size: int, deadline: float | None) -> bytearray:
     view = memoryview(data)
     while view:
         _wait(link, deadline)
-        taken = link.recv_into(view)
-        if not taken:
+        num_read = link.recv_into(view)
+        if not num_read:
             raise EOFError
-        view = view[taken:]
+        view = view[num_read:]
     return data
 
 
 def _wait(link: socket.socket, deadline: float | None) -> None:
-    """Have the next operation end at the deadline."""
+    """Set the timeout of the next operation to the deadline. Raises: TimeoutError after the deadline."""
     if deadline is not None:
         left = deadline - time.monotonic()
         if left <= 0:

@@ -1,4 +1,4 @@
-"""How a program ends: by a signal, by a closed pipe, or for a package that is not installed."""
+"""How a program ends: on a signal, on a closed pipe, or because a package is not installed."""
 
 import logging
 import os
@@ -19,17 +19,17 @@ from typing import Any
 from schemas.errors import PathError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-REPEAT_SECONDS = 1.0  # `timeout` and terminals send one signal to a process and to its group: that is one request
+REPEAT_SECONDS = 1.0  # `timeout` and terminals send a signal to a process and to its group: both are one request
 
-_RESUMED = "the same command goes on from here"
-_remedy = ContextVar("remedy", default="the same command starts again")
+_RESUMED = "run the same command to continue"
+_remedy = ContextVar("remedy", default="run the same command to start again")
 
 
 class Interrupted(KeyboardInterrupt):
-    """The process has been asked to end, by SIGINT or by SIGTERM.
+    """The process received SIGINT or SIGTERM.
 
-    It is a KeyboardInterrupt since libraries clean up for that: py4j closes the connection to Java whose answer did not
-    come, so that the next call does not take it for its own. remedy says how to continue, as `continuing` sets it.
+    It is a KeyboardInterrupt because libraries clean up on that: py4j closes a Java connection that awaits a reply, so
+    the next call does not read a stale one. `remedy` tells the user how to continue; `continuing` sets it.
     """
 
     def __init__(self, number: int) -> None:
@@ -38,7 +38,7 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def status(self) -> int:
-        """Return the exit status that shells give to a process ended by this signal."""
+        """The exit status that shells report for a process ended by this signal."""
         return 128 + self.number
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def continuing(remedy: str) -> Iterator[None]:
-    """Have a signal that interrupts the block say how to continue."""
+    """Set the remedy in the message of a signal that interrupts the block."""
     token = _remedy.set(remedy)
     try:
         yield
@@ -56,24 +56,24 @@ def continuing(remedy: str) -> Iterator[None]:
 
 
 def resuming(overwrite: bool = False) -> AbstractContextManager[None]:
-    """Have a signal that interrupts the block say how what it has done is continued."""
-    return continuing("the same command without --overwrite goes on from here" if overwrite else _RESUMED)
+    """Set a remedy that tells how to resume the work; without --overwrite, which would start again."""
+    return continuing("run the same command without --overwrite to continue" if overwrite else _RESUMED)
 
 
 @dataclass
 class Received:
-    """The number of the first signal that came; 0: none did."""
+    """The number of the first signal received; 0 for none."""
 
     number: int = 0
 
 
 @contextmanager
 def noting(numbers: Sequence[signal.Signals] = SIGNALS) -> Iterator[Received]:
-    """Note the first signal in the block, for work that ends by itself, at the next point where it can be continued.
+    """Record the first signal in the block, for work that stops by itself at its next resumable point.
 
-    A second SIGINT ends the process at once. A second SIGTERM does not: a scheduler sends one to every process, and
-    torchrun one more to those that it started. A signal that is ignored stays so; outside the main thread, which alone
-    may handle signals, none is noted.
+    A second SIGINT ends the process immediately. A second SIGTERM does not: a scheduler sends one to every process, and
+    torchrun another to its workers. Ignored signals remain ignored. Outside the main thread, which alone can handle
+    signals, nothing is recorded.
     """
     received, first_at = Received(), 0.0
 
@@ -90,18 +90,17 @@ def noting(numbers: Sequence[signal.Signals] = SIGNALS) -> Iterator[Received]:
 
 @contextmanager
 def interruptible(numbers: Sequence[signal.Signals] = SIGNALS) -> Iterator[None]:
-    """Raise Interrupted in the block at the first signal; a second one ends the process at once.
+    """Raise Interrupted in the block on the first signal; a second one ends the process immediately.
 
-    Whatever else leaves the block after the signal, as an error of a connection that was cut, is raised as Interrupted,
-    but for a PathError: a run that has lost its lock is interrupted too, and that error says why. A
-    signal that is ignored, as SIGINT is in the background jobs of a shell, stays so. Outside the main thread, which
-    alone may handle signals, this does nothing.
+    Any other exception after the signal, such as a closed connection, is raised as Interrupted, except a PathError: a
+    run that lost its lock is interrupted too, and that error gives the cause. Ignored signals, such as SIGINT in a
+    shell's background jobs, remain ignored. Outside the main thread, which alone can handle signals, this does nothing.
     """
     received: list[tuple[Interrupted, float]] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         if not received:
-            logging.disable()  # libraries log the exception with its traceback, and warn of what is cut off
+            logging.disable()  # libraries log the exception with its traceback, and warn of interrupted work
             warnings.simplefilter("ignore")
             received.append((Interrupted(number), time.monotonic()))
             raise received[0][0]
@@ -119,7 +118,7 @@ def interruptible(numbers: Sequence[signal.Signals] = SIGNALS) -> Iterator[None]
 
 @contextmanager
 def _handling(numbers: Sequence[signal.Signals], handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle signals in the block, but those that are ignored; outside the main thread, none."""
+    """Handle signals in the block, except ignored ones; outside the main thread, none."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -134,20 +133,20 @@ def _handling(numbers: Sequence[signal.Signals], handle: Callable[[int, FrameTyp
             signal.signal(number, handler)
 
 
-CLOSED_PIPE = 128 + signal.SIGPIPE  # as shells say of a program that wrote to a pipe that nobody reads
+CLOSED_PIPE = 128 + signal.SIGPIPE  # the exit status that shells report for a write to a closed pipe
 _OURS = ("schemas", "filters", "pipeline", "jobs", "trainer")
 
 
 def run_program(work: Callable[[], int]) -> int:
-    """Do the work of a program, and write out what it printed; return the exit status.
+    """Run a program and flush standard output; return the exit status.
 
-    Where the reader of standard output leaves, as `head` does, that is CLOSED_PIPE. Standard output may be closed from
-    the start (`>&-`): what is printed is lost then, and no file that is opened gets its number.
+    The status is CLOSED_PIPE when the reader of standard output exits early, as `head` does. If standard output is
+    closed from the start (`>&-`), output is discarded, and its descriptor is reserved so that no opened file gets it.
     """
     if sys.stdout is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.stdout = os.fdopen(1, "w", closefd=False)
-    stdout = os.dup(1)  # rich points a closed one to nowhere, and exits
+    stdout = os.dup(1)  # rich redirects a closed one to /dev/null, and exits
     try:
         try:
             return work()
@@ -156,16 +155,16 @@ def run_program(work: Callable[[], int]) -> int:
     except (BrokenPipeError, SystemExit):
         if not _has_no_reader(stdout):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still holds, which it writes at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes its buffer at exit
         return CLOSED_PIPE
     finally:
         os.close(stdout)
 
 
 def missing_package(error: BaseException) -> str | None:
-    """Say which packages a command lacks, where that ended it: those of the trainer, or else of the pipeline.
+    """Return a message that names the missing package and the extra to install (train or pipeline), else None.
 
-    fsspec raises an ImportError of its own, caused by the other, for an address whose file system is not installed.
+    For a URL whose file system is not installed, fsspec raises its own ImportError, caused by the original one.
     """
     known: BaseException | None = error
     while known is not None and not isinstance(known, ModuleNotFoundError):
@@ -174,21 +173,21 @@ def missing_package(error: BaseException) -> str | None:
         return None
     callers = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     extra = "train" if any(name.partition(".")[0] == "trainer" for name in callers) else "pipeline"
-    return f'the package of {known.name} is not installed, which this command needs: pip install "weft[{extra}]"'
+    return f'this command needs the package {known.name}, which is not installed: pip install "weft[{extra}]"'
 
 
 def usage_error(error: Any) -> str:
-    """Say what is wrong with the arguments, and where the right ones are explained.
+    """Return the message for wrong arguments, with the command that shows the valid ones.
 
     Args: error is a typer.exceptions.TyperException.
     """
     context = getattr(error, "ctx", None)
-    words = error.format_message().strip().rstrip(".")
-    return f"{words}; `{context.command_path if context else 'weft'} --help` explains" if words else "say which command"
+    text = error.format_message().strip().rstrip(".")
+    return f"{text}; see `{context.command_path if context else 'weft'} --help`" if text else "name a command"
 
 
 def _has_no_reader(descriptor: int) -> bool:
-    """Tell whether a descriptor is the end of a pipe whose other end is closed."""
+    """Return whether a descriptor is a pipe whose other end is closed."""
     poll = select.poll()
     poll.register(descriptor, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))

@@ -1,4 +1,4 @@
-"""The recipe: every choice of a run, validated. Unknown keys and impossible values are errors that name the key."""
+"""The recipe: all settings of a run, validated. Unknown keys and invalid values are errors that name the key."""
 
 import difflib
 import re
@@ -14,11 +14,11 @@ from schemas.renames import current_recipe
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Directive = Literal["noai", "noimageai", "noindex", "noimageindex", "noml", "tdm-reservation"]
 DIRECTIVES: tuple[Directive, ...] = get_args(Directive)
-"""Honoured unless a recipe says otherwise."""
+"""Respected by default."""
 
 
-# The labels of fastText's lid.176: mostly ISO 639-1, ISO 639-3 where there is no shorter code. Each is followed by what
-# else the language goes by: its ISO 639-2 and 639-3 codes, codes that were withdrawn, countries, and its English name.
+# The labels of fastText's lid.176: mostly ISO 639-1, else ISO 639-3. Each is followed by its aliases: ISO 639-2 and
+# 639-3 codes, withdrawn codes, country codes, and the English name.
 _TABLE = """
 af afr afrikaans; als gsw alemannic; am amh amharic; an arg aragonese; ar ara arb arabic; arz; as asm assamese;
 ast asturian; av ava avar; az aze azj azerbaijani; azb; ba bak bashkir; bar bavarian; bcl; be bel by belarusian;
@@ -49,21 +49,21 @@ ur urd urdu; uz uzb uzn uzbek; vec venetian; vep veps; vi vie vn vietnamese; vls
 war waray; wuu; xal kalmyk; xmf mingrelian; yi yid ydd ji yiddish; yo yor yoruba; yue cantonese;
 zh zho chi cmn cn tw chinese mandarin
 """
-_RIGHT = {name: names.split()[0] for names in _TABLE.split(";") for name in names.split()}
-LANGUAGES = frozenset(_RIGHT.values())
-"""Every code that the identification model may give."""
+_BY_ALIAS = {name: names.split()[0] for names in _TABLE.split(";") for name in names.split()}
+LANGUAGES = frozenset(_BY_ALIAS.values())
+"""All labels of the language identification model."""
 
 
 def _known(code: object) -> object:
-    """Return a code that the identification model has; another one would never match any page."""
+    """Check that a code is a label of the identification model; any other would never match a page."""
     if code is False:
         raise PydanticCustomError("yaml_boolean", "YAML reads no as false: write 'no', in quotes, for Norwegian")
     if not isinstance(code, str) or code in LANGUAGES:
         return code
     lower = code.strip().lower()
-    near = (lower, re.split(r"[-_ (]", lower, maxsplit=1)[0], *difflib.get_close_matches(lower, _RIGHT, n=1))
-    right = next((_RIGHT[name] for name in near if name in _RIGHT), None)
-    hint = f" (did you mean {right}?)" if right else ""
+    near = (lower, re.split(r"[-_ (]", lower, maxsplit=1)[0], *difflib.get_close_matches(lower, _BY_ALIAS, n=1))
+    suggestion = next((_BY_ALIAS[name] for name in near if name in _BY_ALIAS), None)
+    hint = f" (did you mean {suggestion}?)" if suggestion else ""
     raise PydanticCustomError("unknown_language", "the identification model has no such language{hint}", {"hint": hint})
 
 
@@ -71,138 +71,131 @@ LanguageCode = Annotated[str, BeforeValidator(_known)]
 
 
 class PrefilterConfig(Section):
-    """What refuses a page before it is extracted; a gate judges the whole page, so its bounds are low."""
+    """Rejects pages before extraction. It sees menus and boilerplate too, so choose low thresholds."""
 
     languages: tuple[LanguageCode, ...] = Field(
         (),
-        description="ISO 639 codes of the identification model; a page that is likely in none of them goes; empty "
-        "keeps every language",
+        description="ISO 639 codes of the identification model; drops a page that is in none of them; empty keeps "
+        "all languages",
     )
-    min_language_score: Fraction = Field(0.0, description="lowest probability of some wanted language")
-    min_words: int = Field(0, ge=0, description="fewest words, menus included, of a page without images")
-    require_image: bool = Field(False, description="whether a page without any image goes; not with the text corpus")
+    min_language_score: Fraction = Field(0.0, description="min. probability of one of these languages")
+    min_words: int = Field(0, ge=0, description="min. words, including menus, of a page without images")
+    require_image: bool = Field(False, description="drop pages without images; not with the text corpus")
     directives: tuple[Directive, ...] = Field(
         DIRECTIVES,
-        description="directives, in a page's headers or meta elements, that refuse it; noimageai and noimageindex "
-        "refuse its images alone",
+        description="directives in a page's headers or meta elements that drop it; noimageai and noimageindex drop "
+        "only its images",
     )
     blocklist: str | None = Field(
-        None, min_length=1, description="file of one host or address prefix a line whose pages go; null blocks none"
+        None, min_length=1, description="file with a host or URL prefix per line; drops their pages; null blocks none"
     )
 
     @model_validator(mode="after")
     def _languages_have_a_bound(self) -> Self:
         if bool(self.languages) != (self.min_language_score > 0):
             raise ValueError(
-                "extract.prefilter.languages and extract.prefilter.min_language_score (above 0) go together"
+                "extract.prefilter.languages and extract.prefilter.min_language_score (above 0) need each other"
             )
         return self
 
 
 class Extract(Section):
-    max_page_bytes: int = Field(10_000_000, gt=0, description="a larger HTML body is rejected")
-    max_seconds: float = Field(
-        10,
-        gt=0,
-        description="longest processor time for one page; of wall time 60 times that",
-    )
-    max_memory_bytes: int = Field(2_000_000_000, gt=0, description="most memory for one page")
+    max_page_bytes: int = Field(10_000_000, gt=0, description="max. size of an HTML body")
+    max_seconds: float = Field(10, gt=0, description="max. CPU time per page; the max. wall time is 60 times as long")
+    max_memory_bytes: int = Field(2_000_000_000, gt=0, description="max. memory per page")
     prefilter: PrefilterConfig = PrefilterConfig()
     engine: Literal["blocks", "trafilatura"] = Field(
-        "blocks", description="who tells main content: our own block model, or trafilatura, to compare with"
+        "blocks", description="main-content extraction: Weft's block model, or trafilatura for comparison"
     )
 
 
 class Fetch(Section):
     user_agent: str = Field(
-        "weft", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", description="the name that robots.txt and directives know us by"
+        "weft", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", description="user agent name for robots.txt and directives"
     )
     contact: str | None = Field(
         None,
         pattern=r"^(https?://|mailto:)[!-~]+$",
-        description="where a site's owner learns about the run, https://... or mailto:...; sent with every request; "
-        "without it only loopback addresses are asked",
+        description="contact for site owners, https://... or mailto:...; sent with every request; without it only "
+        "loopback addresses are fetched",
     )
-    robots_txt: bool = Field(True, description="whether robots.txt is asked for and honoured")
+    robots_txt: bool = Field(True, description="fetch and respect robots.txt")
     directives: tuple[Directive, ...] = Field(
-        DIRECTIVES, description="directives, in an answer's headers or a site's tdmrep.json, that refuse an image"
+        DIRECTIVES, description="directives in response headers or a site's tdmrep.json that drop an image"
     )
     cache: str | None = Field(
         None,
         min_length=1,
-        description="folder for robots.txt and tdmrep.json, any address; null keeps them in OUT/sites",
+        description="folder (path or URL) for robots.txt and tdmrep.json; null is OUT/sites",
     )
-    cache_hours: float = Field(24, ge=0, description="how long those count; RFC 9309 says a day at most")
-    host_connections: int = Field(4, gt=0, description="most connections to one host at a time, over all tasks")
+    cache_hours: float = Field(24, ge=0, description="lifetime of that cache; at most a day by RFC 9309")
+    host_connections: int = Field(4, gt=0, description="max. concurrent connections per host, over all tasks")
     host_requests_per_second: float | None = Field(
-        10, gt=0, description="most requests to one host in a second, over all tasks; null is no bound"
+        10, gt=0, description="max. requests per second per host, over all tasks; null is no limit"
     )
     max_crawl_delay_seconds: float = Field(
-        60, ge=0, description="a longer Crawl-delay in robots.txt counts as a refusal"
+        60, ge=0, description="a longer Crawl-delay in robots.txt forbids the site's images"
     )
-    retries: int = Field(2, ge=0, description="further tries after 429, 503 and time-outs; other failures are final")
-    backoff_seconds: float = Field(1, gt=0, description="wait before the first further try; each one doubles it")
-    max_wait_seconds: float = Field(60, gt=0, description="longest wait; a longer Retry-After ends the tries")
-    connect_seconds: float = Field(10, gt=0, description="longest wait for a connection, encryption included")
-    read_seconds: float = Field(10, gt=0, description="longest wait for the next bytes of an answer")
-    total_seconds: float = Field(30, gt=0, description="longest time of one request, from first to last")
-    max_redirects: int = Field(5, ge=0, description="most redirects on the way to an image")
+    retries: int = Field(2, ge=0, description="max. retries after 429, 503 and timeouts; other failures are final")
+    backoff_seconds: float = Field(1, gt=0, description="delay before the first retry; doubles with each retry")
+    max_wait_seconds: float = Field(60, gt=0, description="max. delay; a longer Retry-After ends the retries")
+    connect_seconds: float = Field(10, gt=0, description="connection timeout, including TLS")
+    read_seconds: float = Field(10, gt=0, description="timeout for the next bytes of a response")
+    total_seconds: float = Field(30, gt=0, description="timeout for a complete request")
+    max_redirects: int = Field(5, ge=0, description="max. redirects per image")
     allow_hosts: tuple[str, ...] = Field(
-        (), description="host names that may lead to private, loopback and other addresses that are else off limits"
+        (), description="host names that may resolve to private, loopback and other reserved addresses"
     )
     proxy: str | None = Field(
         None,
         pattern=r"^http://[^/\s]+$",
-        description="forward proxy, http://HOST:PORT; addresses with https are asked of it as http",
+        description="forward proxy, http://HOST:PORT; https URLs are sent to it as http requests",
     )
-    threads: int = Field(32, gt=0, description="requests under way in one task")
+    threads: int = Field(32, gt=0, description="concurrent requests per task")
     commit_images: int = Field(
-        1000, gt=0, description="answers of one commit: what a killed task asks again at most, but for those under way"
+        1000, gt=0, description="responses per commit; a killed task repeats at most these and those in progress"
     )
 
     @property
     def host_interval_seconds(self) -> float:
-        """Least time between the starts of two requests to one host."""
+        """Minimum time between the starts of two requests to one host."""
         return 1 / self.host_requests_per_second if self.host_requests_per_second else 0.0
 
 
 Format = Literal["jpeg", "png", "gif", "webp", "avif", "bmp", "tiff", "ico"]
-# No format that runs programs, reads other files, or is a document rather than a picture.
+# Excludes formats that run programs or read other files, and document formats.
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 class Decode(Section):
-    max_bytes: int = Field(20_000_000, gt=0, description="largest file; reading ends there")
-    min_side_pixels: int = Field(1, ge=1, description="shortest side that stays")
-    max_pixels: int = Field(100_000_000, gt=0, description="most pixels, checked before decoding")
-    max_seconds: float = Field(
-        10, gt=0, description="longest processor time for decoding one image, as extract.max_seconds"
-    )
-    max_memory_bytes: int = Field(2_000_000_000, gt=0, description="most memory for decoding one image")
+    max_bytes: int = Field(20_000_000, gt=0, description="max. file size; reading stops there")
+    min_side_pixels: int = Field(1, ge=1, description="min. shorter side")
+    max_pixels: int = Field(100_000_000, gt=0, description="max. pixels, checked before decoding")
+    max_seconds: float = Field(10, gt=0, description="max. CPU time to decode an image, as extract.max_seconds")
+    max_memory_bytes: int = Field(2_000_000_000, gt=0, description="max. memory to decode an image")
     max_aspect_ratio: float | None = Field(
-        None, ge=1, description="largest ratio of the longer to the shorter side; null is no bound"
+        None, ge=1, description="max. ratio of the longer to the shorter side; null is no limit"
     )
-    drop_single_colour: bool = Field(False, description="drop images of one colour")
-    formats: tuple[Format, ...] = Field(FORMATS, min_length=1, description="image formats that stay")
-    min_bytes: int = Field(0, ge=0, description="smallest file as fetched that stays")
+    drop_single_colour: bool = Field(False, description="drop images whose pixels all have one colour")
+    formats: tuple[Format, ...] = Field(FORMATS, min_length=1, description="image formats to keep")
+    min_bytes: int = Field(0, ge=0, description="min. file size as fetched")
     max_original_side_pixels: int | None = Field(
-        None, gt=0, description="longer side as fetched that stays at most; null is no bound"
+        None, gt=0, description="max. longer side as fetched; null is no limit"
     )
-    max_side_pixels: int = Field(512, gt=0, description="longer side as stored; smaller images are not enlarged")
+    max_side_pixels: int = Field(512, gt=0, description="max. longer side as stored; larger images are scaled down")
     jpeg_quality: int = Field(92, ge=1, le=100, description="quality of the stored JPEG")
 
 
 class LanguageFilters(Section):
     keep: tuple[LanguageCode, ...] = Field(
-        (), description="ISO 639 codes of the identification model that stay; empty keeps every language"
+        (), description="languages to keep, as ISO 639 codes of the identification model; empty keeps all"
     )
-    min_score: Fraction = Field(0.0, description="lowest probability of the page's language")
+    min_score: Fraction = Field(0.0, description="min. probability of the page's language")
 
 
 def _text_bound(text_filter: TextFilter) -> tuple[Any, Any]:
-    """Return the type and the field of a bound; null is no bound."""
-    side = "least" if text_filter.is_minimum else "most"
-    description = f"{side} {text_filter.what}; null is no bound"
+    """Return the type and the field of a threshold; null is no limit."""
+    description = f"{'min.' if text_filter.is_minimum else 'max.'} {text_filter.what}; null is no limit"
     if text_filter.kind == "fraction":
         return Fraction | None, Field(None, description=description)
     if text_filter.kind == "positive":
@@ -214,43 +207,43 @@ _TextBounds = create_model("_TextBounds", __base__=Section, **{f.key: _text_boun
 
 
 class TextBounds(_TextBounds):
-    """Bounds of what is measured of a text; what has no bound is not measured."""
+    """Thresholds on measures of a text; a measure without thresholds is not computed."""
 
     def bound(self, key: str) -> float | None:
-        """Return a bound by its key."""
-        found: float | None = getattr(self, key)
-        return found
+        """Return a threshold by its key."""
+        value: float | None = getattr(self, key)
+        return value
 
 
 class Lists(Section):
-    """Files that filters compare with: of words, one a line, `#` begins a comment; and a language model."""
+    """Files for filters: word lists with one word per line, `#` begins a comment; and a language model."""
 
-    stop_words: str | None = Field(None, min_length=1, description="words without content; null is a list of English")
-    common_words: str | None = Field(None, min_length=1, description="words that a language uses")
-    flagged_words: str | None = Field(None, min_length=1, description="words of pages that are not wanted")
-    spam_words: str | None = Field(None, min_length=1, description="words of advertisement")
+    stop_words: str | None = Field(None, min_length=1, description="stop word list; null is a built-in English list")
+    common_words: str | None = Field(None, min_length=1, description="list of common words of the language")
+    flagged_words: str | None = Field(None, min_length=1, description="list of flagged words")
+    spam_words: str | None = Field(None, min_length=1, description="list of spam words")
     kenlm: str | None = Field(
-        None, min_length=1, description="language model, ARPA or binary, local; needs weft[kenlm]"
+        None, min_length=1, description="local KenLM language model, ARPA or binary; needs weft[kenlm]"
     )
     sentencepiece: str | None = Field(
-        None, min_length=1, description="model that cuts words for kenlm, local; null cuts at white space"
+        None, min_length=1, description="local SentencePiece model that tokenizes for kenlm; null splits at white space"
     )
 
 
 class Gibberish(Section):
-    max_emoji_fraction: float | None = Field(None, ge=0, description="most emoji per word; null is no bound")
-    max_hashtag_fraction: float | None = Field(None, ge=0, description="most hashtags per word; null is no bound")
-    max_url_fraction: float | None = Field(None, ge=0, description="most addresses per word; null is no bound")
+    max_emoji_fraction: float | None = Field(None, ge=0, description="max. emoji per word; null is no limit")
+    max_hashtag_fraction: float | None = Field(None, ge=0, description="max. hashtags per word; null is no limit")
+    max_url_fraction: float | None = Field(None, ge=0, description="max. URLs per word; null is no limit")
 
 
 class CaptionFilters(Section):
-    min_words: int = Field(1, ge=1, description="fewest words of an alt text in the caption corpus")
-    min_characters: int | None = Field(None, ge=0, description="fewest characters of it; null is no bound")
+    min_words: int = Field(1, ge=1, description="min. words of a caption in the caption corpus")
+    min_characters: int | None = Field(None, ge=0, description="min. characters of it; null is no limit")
 
 
 class ImageFilters(Section):
     url_tokens: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="images whose address holds one of these, in any case, are not asked for"
+        (), description="do not fetch images whose URL contains one of these, ignoring case"
     )
 
 
@@ -264,7 +257,7 @@ class Filters(Section):
     lists: Lists = Lists()
 
     @model_validator(mode="after")
-    def _bounds_have_their_lists(self) -> Self:
+    def _thresholds_have_their_lists(self) -> Self:
         for level in ("text", "paragraph"):
             bounds = getattr(self, level)
             for key, needed in (
@@ -279,98 +272,96 @@ class Filters(Section):
 
 
 class MinHash(Section):
-    enabled: bool = Field(False, description="whether of pages whose texts are nearly the same one stays")
-    ngram_words: int = Field(5, gt=0, description="words of a shingle; texts are compared by the shingles they share")
-    bands: int = Field(14, gt=0, description="bands of a MinHash signature; texts that agree in one are joined")
+    enabled: bool = Field(False, description="keep one of each group of pages with nearly the same text")
+    ngram_words: int = Field(5, gt=0, description="words per shingle; texts are compared by their shingles")
+    bands: int = Field(14, gt=0, description="bands of a MinHash signature; texts that agree in one band are grouped")
     rows: int = Field(
-        8, gt=0, description="hashes of a band; two of three texts with (1 / bands) ** (1 / rows) in common are joined"
+        8,
+        gt=0,
+        description="hashes per band; about 2 of 3 texts with similarity (1 / bands) ** (1 / rows) are grouped",
     )
     min_similarity: Fraction = Field(
-        0.0, description="least share of shingles that a page has in common with the one it goes for, as estimated"
+        0.0, description="min. estimated Jaccard similarity of shingles between a dropped page and the kept one"
     )
 
 
 class Paragraphs(Section):
-    """Text blocks that stand on many pages; they are compared without case, punctuation and the values of digits."""
+    """Text blocks that repeat on many pages; the comparison ignores case, punctuation and the values of digits."""
 
     max_host_pages: int | None = Field(
-        None, gt=0, description="most pages of one host that a paragraph stands on; null is no bound"
+        None, gt=0, description="max. pages of one host with the same paragraph; null is no limit"
     )
     max_pages: int | None = Field(
-        None, gt=0, description="most pages of the whole run that a paragraph stands on; null is no bound"
+        None, gt=0, description="max. pages of the run with the same paragraph; null is no limit"
     )
     keep: Literal["none", "newest"] = Field(
-        "none", description="whether a paragraph on more pages goes from all of them, or stays on the newest"
+        "none", description="drop a paragraph above these limits from all pages (none), or keep it on the newest"
     )
-    min_words: int = Field(1, ge=0, description="fewest words of a paragraph that is compared; shorter ones stay")
+    min_words: int = Field(1, ge=0, description="min. words of a paragraph to compare; shorter ones are kept")
 
 
 class Dedup(Section):
-    url: bool = Field(False, description="of captures of one address keep the newest")
-    text: bool = Field(False, description="of pages with the same text keep the newest")
-    image_set: bool = Field(False, description="of pages with the same set of image addresses keep the newest")
+    url: bool = Field(False, description="keep the newest of the captures of one URL")
+    text: bool = Field(False, description="keep the newest of the pages with the same text")
+    image_set: bool = Field(False, description="keep the newest of the pages with the same set of image URLs")
     paragraphs: Paragraphs = Paragraphs()
     min_words_left: int | None = Field(
         None,
         ge=0,
-        description="fewest words of a page that lost paragraphs here; null is filters.text.min_words",
+        description="min. words of a page after dedup removed paragraphs; null is filters.text.min_words",
     )
     minhash: MinHash = MinHash()
-    image: bool = Field(False, description="of addresses with the same bytes keep one")
+    image: bool = Field(False, description="keep one of the image URLs with the same bytes")
     phash_distance: int | None = Field(
         None,
         ge=0,
         le=16,
-        description="images look alike when their perceptual hashes differ in this many bits of 64 at most; null "
-        "compares none. Such hashes differ in an even number of bits",
+        description="max. Hamming distance (of 64 bits, always even) between perceptual hashes of near-duplicate "
+        "images; null disables the comparison",
     )
     keep_near_duplicate_images: Literal["one", "one_a_page", "all"] = Field(
         "one",
-        description="how many images of a cluster of near-duplicates stay: one (the largest) in the whole run, one "
-        "(the first) on each page, or all",
+        description="images to keep of a near-duplicate cluster: the largest in the run, the first on each page, or "
+        "all",
     )
-    max_image_uses: int | None = Field(
-        None, gt=0, description="most pages that an image's address stands on; null is no bound"
-    )
+    max_image_uses: int | None = Field(None, gt=0, description="max. pages with the same image URL; null is no limit")
     max_near_duplicate_uses: int | None = Field(
-        None, gt=0, description="most pages that all images of a cluster of near-duplicates stand on; null is no bound"
+        None, gt=0, description="max. pages with any image of a near-duplicate cluster; null is no limit"
     )
 
     @model_validator(mode="after")
     def _near_duplicates_need_a_distance(self) -> Self:
         if self.max_near_duplicate_uses is not None and self.phash_distance is None:
-            raise ValueError("dedup.max_near_duplicate_uses needs dedup.phash_distance, which says what looks alike")
+            raise ValueError("dedup.max_near_duplicate_uses needs dedup.phash_distance, which defines the clusters")
         return self
 
 
 class Decontaminate(Section):
-    """Evaluation sets that nothing of may be learnt: local paths or addresses as fsspec takes them."""
+    """Evaluation sets to keep out of the training data: local paths or fsspec URLs."""
 
     texts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="JSONL files, also compressed, of one item a line"
+        (), description="JSONL files, also compressed, with one item per line"
     )
     keys: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="names of the values of an item that count, at any depth; empty counts every string"
+        (), description="names of an item's values to compare, at any depth; empty compares every string"
     )
     images: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="folders of images; what in them has no suffix of an image is passed over"
+        (), description="folders of images; files without an image suffix are skipped"
     )
-    ngram_words: int = Field(13, gt=0, description="words in a row that a text and an item share when it goes")
-    min_item_words: int = Field(
-        8, gt=0, description="fewest words of an item that is shorter than that and looked for as a whole"
-    )
+    ngram_words: int = Field(13, gt=0, description="consecutive words that a contaminated text shares with an item")
+    min_item_words: int = Field(8, gt=0, description="min. words of an item shorter than that, which is matched as one")
     max_shared_items: int = Field(
-        10, gt=0, description="most items that share a run of words: one that more share is no item's own"
+        10, gt=0, description="max. items that share an n-gram; n-grams of more items are ignored"
     )
-    max_blocks: int = Field(10, ge=0, description="a page that more blocks would go from goes whole")
+    max_blocks: int = Field(10, ge=0, description="max. contaminated blocks of a page; with more the page is dropped")
     max_image_distance: int = Field(
-        4, ge=0, le=16, description="bits of 64 in which the perceptual hash of an image that goes differs at most"
+        4, ge=0, le=16, description="max. Hamming distance (of 64 bits) of perceptual hashes to drop an image"
     )
 
     @model_validator(mode="after")
     def _short_items_are_shorter(self) -> Self:
         if self.min_item_words > self.ngram_words:
-            raise ValueError("decontaminate.min_item_words is at most decontaminate.ngram_words")
+            raise ValueError("decontaminate.min_item_words must be at most decontaminate.ngram_words")
         return self
 
 
@@ -378,96 +369,90 @@ Cosine = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Clip(Section):
-    enabled: bool = Field(True, description="false scores nothing")
+    enabled: bool = Field(True, description="compute CLIP scores")
     model: str = Field("ViT-B-32", description="open_clip model name, or local-dir:PATH")
-    pretrained: str | None = Field(None, description="open_clip tag (fetched from a hub) or path of a checkpoint")
+    pretrained: str | None = Field(None, description="open_clip tag (downloaded) or path of a checkpoint")
     batch_size: int | None = Field(
-        None, gt=0, description="images or texts in one forward pass; null is what fills the device"
+        None, gt=0, description="images or texts per forward pass; null is chosen for the device"
     )
-    keep_embeddings: bool = Field(False, description="whether table `embeddings` is written too")
+    keep_embeddings: bool = Field(False, description="also write the table `embeddings`")
     texts: Literal["blocks", "sentences"] = Field(
-        "blocks", description="what of a page an image is compared with: its text blocks, or each sentence of them"
+        "blocks", description="compare an image with the page's text blocks, or with each sentence of them"
     )
     safety: str | None = Field(
         None,
         min_length=1,
-        description="safetensors file with the layers of a classifier of unsafe images that reads CLIP's embeddings, "
-        "see docs/score.md; null classifies none",
+        description="safetensors file of an unsafe-image classifier on CLIP embeddings, see docs/score.md; null "
+        "disables it",
     )
 
 
 class ScoreBounds(Section):
-    min_caption_score: Cosine | None = Field(None, description="lowest score of a caption pair; null keeps all")
+    min_caption_score: Cosine | None = Field(None, description="min. score of a caption pair; null keeps all")
     max_caption_fraction: Fraction | None = Field(
-        None, description="fraction of the scored caption pairs that stays: those of the highest scores; null keeps all"
+        None, description="fraction of the scored caption pairs to keep, highest scores first; null keeps all"
     )
-    min_image_score: Cosine | None = Field(
-        None, description="lowest best score of an interleaved image; null keeps all"
-    )
-    max_unsafe_score: Fraction | None = Field(
-        None, description="highest score by clip.safety of an image that stays; null keeps all"
-    )
+    min_image_score: Cosine | None = Field(None, description="min. best score of an interleaved image; null keeps all")
+    max_unsafe_score: Fraction | None = Field(None, description="max. score of an image by clip.safety; null keeps all")
     unsafe_drops: Literal["image", "page"] = Field(
-        "image", description="what goes: the unsafe image, or the whole page and its captions"
+        "image", description="drop the unsafe image, or the page and its captions"
     )
 
 
 class Assemble(Section):
-    max_images: int | None = Field(None, gt=0, description="most images of one document; null is no bound")
+    max_images: int | None = Field(None, gt=0, description="max. images kept in a document; null is no limit")
     min_document_images: int | None = Field(
-        None, gt=0, description="fewest images of an interleaved document; with fewer only its text goes on"
+        None, gt=0, description="min. images of an interleaved document; with fewer only its text is kept"
     )
     max_document_images: int | None = Field(
-        None, gt=0, description="most images of an interleaved document; with more only its text goes on"
+        None, gt=0, description="max. images of an interleaved document; with more only its text is kept"
     )
-    min_words_per_image: float | None = Field(
-        None, gt=0, description="fewest words of an interleaved document for each of its images"
-    )
-    min_interspersed_fraction: Fraction = Field(0.0, description="least fraction of images that stand beside text")
-    single_image_keep_fraction: Fraction = Field(1.0, description="fraction of one-image documents that stay")
+    min_words_per_image: float | None = Field(None, gt=0, description="min. words per image of an interleaved document")
+    min_interspersed_fraction: Fraction = Field(0.0, description="min. fraction of images that are adjacent to text")
+    single_image_keep_fraction: Fraction = Field(1.0, description="fraction of single-image documents to keep")
     placement: Literal["page", "assignment"] = Field(
         "page",
-        description="where images stand: where the page has them, or each before a sentence of its own, so that the "
-        "sum of scores is highest (needs clip.texts=sentences)",
+        description="position of images: as on the page, or each before its own sentence with the highest total score "
+        "(needs clip.texts=sentences)",
     )
     max_image_captions: int | None = Field(
-        None, gt=0, description="most captions of one image in the caption corpus, the best stay; null is no bound"
+        None, gt=0, description="max. captions per image in the caption corpus, best first; null is no limit"
     )
     max_caption_images: int | None = Field(
-        None, gt=0, description="most images with one caption in the caption corpus, the best stay; null is no bound"
+        None, gt=0, description="max. images per caption in the caption corpus, best first; null is no limit"
     )
 
 
 class Redact(Section):
-    """Which personal data in texts, alt texts and captions is replaced by a placeholder, see pipeline/redact.py."""
+    """Personal data to replace by placeholders in texts, alt texts and captions, see pipeline/redact.py."""
 
-    email: bool = Field(False, description="whether e-mail addresses become <email>")
-    ip: bool = Field(False, description="whether public IP addresses become <ip>")
-    phone: bool = Field(False, description="whether phone numbers become <phone>")
+    email: bool = Field(False, description="replace e-mail addresses by <email>")
+    ip: bool = Field(False, description="replace public IP addresses by <ip>")
+    phone: bool = Field(False, description="replace phone numbers by <phone>")
 
 
 class Shard(Section):
-    target_bytes: int = Field(256_000_000, gt=0, description="size that shards aim at")
+    target_bytes: int = Field(256_000_000, gt=0, description="target size of a shard")
     validation_fraction: Fraction = Field(
-        0.001, description="part of the hosts whose pages are held out, in shards of their own; about that part of all"
+        0.001, description="fraction of hosts held out for validation, in separate shards"
     )
 
 
 class DropLimits(Section):
-    """When a rule takes so much that the recipe is likelier wrong than the web.
+    """Limits on what one rule may drop; above them the recipe is probably wrong.
 
-    It judges a step's result and does not shape it: changing it makes nothing anew.
+    They check a step's result without changing it, so another value does not invalidate outputs.
     """
 
     max_dropped_fraction: Fraction | None = Field(
-        0.95, description="largest part of what a step judged that one of its rules may drop; null is no bound"
+        0.95, description="max. fraction of a step's input that one of its rules may drop; null is no limit"
     )
     rules: dict[str, Fraction | None] = Field(
-        {}, description="the same for single rules, by their code, e.g. {TOO_SHORT: 0.5}; null is no bound"
+        {}, description="limits for single rules, by reason code, e.g. {TOO_SHORT: 0.5}; null is no limit"
     )
-    min_items: int = Field(100, gt=0, description="of fewer things a fraction says nothing, and none is bound")
+    min_items: int = Field(100, gt=0, description="min. input of a rule to which limits apply")
     action: Literal["warn", "fail"] = Field(
-        "warn", description="what a missed bound does: it is said and noted, or the run fails before the step counts"
+        "warn", description="above a limit: warn and record it, or fail the run before the step is committed"
     )
 
     @model_validator(mode="after")
@@ -478,18 +463,18 @@ class DropLimits(Section):
         return self
 
     def bound(self, rule: str) -> float | None:
-        """Return the largest part that a rule may drop; None where there is no bound."""
+        """Return the maximum fraction that a rule may drop; None for no limit."""
         return self.rules.get(rule, self.max_dropped_fraction)
 
 
 class Recipe(Section):
-    """A whole recipe. Its resolved form and hash go into every manifest."""
+    """A complete recipe. Every manifest records its resolved form and hash."""
 
-    name: str = Field(description="what the recipe is called")
+    name: str = Field(description="name of the recipe")
     about: str = Field("", description="one line: what it reproduces, and its source")
-    seed: int = Field(0, ge=0, description="seed of every coin and of the shuffle")
+    seed: int = Field(0, ge=0, description="seed of random sampling and of the shuffle")
     corpora: tuple[Literal["interleaved", "caption", "text"], ...] = Field(
-        ("interleaved", "caption", "text"), min_length=1, description="which corpora to make"
+        ("interleaved", "caption", "text"), min_length=1, description="corpora to build"
     )
     extract: Extract = Extract()
     filters: Filters = Filters()
@@ -512,9 +497,7 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _text_needs_no_image(self) -> Self:
         if self.extract.prefilter.require_image and "text" in self.corpora:
-            raise ValueError(
-                "extract.prefilter.require_image drops pages that corpus text wants: take text out of corpora"
-            )
+            raise ValueError("extract.prefilter.require_image drops pages of the text corpus: remove text from corpora")
         return self
 
     @model_validator(mode="after")
@@ -522,9 +505,9 @@ class Recipe(Section):
         if self.assemble.placement == "assignment" and not (self.clip.enabled and self.clip.texts == "sentences"):
             raise ValueError("assemble.placement=assignment needs clip.enabled and clip.texts=sentences")
         if self.score.max_unsafe_score is not None and not (self.clip.enabled and self.clip.safety):
-            raise ValueError("score.max_unsafe_score needs clip.enabled and clip.safety, the classifier that scores")
+            raise ValueError("score.max_unsafe_score needs clip.enabled and clip.safety, the classifier")
         return self
 
     def part(self, *sections: str) -> dict[str, Any]:
-        """Return the named sections as plain JSON values: what a step's manifest records and compares."""
+        """Return the named sections as JSON values; a step's manifest records and compares them."""
         return {s: self.model_dump(mode="json")[s] for s in sections}

@@ -13,7 +13,7 @@ from jobs.cli.options import AsJson, Assignments, Inputs, Output, Overwrite, Rec
 from jobs.printing import console, print_line, table
 from jobs.submit import shipped_rates
 from pipeline.inspect.pilot import Pilot
-from pipeline.inspect.plan import ALL, Figure, Plan, count_archives, estimate, unmeasured
+from pipeline.inspect.plan import ALL, Estimate, Plan, count_archives, estimate, unmeasured
 from schemas.display import redacted, to_json
 from schemas.recipe import Recipe
 
@@ -101,7 +101,7 @@ def _notes(made: Plan, recipe: Recipe, gpus: int, pilot: Pilot | None) -> list[s
     return notes
 
 
-def _number(figure: Figure) -> str:
+def _number(figure: Estimate) -> str:
     if figure.value is None:
         return "?"
     if figure.unit == "bytes":

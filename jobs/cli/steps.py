@@ -11,7 +11,7 @@ from rich.text import Text
 from jobs.cli.options import Assignments, Inputs, Master, Output, Overwrite, RecipeName, SameRecipe, app
 from pipeline.html.blocks import BlockPlace, PageBlock, Spot, in_order
 from pipeline.html.images import Image, mark_images
-from pipeline.html.page import judge
+from pipeline.html.page import classify
 from pipeline.html.tree import NotParseable, parse
 from schemas.display import printable
 from schemas.errors import PathError
@@ -35,7 +35,7 @@ def show_page(inputs: list[str], url: str) -> None:
     except NotParseable as error:
         raise PathError(f"{inputs[0]} is not HTML: {error}") from error
     images = mark_images(tree, url)
-    judged = judge(tree, images)
+    judged = classify(tree, images)
     chosen_images = {spot.image for spot in judged.chosen_spots}
     decisions = zip(judged.p_N.tolist(), judged.chosen_N.tolist(), strict=True)  # of the blocks, in order
     console = Console(highlight=False)

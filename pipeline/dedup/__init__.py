@@ -1,1 +1,1 @@
-"""What is nearly the same: hashes by which it is found."""
+"""Hashes and n-grams that find duplicates, near-duplicates and contamination."""

@@ -1,4 +1,4 @@
-"""Hashes by which near-duplicates are found: MinHash signatures of texts, and 64-bit hashes that differ in few bits."""
+"""Hashes that find near-duplicates: MinHash signatures of texts, and 64-bit hashes with a small Hamming distance."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from schemas.tables import Batches
 
-_KEPT = 1 << 17  # powers that are computed once
+_NUM_CACHED = 1 << 17  # powers that are computed only once
 
 
 def mix(numbers: np.ndarray) -> np.ndarray:
-    """Mix the bits of each number (uint64), so that equal ones stay equal and others look drawn by chance.
+    """Mix the bits of each number (uint64): a bijection whose results look random.
 
     Source: the finalizer of SplitMix64; Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014.
     """
@@ -26,36 +26,36 @@ def mix(numbers: np.ndarray) -> np.ndarray:
 
 def powers(base: int, count: int) -> np.ndarray:
     """Return base to the power of 0, 1, ... count - 1 (uint64)."""
-    return _kept(base)[:count] if count <= _KEPT else _computed(base, count)
+    return _cached_powers(base)[:count] if count <= _NUM_CACHED else _compute_powers(base, count)
 
 
 @lru_cache
-def _kept(base: int) -> np.ndarray:
-    return _computed(base, _KEPT)
+def _cached_powers(base: int) -> np.ndarray:
+    return _compute_powers(base, _NUM_CACHED)
 
 
-def _computed(base: int, count: int) -> np.ndarray:
+def _compute_powers(base: int, count: int) -> np.ndarray:
     factors = np.full(count, base, np.uint64)
     factors[:1] = 1
     return np.multiply.accumulate(factors)
 
 
-MAX_CHARACTERS = 1_000_000  # of a text: what stands behind them is not looked at, so memory has a bound
-BLOCK_CHARACTERS = 50_000  # characters that are folded at a time: their 8-byte arrays fit a core's cache
+MAX_CHARACTERS = 1_000_000  # of a text that are hashed, to limit memory
+BLOCK_CHARACTERS = 50_000  # characters folded at a time: their 8-byte arrays fit a core's cache
 _BOUNDARY, _DROPPED, _ZERO = 0, 1, ord("0")
-_ALONE = 1 << 31  # the bit of characters that are a word each
+_ALONE = 1 << 31  # flag of characters that are a word each
 _UNSPACED = ("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ")
-# Blocks of punctuation and symbols: what Unicode has added to them since 3.2 is no word either.
+# Blocks of punctuation and symbols, including characters added since Unicode 3.2.
 _SYMBOLS = (range(0x2000, 0x2C00), range(0x2E00, 0x2E80), range(0x1F000, 0x1FB00))
-_NUM_CODES, _TAGS = 0x20000, 0xE0000  # planes 0 and 1 have many scripts; those above Han alone, and then unseen signs
-_SOFT_HYPHEN = "\u00ad"  # still punctuation in Unicode 3.2
+_NUM_CODES, _TAGS = 0x20000, 0xE0000  # planes 0 and 1 have many scripts; above are only Han, then tags
+_SOFT_HYPHEN = "\u00ad"  # punctuation in Unicode 3.2
 _OF_CODE, _OF_WORD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93  # odd, else arbitrary
 
 
 def shingles(texts: list[str], ngram: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hash each run of ngram words; a shorter text is one shingle, and one without words has none.
+    """Hash the word n-grams of texts, ngram words each; a shorter text is one shingle, a text without words has none.
 
-    Returns: the hashes of all texts in their order (uint64), and how many each text has (n, int64).
+    Returns: the hashes of all texts in order (uint64), and the number of each text's hashes (n, int64).
     """
     found = [_of_block(block, ngram) for block in _blocks(texts)]
     hashes = np.concatenate([np.empty(0, np.uint64), *(hashes for hashes, _ in found)])
@@ -63,7 +63,7 @@ def shingles(texts: list[str], ngram: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _blocks(texts: list[str]) -> Iterator[list[str]]:
-    """Cut a list of texts wherever BLOCK characters are reached."""
+    """Split a list of texts into blocks of at least BLOCK_CHARACTERS characters."""
     block: list[str] = []
     size = 0
     for text in texts:
@@ -77,30 +77,28 @@ def _blocks(texts: list[str]) -> Iterator[list[str]]:
 
 
 def _of_block(texts: list[str], ngram: int) -> tuple[np.ndarray, np.ndarray]:
-    words, text_of = _words(texts)
+    words, owners = _words(texts)
     num = len(words)
     words = np.concatenate([words, np.zeros(ngram, np.uint64)])
-    texts_around = np.concatenate(
-        [[-1], text_of, np.full(ngram, -1)]
-    )  # shifted by one: of the word before, of itself...
+    padded = np.concatenate([[-1], owners, np.full(ngram, -1)])  # padded[i] owns word i - 1
     hashes = np.zeros(num, np.uint64)
-    for place, weight in enumerate(powers(_OF_WORD, ngram)):
-        inside = texts_around[1 + place : 1 + place + num] == text_of
-        hashes += np.where(inside, words[place : place + num] * weight, np.uint64(0))
-    first, fits = texts_around[:num] != text_of, texts_around[ngram : ngram + num] == text_of
+    for offset, weight in enumerate(powers(_OF_WORD, ngram)):
+        inside = padded[1 + offset : 1 + offset + num] == owners
+        hashes += np.where(inside, words[offset : offset + num] * weight, np.uint64(0))
+    first, fits = padded[:num] != owners, padded[ngram : ngram + num] == owners
     kept = first | fits
-    return mix(hashes[kept]), np.bincount(text_of[kept], minlength=len(texts))
+    return mix(hashes[kept]), np.bincount(owners[kept], minlength=len(texts))
 
 
 def _words(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the hash of each word (uint64), and the number of its text (int64)."""
+    """Return the hash of each word (uint64) and the index of its text (int64)."""
     codes, ends = _folded(texts)
     is_word, alone = codes != _BOUNDARY, codes >= _ALONE
     is_first, is_last = is_word.copy(), is_word.copy()
     is_first[1:] &= ~is_word[:-1] | alone[1:] | alone[:-1]
     is_last[:-1] &= ~is_word[1:] | is_first[1:]
     first, last = np.flatnonzero(is_first), np.flatnonzero(is_last)
-    # A word is the difference of two sums over the block, divided by the power at which it starts.
+    # A word's hash is the difference of two prefix sums, divided by the power at its start.
     terms = codes * powers(_OF_CODE, len(codes))
     sums = np.cumsum(terms)
     words = (sums[last] - sums[first] + terms[first]) * powers(pow(_OF_CODE, -1, 2**64), len(codes))[first]
@@ -108,49 +106,49 @@ def _words(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _folded(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the folded characters of all texts (uint32), boundaries between them, and where each text ends."""
+    """Return the folded characters of all texts (uint32), with boundaries between them, and the end of each text."""
     raw = np.frombuffer(" ".join(texts).encode("utf-32-le", "replace"), "<u4")
     codes = _folding()[np.minimum(raw, _NUM_CODES - 1)]
     high = raw >= _NUM_CODES
     if high.any():
         codes[high] = np.where(raw[high] < _TAGS, raw[high] | np.uint32(_ALONE), _DROPPED)
-    stays = codes != _DROPPED
-    stays[1:] &= (codes[1:] != _ZERO) | (codes[:-1] != _ZERO)
+    kept = codes != _DROPPED
+    kept[1:] &= (codes[1:] != _ZERO) | (codes[:-1] != _ZERO)
     ends = np.cumsum([len(text) + 1 for text in texts])
-    num_before = np.concatenate([[0], np.cumsum(stays)])
-    return codes[stays], num_before[np.minimum(ends, len(raw))]
+    num_before = np.concatenate([[0], np.cumsum(kept)])
+    return codes[kept], num_before[np.minimum(ends, len(raw))]
 
 
 @lru_cache(1)
 def _folding() -> np.ndarray:
-    """Return what each character of planes 0 and 1 is folded to (uint32)."""
+    """Return the folded code of each character of planes 0 and 1 (uint32)."""
     return np.array([_fold(chr(code)) for code in range(_NUM_CODES)], np.uint32)
 
 
 def _fold(character: str) -> int:
     category = unicode.category(character)
-    if category in ("Mn", "Me", "Cf") or character == _SOFT_HYPHEN:  # accents, and signs that nobody sees
+    if category in ("Mn", "Me", "Cf") or character == _SOFT_HYPHEN:  # accents and invisible characters
         return _DROPPED
     if category == "Nd":
         return _ZERO
     if (category[0] not in "LNM" and category != "Cn") or any(ord(character) in block for block in _SYMBOLS):
         return _BOUNDARY
     letter, *rest = list(unicode.normalize("NFD", character.lower()))
-    if any(unicode.category(mark) != "Mn" for mark in rest):  # no accents: a syllable of Hangul
+    if any(unicode.category(mark) != "Mn" for mark in rest):  # not accents: a Hangul syllable
         letter = character
     return ord(letter) | (_ALONE if unicode.name(letter, "").startswith(_UNSPACED) else 0)
 
 
-BLOCK_SHINGLES = 32_768  # shingles that are hashed at a time, which a core's cache holds
-_SKETCH_VALUES = 256  # of one function in a sketch
+BLOCK_SHINGLES = 32_768  # shingles hashed at a time: they fit a core's cache
+_SKETCH_VALUES = 256  # values of a hash in a sketch
 _SEED, _OF_ROW = 0x2545F4914F6CDD1D, 0xA0761D6478BD642F  # odd, else arbitrary
 
 
 def signatures(shingles: np.ndarray, counts: np.ndarray, functions: int) -> np.ndarray:
-    """Return the least hash of each text by each function: texts x functions, uint64.
+    """Return the MinHash signature of each text: texts x functions, uint64.
 
-    Args: shingles of all texts in their order (uint64, as if drawn by chance), and how many each has (1 or more).
-    A function multiplies by an odd number, modulo 2^64.
+    Args: shingles of all texts in order (uint64, uniformly distributed), and the number of each text's (1 or more).
+    A hash function multiplies by an odd number, modulo 2^64.
     """
     factors = mix(powers(_SEED, functions)) | np.uint64(1)
     found = np.empty((functions, len(counts)), np.uint64)
@@ -169,26 +167,26 @@ def signatures(shingles: np.ndarray, counts: np.ndarray, functions: int) -> np.n
 
 
 def bands(signatures: np.ndarray, bands: int) -> np.ndarray:
-    """Return a key for each band of rows: texts x bands, int64. Equal rows have other keys in other bands."""
+    """Return a key for each band: texts x bands, int64. Equal rows have different keys in different bands."""
     rows = signatures.reshape(len(signatures), bands, signatures.shape[1] // bands)
     keys = (rows * powers(_OF_ROW, rows.shape[2])).sum(axis=2, dtype=np.uint64)
     return mix(keys + np.arange(1, bands + 1, dtype=np.uint64)).view(np.int64)
 
 
 def whole(signatures: np.ndarray) -> np.ndarray:
-    """Return one key for the whole of each signature (n, int64)."""
+    """Return one key for each complete signature (n, int64)."""
     return bands(signatures, 1)[:, 0]
 
 
 def sketches(signatures: np.ndarray) -> np.ndarray:
-    """Return eight bits of each hash: texts x functions, uint8, an eighth of the memory that estimates need."""
+    """Return eight bits of each hash: texts x functions, uint8, an eighth of the memory for estimates."""
     return (signatures >> np.uint64(32)).astype(np.uint8)
 
 
 def similarity(sketches: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Estimate the Jaccard similarity of each text with another: n float64, 0 to 1, standard error of 0.05 at most.
+    """Estimate the Jaccard similarity of n pairs of texts: n float64, 0 to 1, standard error at most 0.05.
 
-    Unequal hashes agree in their eight bits by chance once in 256 times, which is taken off.
+    Corrects for the chance of 1 / 256 that different hashes agree in their eight bits.
     """
     chance = 1 / _SKETCH_VALUES
     agreeing: np.ndarray = (sketches == others).mean(axis=1)
@@ -199,20 +197,20 @@ BITS = 64
 HASHES = pa.schema([pa.field("hash", pa.int64())])
 BANDED = pa.schema([pa.field("band", pa.int64()), pa.field("hash", pa.int64())])
 PAIRS = pa.schema([pa.field("a", pa.int64()), pa.field("b", pa.int64())])
-BLOCK = 512  # hashes of a bucket that are compared with as many others at a time: 2 MB, which a core's cache holds
-_NUMBER_AT = 56  # the bit of `band` from which on the band's number stands; a band has 32 bits at most
+BLOCK = 512  # hashes of a bucket compared with as many others at a time: 2 MB, which fits a core's cache
+_NUMBER_AT = 56  # the lowest bit of the band's number in `band`; a band has at most 32 bits
 
 
 def bounds_of(max_distance: int) -> list[tuple[int, int]]:
-    """Return the bands for a distance of 1 or more: of each its lowest bit, and the bit after its highest."""
+    """Return the bit range [low, high) of each band for a distance of 1 or more."""
     bounds = np.linspace(0, BITS, max_distance + 2).round().astype(int)
     return [(int(low), int(high)) for low, high in pairwise(bounds)]
 
 
 def banded(max_distance: int) -> Callable[[Batches], Batches]:
-    """Return the function that gives each hash once for each band: batches of HASHES in, of BANDED out.
+    """Return the function that repeats each hash for each band: batches of HASHES in, of BANDED out.
 
-    `band` holds the band's number in its upper bits, and the hash's bits in that band in the lower ones.
+    `band` holds the band's number in its upper bits, and the hash's bits in that band in its lower bits.
     """
     bands = bounds_of(max_distance)
 
@@ -241,7 +239,7 @@ def paired(max_distance: int) -> Callable[[Batches], Batches]:
 def close_pairs(hashes: np.ndarray, max_distance: int, number: int) -> Iterator[np.ndarray]:
     """Yield the pairs among a bucket's hashes (int64, distinct) that differ in at most max_distance bits.
 
-    A pair that shares several bands is given by the lowest of them alone: `number` is the bucket's band.
+    `number` is the bucket's band; a pair in several bands is only yielded in the lowest.
     Shape: k x 2, int64, the smaller hash first.
     """
     lower_bands = bounds_of(max_distance)[:number]
@@ -266,7 +264,7 @@ def _bits(hashes: np.ndarray, band: tuple[int, int]) -> np.ndarray:
 
 
 def _buckets(batches: Batches) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each band of sorted batches with its hashes, where it has two or more."""
+    """Yield each band of sorted batches with its hashes, if it has two or more."""
     current: int | None = None
     held: list[np.ndarray] = []
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Evaluation sets of texts, and their runs of words found in other texts."""
+"""Word n-grams of evaluation sets, and their occurrences in other texts."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from schemas.errors import PathError
 
 
 class ItemText(NamedTuple):
-    """A string of an item; `path` and `line` (from 1) say where the item stands."""
+    """A string of an item, with the item's file and line (from 1)."""
 
     path: str
     line: int
@@ -24,10 +24,10 @@ class ItemText(NamedTuple):
 
 
 def read_items(paths: Sequence[str], keys: Sequence[str]) -> Iterator[ItemText]:
-    """Yield the strings of each item that stand below one of the keys, at any depth; without keys, all of them.
+    """Yield the strings of each item below any of the keys, at any depth; all strings without keys.
 
-    A line is an item, of any JSON; empty lines are none. A file may be compressed, as its suffix says.
-    Raises: PathError naming the file, and the line where one is at fault.
+    Each line that is not empty is an item: any JSON value. The suffix of a file tells its compression.
+    Raises: PathError that names the file and, if known, the line.
     """
     for path in paths:
         found = False
@@ -37,13 +37,13 @@ def read_items(paths: Sequence[str], keys: Sequence[str]) -> Iterator[ItemText]:
             except ValueError as error:  # a UnicodeDecodeError is one
                 raise PathError(f"{path}:{number}: not JSON: {error}") from error
             except RecursionError as error:
-                raise PathError(f"{path}:{number}: JSON too deep to read") from error
+                raise PathError(f"{path}:{number}: JSON is nested too deeply") from error
             for text in _strings(item, frozenset(keys), not keys):
                 found = True
                 yield ItemText(path, number, text)
         if not found:
             below = f" below {', '.join(keys)} (decontaminate.keys)" if keys else ""
-            raise PathError(f"{path}: no item of it has a string{below}")
+            raise PathError(f"{path}: no item has a string{below}")
 
 
 def _lines(path: str) -> Iterator[bytes]:
@@ -52,36 +52,36 @@ def _lines(path: str) -> Iterator[bytes]:
         with fsspec.open(path, "rb", compression="infer") as file:
             yield from file
     except (OSError, EOFError, ValueError) as error:
-        raise PathError(f"{path}: cannot be read: {error}") from error
+        raise PathError(f"cannot read {path}: {error}") from error
 
 
-def _strings(value: object, keys: frozenset[str], wanted: bool) -> Iterator[str]:
+def _strings(value: object, keys: frozenset[str], is_selected: bool) -> Iterator[str]:
     if isinstance(value, str):
-        if wanted:
+        if is_selected:
             yield value
     elif isinstance(value, list):
         for part in value:
-            yield from _strings(part, keys, wanted)
+            yield from _strings(part, keys, is_selected)
     elif isinstance(value, dict):
         for key, part in value.items():
-            yield from _strings(part, keys, wanted or key in keys)
+            yield from _strings(part, keys, is_selected or key in keys)
 
 
-_BATCH = 1000  # texts of items that are hashed at a time
-_SPARE_BITS = 4  # a text's hash hits the sieve by chance once in 16 times
-_SIEVE_BITS = (16, 27)  # 64 kB, as a core's cache holds; 128 MB
-# Letters that stand for the digits: of a word, as digits are; seldom in texts; the same in every version of Unicode.
+_BATCH = 1000  # item texts hashed at a time
+_SPARE_BITS = 4  # a random hash hits the sieve once in 16 times
+_SIEVE_BITS = (16, 27)  # from 64 kB, which fits a core's cache, to 128 MB
+# Letters that replace digits, which are otherwise folded: part of words, rare, and stable across Unicode versions.
 _DIGITS = str.maketrans("0123456789", "ᚠᚡᚢᚣᚤᚥᚦᚧᚨᚩ")
 
 
 @dataclass(frozen=True)
 class Ngrams:
-    """What is looked for.
+    """The n-grams of evaluation items.
 
-    suspects: hashes of the shortest runs (uint64, sorted)
-    exact:    of each length in words the second hashes (uint64, sorted), and the first item of each (int64)
-    places:   of each item its file and line; items are numbered by them
-    num_short: items without a string of enough words
+    suspects:  hashes of n-grams of the shortest length (uint64, sorted)
+    exact:     by length in words, second hashes (uint64, sorted) and the first item of each (int64)
+    places:    file and line of each item; an item's number is its index here
+    num_short: number of items without a string of enough words
     """
 
     suspects: np.ndarray
@@ -90,11 +90,11 @@ class Ngrams:
     num_short: int
 
     def name(self, item: int) -> str:
-        """Say where an item stands, FILE:LINE."""
+        """Return an item's location, FILE:LINE."""
         return "{}:{}".format(*self.places[item])
 
     def find(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Count the runs of each text that items have too, and tell the first of those items (n int64; -1 if none)."""
+        """Count the n-grams that each text shares with items; return counts and first items (n int64; -1 if none)."""
         counts, items = np.zeros(len(texts), np.int64), np.full(len(texts), -1)
         if not self.exact:
             return counts, items
@@ -103,9 +103,9 @@ class Ngrams:
         sieved = sieved[_found(hashes[sieved], self.suspects)[1]]
         suspects = np.unique(np.searchsorted(np.cumsum(sizes), sieved, side="right"))
         backwards = [_backwards(texts[suspect]) for suspect in suspects]
-        for length, (wanted, item_of) in self.exact.items():
+        for length, (known, item_of) in self.exact.items():
             hashes, sizes = shingles(backwards, length)
-            places, hits = _found(hashes, wanted)
+            places, hits = _found(hashes, known)
             owners = np.repeat(suspects, sizes)[hits]
             np.add.at(counts, owners, 1)
             first = np.full(len(texts), len(self.places))
@@ -127,13 +127,13 @@ class Ngrams:
 
 
 def ngrams(items: Iterable[ItemText], num_words: int, min_words: int, max_items: int) -> Ngrams:
-    """Collect every run of num_words words; a shorter string counts as a whole if it has min_words or more.
+    """Collect all n-grams of num_words words; a shorter string of at least min_words words is one n-gram.
 
-    A run that more than max_items share is no item's own: an instruction, or how every question begins.
+    N-grams of more than max_items items are ignored: instructions, or a common beginning of questions.
     """
     places: dict[tuple[str, int], int] = {}
     long_enough: set[int] = set()
-    texts: dict[int, list[tuple[int, str]]] = {}  # by the length of their runs
+    texts: dict[int, list[tuple[int, str]]] = {}  # by n-gram length
     remaining = iter(items)
     while batch := list(islice(remaining, _BATCH)):
         _, sizes = shingles([item.text for item in batch], 1)
@@ -165,6 +165,6 @@ def _backwards(text: str) -> str:
 
 
 def _found(hashes: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return of each hash the place where it stands among others (sorted, not empty), and whether it does."""
+    """Return, for each hash, its index among others (sorted, not empty), and whether it is one of them."""
     places = np.minimum(np.searchsorted(among, hashes), len(among) - 1)
     return places, among[places] == hashes

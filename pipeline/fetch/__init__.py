@@ -1,1 +1,1 @@
-"""Image addresses to bytes by img2dataset, within what sites allow."""
+"""Download images with img2dataset, within the permissions of sites."""

@@ -1,8 +1,8 @@
-"""Every answer that a task has had, committed in small parts: what lies here is not asked for again.
+"""The commit log: a task's results in small committed parts, which are not fetched again.
 
-A part is a Parquet file of answers without bytes, written so that it is there whole or not at all, under a name that
-only one writer can take: of two attempts at a task, the one that comes second reads what the first has written, and
-goes on from there. The bytes of images lie in a part of `images` that the answers' part names.
+A part is a Parquet file of results without image bytes, created atomically under a name that only one writer can take.
+If a task runs twice, the second attempt reads the first one's parts and continues after them. Image bytes are in a part
+of `images` that the results name.
 """
 
 import io
@@ -21,29 +21,29 @@ from pipeline.io.tables import PartWriter
 from schemas.errors import TransientError
 from schemas.tables import IMAGES
 
-ANSWERS = pa.schema(
+RESULTS = pa.schema(
     [
         *(f for f in IMAGES.schema if f.name != "bytes"),
-        pa.field("location", pa.string()),  # where to ask next, when status is MOVED
+        pa.field("location", pa.string()),  # the next URL, if status is MOVED
         pa.field("num_redirects", pa.int32()),  # so far
-        pa.field("part", pa.string()),  # of `images`, that holds the bytes, when status is 'ok'
-        pa.field("part_bytes", pa.int64()),  # and the sum of that part
+        pa.field("part", pa.string()),  # part of `images` with the bytes, if status is 'ok'
+        pa.field("part_bytes", pa.int64()),  # size and checksum of that part
         pa.field("part_sha256", pa.string()),
     ]
 )
-MOVED = "moved"  # a status of our own: another host is to be asked, by the task that it belongs to
+MOVED = "moved"  # an internal status: redirected to another host, which another task may own
 MAX_SECONDS = 15  # between commits
 MAX_BYTES = 100_000_000  # of images in one commit
-COUNTS = b"counts"  # key of a part's metadata: how many answers of each status it holds
+COUNTS = b"counts"  # key of a part's metadata: the number of results of each status
 
 
 class CommitLog:
-    """The answers of one task of one run."""
+    """The results of one task of one run."""
 
     def __init__(self, store: Store, folder: str, images: str, task: str, fence: str, max_rows: int) -> None:
-        """Name a task's parts: `folder/task-000000.parquet` of answers, `images/task-...` of their bytes.
+        """Parts of a task are `folder/task-000000.parquet` with results and `images/task-...` with image bytes.
 
-        fence is the file by which a later run says that this one's answers are not wanted any more.
+        Args: fence is a file that a later run creates to stop this one's commits; max_rows is the most rows of a part.
         """
         self.store, self.folder, self.images, self.task = store, folder, images, task
         self.fence, self.max_rows = fence, max_rows
@@ -54,15 +54,15 @@ class CommitLog:
         self.answered: dict[str, str] = {}  # images in committed parts: id to status
 
     def catch_up(self) -> None:
-        """Read what this task has committed since last time, in this attempt or another."""
+        """Read this task's parts since the last call, from this attempt or another."""
         while self.store.fs.exists(self._path(self.number)):
             with self.store.fs.open(self._path(self.number), "rb") as file:
-                answers = pq.read_table(file, columns=["image_id", "status"]).to_pydict()
-                self.answered.update(zip(answers["image_id"], answers["status"], strict=True))
+                results = pq.read_table(file, columns=["image_id", "status"]).to_pydict()
+                self.answered.update(zip(results["image_id"], results["status"], strict=True))
             self.number += 1
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add an answer, a row of `images` with `location` and `num_redirects`; commit when enough have come."""
+        """Add a result, a row of `images` with `location` and `num_redirects`; commit when a part is large enough."""
         self.rows.append(row)
         self.num_bytes += row["num_bytes"] or 0
         if (
@@ -73,19 +73,19 @@ class CommitLog:
             self.commit()
 
     def commit(self) -> None:
-        """Write what has been added; what another attempt has committed meanwhile is left out.
+        """Write the added results, except those that another attempt has already committed.
 
         Raises: TransientError when a later run has taken over.
         """
-        while not self._claim():
+        while not self._try_commit():
             self.catch_up()
         self.answered.update((row["image_id"], row["status"]) for row in self.rows)
         self.rows, self.num_bytes, self.committed_at = [], 0, time.monotonic()
 
-    def _claim(self) -> bool:
-        """Write a part of both, of what has no answer yet; return whether nobody else has taken its name."""
+    def _try_commit(self) -> bool:
+        """Write the next part; return False when another attempt has taken its name."""
         if self._is_over():
-            raise TransientError("a later run has taken this one's work over")
+            raise TransientError("a later run has taken over this run's work")
         self.rows = [row for row in self.rows if row["image_id"] not in self.answered]
         if not self.rows:
             return True
@@ -98,10 +98,10 @@ class CommitLog:
             for row in fetched:
                 row |= {"part": part, "part_bytes": images.sum["num_bytes"], "part_sha256": images.sum["sha256"]}
         counts = json.dumps(Counter(row["status"] for row in self.rows))
-        answers = pa.Table.from_pylist(self.rows, schema=ANSWERS.with_metadata({COUNTS: counts}))
+        results = pa.Table.from_pylist(self.rows, schema=RESULTS.with_metadata({COUNTS: counts}))
         buffer = io.BytesIO()
-        pq.write_table(answers, buffer, compression="zstd")
-        # a later run may have begun, and read what there is, while the bytes were written
+        pq.write_table(results, buffer, compression="zstd")
+        # while the bytes were written, a later run may have begun and read the committed parts
         if not self._is_over() and self.store.create(self._path(self.number), buffer.getvalue()):
             self.number += 1
             return True
@@ -117,7 +117,7 @@ class CommitLog:
 
 
 class Tally:
-    """How many answers of each status have been committed below a folder, whoever writes there."""
+    """The number of committed results of each status in a folder, from all tasks."""
 
     def __init__(self, store: Store, folder: str) -> None:
         self.store, self.folder = store, folder
@@ -125,7 +125,7 @@ class Tally:
         self.counts: Counter[str] = Counter()
 
     def refresh(self) -> Counter[str]:
-        """Read the parts that are new, of each but its metadata; return the counts of all."""
+        """Read the metadata of new parts; return the total counts."""
         for part in self.store.parts(self.folder):
             if part in self.seen:
                 continue

@@ -1,4 +1,4 @@
-"""Download images of some hosts with img2dataset: our opener below it, our writer above it."""
+"""Download images of some hosts with img2dataset, which calls DownloadWorker for requests and Results for output."""
 
 import contextlib
 import email.utils
@@ -23,43 +23,43 @@ from pipeline.fetch.permissions import ROBOTS, Permissions
 from pipeline.fetch.scheduler import Address, Host, Scheduler
 from pipeline.images.worker import MAX_IMAGES, DecodeWorker
 from pipeline.io.imports import stand_ins, temporary_folder
-from pipeline.url import Failure, Url, asked, class_of, parse
+from pipeline.url import Failure, Url, class_of, parse, request_url
 from pipeline.warc.http import in_headers
 from schemas.display import describe
 from schemas.errors import TransientError
 from schemas.recipe import Fetch
 from schemas.tables import IMAGES
 
-MAX_SITE_FILE_BYTES = 500 * 1024 + 1  # RFC 9309, section 2.5; the last one tells that there is more
+MAX_SITE_FILE_BYTES = 500 * 1024 + 1  # RFC 9309, section 2.5; one byte more shows that a file is longer
 MAX_SITE_FILE_REDIRECTS = 5  # RFC 9309, section 2.3.1.2
-LOST_IN_A_ROW = 5  # requests to a host without a connection or an answer in time, after which it is given up
-LOST_AT_FIRST = 3  # the same, of a host that has not answered for any image yet
-BUSY_SECONDS = 0.2  # until another thread has learnt a site's files, more or less
-MAX_LARGE = 3  # bodies above client.LARGE_BYTES in memory, all others are small: so memory is bounded
+LOST_IN_A_ROW = 5  # consecutive requests without connection or complete response before a host is skipped
+LOST_AT_FIRST = 3  # the same, for a host without any response yet
+BUSY_SECONDS = 0.2  # delay while another thread requests a site's files
+MAX_LARGE = 3  # bodies above client.LARGE_BYTES in memory at a time
 _BUSY = (429, 503)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True)
 class FetchAnswer:
-    """The final word on an address. location is set when status is MOVED."""
+    """The final result for an address; location is set if status is MOVED."""
 
     address: Address
     status: str
     error: str | None = None
     location: str | None = None
-    is_large: bool = False  # whether room for its body is to be given back
+    is_large: bool = False  # whether its body holds a slot of MAX_LARGE
 
 
 @dataclass(frozen=True)
 class Again:
-    """The address is to be asked (again) after a time of the monotonic clock."""
+    """The address must be scheduled again, not before a time on the monotonic clock."""
 
     not_before: float = 0.0
 
 
 class AnswerBody:
-    """A body in the form in which img2dataset takes an answer: like an io.BytesIO, but read without a copy."""
+    """A body in the form that img2dataset reads: like io.BytesIO, but without a copy."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
@@ -75,7 +75,7 @@ class AnswerBody:
 
 
 class DownloadWorker:
-    """Answers tickets; install it by urllib.request.install_opener for as long as img2dataset runs."""
+    """The urllib opener that serves img2dataset's tickets: each returns the next image of the scheduler."""
 
     def __init__(
         self, config: Fetch, max_bytes: int, schedule: Scheduler, client: Client, permissions: Permissions
@@ -84,14 +84,14 @@ class DownloadWorker:
         self.schedule, self.client, self.permissions = schedule, client, permissions
         self.interval = config.host_interval_seconds
         self.room = BoundedSemaphore(MAX_LARGE)
-        self.answers: dict[str, FetchAnswer] = {}  # by ticket, until somebody takes them out
-        self.given_up: dict[str, Failure] = {}  # host to why
-        self.broken: Exception | None = None  # why answers cannot be kept, so that no more are asked for
+        self.answers: dict[str, FetchAnswer] = {}  # by ticket, until the writer takes them
+        self.given_up: dict[str, Failure] = {}  # by host
+        self.broken: Exception | None = None  # why results cannot be stored, which ends all requests
 
     def open(self, request: Request, data: None = None, timeout: object = None) -> AnswerBody:
-        """Return the body of the next image that comes; its Answer then lies under the ticket, the request's address.
+        """Return the body of the next image; `answers` then holds its FetchAnswer under the ticket, the request's URL.
 
-        Raises: Failure when the next final answer is none.
+        Raises: Failure when the next result is not an image.
         """
         answer, body = self._next()
         self.answers[request.full_url] = answer
@@ -108,7 +108,7 @@ class DownloadWorker:
             assert isinstance(address, Address)
             again: Again | None = Again()
             try:
-                done = Again() if self.broken else self._turn(host, address)
+                done = Again() if self.broken else self._request(host, address)
                 if not isinstance(done, Again):
                     again = None
                     return done
@@ -117,37 +117,37 @@ class DownloadWorker:
                 self.schedule.done(host, address if again else None, again.not_before if again else 0.0)
         raise self.broken
 
-    def _turn(self, host: Host, address: Address) -> Again | tuple[FetchAnswer, bytes]:
-        """Make one request: for one of the site's files, or for the image when those are known."""
+    def _request(self, host: Host, address: Address) -> Again | tuple[FetchAnswer, bytes]:
+        """Make one request: for one of the site's files or, when those are known, for the image."""
         try:
             place, origin = address.place, address.place.origin
             path = self.permissions.next_path(origin)
             if path == "":
                 return Again(time.monotonic() + BUSY_SECONDS)
             if path is not None:
-                return self._learn(host, origin, path)
+                return self._request_site_file(host, origin, path)
             if origin not in host.origins:
-                return self._meet(host, origin)
+                return self._apply_site_rules(host, origin)
             refusal = self.given_up.get(host.name) or self.permissions.refusal(place)
             if refusal:
                 raise refusal
-            return self._ask(host, address)
+            return self._request_image(host, address)
         except Failure as failure:
             return self._failed(host, address, failure)
-        except Exception as error:  # whatever a stranger's server made of us, it costs one image
+        except Exception as error:  # an error caused by an untrusted server costs only one image
             return FetchAnswer(address, "unreachable", describe(error)), b""
 
-    def _learn(self, host: Host, origin: str, path: str) -> Again:
-        """Ask for a site's file."""
+    def _request_site_file(self, host: Host, origin: str, path: str) -> Again:
+        """Request one of a site's files and record its response."""
         try:
             self.permissions.learn(origin, path, *self._site_file(host, origin + path))
-            if path == ROBOTS:  # the other file has to wait, too
+            if path == ROBOTS:  # the delay applies to the other file too
                 self.schedule.rest(host, time.monotonic() + self.permissions.crawl_delay(origin))
         except Failure as failure:
             num_tries = self.permissions.num_tries[origin, path]
-            if self._may_pass(failure, num_tries):
+            if self._should_retry(failure, num_tries):
                 self.permissions.release(origin, path)
-                self.schedule.rest(host, time.monotonic() + self._pause(failure, num_tries))
+                self.schedule.rest(host, time.monotonic() + self._delay(failure, num_tries))
             else:
                 self.permissions.learn(origin, path, 0, b"", failure)
         except BaseException:
@@ -155,13 +155,13 @@ class DownloadWorker:
             raise
         return Again()
 
-    def _meet(self, host: Host, origin: str) -> Again:
-        """Heed what a site's files say: how often to ask, and what needs no request any more."""
+    def _apply_site_rules(self, host: Host, origin: str) -> Again:
+        """Apply a site's rules: set the request rate, and settle the refused addresses."""
         host.origins.add(origin)
         delay = self.permissions.crawl_delay(origin)
         if delay > self.interval:
             self.schedule.limit(host, 1, max(delay, host.interval))
-        elif host.interval <= self.interval:  # no other origin of the host wants longer
+        elif host.interval <= self.interval:  # no other origin of the host requires more
             self.schedule.limit(host, self.config.host_connections, self.interval)
         self.schedule.settle(host, self._refusal)
         return Again()
@@ -177,11 +177,11 @@ class DownloadWorker:
                     return reply.status, reply.body(MAX_SITE_FILE_BYTES, cut=True) if reply.status == 200 else b""
             place = location
             time.sleep(host.interval)
-        return 404, b""  # unavailable, as RFC 9309 has it
+        return 404, b""  # unavailable, by RFC 9309
 
-    def _ask(self, host: Host, address: Address) -> Again | tuple[FetchAnswer, bytes]:
+    def _request_image(self, host: Host, address: Address) -> Again | tuple[FetchAnswer, bytes]:
         with self.client.get(address.place) as reply:
-            self._judge(reply)
+            self._check(reply)
             if reply.status in _REDIRECTS:
                 return self._redirect(host, address, reply)
             body, is_large = self._body(reply)
@@ -189,83 +189,82 @@ class DownloadWorker:
         return FetchAnswer(address, "ok", is_large=is_large), body
 
     def _body(self, reply: Reply) -> tuple[bytes, bool]:
-        """Read an image; return whether it is large too. Such a one waits for room, which `release` gives back."""
-        taken: list[bool] = []  # whether there was room to be taken
+        """Read an image; return also whether it is large. A large one waits for a slot until `release` frees one."""
+        acquired: list[bool] = []
         try:
-            return reply.body(self.max_bytes, when_large=lambda: taken.append(self.room.acquire())), bool(taken)
+            return reply.body(self.max_bytes, when_large=lambda: acquired.append(self.room.acquire())), bool(acquired)
         except BaseException:
-            if taken:
+            if acquired:
                 self.room.release()
             raise
 
     def release(self, answer: FetchAnswer) -> None:
-        """Say that an answer's body lies in memory no more."""
+        """Free the slot of an answer whose body is no longer in memory."""
         if answer.is_large:
             self.room.release()
 
-    def _judge(self, reply: Reply) -> None:
-        """Raise Failure unless a reply may be read, or leads on."""
+    def _check(self, reply: Reply) -> None:
+        """Raise Failure unless a reply is a redirect, or its body may be used."""
         if not 200 <= reply.status < 300 and reply.status not in _REDIRECTS:
             raise _refusal_of(reply)
-        said = in_headers(reply.headers, self.config.user_agent)
+        directives = in_headers(reply.headers, self.config.user_agent)
         for directive in self.config.directives:
-            if directive in said:
-                raise Failure("opt_out", said[directive])
+            if directive in directives:
+                raise Failure("opt_out", directives[directive])
 
     def _redirect(self, host: Host, address: Address, reply: Reply) -> Again | tuple[FetchAnswer, bytes]:
-        self.schedule.answered(host)  # whatever becomes of the image
+        self.schedule.answered(host)
         place = reply.location(address.place.url)
         if place is None:
-            raise Failure("unreachable", f"HTTP {reply.status} that does not say where to")
+            raise Failure("unreachable", f"HTTP {reply.status} without Location")
         address.num_redirects += 1
         if address.num_redirects > self.config.max_redirects:
             raise Failure("unreachable", f"more than {self.config.max_redirects} redirects")
         address.left.append(address.place.url)
-        place = parse(asked(place.url, self.client.proxy is not None))
+        place = parse(request_url(place.url, self.client.proxy is not None))
         if place.url in address.left:
-            raise Failure("unreachable", f"redirected in a circle, to {place.url[:200]}")
+            raise Failure("unreachable", f"redirect loop, at {place.url[:200]}")
         address.place, address.num_tries = place, 0
         if place.host == host.name:
             return Again()
         return FetchAnswer(address, MOVED, location=place.url), b""
 
     def _failed(self, host: Host, address: Address, failure: Failure) -> Again | tuple[FetchAnswer, bytes]:
-        wait = self._pause(failure, address.num_tries)
-        not_before = time.monotonic() + wait
-        if failure.status == "http_429" or failure.wait_seconds is not None:  # said of the host, not of one address
+        delay = self._delay(failure, address.num_tries)
+        not_before = time.monotonic() + delay
+        if failure.status == "http_429" or failure.wait_seconds is not None:  # applies to the host, not to one URL
             self.schedule.rest(host, not_before)
-            if wait > self.config.max_wait_seconds:
-                self._give_up(host, failure, f"asks to wait {wait:g} s")
+            if delay > self.config.max_wait_seconds:
+                self._give_up(host, failure, f"requests a delay of {delay:g} s")
         self._count_loss(host, failure)
-        if self._may_pass(failure, address.num_tries) and host.name not in self.given_up:
+        if self._should_retry(failure, address.num_tries) and host.name not in self.given_up:
             address.num_tries += 1
             return Again(not_before)
         error = failure.error if address.num_redirects == 0 else f"{address.place.url[:200]}: {failure.error}"
         return FetchAnswer(address, failure.status, error), b""
 
     def _count_loss(self, host: Host, failure: Failure) -> None:
-        """Give a host up that leads nowhere, or lets us wait time after time."""
+        """Give up a host that does not resolve or repeatedly fails to respond."""
         if not failure.is_lost:
             self.schedule.answered(host)
             return
         host.num_lost += 1
-        is_nowhere = failure.status == "dns" and not failure.passes
-        if is_nowhere or host.num_lost >= (LOST_IN_A_ROW if host.has_answered else LOST_AT_FIRST):
-            self._give_up(host, failure, f"gives no answer: {failure.error}")
+        is_unknown = failure.status == "dns" and not failure.is_temporary
+        if is_unknown or host.num_lost >= (LOST_IN_A_ROW if host.has_answered else LOST_AT_FIRST):
+            self._give_up(host, failure, f"does not respond: {failure.error}")
 
     def _give_up(self, host: Host, failure: Failure, why: str) -> None:
-        """Ask nothing more of a host: what is left of it fails as this has failed."""
+        """Send no more requests to a host; its remaining addresses fail with the same status."""
         if host.name not in self.given_up:
-            self.given_up[host.name] = Failure(failure.status, f"not asked: {host.name} {why}")
+            self.given_up[host.name] = Failure(failure.status, f"not requested: {host.name} {why}")
             self.schedule.settle(host, self._refusal)
 
-    def _may_pass(self, failure: Failure, num_tries: int) -> bool:
-        """Tell whether there is to be a further try."""
-        is_soon = self._pause(failure, num_tries) <= self.config.max_wait_seconds
-        return failure.passes and num_tries < self.config.retries and is_soon
+    def _should_retry(self, failure: Failure, num_tries: int) -> bool:
+        is_soon = self._delay(failure, num_tries) <= self.config.max_wait_seconds
+        return failure.is_temporary and num_tries < self.config.retries and is_soon
 
-    def _pause(self, failure: Failure, num_tries: int) -> float:
-        """Return how long to wait: what the server says, else ever longer [seconds]."""
+    def _delay(self, failure: Failure, num_tries: int) -> float:
+        """Return the delay before a retry: the server's, else exponential backoff [seconds]."""
         if failure.wait_seconds is not None:
             return failure.wait_seconds
         return self.config.backoff_seconds * float(2**num_tries)
@@ -275,14 +274,14 @@ class DownloadWorker:
 
 
 def _refusal_of(reply: Reply) -> Failure:
-    """Return what a reply that brings nothing is."""
+    """Return the failure of a reply with an error status."""
     status, is_busy = reply.status, reply.status in _BUSY
     wait = _retry_after(reply) if is_busy else None
-    return Failure(class_of(status), f"HTTP {status}", passes=is_busy, wait_seconds=wait)
+    return Failure(class_of(status), f"HTTP {status}", is_temporary=is_busy, wait_seconds=wait)
 
 
 def _retry_after(reply: Reply, clock: Callable[[], float] = time.time) -> float | None:
-    """Return the seconds that a reply asks to wait, by number or by date (RFC 9110, section 10.2.3)."""
+    """Return the Retry-After of a reply in seconds, given as a number or date (RFC 9110, section 10.2.3)."""
     value = (reply.header("Retry-After") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -297,20 +296,20 @@ _EMPTY: dict[str, Any] = dict.fromkeys(c.name for c in IMAGES.columns)
 
 
 class Results:
-    """Collects answers; `close` ends it. While one batch is decoded the next is filled, so two lie in memory."""
+    """Collects results until `close`. One batch is decoded while the next is filled, so two are in memory."""
 
-    def __init__(self, decoder: DecodeWorker, journal: CommitLog, release: Callable[[FetchAnswer], None]) -> None:
-        """Args: release is told of each answer whose body is not needed any more."""
-        self.decoder, self.journal, self.release = decoder, journal, release
+    def __init__(self, decoder: DecodeWorker, commit_log: CommitLog, release: Callable[[FetchAnswer], None]) -> None:
+        """Args: release is called with each answer whose body is no longer needed."""
+        self.decoder, self.commit_log, self.release = decoder, commit_log, release
         self.batch: list[tuple[FetchAnswer, bytes]] = []
         self.num_bytes = 0
         self.thread = ThreadPoolExecutor(1)
-        self.under_way: tuple[list[tuple[FetchAnswer, bytes]], Future[list[dict[str, Any]]]] | None = None
+        self.decoding: tuple[list[tuple[FetchAnswer, bytes]], Future[list[dict[str, Any]]]] | None = None
 
     def add(self, answer: FetchAnswer, body: bytes | None) -> None:
-        """Take an answer, with the body of an image."""
+        """Add an answer, with the body of an image or None."""
         if body is None:
-            self.journal.add(_row(answer, {}))
+            self.commit_log.add(_row(answer, {}))
             return
         self.batch.append((answer, body))
         self.num_bytes += len(body)
@@ -318,33 +317,33 @@ class Results:
             self._decode()
 
     def close(self) -> None:
-        """Decode what is left, and commit."""
+        """Decode the remaining images and commit."""
         self._decode()
         self._finish()
         self.thread.shutdown()
-        self.journal.commit()
+        self.commit_log.commit()
 
     def _decode(self) -> None:
         self._finish()
         if self.batch:
             bodies = [body for _, body in self.batch]
-            self.under_way = self.batch, self.thread.submit(self.decoder.decode, bodies)
+            self.decoding = self.batch, self.thread.submit(self.decoder.decode, bodies)
             self.batch, self.num_bytes = [], 0
 
     def _finish(self) -> None:
-        if self.under_way:
-            batch, decoded = self.under_way
-            self.under_way = None
+        if self.decoding:
+            batch, decoded = self.decoding
+            self.decoding = None
             try:
                 for (answer, body), row in zip(batch, decoded.result(), strict=True):
-                    self.journal.add(_row(answer, {**row, "original_bytes": len(body)}))
+                    self.commit_log.add(_row(answer, {**row, "original_bytes": len(body)}))
             finally:
                 for answer, _ in batch:
                     self.release(answer)
 
 
 def _row(answer: FetchAnswer, decoded: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of `images`, with the journal's own columns."""
+    """Return a row of `images` with the commit log's columns."""
     address = answer.address
     return {
         **_EMPTY,
@@ -364,19 +363,19 @@ if TYPE_CHECKING:
 
 
 def download(opener: DownloadWorker, num_addresses: int, results: Results) -> None:
-    """Have img2dataset download as many images as the opener's schedule holds; each answer goes to the results.
+    """Download all images of the worker's scheduler with img2dataset; each answer is added to the results.
 
-    Raises: TransientError when img2dataset gives up.
+    Raises: TransientError when img2dataset fails.
     """
     with temporary_folder("weft-fetch-") as folder:
         tickets = Path(folder) / "tickets.arrow"
         table = pa.table({"url": [f"weft:{number}" for number in range(num_addresses)]})
         with pa.ipc.new_file(tickets, table.schema) as file:
             file.write_table(table)
-        said = io.StringIO()
+        output = io.StringIO()
         urllib.request.install_opener(opener)  # type: ignore[arg-type]
         try:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
                 is_done, _ = _downloader(opener, num_addresses, results, folder)((0, str(tickets)))
         finally:
             urllib.request.install_opener(None)
@@ -384,18 +383,18 @@ def download(opener: DownloadWorker, num_addresses: int, results: Results) -> No
         raise opener.broken
     results.close()
     if not is_done or opener.answers:
-        raise TransientError(f"img2dataset gave up: {said.getvalue()[-1_000:]}")
+        raise TransientError(f"img2dataset failed: {output.getvalue()[-1_000:]}")
 
 
 def _downloader(opener: DownloadWorker, num_addresses: int, results: Results, folder: str) -> "Downloader":
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks the network for a newer version of itself
-    # img2dataset imports wandb, which leaves two folders behind, and webdataset, which takes torch if it can: 500 MB
-    # and seconds of every worker, for a logger and a writer that are not used here.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # disables its update check
+    # img2dataset imports wandb, which creates two folders, and webdataset, which imports torch if installed: 500 MB and
+    # seconds per worker, for a logger and a writer that are not used here.
     with stand_ins(torch=None, wandb=ModuleType("wandb")):
         from img2dataset.downloader import Downloader
 
     class Writer:
-        """What img2dataset calls with each result, see img2dataset.writer; the results say where it goes."""
+        """The writer that img2dataset calls with each result, see img2dataset.writer."""
 
         def __init__(self, *arguments: object) -> None:
             pass
@@ -403,7 +402,7 @@ def _downloader(opener: DownloadWorker, num_addresses: int, results: Results, fo
         def write(self, body: bytes | None, key: str, caption: None, meta: dict[str, Any]) -> None:
             try:
                 results.add(opener.answers.pop(meta["url"]), body)
-            except Exception as error:  # which img2dataset passes over
+            except Exception as error:  # img2dataset ignores it
                 opener.broken = opener.broken or error
                 raise
 
@@ -412,7 +411,7 @@ def _downloader(opener: DownloadWorker, num_addresses: int, results: Results, fo
 
     return Downloader(
         sample_writer_class=Writer,
-        resizer=lambda stream, boxes: (stream.getvalue(), None, None, None, None, None),  # decoding is ours
+        resizer=lambda stream, boxes: (stream.getvalue(), None, None, None, None, None),  # images are decoded later
         thread_count=opener.config.threads,
         save_caption=False,
         extract_exif=False,

@@ -1,4 +1,4 @@
-"""Which address may be asked next: one to a host at a time or a few, not too often, and never before its time."""
+"""Schedule requests: limits per host on concurrent connections and request rate, and delays before retries."""
 
 import heapq
 import time
@@ -15,56 +15,59 @@ FIRST_CONNECTIONS = 2
 
 @dataclass(slots=True)
 class Address:
-    """An image that is wanted, and where it is to be asked for now, which redirects change."""
+    """An image to fetch, with its current URL `place`, which redirects change."""
 
     image_id: str
     image_url: str
     place: Url
     num_redirects: int = 0
-    num_tries: int = 0  # failed ones, at this place
-    left: list[str] = field(default_factory=list)  # addresses that led on
+    num_tries: int = 0  # failed tries of this URL
+    left: list[str] = field(default_factory=list)  # URLs that redirected
 
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """A host's addresses and its limits. Times are of the monotonic clock, in seconds."""
+    """A host's queue and limits. Times are on the monotonic clock, in seconds."""
 
     name: str
     waiting: list[tuple[float, int, Address]] = field(default_factory=list)  # heap: not before, order, address
-    most_connections: int = 1  # until the host is known
-    has_answered: bool = False  # until then it gets FIRST_CONNECTIONS, for if it is dead each holds a thread for long
+    max_connections: int = 1  # until its site files are known
+    has_answered: bool = False  # until then FIRST_CONNECTIONS, since a dead host blocks a thread per connection
     interval: float = 0.0
     num_active: int = 0
     next_at: float = 0.0  # no request before
-    listed_at: float | None = None  # its time in the schedule's heap, if it stands there
-    origins: set[str] = field(default_factory=set)  # whose site files are known
-    num_lost: int = 0  # requests in a row to which there was no connection, or no answer in time
+    listed_at: float | None = None  # its time in the scheduler's heap, if it is there
+    origins: set[str] = field(default_factory=set)  # with known site files
+    num_lost: int = 0  # consecutive requests without connection or complete response
 
     @property
     def connections(self) -> int:
-        """Return how many requests it takes at a time."""
-        return self.most_connections if self.has_answered else min(self.most_connections, FIRST_CONNECTIONS)
+        """The current limit on concurrent requests."""
+        return self.max_connections if self.has_answered else min(self.max_connections, FIRST_CONNECTIONS)
 
 
 class Scheduler:
-    """Hands out addresses to many threads. The caller takes as many as there are, so a wait always ends."""
+    """Distributes addresses to threads. The caller takes only as many as were added, so a wait always ends."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.changed = Condition()
         self.order = count()
-        self.ready: list[tuple[float, int, Host]] = []  # heap: hosts that have an address and a free connection
-        self.settled: deque[tuple[Address, Failure]] = deque()  # need no request any more
+        self.ready: list[tuple[float, int, Host]] = []  # heap: hosts with an address and a free connection
+        self.settled: deque[tuple[Address, Failure]] = deque()  # failed without a request
 
     def add(self, host: Host, addresses: Iterable[Address], not_before: float = 0.0) -> None:
-        """Put addresses at the end of a host's."""
+        """Append addresses to a host's queue."""
         with self.changed:
             for address in addresses:
                 heapq.heappush(host.waiting, (not_before, next(self.order), address))
             self._list(host)
 
     def take(self) -> tuple[Host, Address] | tuple[Address, Failure]:
-        """Wait for the next address that may be asked, with its host, whose `done` is then due, or a settled one."""
+        """Wait for the next address that may be requested, with its host, or for a settled one.
+
+        After a request the caller must call `done`.
+        """
         with self.changed:
             while True:
                 if self.settled:
@@ -73,7 +76,7 @@ class Scheduler:
                 if self.ready and self.ready[0][0] <= now:
                     listed_at, _, host = heapq.heappop(self.ready)
                     if listed_at != host.listed_at:
-                        continue  # it was listed anew, for an earlier time
+                        continue  # it was listed again, for an earlier time
                     host.listed_at = None
                     if host.waiting and _due(host) <= now:
                         address = heapq.heappop(host.waiting)[2]
@@ -86,7 +89,7 @@ class Scheduler:
                     self.changed.wait(self.ready[0][0] - now if self.ready else None)
 
     def done(self, host: Host, again: Address | None = None, not_before: float = 0.0) -> None:
-        """Give a host's connection back, and the address too if it is to be asked again."""
+        """Release a host's connection, and queue the address again for a retry."""
         with self.changed:
             host.num_active -= 1
             if again is not None:
@@ -94,14 +97,14 @@ class Scheduler:
             self._list(host)
 
     def limit(self, host: Host, connections: int, interval: float) -> None:
-        """Set how many requests a host takes at a time, and the time between the starts of two [seconds]."""
+        """Set a host's limit on concurrent requests, and the time between the starts of two [seconds]."""
         with self.changed:
-            host.most_connections, host.interval = connections, interval
+            host.max_connections, host.interval = connections, interval
             host.next_at = max(host.next_at, self.clock() + interval)
             self._list(host)
 
     def answered(self, host: Host) -> None:
-        """Say that a host gives whole answers."""
+        """Record a complete response of a host."""
         host.num_lost = 0
         if not host.has_answered:
             with self.changed:
@@ -109,12 +112,12 @@ class Scheduler:
                 self._list(host)
 
     def rest(self, host: Host, until: float) -> None:
-        """Ask nothing of a host before a time."""
+        """Send no request to a host before a time."""
         with self.changed:
             host.next_at = max(host.next_at, until)
 
     def settle(self, host: Host, judge: Callable[[Url], Failure | None]) -> None:
-        """Take those of a host's waiting addresses out for which a failure is certain without asking."""
+        """Remove the addresses from a host's queue for which `judge` returns a failure, and settle them with it."""
         with self.changed:
             kept = []
             for entry in host.waiting:
@@ -128,7 +131,7 @@ class Scheduler:
             self.changed.notify_all()
 
     def _list(self, host: Host) -> None:
-        """Offer a host to the takers if it can serve one."""
+        """Make a host available to `take` if it has an address and a free connection."""
         if host.waiting and host.num_active < host.connections:
             due = _due(host)
             if host.listed_at is None or due < host.listed_at:

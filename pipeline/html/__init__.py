@@ -1,1 +1,1 @@
-"""A response of HTML in, a page of text and images in reading order out."""
+"""Extract a page of text and images in reading order from an HTML response."""

@@ -1,4 +1,4 @@
-"""Cut a page's tree into blocks: the runs of text between the boundaries that a reader sees, and images among them."""
+"""Split a page's tree into blocks: runs of text between visible boundaries, and the images among them."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,20 +13,20 @@ from lxml.html import HtmlElement
 from pipeline.html.images import marked
 from pipeline.html.tree import clean
 
-# Part of a line of text; every other element begins and ends a block.
+# Part of a line of text; all other elements begin and end a block.
 INLINE = frozenset(
     ("a", "abbr", "acronym", "amp-img", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em",
      "font", "i", "img", "ins", "kbd", "label", "mark", "math", "nobr", "output", "picture", "q", "rb", "rp",
      "rt", "ruby", "s", "samp", "small", "source", "span", "strike", "strong", "sub", "sup", "svg", "time",
      "tt", "u", "var", "wbr")
 )  # fmt: skip
-# Nothing in them is read as text.
+# Their content is not text.
 SKIPPED = frozenset(
     ("area", "audio", "base", "canvas", "datalist", "dialog", "embed", "frame", "frameset", "head", "iframe",
      "input", "link", "map", "math", "meta", "meter", "noembed", "noframes", "object", "option", "param", "progress",
      "script", "select", "style", "svg", "template", "textarea", "title", "track", "video")
 )  # fmt: skip
-# Blocks whatever stands beside them. What is in neither set nor skipped is unknown to HTML, or a button.
+# Always blocks. Elements in none of these sets are unknown to HTML, or buttons.
 BLOCKS = frozenset(
     ("address", "article", "aside", "blockquote", "body", "caption", "center", "col", "colgroup", "dd", "details",
      "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
@@ -42,10 +42,10 @@ TAGS = (
     "blockquote", "pre", "figure", "figcaption", "p", "h1", "h2", "h3", "h4", "h5", "h6", "td", "th", "dd", "dt", "a",
     "button", "details", "summary", "address", "div", "span", "label", "fieldset", "center", "tr", "noscript",
 )  # fmt: skip
-"""Elements that tell something of their text: the bit of each is its place here."""
+"""Elements that characterize their text: an element's bit is its index here."""
 TAG_NUMBER = {tag: number for number, tag in enumerate(TAGS)}
 
-# What sites call things in class, id, role and itemprop: families of words, whatever the site.
+# Families of words that sites use in class, id, role and itemprop.
 _FAMILIES = {
     "navigation": r"nav|menu|breadcrumb|crumb|toolbar|tabs?\b|pagina|pager",
     "foot": r"foot|copyright|legal|colophon|disclaimer",
@@ -73,7 +73,7 @@ _PATTERNS = tuple(re.compile(pattern) for pattern in _FAMILIES.values())
 
 
 def families(names: str) -> int:
-    """Return the families that an element's names fall into, a bit for each of FAMILIES."""
+    """Return the families of an element's names, a bit for each of FAMILIES."""
     found = 0
     for name in names.split():
         found |= _families(name)
@@ -81,7 +81,7 @@ def families(names: str) -> int:
 
 
 @lru_cache(maxsize=50_000)
-def _families(name: str) -> int:  # one by one: sites put few names together in many ways
+def _families(name: str) -> int:  # cached per name: sites combine few names in many ways
     lower = name[:500].lower()
     return sum(1 << number for number, pattern in enumerate(_PATTERNS) if pattern.search(lower))
 
@@ -89,27 +89,27 @@ def _families(name: str) -> int:  # one by one: sites put few names together in 
 _NAMING = ("class", "id", "role", "itemprop")
 _GROUPS = frozenset(("ul", "ol", "dl", "table"))
 _CELLS = ("td", "th")
-MAX_ROW_WORDS = 60  # of a table row that holds lists or paragraphs and is still one line; longer ones lay out a page
-_BREAK = "\v"  # a line end that is meant, told apart from those of the source
+MAX_ROW_WORDS = 60  # of a table row with lists or paragraphs that is one line; longer ones are page layout
+_BREAK = "\v"  # a rendered line break, unlike those of the source
 _KEPT = str.maketrans({"\n": _BREAK, " ": "\x0e", "\t": "\x0f", "\r": None})  # white space of preformatted text
-# The forests learnt from text with a space before every link that follows another, and without one at seams of style
+# The forests were trained on text with a space between adjacent links, and without one between styled elements.
 _MEASURED_SPACE, _SHOWN_SPACE = "\x10", "\x11"
 _SHOWN = str.maketrans({"\x0e": " ", "\x0f": "\t"})
 _PREFORMATTED = ("pre", "listing", "xmp", "plaintext")
-_APART = frozenset(("span", "time", "label", "small", "cite", "data"))  # what sites set apart by style alone
+_APART = frozenset(("span", "time", "label", "small", "cite", "data"))  # often separated only by style
 
 
-class BlockPlace(NamedTuple):  # there is one for each element: a frozen dataclass takes five times as long to make
-    """Where in the tree something stands; bits as in `markup`."""
+class BlockPlace(NamedTuple):  # one per element: a frozen dataclass takes five times as long to create
+    """A position in the tree: its nearest block element, and features of the ancestors."""
 
-    tag: str  # of the nearest element that is no part of a line
-    tags: int  # of all elements around it
-    families: int  # of all elements around it
+    tag: str  # of the nearest block element
+    tags: int  # of all ancestors, bits of TAGS
+    families: int  # of all ancestors, bits of FAMILIES
     near: tuple[int, int, int]  # families of the three nearest elements, the nearest last
-    number: int  # of the nearest element that is no part of a line; equal numbers, same element
-    around: "BlockPlace | None"  # the next one around that
-    depth: int  # how many there are around
-    group: int  # number of the nearest list or table around it; 0 for none
+    number: int  # identifies the nearest block element
+    around: "BlockPlace | None"  # the enclosing place
+    depth: int  # number of enclosing places
+    group: int  # number of the nearest list or table; 0 for none
     table: int  # number of the nearest table, its row, and its cell
     row: int
     cell: int
@@ -117,11 +117,11 @@ class BlockPlace(NamedTuple):  # there is one for each element: a frozen datacla
 
     @property
     def near_families(self) -> int:
-        """Families of the three nearest elements together."""
+        """The union of the families of the three nearest elements."""
         return self.near[0] | self.near[1] | self.near[2]
 
     def outwards(self) -> "Iterator[BlockPlace]":
-        """Yield the place itself, and those around it."""
+        """Yield the place itself and the enclosing ones."""
         place: BlockPlace | None = self
         while place is not None:
             yield place
@@ -132,8 +132,8 @@ class BlockPlace(NamedTuple):  # there is one for each element: a frozen datacla
 class PageBlock:
     """One run of text.
 
-    text has its white space folded, as it is measured; shown is the same as a reader sees it, which differs where white
-    space is kept. row is the number of the table row that it is a part of; 0 for none.
+    text has normalized white space, for features; shown is the rendered text, which differs in preformatted text.
+    row is the number of its table row; 0 for none.
     """
 
     text: str
@@ -148,7 +148,7 @@ class PageBlock:
 
 @dataclass(slots=True)
 class Spot:
-    """Where an image stands: before block number `before`, counted from 0."""
+    """The position of an image: before the block with index `before`."""
 
     image: int
     before: int
@@ -166,7 +166,7 @@ class _Run:
     num_links: int = 0
     num_breaks: int = 0
     is_blank: bool = True
-    spots: list[Spot] = field(default_factory=list)  # of images that stand inside the text: they come after it
+    spots: list[Spot] = field(default_factory=list)  # of images inside the text, which are placed after it
 
     def clear(self) -> None:
         self.parts.clear()
@@ -175,7 +175,7 @@ class _Run:
         self.is_blank = True
 
 
-class _Cutter:
+class _Splitter:
     def __init__(self) -> None:
         self.blocks: list[PageBlock] = []
         self.spots: list[Spot] = []
@@ -184,7 +184,7 @@ class _Cutter:
         self.num_elements = 0
         self.links = self.emphases = 0
         self.link_ended = self.links_meet = self.span_ended = self.may_be_apart = False
-        self.in_line: list[HtmlElement] = []  # open elements of names unknown to HTML that are part of a line
+        self.in_line: list[HtmlElement] = []  # open inline elements unknown to HTML
 
     def add(self, text: str | None) -> None:
         if not text:
@@ -204,17 +204,17 @@ class _Cutter:
     def flush(self) -> None:
         run = self.run
         if not run.is_blank:
-            place, whole = self.places[-1], "".join(run.parts)
-            text = shown = _folded(whole)
-            if _MEASURED_SPACE in whole or _SHOWN_SPACE in whole:
-                text = _folded(whole.replace(_MEASURED_SPACE, " ").replace(_SHOWN_SPACE, ""))
-                whole = whole.replace(_MEASURED_SPACE, "").replace(_SHOWN_SPACE, " ")
-                shown = _folded(whole)
+            place, raw = self.places[-1], "".join(run.parts)
+            text = shown = _folded(raw)
+            if _MEASURED_SPACE in raw or _SHOWN_SPACE in raw:
+                text = _folded(raw.replace(_MEASURED_SPACE, " ").replace(_SHOWN_SPACE, ""))
+                raw = raw.replace(_MEASURED_SPACE, "").replace(_SHOWN_SPACE, " ")
+                shown = _folded(raw)
             if place.is_preformatted:
                 text = _folded(text.translate(_SHOWN).replace("\n", _BREAK))
-                shown = "\n".join(line.rstrip() for line in whole.translate(_SHOWN).split(_BREAK)).strip("\n")
-            facts = (run.link_characters, run.emphasis_characters, run.num_links, run.num_breaks)
-            self.blocks.append(PageBlock(text, place, *facts, shown))
+                shown = "\n".join(line.rstrip() for line in raw.translate(_SHOWN).split(_BREAK)).strip("\n")
+            counts = (run.link_characters, run.emphasis_characters, run.num_links, run.num_breaks)
+            self.blocks.append(PageBlock(text, place, *counts, shown))
         self.spots += [Spot(s.image, len(self.blocks), s.place, s.in_link) for s in run.spots]
         run.clear()
         self.links_meet = self.span_ended = self.may_be_apart = False
@@ -224,12 +224,12 @@ class _Cutter:
             if tag == "a":
                 self.links += 1
                 self.run.num_links += 1
-                if self.link_ended:  # neighbouring links are two words, whatever stands between them
+                if self.link_ended:  # adjacent links are separate words
                     self.run.parts.append(" " if self.links_meet else _MEASURED_SPACE)
             elif tag in EMPHASIS:
                 self.emphases += 1
             elif tag == "img":
-                self.see(element)
+                self.add_image(element)
             elif tag in _APART:
                 self.may_be_apart |= self.span_ended
             elif tag not in INLINE:
@@ -240,10 +240,10 @@ class _Cutter:
         self.add(element.text)
 
     def is_in_line(self, element: HtmlElement, tag: str) -> bool:
-        """Tell whether an element that HTML does not know, or a button, is part of a line of text.
+        """Return whether an element unknown to HTML, or a button, is part of a line of text.
 
-        Browsers set unknown elements in line. What a custom element or a button is, styles say: it is part of a line
-        where words stand on both sides of it, or around what it is in.
+        Browsers render unknown elements inline. For custom elements and buttons this depends on styles: they count as
+        inline with text on both sides, or inside an inline element.
         """
         if any(child.tag in BLOCKS for child in element):
             return False
@@ -294,13 +294,13 @@ class _Cutter:
         elif tag in EMPHASIS:
             self.emphases -= 1
 
-    def see(self, element: HtmlElement) -> None:
+    def add_image(self, element: HtmlElement) -> None:
         number = marked(element.get("src"))
         if number is not None:
             spot = Spot(number, len(self.blocks), self.places[-1], self.links > 0)
             (self.spots if self.run.is_blank else self.run.spots).append(spot)
 
-    def pause(self, tag: str) -> None:
+    def add_break(self, tag: str) -> None:
         if tag == "hr":
             self.flush()
         else:
@@ -309,35 +309,35 @@ class _Cutter:
 
 
 def cut(tree: HtmlElement) -> tuple[list[PageBlock], list[Spot]]:
-    """Return a page's blocks of text, and where its images stand between them, both in reading order.
+    """Return a page's blocks of text, and the positions of its images, both in reading order.
 
-    Args: tree holds images as `mark_images` left them. It is not changed.
+    Args: tree, with images marked by `mark_images`; it is not changed.
     """
     body = tree.find("body")
-    cutter = _Cutter()
+    splitter = _Splitter()
     walk = etree.iterwalk(tree if body is None else body, events=("start", "end", "comment", "pi"))
     top = None
     for event, element in walk:
         tag = element.tag
         if top is None:
             top = element
-            cutter.add(element.text)
+            splitter.add(element.text)
         elif event == "start":
             if tag in SKIPPED:
                 walk.skip_subtree()
             elif tag in ("br", "hr"):
-                cutter.pause(tag)
+                splitter.add_break(tag)
             else:
-                cutter.enter(element, tag)
+                splitter.enter(element, tag)
         else:
             if element is top:
                 break
             if event == "end" and tag not in SKIPPED and tag not in ("br", "hr"):
-                cutter.leave(element, tag)
-            cutter.add(element.tail)
-    cutter.flush()
-    _find_rows(cutter.blocks)
-    return cutter.blocks, cutter.spots
+                splitter.leave(element, tag)
+            splitter.add(element.tail)
+    splitter.flush()
+    _find_rows(splitter.blocks)
+    return splitter.blocks, splitter.spots
 
 
 def _folded(text: str) -> str:
@@ -346,7 +346,7 @@ def _folded(text: str) -> str:
 
 
 def _find_rows(blocks: list[PageBlock]) -> None:
-    """Tell which blocks are parts of one table row: what stands in cells, and lists or paragraphs of a few words."""
+    """Set the row of blocks that form one table row: text in cells, and short lists or paragraphs in them."""
     rows: dict[int, list[PageBlock]] = {}
     for block in blocks:
         if block.place.row:
@@ -363,7 +363,7 @@ def _find_rows(blocks: list[PageBlock]) -> None:
 
 
 def _is_seam(parts: list[str], text: str) -> bool:
-    """Tell whether two words meet where one element ends and the next begins: a capital follows what is none."""
+    """Return whether adjacent elements meet between two words: a capital follows a character that is none."""
     last = next((part[-1] for part in reversed(parts) if part), "")
     return text[0].isupper() and (last.islower() or last.isdigit() or last in ".,;:!?)%")
 
@@ -374,11 +374,11 @@ _ITEMS = frozenset(("td", "th", "li", "dt", "dd"))
 def join(blocks: list[PageBlock], chosen_N: Iterable[bool], spots: list[Spot]) -> list[str | int]:
     """Return texts, and images by their number, in reading order.
 
-    Items of one list and rows of one table are lines of one text, the cells of a row stand on one line.
+    Items of one list and rows of one table are lines of one text; the cells of a row are on one line.
     """
     kept = [n for n, chosen in enumerate(chosen_N) if chosen]
     found: list[str | int] = []
-    for (kind, _), group in groupby(in_order(blocks, kept, spots), key=_together):
+    for (kind, _), group in groupby(in_order(blocks, kept, spots), key=_group_key):
         parts = list(group)
         if kind is Spot:
             found += [part.image for part in parts if isinstance(part, Spot)]
@@ -388,14 +388,14 @@ def join(blocks: list[PageBlock], chosen_N: Iterable[bool], spots: list[Spot]) -
 
 
 def in_order(blocks: list[PageBlock], numbers: Iterable[int], spots: list[Spot]) -> list[PageBlock | Spot]:
-    """Return the blocks of some numbers, and spots, in reading order: a spot stands before the block that it names."""
+    """Return the blocks with the given numbers and the spots, in reading order."""
     placed: list[tuple[int, PageBlock | Spot]] = [(2 * spot.before - 1, spot) for spot in spots]
     placed += [(2 * number, blocks[number]) for number in numbers]
     return [part for _, part in sorted(placed, key=lambda pair: pair[0])]
 
 
-def _together(part: PageBlock | Spot) -> tuple[type, object]:
-    """Tell what is one text: cells of the same list or table; every other block is one by itself."""
+def _group_key(part: PageBlock | Spot) -> tuple[type, object]:
+    """Return the key of a part's text: items of one list or table share it, other blocks have their own."""
     if isinstance(part, Spot):
         return Spot, None
     if part.row:

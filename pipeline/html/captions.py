@@ -1,4 +1,4 @@
-"""Which words of a page describe an image: the alt text, or else the caption, or else the title, cleaned."""
+"""The caption of an image: the alt text, else the figure caption, else the title, cleaned."""
 
 import html
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.html import tree as unseen
 from pipeline.html.images import Image
 
-# in lower case, words alone: no sign, no digit, no article before them
+# lower case, without punctuation, digits and leading articles
 STOCK_PHRASES = frozenset({
     "ad", "advertisement", "alt", "alt image", "alt tag", "alt text", "arrow", "article image", "author image",
     "avatar", "background", "background image", "banner", "banner image", "blank", "blog image", "caption",
@@ -31,7 +31,7 @@ STOCK_PHRASES = frozenset({
     "log in", "nan", "out of stars", "rated out of", "rated out of stars", "rating out of", "read more",
     "related image", "shop now", "sign in", "sign up", "star", "star rating", "stars", "subscribe", "text",
     "your browser does not support the video tag", "whatsapp",
-    # "image", "photograph", "picture", "logo" and the like elsewhere
+    # "image", "photograph", "picture", "logo" and similar words in other languages
     "abbildung", "bild", "bilder", "foto", "fotos", "fotografie", "symbolbild", "titelbild", "vorschaubild",
     "kein bild", "kein bild vorhanden", "platzhalter",
     "photo de profil", "aucune image", "vignette", "illustration", "image à la une", "photographie",
@@ -49,8 +49,7 @@ STOCK_PHRASES = frozenset({
     "イメージ", "アイキャッチ画像", "이미지", "사진", "로고",
 })  # fmt: skip
 
-# What a social network or an office program begins with when it guesses what an image shows, or finds nothing to say;
-# apostrophes are straight.
+# Beginnings of descriptions that social networks and office programs generate; apostrophes are straight.
 _GUESSES = (
     r"image may contain|photo may contain|picture may contain|no (?:photo|image|alternative text) description"
     r"|no alternative text|image result for|(?:automatically|ai)[ -]generated (?:alt|alternative|description|image)",
@@ -116,8 +115,8 @@ MACHINE_MADE = re.compile(
 )
 
 
-MAX_CHARACTERS = 2_000  # of an attribute that is looked at; what is longer describes no image
-_ENTITY = re.compile(r"&(?:#x?[0-9a-f]+|[a-z][a-z0-9]*);", re.I)  # with its semicolon: "AT&T" holds none
+MAX_CHARACTERS = 2_000  # of an attribute that are read; a longer one is not a description
+_ENTITY = re.compile(r"&(?:#x?[0-9a-f]+|[a-z][a-z0-9]*);", re.I)  # the semicolon is required: "AT&T" has no entity
 _TAG = re.compile(r"</?(?:a|abbr|b|big|blockquote|br|center|cite|code|div|em|figcaption|font|h[1-6]|hr|i|img|li|ol|p|q"
                   r"|s|small|span|strike|strong|sub|sup|u|ul)\b[^<>]*>", re.I)  # fmt: skip
 _UNREADABLE = re.compile(r"[\ufffd\ud800-\udfff]")
@@ -127,7 +126,7 @@ _END = r"(?:\s*[:.,;|–—-]+\s*|\s+|$)"
 _BREAK = r"(?:\s*[:.,;|–—-]+\s*|$)"
 _OF = r"\s*(?:of|/)\s*"
 
-# What stands around a description and is none itself.
+# Text around a description that is not part of it.
 _AROUND = tuple(
     re.compile(pattern, re.I)
     for pattern in (
@@ -139,7 +138,7 @@ _AROUND = tuple(
         rf"(?<!\s)\s*(?:[:.,;|–—(\[]|\s-)\s*{_KIND}\s*#?\d{{1,4}}[)\]]?$",
         r"^[(\[]\d{1,2}(?:\s*(?:of|/)\s*\d{1,3})?[)\]]\s*",  # (2) and (1/12)
         r"(?<!\s)\s*[(\[]\d{1,2}(?:\s*(?:of|/)\s*\d{1,3})?[)\]]$",
-        rf"^\d{{1,3}}{_OF}\d{{1,3}}(?:\s*[:|–—]\s*|\s+-\s+|$)",  # bare, only before a sign: 1/2 cup of sugar
+        rf"^\d{{1,3}}{_OF}\d{{1,3}}(?:\s*[:|–—]\s*|\s+-\s+|$)",  # bare, only before punctuation: 1/2 cup of sugar
         rf"(?<!\s)(?:\s*[|–—]|\s-)\s*\d{{1,3}}{_OF}\d{{1,3}}$",
         rf"^(?:product|gallery|thumbnail)\s+{_KIND}\s*#?\d{{1,4}}\s+(?:of|for)\s+",
         rf"(?<=\S){_EXTENSION}$",
@@ -150,12 +149,12 @@ _FILE_NAMES = tuple(
     re.compile(pattern, re.I | re.A)
     for pattern in (
         rf"\S+{_EXTENSION}(?:\?\S*)?",
-        # what cameras, telephones and programs name their files
+        # names that cameras, phones and programs give to files
         r"(?:img|dsc|image|photo|picture|pxl|screenshot)[-_ ]?\d{3,}[\w-]*",
         r"(?:imag|dsc[a-z]|dscn|pict|mvi|vid|wp|gopr|cimg|hpim|sam|scan|untitled)[-_]?\d{3,}[\w-]*",
         r"(?:img|dsc|scan)[-_]?\d+|p\d{6,}",
         r"screen[-_ ]?shot(?:[-_ ]?from)?[-_ \d.:]*(?:at[-_ \d.:]*)?(?:[ap]m)?",
-        r"(?=(?:\D*\d){2})[0-9a-f]{8,}(?:[-_][0-9a-f]{4,})*",  # hex, as digests and UUIDs are written
+        r"(?=(?:\D*\d){2})[0-9a-f]{8,}(?:[-_][0-9a-f]{4,})*",  # hexadecimal digests and UUIDs
         r"\d[\d_.x-]{5,}[a-z]?",
         r"(?=(?:\D*\d){4})[a-z0-9]{16,}",
         r"[\w-]+[-_]\d{2,4}x\d{2,4}",  # the size of a thumbnail
@@ -175,20 +174,20 @@ class Caption:
 
 @dataclass(frozen=True)
 class Unusable:
-    """Words that describe nothing: the reason code, and the text as written."""
+    """A text that is not a caption: the reason code, and the original text."""
 
     rule: str
     written: str
 
 
 def caption_of(image: Image) -> Caption | Unusable | None:
-    """Return the image's usable words, or why its first ones are not usable, or None when it has none."""
-    found = [clean(written) for written in (image.alt, image.caption, image.title) if written.strip()]
-    return next((c for c in found if isinstance(c, Caption)), found[0] if found else None)
+    """Return the image's first usable caption, else why its first text is not usable; None without any text."""
+    cleaned = [clean(written) for written in (image.alt, image.caption, image.title) if written.strip()]
+    return next((c for c in cleaned if isinstance(c, Caption)), cleaned[0] if cleaned else None)
 
 
 def clean(written: str) -> Caption | Unusable:
-    """Take off what describes nothing; the rest is a caption unless it is a file name or a stock phrase."""
+    """Remove text that describes nothing; the rest is a caption unless it is a file name or a stock phrase."""
     text, before = _plain(written), None
     while text != before:
         if _names_file(text):
@@ -201,11 +200,11 @@ def clean(written: str) -> Caption | Unusable:
         for around in _AROUND:
             text = around.sub("", text)
         text = _plain(text)
-    return Unusable("BOILERPLATE_CAPTION", written) if _says_nothing(text) else Caption(text)
+    return Unusable("BOILERPLATE_CAPTION", written) if _is_boilerplate(text) else Caption(text)
 
 
 def _plain(text: str) -> str:
-    """Resolve entities, take out tags and unseen characters, and fold white space, until nothing of them is left."""
+    """Resolve entities, remove tags and invisible characters, and normalize white space, until nothing changes."""
     text, before = text[:MAX_CHARACTERS], ""
     while text != before:
         before = text
@@ -222,10 +221,10 @@ def _is_machine_made(text: str) -> bool:
     return bool(MACHINE_MADE.search(text.replace("\u2019", "'")))
 
 
-def _says_nothing(text: str) -> bool:
+def _is_boilerplate(text: str) -> bool:
     words = re.sub(r"[\W\d_]+", " ", text).strip().lower()
     if len(set(words.split())) == 1:
-        words = words.split()[0]  # undefined undefined
+        words = words.split()[0]  # e.g. "undefined undefined"
     if len(words) > 1 and _ONE_SIGN.fullmatch(words):
         return True
     return not words or re.sub(r"^(?:an?|the) ", "", words) in STOCK_PHRASES or bool(_ADDRESS.fullmatch(text))

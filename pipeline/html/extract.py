@@ -1,4 +1,4 @@
-"""One archive to one committed part of `pages`, `captions` and `rejections`."""
+"""Extract an archive into one committed part of `pages`, `captions` and `rejections`."""
 
 import re
 from collections import Counter
@@ -27,34 +27,34 @@ from schemas.tables import CAPTIONS, PAGES, REJECTIONS, digest, image_id, page_i
 
 
 def without_images(page: Page) -> tuple[Page, list[str]]:
-    """Return a page's text alone, and each address that it would have given, in a block or with a caption."""
+    """Return a page with only its text, and the distinct URLs of the removed images (in blocks or with captions)."""
     texts = [block for block in page.blocks if block["kind"] == "text"]
-    shown = [str(block["image_url"]) for block in page.blocks if block["kind"] == "image"]
-    told = [image.url for image in page.images if isinstance(caption_of(image), Caption)]
-    return replace(page, blocks=texts, images=[]), list(dict.fromkeys(shown + told))
+    in_blocks = [str(block["image_url"]) for block in page.blocks if block["kind"] == "image"]
+    with_captions = [image.url for image in page.images if isinstance(caption_of(image), Caption)]
+    return replace(page, blocks=texts, images=[]), list(dict.fromkeys(in_blocks + with_captions))
 
 
 Row = dict[str, Any]
 
 
 def part_name(archive: str) -> str:
-    """Name an archive's part: its base name for people, a hash of its address without credentials against confusion."""
+    """Return the name of an archive's part: its base name, and a hash of its URL without credentials."""
     archive = redact_address(archive)
     base = re.sub(r"[^A-Za-z0-9.-]", "_", archive.rsplit("/", 1)[-1])[:100]
     return f"{base}-{digest(archive)[:12]}"
 
 
 def extract_archive(archive: str, store: Store, config: Extract, agent: str = ALL_ROBOTS) -> dict[str, Any]:
-    """Extract every page of an archive and commit its part; return the commit (counts, files).
+    """Extract all pages of an archive and commit its part; return the commit (counts, files).
 
-    agent is the name by which pages may speak to us. The commit file comes last: an archive without one is read again
-    from the start.
-    Raises: PathError when the archive, or the blocklist, cannot be opened.
+    agent is the user agent name in pages' directives. The commit file is written last: an archive without one is
+    extracted again from the start.
+    Raises: PathError when the archive or the blocklist cannot be opened.
     """
     name, known_as = part_name(archive), redact_address(archive)
     files = {"pages": f"pages/{name}.parquet", "captions": f"captions/{name}.parquet",
              "rejections": f"rejections/extract/{name}.parquet"}  # fmt: skip
-    source = identify_source(archive)  # before the first byte is read: what replaces it from then on is another file
+    source = identify_source(archive)  # before reading, so that a file replaced meanwhile is detected
     rejected: Counter[str] = Counter()
     with ExitStack() as stack:
         writers = {
@@ -62,9 +62,9 @@ def extract_archive(archive: str, store: Store, config: Extract, agent: str = AL
             for table in (PAGES, CAPTIONS, REJECTIONS)
         }
         read = partial(_read, Prefilter(config.prefilter, agent), config.engine)
-        guard = stack.enter_context(Sandbox(read, config.max_seconds, config.max_memory_bytes))
+        sandbox = stack.enter_context(Sandbox(read, config.max_seconds, config.max_memory_bytes))
         for item in read_archive(archive, wanted=may_be_html, max_body_bytes=config.max_page_bytes):
-            rows = [_unreadable(item)] if isinstance(item, Unreadable) else _rows_of(item, guard)
+            rows = [_unreadable(item)] if isinstance(item, Unreadable) else _rows_of(item, sandbox)
             for table, row in rows:
                 writers[table].add({**row, "warc_file": known_as} if table != "captions" else row)
                 if table == "rejections":
@@ -77,7 +77,7 @@ def extract_archive(archive: str, store: Store, config: Extract, agent: str = AL
 
 
 def may_be_html(status: int, content_type: str, url: str) -> bool:
-    """Want every page, whatever its status: one that is no answer 200 leaves a row of its own."""
+    """Return whether to read a response as a page; with any status, since others than 200 are rejected later."""
     return content_type in HTML_TYPES
 
 
@@ -86,19 +86,19 @@ def _unreadable(item: Unreadable) -> tuple[str, Row]:
                                    warc_offset=item.offset, detail=item.detail, measure=item.length)  # fmt: skip
 
 
-def _rows_of(response: Response, guard: Sandbox) -> list[tuple[str, Row]]:
-    """Return the rows that a response gives, each with the name of its table.
+def _rows_of(response: Response, sandbox: Sandbox) -> list[tuple[str, Row]]:
+    """Return a response's rows, each with the name of its table.
 
-    What raises while they are made, or fits no table, costs this page alone: all its rows, for one that says why.
+    An error while making them, or a row that does not fit its table, replaces all rows by one rejection.
     """
     identity = page_id(response.url, response.captured_at, response.body)
     try:
-        rows = list(_page(response, identity, guard))
+        rows = list(_page(response, identity, sandbox))
         for table in (PAGES, CAPTIONS, REJECTIONS):
             table.batch([{**row, **({"warc_file": ""} if table is not CAPTIONS else {})}
                          for name, row in rows if name == table.name])  # fmt: skip
     except (OSError, MemoryError):
-        raise  # the machine's fault, not the page's
+        raise  # caused by the machine, not the page
     except Exception as error:
         detail = describe(error)
         return [("rejections", rejection("extract", "EXTRACTION_FAILED", "page", page_id=identity, url=response.url,
@@ -106,7 +106,7 @@ def _rows_of(response: Response, guard: Sandbox) -> list[tuple[str, Row]]:
     return rows
 
 
-def _page(response: Response, identity: str, guard: Sandbox) -> Iterator[tuple[str, Row]]:
+def _page(response: Response, identity: str, sandbox: Sandbox) -> Iterator[tuple[str, Row]]:
     """Yield the rows of a page, each with the name of its table."""
 
     def rejected(rule: str, level: str = "page", **known: object) -> tuple[str, Row]:
@@ -116,17 +116,17 @@ def _page(response: Response, identity: str, guard: Sandbox) -> Iterator[tuple[s
     if response.status != 200:
         yield rejected("HTTP_STATUS", measure=response.status, threshold=200)
         return
-    found = guard(response)
-    if isinstance(found, WorkerLost):
-        found = _refusal(found, guard.max_cpu_seconds)
-    if isinstance(found, Refusal):
-        yield rejected(**asdict(found))
+    result = sandbox(response)
+    if isinstance(result, WorkerLost):
+        result = _refusal(result, sandbox.max_cpu_seconds)
+    if isinstance(result, Refusal):
+        yield rejected(**asdict(result))
         return
-    page, host, language, score, forbidden = found
-    if forbidden:
-        page, addresses = without_images(page)
-        for url in addresses:
-            yield rejected(forbidden.rule, "image", image_id=image_id(url), url=url, detail=forbidden.detail)
+    page, host, language, score, image_refusal = result
+    if image_refusal:
+        page, urls = without_images(page)
+        for url in urls:
+            yield rejected(image_refusal.rule, "image", image_id=image_id(url), url=url, detail=image_refusal.detail)
     for row in _captions(page, identity, response.offset):
         yield "rejections" if "rule" in row else "captions", row
     yield (
@@ -159,25 +159,25 @@ def _refusal(lost: WorkerLost, max_cpu_seconds: float | None) -> Refusal:
 def _read(
     prefilter: Prefilter, engine: Engine, response: Response
 ) -> Refusal | tuple[Page, str, str, float, Refusal | None]:
-    """Return a page, its host, its language, that one's probability and what forbids its images; or why there is none.
+    """Return a page, its host, language, language score and a refusal of its images; or the refusal of the page.
 
-    Runs in the guard.
+    Runs in the sandbox.
     """
-    verdict = prefilter.judge(response)
-    if verdict.page:
-        return verdict.page
+    decision = prefilter.apply(response)
+    if decision.page:
+        return decision.page
     try:
         page = extract_page(response.body, response.charset, response.url, engine)
     except NotParseable as error:
         return Refusal("NOT_PARSEABLE", str(error))
-    return page, host(response.url), *identify(page.text), verdict.images
+    return page, host(response.url), *identify(page.text), decision.images
 
 
 def _captions(page: Page, identity: str, offset: int) -> Iterator[dict[str, Any]]:
-    """Yield a row of `captions`, or of `rejections`, for each image with words."""
-    for url, words in dict.fromkeys((image.url, caption_of(image)) for image in page.images):
-        if isinstance(words, Caption):
-            yield {"image_id": image_id(url), "image_url": url, "caption": words.text, "page_id": identity}
-        elif words is not None:
-            yield rejection("extract", words.rule, "caption", page_id=identity, image_id=image_id(url), url=url,
-                            warc_offset=offset, detail=words.written[:500])  # fmt: skip
+    """Yield a row of `captions`, or of `rejections`, for each image with a text."""
+    for url, caption in dict.fromkeys((image.url, caption_of(image)) for image in page.images):
+        if isinstance(caption, Caption):
+            yield {"image_id": image_id(url), "image_url": url, "caption": caption.text, "page_id": identity}
+        elif caption is not None:
+            yield rejection("extract", caption.rule, "caption", page_id=identity, image_id=image_id(url), url=url,
+                            warc_offset=offset, detail=caption.written[:500])  # fmt: skip

@@ -1,7 +1,7 @@
-"""Tell the images that belong to the main content from logos, teasers and the rest, by where they stand.
+"""Separate images of the main content from logos, teasers and others, by their position.
 
-A logistic regression over what is known of the text around an image (content/text.py), of the element that it stands
-in, and of the image itself; trained on pages with approved images (benchmarks/picture_training.py).
+A logistic regression on features of the text around an image (main_content.py), of its elements, and of the image
+itself; trained on pages with approved images (benchmarks/picture_training.py).
 
 Letters: N images, F features.
 """
@@ -19,29 +19,29 @@ from pipeline.html.images import Image
 from pipeline.html.main_content import Array, spans, weights
 from pipeline.url import parse
 
-MIN_PROBABILITY = 0.4  # where precision and recall are about even on pages that were not trained on
-MIN_BEST_PROBABILITY = 0.5  # of a page's likeliest image; below it the page has none
+MIN_PROBABILITY = 0.4  # precision and recall are about equal on held-out pages
+MIN_BEST_PROBABILITY = 0.5  # of a page's most probable image; below it the page has none
 _CHROME = re.compile(
     r"logo|icon|avatar|sprite|badge|button|emoji|gravatar|smil|share|social|pixel|banner|advert|rating|star|arrow|flag"
     r"|thumb|profile|author|user",
     re.I,
 )
-_ENOUGH_WORDS = (15, 60, 200)  # of the elements around an image whose text is asked about
+_ENOUGH_WORDS = (15, 60, 200)  # of the enclosing elements whose text is measured
 _NEAR = (
     "related", "side", "head", "navigation", "social", "advertisement", "about", "comment", "content", "caption",
     "list", "form",
 )  # fmt: skip
 _AROUND = ("related", "side", "head", "navigation", "comment", "foot", "overlay", "form", "hidden")
 _INSIDE = ("figure", "li", "p", "article", "aside", "nav", "header", "footer", "form", "button")
-_NEVER = sum(1 << TAG_NUMBER[tag] for tag in ("nav", "footer"))  # whatever the weights think
+_NEVER = sum(1 << TAG_NUMBER[tag] for tag in ("nav", "footer"))  # independent of the model
 _BUTTON = 1 << TAG_NUMBER["button"]
 _SMALL_PIXELS, _TINY_PIXELS, _BIG_PIXELS = 100, 50, 300
 
 
-def choose_pictures(spots: list[Spot], images: list[Image], x_NF: Array) -> list[Spot]:
+def choose_images(spots: list[Spot], images: list[Image], x_NF: Array) -> list[Spot]:
     """Return the spots whose images belong to the main content, in reading order.
 
-    Args: x_NF is what `picture_features` says of the spots.
+    Args: x_NF holds the spots' `image_features`.
     """
     likely_N = likely(x_NF, weights())
     return [
@@ -54,7 +54,7 @@ def choose_pictures(spots: list[Spot], images: list[Image], x_NF: Array) -> list
 
 
 def _is_icon(image: Image) -> bool:
-    """Tell whether an image on a button is a sign of what it does, rather than a picture that a click enlarges."""
+    """Return whether an image on a button is an icon, not an image that a click enlarges."""
     sides = [side for side in (image.width, image.height) if side]
     name = parse(image.url).file_name
     if (sides and min(sides) <= _SMALL_PIXELS) or name.endswith((".svg", ".gif")) or _CHROME.search(name):
@@ -64,14 +64,14 @@ def _is_icon(image: Image) -> bool:
 
 
 def likely(x_NF: Array, w: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
-    """Tell which of a page's images are likely enough to belong, by given weights: (N, F) to (N,) bool."""
+    """Return which images of a page are probable enough under the weights: (N, F) to (N,) bool."""
     odds_N = ((x_NF - w["picture_mean"]) / w["picture_scale"]) @ w["picture_weights"] + w["picture_bias"]
     p_N = 1 / (1 + np.exp(-odds_N))
     likely_N: npt.NDArray[np.bool_] = (p_N >= MIN_PROBABILITY) & (p_N.max() >= MIN_BEST_PROBABILITY)
     return likely_N
 
 
-def picture_features(
+def image_features(
     spots: list[Spot],
     images: list[Image],
     blocks: list[PageBlock],
@@ -79,9 +79,9 @@ def picture_features(
     words_N: Array,
     chosen_N: npt.NDArray[np.bool_],
 ) -> Array:
-    """Measure images where they stand: N spots, at least 1, to (N, F) float32.
+    """Return the features of images at their positions: N spots, at least 1, to (N, F) float32.
 
-    Args: p_N, words_N and chosen_N are of the blocks, see content/text.py.
+    Args: p_N, words_N and chosen_N are of the blocks, see main_content.py.
     """
     words = np.concatenate([[0.0], np.cumsum(words_N)])
     hits = np.concatenate([[0.0], np.cumsum(words_N * p_N)])
@@ -92,16 +92,16 @@ def picture_features(
     times = Counter(images[spot.image].url for spot in spots)
 
     def share(begin: int, end: int) -> float:
-        """Return which part of the words of some blocks is main text, as far as is known."""
+        """Return the expected fraction of main text among the words of blocks [begin, end)."""
         return float((hits[end] - hits[begin]) / max(words[end] - words[begin], 1))
 
     def shares_around(place: BlockPlace) -> list[float]:
-        """Return that of the smallest elements around a place that hold enough words."""
-        found = []
+        """Return the share in the smallest enclosing elements with enough words."""
+        shares = []
         for enough in _ENOUGH_WORDS:
             sizes = (covered[p.number] for p in place.outwards() if p.number in covered)
-            found.append(next((share(b, e) for b, e in sizes if words[e] - words[b] >= enough), 0.0))
-        return found
+            shares.append(next((share(b, e) for b, e in sizes if words[e] - words[b] >= enough), 0.0))
+        return shares
 
     rows = []
     for spot in spots:

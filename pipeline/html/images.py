@@ -1,4 +1,4 @@
-"""The images of a page: which there are, which address each means, and what the page says of it."""
+"""The images of a page: their URLs, declared sizes and texts."""
 
 import math
 import re
@@ -13,20 +13,20 @@ from lxml.html import HtmlElement
 from pipeline.html.tree import clean, parse_fragment
 from pipeline.url import is_valid, parse, resolve
 
-MAX_WIDTH_PIXELS = 2_048  # the widest candidate up to here is the best: originals may be of any size
+MAX_WIDTH_PIXELS = 2_048  # the widest candidate up to this width is preferred: originals can have any size
 MAX_DENSITY = 3.0
-_SPACE = " \t\n\f\r"  # the standard's ASCII white space, which is not Python's
+_SPACE = " \t\n\f\r"  # the standard's ASCII white space, unlike Python's
 _START = re.compile(rf"[{_SPACE},]*([^{_SPACE}]+)")
-_DESCRIPTORS = re.compile(r"[^,(]*(?:\([^)]*\)?[^,(]*)*")  # up to the next comma outside of brackets
+_DESCRIPTORS = re.compile(r"[^,(]*(?:\([^)]*\)?[^,(]*)*")  # up to the next comma outside brackets
 _WIDTH = re.compile(r"0*([1-9][0-9]{0,8})w")
 _HEIGHT = re.compile(r"0*[1-9][0-9]{0,8}h")
 _DENSITY = re.compile(r"((?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)x")
-_VALID = {(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 0, 1)}  # how many widths, densities and heights one candidate may have
+_VALID = {(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 0, 1)}  # valid numbers of widths, densities and heights in a candidate
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An address with the width [pixels] that the srcset gives it, or else its density."""
+    """A URL in a srcset, with its width [pixels] or else its density."""
 
     address: str
     width: int | None
@@ -34,9 +34,9 @@ class Candidate:
 
 
 def candidates(srcset: str) -> Iterator[Candidate]:
-    """Yield the candidates of a srcset in the order written; those with descriptors in error are passed over.
+    """Yield the candidates of a srcset in order; candidates with invalid descriptors are skipped.
 
-    Commas belong to an address unless they end it (HTML standard, "parsing a srcset attribute").
+    Source: HTML standard, "parsing a srcset attribute". A URL may contain commas but not end with one.
     """
     at = 0
     while start := _START.match(srcset, at):
@@ -44,7 +44,7 @@ def candidates(srcset: str) -> Iterator[Candidate]:
         descriptors = ""
         if not address.endswith(","):
             found = _DESCRIPTORS.match(srcset, at)
-            assert found is not None, "it matches nothing too"
+            assert found is not None, "it matches any string"
             descriptors, at = found[0], found.end()
         candidate = _candidate(address.rstrip(","), descriptors.split())
         if candidate is not None:
@@ -52,9 +52,9 @@ def candidates(srcset: str) -> Iterator[Candidate]:
 
 
 def best(choices: Iterable[Candidate]) -> list[str]:
-    """Return the addresses, the best first: widths before densities, the largest up to the bound before the rest.
+    """Return the URLs, best first: widths before densities, the largest up to the limit before larger ones.
 
-    Equal ones stay in the order given.
+    The sort is stable.
     """
     return [choice.address for choice in sorted(choices, key=_rank)]
 
@@ -66,7 +66,7 @@ def _rank(candidate: Candidate) -> tuple[bool, bool, float]:
 
 
 def _candidate(address: str, descriptors: list[str]) -> Candidate | None:
-    """Read the descriptors: nothing, a density, or a width with perhaps a height; None when they are in error."""
+    """Parse the descriptors: none, a density, or a width with optional height; None when they are invalid."""
     if not address:
         return None
     widths = [int(m[1]) for d in descriptors if (m := _WIDTH.fullmatch(d))]
@@ -81,13 +81,13 @@ def _candidate(address: str, descriptors: list[str]) -> Candidate | None:
 MAX_URL_CHARACTERS = 2_000
 _READABLE = {f"image/{name}" for name in ("avif", "bmp", "gif", "jpeg", "jpg", "pjpeg", "png", "tiff", "webp")}
 _IMAGE_PATH = re.compile(r"[^?#]*\.(?:avif|bmp|gif|jfif|jpe?g|png|tiff?|webp)(?:[?#].*)?", re.I | re.S)
-_NO_ADDRESS = re.compile(r"[{<\"]")  # JSON, markup, or a template that a script would have filled in
-_NARROW = re.compile(r"max-width|print|dark", re.I)  # <source media>: not what a reader at a desk sees by default
+_NO_ADDRESS = re.compile(r"[{<\"]")  # JSON, markup, or a template for a script
+_NARROW = re.compile(r"max-width|print|dark", re.I)  # <source media> that a desktop browser does not select by default
 _NO_IMAGE = re.compile(
     r"[^?#]*\.(?:mp4|m4v|webm|mov|ogv|avi|m3u8|mpd|mp3|m4a|ogg|wav|html?|php\d?|aspx?|jsp|json|xml|js|css|pdf|zip|vtt)",
     re.I,
 )
-# The HTML standard's attributes of <img>, present and past, and those of amp-img and RDFa.
+# Current and obsolete attributes of <img> in the HTML standard, and those of amp-img and RDFa.
 _STANDARD = frozenset(
     (
         "accesskey", "align", "alt", "border", "class", "content", "contenteditable", "crossorigin",
@@ -98,10 +98,10 @@ _STANDARD = frozenset(
         "usemap", "vspace", "width", "xmlns",
     )
 )  # fmt: skip
-_EXPRESSION = re.compile(r"^(?:[:@\[(]|v-|x-|on|aria-)|^data-(?:bind|on-)")  # what a script computes, or does
-# Lazy attributes by their names: that of the whole picture, of any picture, and of another or a smaller one.
+_EXPRESSION = re.compile(r"^(?:[:@\[(]|v-|x-|on|aria-)|^data-(?:bind|on-)")  # bindings and event handlers of scripts
+# Names of lazy attributes: of the full image, of any image, and of another or a smaller image.
 _SOURCE = re.compile(r"src$|^data-(?:original|lazy|lazy-?load|echo)$|^(?:original|loadlate|lazyload|real|orig|_src)$")
-_WHOLE = re.compile(r"full|large|big|orig|hi-?res|high|zoom|max|retina|2x|\bhd\b")
+_FULL = re.compile(r"full|large|big|orig|hi-?res|high|zoom|max|retina|2x|\bhd\b")
 _OF_IMAGE = re.compile(r"src|url|ima?ge?|lazy|load|delay|defer|file|photo|picture|media")
 _PLAIN_ADDRESS = re.compile(r"(?:https?:)?//[^/\s]+/[^\s]*[^/\s]", re.I)
 _OF_IMAGE_URL = re.compile(r"(?:ima?ge?|photo|picture|src|base|lazy|media)[-_]?ur[il]$")
@@ -111,21 +111,21 @@ _OTHER = re.compile(
     r"|alt\b|href|link|page|track|beacon|(?<!lazy)(?<!lazy-)loading|preloader|spinner|blank|dummy|broken|missing"
     r"|no-?(?:image|img|photo|pic)|not-?found|unavailable|mobile|tablet"
 )
-_LAST = 3  # the rank of a lazy attribute that a src goes before
-# What sites call the picture that stands in for another: every word of the file's name must be one of these.
-_STAND_INS = {"placeholder", "spacer", "blank", "transparent", "trans", "pixel", "lazy", "lazyload", "loading",
+_LAST = 3  # the rank of a lazy attribute that is only used without src
+# Names of placeholder images: every word of the file name must be one of these.
+_PLACEHOLDERS = {"placeholder", "spacer", "blank", "transparent", "trans", "pixel", "lazy", "lazyload", "loading",
               "loader", "preloader", "spinner", "cleardot", "1x1", "empty", "grey", "gray", "none", "null", "dot",
               "clear", "space"}  # fmt: skip
-_SURE_STAND_INS = {"placeholder", "spacer", "blank", "transparent", "1x1", "cleardot"}  # of photographs too
-_BESIDE_STAND_INS = {"", "image", "img", "ajax", "white", "black", "bg", "horizontal",
+_SURE_PLACEHOLDERS = {"placeholder", "spacer", "blank", "transparent", "1x1", "cleardot"}  # also of photo formats
+_BESIDE_PLACEHOLDERS = {"", "image", "img", "ajax", "white", "black", "bg", "horizontal",
                      "vertical", "square", "small", "big", "large", "default", "icon", "gif"}  # fmt: skip
 _DRAWN = (".gif", ".png", ".svg")
 
 
 def absolute(address: str, base: str) -> str | None:
-    """Resolve an address as browsers do (the WHATWG URL standard), without fragment and credentials.
+    """Resolve a URL as browsers do (the WHATWG URL standard), without fragment and credentials.
 
-    None unless it is a usable http(s) address, and another one than the base itself.
+    None unless it is a valid http(s) URL of at most MAX_URL_CHARACTERS and differs from the base.
     """
     if len(address) > MAX_URL_CHARACTERS:
         return None
@@ -134,37 +134,34 @@ def absolute(address: str, base: str) -> str | None:
 
 
 def base_address(tree: HtmlElement, page_url: str) -> str:
-    """Return the address that others are relative to: the first <base href>, itself relative to the page.
-
-    Empty when not even the page's address is one.
-    """
+    """Return the base URL: the first <base href>, relative to the page, else the page's URL; '' if that is invalid."""
     href = next((e.get("href") for e in tree.iter("base") if e.get("href")), "")
     page_url = page_url if is_valid(page_url) else ""
     return absolute(href, page_url) or page_url
 
 
 def addresses(element: HtmlElement, base: str) -> Iterator[str]:
-    """Yield the usable addresses of an image, the best first."""
+    """Yield the valid URLs of an image, best first, without placeholders."""
     for address in _written(element):
         url = absolute(address, base)
-        if url and not _stands_in(url):
+        if url and not _is_placeholder(url):
             yield url
 
 
 def is_image(address: str, media_type: str | None) -> bool:
-    """Tell whether an embedded resource is an image that is read, by its declared type, or else by its address."""
+    """Return whether an embedded resource is an image in a supported format, by its declared type or else its URL."""
     if media_type:
         return media_type.split(";")[0].strip().lower() in _READABLE
     return bool(_IMAGE_PATH.fullmatch(address.strip()))
 
 
 def is_lazy(name: str) -> bool:
-    """Tell whether an attribute may hold an address that a script moves to src: any that no standard defines."""
+    """Return whether an attribute may hold a URL that a script moves to src: any non-standard attribute."""
     return name not in _STANDARD and not _EXPRESSION.search(name)
 
 
 def named_in_data(element: HtmlElement) -> tuple[list[str], list[str]]:
-    """Return the addresses in lazy attributes: those to prefer to a src, and those to take without one."""
+    """Return the URLs in lazy attributes: those preferred to src, and those used only without src."""
     ranked: list[tuple[int, str]] = []
     for name, value in element.items():
         if is_lazy(name) and not name.endswith(("srcset", "src-set")) and not _NO_ADDRESS.search(value):
@@ -176,7 +173,7 @@ def named_in_data(element: HtmlElement) -> tuple[list[str], list[str]]:
 
 
 def _rank_lazy(name: str, value: str) -> int | None:
-    """Rank the address in a lazy attribute, 0 the best, _LAST to take only without a src; None when it is no image."""
+    """Rank the URL in a lazy attribute, 0 for best, _LAST if used only without src; None when it is not an image."""
     names_image, has_path = bool(_IMAGE_PATH.fullmatch(value)), "/" in value
     if not names_image and _NO_IMAGE.fullmatch(value):
         return None
@@ -190,11 +187,11 @@ def _rank_lazy(name: str, value: str) -> int | None:
 
 
 def _rank_name(name: str, default: int) -> int:
-    return _LAST if _OTHER.search(name) else 0 if _WHOLE.search(name) else default
+    return _LAST if _OTHER.search(name) else 0 if _FULL.search(name) else default
 
 
 def _written(element: HtmlElement) -> Iterator[str]:
-    """Yield what the page gives as addresses: lazy srcsets, srcsets, lazy attributes, src, then anything else."""
+    """Yield an image's URLs as written: lazy srcsets, srcsets, lazy attributes, src, then other lazy attributes."""
     lazy: list[str] = []
     plain: list[str] = []
     for part in _sources(element):
@@ -208,7 +205,7 @@ def _written(element: HtmlElement) -> Iterator[str]:
 
 
 def _sources(element: HtmlElement) -> list[HtmlElement]:
-    """The element with the <source>s of its <picture> that we can read, those for narrow screens last."""
+    """Return the element with the supported <source>s of its <picture>, those for narrow screens last."""
     picture = next(element.iterancestors("picture"), None)  # libxml2 nests <img> in <source>
     written = picture.iter("source") if picture is not None else ()
     sources = [s for s in written if (s.get("type") or "image/jpeg").split(";")[0].strip().lower() in _READABLE]
@@ -216,46 +213,46 @@ def _sources(element: HtmlElement) -> list[HtmlElement]:
     return [*(s for s in sources if s not in narrow), element, *narrow]
 
 
-def _stands_in(url: str) -> bool:
+def _is_placeholder(url: str) -> bool:
     name = parse(url).file_name
     stem, dot, extension = name.rpartition(".")
     words = set(re.split(r"[-_.~]|%20|(?<![0-9x])[0-9]+(?![0-9x])", stem))
-    sure = words & (_STAND_INS if dot + extension in _DRAWN else _SURE_STAND_INS)
-    return bool(dot and sure) and words <= _STAND_INS | _BESIDE_STAND_INS
+    sure = words & (_PLACEHOLDERS if dot + extension in _DRAWN else _SURE_PLACEHOLDERS)
+    return bool(dot and sure) and words <= _PLACEHOLDERS | _BESIDE_PLACEHOLDERS
 
 
 IMAGES = ("img", "amp-img")
 _PIXELS = re.compile(r"\s*([0-9]{1,5})(?:\.[0-9]*)?(?:px)?\s*", re.I)
-_MAX_WRAPPERS = 3  # <a>, <picture> or <div> around an image, beside which its caption may stand
+_MAX_WRAPPERS = 3  # <a>, <picture> or <div> around an image that its caption may follow
 
 
 def declared_pixels(element: HtmlElement) -> tuple[int | None, int | None]:
-    """Return the declared width and height, by attribute or else by style."""
+    """Return the declared width and height [pixels], by attribute or else by style; None if unknown."""
     if element.get("layout") == "responsive":  # of amp-img: a ratio, not pixels
         return None, None
     width, height = _side(element, "width"), _side(element, "height")
-    # a zero beside a real size is a template's way to say "not known"
+    # a zero with a real size is a template's value for "unknown"
     return (None if width == 0 and (height or 0) > 1 else width), (None if height == 0 and (width or 0) > 1 else height)
 
 
 def is_pixel(element: HtmlElement) -> bool:
-    """Tell whether the image is declared too small to be seen: a tracking pixel."""
+    """Return whether the image is a tracking pixel by its declared size."""
     return any(side is not None and side <= 1 for side in declared_pixels(element))
 
 
 def fold(text: str | None) -> str:
-    """Return the text without characters that no reader sees, and with every run of white space made one space."""
+    """Return the text without invisible characters and with normalized white space."""
     return " ".join(clean(text or "").split())
 
 
 def caption_beside(element: HtmlElement) -> str:
-    """Return the figcaption of the image's figure, or the caption that follows it by class; '' without either."""
+    """Return the figcaption of the image's figure, else a following element of class *caption*; '' without either."""
     figure = next(element.iterancestors("figure"), None)
     if figure is not None:
         for caption in figure.iter("figcaption"):
-            if next(caption.iterancestors("figure"), None) is figure:  # not that of a figure inside
-                return _words(caption)
-    return next((words for sibling in _captions_after(element) if (words := _words(sibling))), "")
+            if next(caption.iterancestors("figure"), None) is figure:  # not one of a nested figure
+                return _text_of(caption)
+    return next((text for sibling in _captions_after(element) if (text := _text_of(sibling))), "")
 
 
 def _captions_after(element: HtmlElement) -> Iterator[HtmlElement]:
@@ -277,7 +274,7 @@ def _holds_more(wrapper: HtmlElement) -> bool:
     return len(list(wrapper.iter(*IMAGES))) > 1 or any(text.strip() for text in wrapper.itertext())
 
 
-def _words(element: HtmlElement) -> str:
+def _text_of(element: HtmlElement) -> str:
     return fold("".join(element.xpath(".//text()[not(ancestor::script or ancestor::style)]")))
 
 
@@ -300,7 +297,7 @@ _SIZE_IN_QUERY = re.compile(r"w|h|q|wid|hei|im_?width|im_?height|width|height|qu
 
 
 def reveal(tree: HtmlElement, base: str) -> None:
-    """Put hidden images where they would be seen. Of a lazy image and its <noscript> twin the better one stays."""
+    """Insert hidden images where they are rendered, and merge lazy images with their copies in <noscript>."""
     for noscript in list(tree.iter("noscript")):
         if next(noscript.iter("img"), None) is None:
             _parse_text(noscript)
@@ -319,7 +316,7 @@ def reveal(tree: HtmlElement, base: str) -> None:
 
 
 def _parse_text(noscript: HtmlElement) -> None:
-    """Make elements of the images in a <noscript> whose content was escaped."""
+    """Parse the images in a <noscript> whose content is escaped."""
     text = noscript.text or ""
     if "<img" not in text.lower():
         return
@@ -334,7 +331,7 @@ def _parse_text(noscript: HtmlElement) -> None:
 
 
 def _twin(noscript: HtmlElement, hidden: HtmlElement, base: str) -> HtmlElement | None:
-    """Find the lazy image that the <noscript> stands in for: right before it, after it, or around it."""
+    """Find the lazy image that a <noscript> replaces: directly before, after or around it."""
     parent = noscript.getparent()
     if parent is not None and parent.tag == "amp-img":
         return parent
@@ -346,9 +343,9 @@ def _twin(noscript: HtmlElement, hidden: HtmlElement, base: str) -> HtmlElement 
         lazy += _only_image(following)
     own = _identity(next(addresses(hidden, base), None))
     identities = [_identity(next(addresses(image, base), None)) for image in lazy]
-    for wanted in (own, None):  # the same picture, or else an image that has no address of its own
-        if wanted in identities:
-            return lazy[identities.index(wanted)]
+    for identity in (own, None):  # the same image, or else one without URL
+        if identity in identities:
+            return lazy[identities.index(identity)]
     return None
 
 
@@ -358,7 +355,7 @@ def _only_image(element: HtmlElement) -> list[HtmlElement]:
 
 
 def _merge(hidden: HtmlElement, twin: HtmlElement, base: str) -> None:
-    """Give the lazy image the better address, and the words and sizes that only its twin has."""
+    """Set the better URL of the two on the lazy image, and texts and sizes that only the hidden one has."""
     found = [url for image in (twin, hidden) if (url := next(addresses(image, base), None))]
     for name in ("alt", "title", "width", "height"):
         if not twin.get(name) and hidden.get(name):
@@ -367,12 +364,12 @@ def _merge(hidden: HtmlElement, twin: HtmlElement, base: str) -> None:
         if is_lazy(name) or name in ("src", "srcset"):
             del twin.attrib[name]
     if found:
-        twin.set("data-src", max(found, key=_stated_width))  # goes before the <source>s of a <picture>
+        twin.set("data-src", max(found, key=_stated_width))  # preferred to the <source>s of a <picture>
     hidden.drop_tree()
 
 
 def _identity(url: str | None) -> tuple[str, ...] | None:
-    """What two addresses of one picture share: the file's name and query, but for sizes and formats."""
+    """Return a key for URLs of the same image: file name and query without sizes and formats."""
     if url is None:
         return None
     parts = parse(url)
@@ -383,7 +380,7 @@ def _identity(url: str | None) -> tuple[str, ...] | None:
 
 
 def _stated_width(url: str) -> float:
-    """Return the width that an address asks for; one that asks for none gives the original."""
+    """Return the width in a URL; infinity without one, which means the original."""
     parts = parse(url)
     in_name = _SIZE_IN_NAME.search(_EXTENSIONS.sub("", parts.path.lower()))
     stated = [in_name[1] or in_name[2]] if in_name else []
@@ -393,10 +390,7 @@ def _stated_width(url: str) -> float:
 
 
 def _image_of_embedded(element: HtmlElement) -> None:
-    """Put an image in the place of an <object> or <embed> that shows one, and before a <video> that has a poster.
-
-    A browser shows the poster until somebody plays the video.
-    """
+    """Replace an <object> or <embed> of an image by an <img>, and insert one with the poster before a <video>."""
     address = element.get({"object": "data", "embed": "src", "video": "poster"}[element.tag]) or ""
     if element.tag != "video" and not is_image(address, element.get("type")):
         return
@@ -413,7 +407,7 @@ def _image_of_embedded(element: HtmlElement) -> None:
 
 
 def _image_of_style(element: HtmlElement) -> None:
-    """Put an image into an element that says it is one (role="img") and has it as its background."""
+    """Insert the background image of an element with role="img" as an <img>."""
     found = _BACKGROUND.search(element.get("style") or "")
     if found and next(element.iter(*IMAGES, "svg"), None) is None:
         image = lxml.html.Element("img", src=found[2], alt=element.get("aria-label") or "")
@@ -422,7 +416,7 @@ def _image_of_style(element: HtmlElement) -> None:
 
 
 def _image_of_figure(figure: HtmlElement) -> None:
-    """Put the image into a figure that names it in its attributes alone, as some sites' scripts expect it."""
+    """Insert an <img> into a figure that has its image only in attributes, for a script."""
     named = [figure.get("itemid") or ""] if (figure.get("itemtype") or "").endswith("/ImageObject") else []
     for address in (*named, *named_in_data(figure)[0]):
         if address:
@@ -446,10 +440,10 @@ class Image:
 
 
 def mark_images(tree: HtmlElement, page_url: str) -> list[Image]:
-    """Find the page's images in reading order, and mark each in the tree with a placeholder that names its index.
+    """Return the page's images in reading order, and mark each in the tree with a placeholder that holds its index.
 
-    Changes the tree: hidden images are put where they would be seen, other attributes of <img> go, and an <img>
-    that cannot be seen, or has no usable address, goes too.
+    Changes the tree: inserts hidden images where they are rendered, removes other attributes of <img>, and removes
+    each <img> that is invisible or has no valid URL.
     """
     base = base_address(tree, page_url)
     reveal(tree, base)
@@ -469,9 +463,6 @@ def mark_images(tree: HtmlElement, page_url: str) -> list[Image]:
 
 
 def marked(src: str | None) -> int | None:
-    """Return the index that a placeholder names; None for any other address."""
+    """Return the index in a placeholder; None for any other URL."""
     found = _PLACEHOLDER.search(src or "")
     return int(found[1]) if found else None
-
-
-__all__ = ["Image", "mark_images", "marked"]

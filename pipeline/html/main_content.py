@@ -1,4 +1,7 @@
-"""Find the main text of a page: features of its blocks, and a trained forest that ranks them."""
+"""Find the main text of a page: features of its blocks, classified by two trained forests.
+
+Letters: N blocks, F features, T trees, K nodes.
+"""
 
 import re
 from collections import Counter
@@ -15,7 +18,7 @@ from pipeline.html.blocks import FAMILIES, HEADINGS, TAG_NUMBER, TAGS, BlockPlac
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees laid out one after the other. A leaf leads to itself, so that all rows take the same number of steps."""
+    """Decision trees in consecutive arrays. A leaf is its own child, so that all rows take the same number of steps."""
 
     roots_T: npt.NDArray[np.int32]
     feature_K: npt.NDArray[np.int32]
@@ -39,7 +42,7 @@ class Forest:
         return probability_N
 
     def arrays(self, prefix: str) -> dict[str, npt.NDArray[Any]]:
-        """Return what `from_arrays` takes, to be kept in an .npz file."""
+        """Return the arrays for `from_arrays`, to store in an .npz file."""
         return {
             f"{prefix}_roots": self.roots_T,
             f"{prefix}_feature": self.feature_K.astype(np.int16),
@@ -51,7 +54,7 @@ class Forest:
 
     @classmethod
     def from_arrays(cls, arrays: Any, prefix: str) -> "Forest":
-        """Take a forest out of an .npz file."""
+        """Make a forest from the arrays of an .npz file."""
         return cls(
             arrays[f"{prefix}_roots"],
             arrays[f"{prefix}_feature"].astype(np.int32),
@@ -67,7 +70,7 @@ FILE = "weights.npz"
 
 @cache
 def weights() -> dict[str, npt.NDArray[Any]]:
-    """Load every array once in a process."""
+    """Load all arrays, once per process."""
     with (files("pipeline.html") / FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
@@ -77,12 +80,12 @@ Array = npt.NDArray[np.float32]
 _NO_PUNCTUATION = str.maketrans("", "", ".,;:!?。、，！？")
 _DIGIT = re.compile(r"\d")
 _CAPITAL = re.compile(r"[A-ZÀ-ÖØ-ÞΑ-ΩА-Я]")
-# Of some European languages: running text is full of them, lists of links are not.
+# Function words of some European languages, frequent in prose but not in lists of links.
 _SMALL_WORDS = frozenset(
     "the of and to in a is that for it with as was on are be this by at from or an have you i we not they he she "  # noqa: SIM905
     "de la le et der die und que el en los di il e".split()
 )
-_TELLING = tuple(  # in lower case
+_CUES = tuple(  # for lower-case text
     re.compile(pattern)
     for pattern in (
         r"©|copyright|all rights reserved",
@@ -102,14 +105,14 @@ _TELLING = tuple(  # in lower case
         r"\?$",
     )
 )
-_HEAD_CHARACTERS = 200  # of a block, in which telling words are looked for: they stand in short ones
-_LEVELS = (1, 2, 3, 4, 6)  # elements around a block that are measured, counted from the nearest
-_LONG_WORDS = 15  # of a block that reads like a paragraph
+_HEAD_CHARACTERS = 200  # of a block that are searched for cues, which occur in short blocks
+_LEVELS = (1, 2, 3, 4, 6)  # enclosing elements that are measured, from the nearest
+_LONG_WORDS = 15  # of a block that resembles a paragraph
 NO_HEADING = -999.0
 
 
 def features(blocks: list[PageBlock]) -> Array:
-    """Measure blocks: N of them, N at least 1, to (N, F)."""
+    """Return the features of N blocks, at least 1: (N, F) float32."""
     words = np.array([num_words(b.text) for b in blocks], np.float32)
     characters = np.array([len(b.text) for b in blocks], np.float32)
     links = np.array([b.link_characters for b in blocks], np.float32)
@@ -119,13 +122,13 @@ def features(blocks: list[PageBlock]) -> Array:
     families = _bits([b.place.families for b in blocks], len(FAMILIES))
     near = _bits([b.place.near_families for b in blocks], len(FAMILIES))
     heads = [b.text[:_HEAD_CHARACTERS].lower() for b in blocks]
-    telling = np.array([[p.search(head) is not None for p in _TELLING] for head in heads], np.float32)
+    cues = np.array([[p.search(head) is not None for p in _CUES] for head in heads], np.float32)
     own = _own(blocks, words, characters, links, small, tags)
-    whole = _page(blocks, words, characters, links, tags, around, families, telling)
+    of_page = _page(blocks, words, characters, links, tags, around, families, cues)
     return np.concatenate(
         [
             own,
-            telling,
+            cues,
             around,
             families,
             near,
@@ -133,14 +136,14 @@ def features(blocks: list[PageBlock]) -> Array:
             _neighbours(blocks, own, tags),
             _windows(words, characters, links, small),
             _positions(blocks, words),
-            np.repeat(whole[None], len(blocks), 0),
+            np.repeat(of_page[None], len(blocks), 0),
         ],
         axis=1,
     )
 
 
 def num_words(text: str) -> int:
-    """Count the words of a folded text by what separates them, or by its length where nothing does (Chinese, Thai)."""
+    """Count the words of a normalized text by separators, or by its length in unspaced scripts (Chinese, Thai)."""
     return max(text.count(" ") + text.count("\n") + 1, len(text) // 8)
 
 
@@ -175,13 +178,13 @@ def _own(blocks: list[PageBlock], words: Array, characters: Array, links: Array,
 
 
 def _containers(blocks: list[PageBlock], words: Array, characters: Array, links: Array, tags: Array) -> Array:
-    """Measure the elements around each block, at several levels: (N, 7 for each level)."""
+    """Return features of the elements around each block, at several levels: (N, 7 per level)."""
     is_long = (words >= _LONG_WORDS) & (links < characters / 2)
-    facts = np.stack(
+    counts = np.stack(
         [words, links, characters, words * (tags == TAG_NUMBER["p"]), np.ones_like(words), is_long], axis=1
     )
-    starts = np.zeros((len(blocks) + 1, facts.shape[1]))
-    np.cumsum(facts, axis=0, out=starts[1:])
+    starts = np.zeros((len(blocks) + 1, counts.shape[1]))
+    np.cumsum(counts, axis=0, out=starts[1:])
     covered = spans(blocks)
     numbers = np.arange(len(blocks), dtype=np.float32)
     found = []
@@ -201,20 +204,20 @@ def _containers(blocks: list[PageBlock], words: Array, characters: Array, links:
 
 
 def spans(blocks: list[PageBlock]) -> dict[int, tuple[int, int]]:
-    """Return the blocks of each element, by its number: from the first to before the last; they stand together."""
+    """Return the range [first, end) of blocks in each element, by the element's number."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for numbers, found in ((range(len(blocks)), first), (reversed(range(len(blocks))), last)):
         for number in numbers:
             for place in blocks[number].place.outwards():
-                if place.number in found:  # then those around it are too
+                if place.number in found:  # then so are the enclosing ones
                     break
                 found[place.number] = number
     return {element: (begin, last[element] + 1) for element, begin in first.items()}
 
 
 def _ancestor(place: BlockPlace, levels: int) -> BlockPlace:
-    """Return the place some levels around another, or the outermost."""
+    """Return the place `levels` levels further out, at most the outermost."""
     for _ in range(levels):
         if place.around is None:
             break
@@ -223,15 +226,15 @@ def _ancestor(place: BlockPlace, levels: int) -> BlockPlace:
 
 
 def _neighbours(blocks: list[PageBlock], own: Array, tags: Array) -> Array:
-    """Measure the two blocks before and after each, and whether they stand in the same element."""
-    told = own[:, [0, 2, 7, 6, 14]]
+    """Return features of the two blocks before and after each, and whether adjacent ones share the element."""
+    selected = own[:, [0, 2, 7, 6, 14]]
     parents = np.array([b.place.around.number if b.place.around else 0 for b in blocks], np.float32)[:, None]
     same = [shifted(parents, by, -1) == parents for by in (1, -1)]
-    return np.concatenate([*(shifted(told, by, -1) for by in (1, 2, -1, -2)), *same], axis=1).astype(np.float32)
+    return np.concatenate([*(shifted(selected, by, -1) for by in (1, 2, -1, -2)), *same], axis=1).astype(np.float32)
 
 
 def shifted(values: Array, by: int, fill: float) -> Array:
-    """Move rows down by a number of places (up, when it is negative) and fill what is left open."""
+    """Shift rows down by a number of places (up if negative) and fill the gap."""
     moved = np.full_like(values, fill)
     if by > 0:
         moved[by:] = values[:-by]
@@ -292,9 +295,9 @@ def _page(
     tags: Array,
     around: Array,
     families: Array,
-    telling: Array,
+    cues: Array,
 ) -> Array:
-    """Measure the page as a whole: (features,)."""
+    """Return features of the page: (features,)."""
     total = words.sum()
     in_article, in_main = around[:, TAG_NUMBER["article"]], around[:, TAG_NUMBER["main"]]
     return np.array(
@@ -312,14 +315,14 @@ def _page(
             (words * in_main).sum() / total,
             (words * in_article).sum() / total,
             *((families * words[:, None]).sum(0) / total),
-            *telling.mean(0),
+            *cues.mean(0),
         ],
         np.float32,
     )
 
 
 def probabilities(blocks: list[PageBlock]) -> Array:
-    """Return for each of N blocks the probability that it belongs to the main content: (N,) float32."""
+    """Return the probability that each of N blocks belongs to the main content: (N,) float32."""
     if not blocks:
         return np.zeros(0, np.float32)
     first, second = forests()
@@ -328,9 +331,9 @@ def probabilities(blocks: list[PageBlock]) -> Array:
 
 
 def _row_by_row(blocks: list[PageBlock], p_N: Array, words_N: Array) -> Array:
-    """Give the blocks of a table row one probability: half a row says nothing.
+    """Give the blocks of a table row one probability, so that a row is not split.
 
-    It is the mean of the cells that hold nothing but text, or of the whole row where that is more.
+    It is the higher mean of the plain text cells and of the full row.
     """
     rows = np.array([b.row for b in blocks])
     if not rows.any():
@@ -346,10 +349,10 @@ def _row_by_row(blocks: list[PageBlock], p_N: Array, words_N: Array) -> Array:
 
 
 def choose_text(p_N: Array, words_N: Array) -> npt.NDArray[np.bool_]:
-    """Choose the blocks whose text has the highest expected F1 against the main text: (N,) bool.
+    """Choose the blocks that maximize the expected F1 of words: (N,) bool.
 
-    The best set holds the most probable blocks down to some bound (Ye et al., "Optimizing F-Measures", ICML 2012); the
-    bound is found for each page, with the ratio of expectations in place of the expected ratio.
+    The best set holds the blocks above a threshold of probability, which is found per page with the ratio of
+    expectations in place of the expected ratio. Source: Ye et al., "Optimizing F-Measures", ICML 2012.
     """
     if not len(p_N):
         return np.zeros(0, np.bool_)
@@ -366,7 +369,7 @@ def word_counts(blocks: list[PageBlock]) -> Array:
 
 
 def with_surroundings(x_NF: Array, p_N: Array, words_N: Array) -> Array:
-    """Add to the features of blocks what the first forest thinks of the blocks around: (N, F) to (N, F + 18)."""
+    """Append the first forest's probabilities of the surrounding blocks to features: (N, F) to (N, F + 18)."""
     num = len(p_N)
     hits = p_N * words_N
     columns: list[npt.NDArray[Any]] = [p_N, *(shifted(p_N, by, 0) for by in (1, 2, 3, 4, -1, -2, -3, -4))]

@@ -1,4 +1,4 @@
-"""One page of HTML to blocks of text and images, in reading order."""
+"""Extract a page of HTML as blocks of text and images, in reading order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,17 +13,14 @@ from lxml.html import HtmlElement
 from trafilatura.settings import Document
 
 from pipeline.html.blocks import TAG_NUMBER, PageBlock, Spot, cut, join
-from pipeline.html.image_content import choose_pictures, picture_features
+from pipeline.html.image_content import choose_images, image_features
 from pipeline.html.images import Image, absolute, base_address, fold, mark_images, marked
 from pipeline.html.main_content import choose_text, probabilities, word_counts
 from pipeline.html.tree import clean, parse
 
 
 def license_of(tree: HtmlElement, url: str) -> str:
-    """Return the address of a page's license: of its first link that says rel="license"; '' where none does.
-
-    It is what the page says of itself, neither checked nor acted on.
-    """
+    """Return the URL of a page's license: its first link with rel="license", unverified; '' without one."""
     stated = tree.xpath("(//link | //a | //area)[@rel and @href]")
     links = (e for e in stated if "license" in e.get("rel").lower().split())
     base = base_address(tree, url)
@@ -34,21 +31,21 @@ _FIGCAPTION = 1 << TAG_NUMBER["figcaption"]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A page's blocks and images, and what was thought of them."""
+class Content:
+    """A page's blocks and images, classified as main content or not."""
 
     blocks: list[PageBlock]
-    p_N: npt.NDArray[np.float32]  # probability of each block to be main text
+    p_N: npt.NDArray[np.float32]  # probability that each block is main text
     chosen_N: npt.NDArray[np.bool_]
     spots: list[Spot]
     chosen_spots: list[Spot]
 
 
-def judge(tree: HtmlElement, images: list[Image]) -> Judged:
-    """Tell main content from the rest of a page that `mark_images` has marked.
+def classify(tree: HtmlElement, images: list[Image]) -> Content:
+    """Classify the content of a page that `mark_images` has marked.
 
-    What is thought of the text does not depend on the images. The caption of a figure is no text of its own: it goes
-    with its image, or not at all.
+    The classification of text does not depend on images. A figcaption is not a text block: it is only kept as the
+    caption of its image.
     """
     blocks, spots = cut(tree)
     p_N, words_N = probabilities(blocks), word_counts(blocks)
@@ -56,21 +53,24 @@ def judge(tree: HtmlElement, images: list[Image]) -> Judged:
     chosen_N = choose_text(p_N, words_N) & ~is_caption_N
     chosen_spots: list[Spot] = []
     if spots:
-        chosen_spots = choose_pictures(spots, images, picture_features(spots, images, blocks, p_N, words_N, chosen_N))
-    return Judged(blocks, p_N, chosen_N, spots, chosen_spots)
+        chosen_spots = choose_images(spots, images, image_features(spots, images, blocks, p_N, words_N, chosen_N))
+    return Content(blocks, p_N, chosen_N, spots, chosen_spots)
 
 
 def choose(tree: HtmlElement, images: list[Image]) -> list[str | int]:
     """Return the main content of a page that `mark_images` has marked: texts, and images by their number, in order."""
-    judged = judge(tree, images)
-    return join(judged.blocks, judged.chosen_N, judged.chosen_spots)
+    content = classify(tree, images)
+    return join(content.blocks, content.chosen_N, content.chosen_spots)
 
 
 _LINE_ENDS = {"item", "row", "p", "lb", "quote", "list", "head", "code", "table", "div"}
 
 
 def read(tree: HtmlElement) -> list[str | int]:
-    """Return texts, and images by their number, in reading order. Changes the tree, which `mark_images` has marked."""
+    """Extract main content with trafilatura: texts, and images by their number, in reading order.
+
+    Args: tree, marked by `mark_images`; it is changed.
+    """
     document = trafilatura.bare_extraction(
         tree, include_images=True, include_comments=True, include_tables=True, with_metadata=False
     )
@@ -81,7 +81,7 @@ def read(tree: HtmlElement) -> list[str | int]:
 
 
 def _parts(body: Element) -> Iterator[str | int]:
-    """Yield the text of each element of the body; an image inside one stands before it or after it, as it is read."""
+    """Yield the text of each element of the body; an image inside a text is yielded before or after it."""
     for element in body:
         before: list[int] = []
         after: list[int] = []
@@ -108,7 +108,7 @@ Engine = Literal["blocks", "trafilatura"]
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says: blocks in reading order (see schemas/tables.py), all its images, its license."""
+    """An extracted page: blocks in reading order (see schemas/tables.py), all its images, its license's URL."""
 
     title: str
     blocks: list[dict[str, object]]
@@ -117,17 +117,16 @@ class Page:
 
     @property
     def text(self) -> str:
-        """The page's text blocks, a blank line between them."""
+        """The page's text blocks, joined with blank lines."""
         return "\n\n".join(str(b["text"]) for b in self.blocks if b["kind"] == "text")
 
 
 def extract_page(body: bytes, charset: str | None, url: str, engine: Engine = "blocks") -> Page:
-    """Extract the main content of a page: its text, and images where they stand in it.
+    """Extract the main content of a page: its text, with images in position.
 
-    Args: body is decoded from transfer and content encodings; charset is the HTTP header's, or None; engine says who
-    tells main content: our own block model, or trafilatura.
-    Raises: NotParseable; whatever lxml and trafilatura raise on a page they cannot digest. The caller turns all of
-    them into rejections.
+    Args: body, without transfer and content encodings; charset of the HTTP header, or None; engine, Weft's block model
+    or trafilatura.
+    Raises: NotParseable, and any error of lxml and trafilatura on invalid pages. The caller turns them into rejections.
     """
     tree = parse(body, charset)
     title = fold(next((t.text for t in tree.iter("title") if not _is_of_drawing(t)), None))
@@ -139,7 +138,7 @@ def extract_page(body: bytes, charset: str | None, url: str, engine: Engine = "b
 
 
 def _is_of_drawing(title: HtmlElement) -> bool:
-    """Tell an SVG's title from the page's."""
+    """Return whether a title belongs to an SVG drawing, not to the page."""
     return next(title.iterancestors("svg"), None) is not None
 
 
@@ -161,6 +160,3 @@ def _image(image: Image) -> dict[str, object]:
 def _block(kind: str, **known: object) -> dict[str, object]:
     empty = dict.fromkeys(("text", "image_url", "alt", "caption", "width", "height"))
     return {"kind": kind, **empty, **known}
-
-
-__all__ = ["Page", "extract_page"]

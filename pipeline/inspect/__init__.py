@@ -1,1 +1,1 @@
-"""What a run made, for people: plans, funnels, traces, cards, reports and checks."""
+"""Inspect runs: plans, funnels, traces, dataset cards, reports and verification."""

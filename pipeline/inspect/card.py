@@ -1,4 +1,4 @@
-"""The dataset card: Markdown for people, under the front matter for the Hugging Face Hub."""
+"""The dataset card: Markdown with front matter for the Hugging Face Hub."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -14,19 +14,19 @@ from schemas.reasons import BY_CODE
 from schemas.recipe import Recipe
 from schemas.shards import LISTING, TRAIN, VERSION
 
-MOST_CHARACTERS = 300  # of one stranger's word: longer ones are cut
+MAX_CHARACTERS = 300  # of an untrusted string, which is truncated
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
-_LINK = re.compile(r"(://|@|\bwww\.)", re.IGNORECASE)  # what GitHub's Markdown takes for a link by itself
+_LINK = re.compile(r"(://|@|\bwww\.)", re.IGNORECASE)  # GitHub's Markdown makes links of these
 
 
 def plain(text: str) -> str:
-    """Return text as one line of words, with every sign of markup escaped."""
+    """Return text as one line with all markup escaped."""
     escaped = _MARKUP.sub(r"\\\1", _one_line(text))
     return _LINK.sub(lambda m: m[1].replace(":", "&#58;").replace("@", "&#64;").replace(".", "&#46;"), escaped)
 
 
 def code(text: str) -> str:
-    """Return text as a code span, whatever backticks it holds."""
+    """Return text as a code span, also if it contains backticks."""
     line = _one_line(text)
     fence = "`" * (_longest_run(line) + 1)
     space = " " if line.startswith("`") or line.endswith("`") or not line else ""
@@ -34,13 +34,13 @@ def code(text: str) -> str:
 
 
 def block(text: str, language: str) -> str:
-    """Return text as a fenced block of code, whatever backticks it holds."""
+    """Return text as a fenced code block, also if it contains backticks."""
     fence = "`" * max(3, _longest_run(text) + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are Markdown already; a | in them does not end a cell."""
+    """Return a table of Markdown cells, with | in them escaped."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
@@ -50,8 +50,8 @@ def _cell(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    cut = text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"
-    return "".join(c if c.isprintable() else " " for c in cut)
+    shown = text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] + "…"
+    return "".join(c if c.isprintable() else " " for c in shown)
 
 
 def _longest_run(text: str) -> int:
@@ -68,7 +68,7 @@ _SIZES = [(10**3, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7,
 
 
 def front_matter(facts: Facts) -> str:
-    """Return the block with its fences."""
+    """Return the YAML front matter for the Hugging Face Hub, with its fences."""
     values: dict[str, Any] = {"pretty_name": facts.name, "license": facts.license or "other"}
     if facts.license is None:
         values["license_name"] = "unknown"
@@ -83,7 +83,7 @@ def front_matter(facts: Facts) -> str:
 
 
 def size_category(num_samples: int) -> str:
-    """Return the hub's name for a number of samples: n<1K, 1K<n<10K, ..."""
+    """Return the hub's name of the size category: n<1K, 1K<n<10K, ..."""
     below = [name for bound, name in _SIZES if num_samples >= bound]
     above = [name for bound, name in _SIZES if num_samples < bound]
     if not below:
@@ -92,7 +92,7 @@ def size_category(num_samples: int) -> str:
 
 
 def tar_pattern(corpus: str, split: str, facts: Facts) -> str:
-    """Return the glob, relative to the listing, that the tars of a corpus and split have in common."""
+    """Return the glob of the tars of a corpus and split, relative to the listing."""
     folder = facts.of(corpus, split)[0]["tar"].rpartition("/")[0]
     return f"{folder}/{corpus}-*.tar"
 
@@ -102,94 +102,97 @@ def _data_files(facts: Facts, corpus: str) -> list[dict[str, str]]:
 
 
 def consent(facts: Facts) -> str:
-    """Say what sites could say, and how often they refused."""
+    """Describe the opt-out signals that were respected, and how often they applied."""
     fetch, gates = facts.recipe.fetch, facts.recipe.extract.prefilter
-    robots = f"honoured for every image. Images refused so: {facts.rejected('fetch', 'ROBOTS'):,}."
-    answers = f"honoured. Images refused so: {facts.rejected('fetch', 'OPT_OUT'):,}."
+    robots = f"respected for every image. Dropped images: {facts.rejected('fetch', 'ROBOTS'):,}."
+    responses = f"respected. Dropped images: {facts.rejected('fetch', 'OPT_OUT'):,}."
     archived = (
-        f"honoured. Pages refused so: {facts.rejected('extract', 'PAGE_OPT_OUT'):,}; images of pages that forbid "
-        f"their images alone: {facts.rejected('extract', 'OPT_OUT'):,}."
+        f"respected. Dropped pages: {facts.rejected('extract', 'PAGE_OPT_OUT'):,}; dropped images of pages that only "
+        f"forbid their images: {facts.rejected('extract', 'OPT_OUT'):,}."
     )
     lines = [
-        "Pages come from archives: whether they could be captured was asked by those who made these.",
-        f"robots.txt (RFC 9309), as {code(fetch.user_agent)}: {robots if fetch.robots_txt else '**not asked for**.'}",
-        "Directives in the answer with an image, and tdmrep.json of its site: "
-        + (f"{_list(fetch.directives)} {answers}" if fetch.directives else "**not honoured**."),
-        "Directives of pages, in headers and meta elements, as archived: "
-        + (f"{_list(gates.directives)} {archived}" if gates.directives else "**not honoured**."),
+        "Pages come from archives; whether they may be captured was checked by the archives' crawlers.",
+        f"robots.txt (RFC 9309), as {code(fetch.user_agent)}: {robots if fetch.robots_txt else '**not requested**.'}",
+        "Directives in responses with images, and tdmrep.json of their sites: "
+        + (f"{_list(fetch.directives)} {responses}" if fetch.directives else "**not respected**."),
+        "Directives of pages, in archived headers and meta elements: "
+        + (f"{_list(gates.directives)} {archived}" if gates.directives else "**not respected**."),
     ]
     if fetch.proxy:
-        lines.append("Images were asked of a proxy; where that replayed archives, robots.txt is the archived one.")
+        lines.append("Images were requested from a proxy; if it replayed archives, robots.txt is the archived one.")
     return "\n".join(f"- {line}" for line in lines)
 
 
 def personal_data(recipe: Recipe) -> str:
-    """Say what was replaced, and what was not."""
+    """Describe which personal data was replaced."""
     kinds = {"e-mail addresses": recipe.redact.email, "public IP addresses": recipe.redact.ip,
              "phone numbers": recipe.redact.phone}  # fmt: skip
-    on = [kind for kind, wanted in kinds.items() if wanted]
-    off = [kind for kind, wanted in kinds.items() if not wanted]
-    replaced = f"Placeholders stand for {_and(on)} in texts, alt texts and captions: those that look like one for sure."
-    kept = f"Nothing looked for {_and(off)}: what pages show of them is here."
-    faces = "Names, faces and whatever else pages and images show of people are as they were published."
+    on = [kind for kind, is_redacted in kinds.items() if is_redacted]
+    off = [kind for kind, is_redacted in kinds.items() if not is_redacted]
+    replaced = (
+        f"Placeholders replace {_and(on)} in texts, alt texts and captions, if they are recognized with certainty."
+    )
+    kept = f"Not searched for, and kept: {_and(off)}."
+    faces = "Names, faces and other personal data in pages and images are kept as published."
     return " ".join([*([replaced] if on else []), *([kept] if off else []), faces])
 
 
 def evaluation_sets(facts: Facts) -> str:
-    """Say which evaluation sets were looked for, and what they took."""
-    held = facts.recipe.decontaminate
-    if not held.texts and not held.images:
-        return "No evaluation set was looked for: its items may stand here."
-    went = {rule: facts.rejected("dedup", f"CONTAMINATED_{rule}") for rule in ("PAGE", "TEXT", "CAPTION", "IMAGE")}
+    """Describe which evaluation sets were removed, with counts."""
+    config = facts.recipe.decontaminate
+    if not config.texts and not config.images:
+        return "No evaluation sets were removed: the data may contain their items."
+    dropped = {rule: facts.rejected("dedup", f"CONTAMINATED_{rule}") for rule in ("PAGE", "TEXT", "CAPTION", "IMAGE")}
     lines = []
-    if held.texts:
+    if config.texts:
         lines.append(
-            f"- Texts of {_list(held.texts)}: {went['PAGE']:,} pages, {went['TEXT']:,} paragraphs and "
-            f"{went['CAPTION']:,} captions that share {held.ngram_words} words in a row with an item went."
+            f"- Texts of {_list(config.texts)}: {dropped['PAGE']:,} pages, {dropped['TEXT']:,} paragraphs and "
+            f"{dropped['CAPTION']:,} captions that share {config.ngram_words} consecutive words with an item were "
+            "dropped."
         )
-    if held.images:
+    if config.images:
         lines.append(
-            f"- Images of {_list(held.images)}: {went['IMAGE']:,} images went, whose perceptual hash differs from "
-            f"one of these in {held.max_image_distance} bits of 64 at most."
+            f"- Images of {_list(config.images)}: {dropped['IMAGE']:,} images whose perceptual hash differs from one "
+            f"of these in at most {config.max_image_distance} of 64 bits were dropped."
         )
     return "\n".join(lines)
 
 
 def limits(facts: Facts) -> str:
-    """List what a reader must not take the data for, as far as the recipe tells."""
+    """List the known limitations of the data, by the recipe."""
     recipe = facts.recipe
     unsafe = recipe.score.max_unsafe_score is not None
     near = recipe.dedup.minhash.enabled or recipe.dedup.phash_distance is not None
     top = next(iter(facts.hosts.values()), 0)
-    found = [
-        "The texts and images belong to those who published them; nobody was asked for a license, and none was checked."
+    lines = [
+        "The texts and images belong to their publishers; no license was requested or checked."
         if facts.license is None
-        else f"The license was named by who made this card: {plain(facts.license)}. No page was checked for it.",
-        "Languages are told by lid.176, from a page's text.",
-        f"Images are JPEG of quality {recipe.decode.jpeg_quality}, {recipe.decode.max_side_pixels} pixels at the "
-        "longer side at most; larger ones were scaled down.",
-        "No page was read by a person. Texts and images may be wrong, biased or offensive.",
-        f"A classifier of unsafe images was run, up to {recipe.score.max_unsafe_score:g}."
+        else f"The author of this card declared the license: {plain(facts.license)}. Pages were not checked for it.",
+        "Languages are identified by lid.176 from a page's text.",
+        f"Images are JPEG with quality {recipe.decode.jpeg_quality} and at most {recipe.decode.max_side_pixels} pixels "
+        "on the longer side; larger ones were scaled down.",
+        "No page was reviewed by a person. Texts and images may be wrong, biased or offensive.",
+        f"Images with an unsafe score above {recipe.score.max_unsafe_score:g} were dropped."
         if unsafe
-        else "No classifier of unsafe images was run.",
-        "Captions were scored by CLIP, whose own biases decide what stays."
+        else "Images were not classified as safe or unsafe.",
+        "Captions were filtered by CLIP scores, which have biases."
         if recipe.clip.enabled and (recipe.score.min_caption_score is not None
                                     or recipe.score.max_caption_fraction is not None)
-        else "No score decides whether a caption says what its image shows.",
-        *([] if near else ["Equal texts and images were looked for as far as the recipe says; near duplicates stay."]),
-        f"{len(facts.hosts):,} hosts; the largest holds {percent(top, facts.num_samples) or 'none'} of all samples.",
+        else "Captions were not filtered by similarity to their images.",
+        *([] if near else ["Near-duplicates are kept; the recipe only defines how exact duplicates are removed."]),
+        f"{len(facts.hosts):,} hosts; the largest has {percent(top, facts.num_samples) or 'none'} of all samples.",
     ]  # fmt: skip
-    return "\n".join(f"- {line}" for line in found)
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def removal(recipe: Recipe) -> str:
-    """Say whom to ask to have something removed, and what to name."""
+    """Explain how to request the removal of data."""
     whom = f"write to {code(recipe.fetch.contact.removeprefix('mailto:'))}" if recipe.fetch.contact else (
-        "ask whoever published this dataset: the run named no contact"
+        "contact the publisher of this dataset (the run had no contact)"
     )  # fmt: skip
     return (
-        f"To have a page, an image or a whole site removed, {whom}, and name its address. Each sample holds the "
-        f"address of its page ({code('url')}) and of its images ({code('image_url')}), so that it can be found."
+        f"To request the removal of a page, an image or a site, {whom} with its URL. Each sample has the URL of its "
+        f"page ({code('url')}) and of its images ({code('image_url')})."
     )
 
 
@@ -201,27 +204,27 @@ def _and(words: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-MOST = 20  # of archives, shards, hosts and languages that are listed
+MOST = 20  # archives, shards, hosts and languages to list
 
 
 def readme(facts: Facts) -> str:
-    """Return the whole card."""
+    """Return the complete card."""
     sections = {
-        "What it holds": _contents(facts),
-        "How to load it": _loading(facts),
-        "Where it comes from": _provenance(facts),
-        "What was left out": _funnel(facts),
-        "What sites said": consent(facts),
+        "Contents": _contents(facts),
+        "Loading": _loading(facts),
+        "Sources": _provenance(facts),
+        "Filtering": _funnel(facts),
+        "Opt-out signals": consent(facts),
         "Personal data": personal_data(facts.recipe),
         "Evaluation sets": evaluation_sets(facts),
-        "Known limits": limits(facts),
+        "Limitations": limits(facts),
         "Removal": removal(facts.recipe),
         "Recipe": _recipe(facts),
-        "Sums": _sums(facts),
+        "Checksums": _sums(facts),
     }
     about = "Image and text data for training multimodal models, made from web archives by Weft."
-    told = "".join(f"\n\n## {title}\n\n{body}" for title, body in sections.items())
-    return f"{front_matter(facts)}\n\n# {plain(facts.name)}\n\n{about}{told}\n"
+    body = "".join(f"\n\n## {title}\n\n{text}" for title, text in sections.items())
+    return f"{front_matter(facts)}\n\n# {plain(facts.name)}\n\n{about}{body}\n"
 
 
 def _contents(facts: Facts) -> str:
@@ -232,13 +235,13 @@ def _contents(facts: Facts) -> str:
                 sums = (sum(s[key] for s in shards) for key in ("num_samples", "num_images", "num_bytes"))
                 rows.append([corpus, split, f"{len(shards):,}", *(f"{n:,}" for n in sums)])
     counts = table(("corpus", "split", "shards", "samples", "images", "bytes"), rows)
-    held = "\n\nWhole hosts are held out as validation: none of them has a page in the train split."
-    languages, hosts = (_commonest(counted) for counted in (facts.languages, facts.hosts))
+    held = "\n\nThe validation split holds out hosts: none of them has a page in the train split."
+    languages, hosts = (_most_common(counted) for counted in (facts.languages, facts.hosts))
     held *= any(s["split"] != TRAIN for s in facts.shards)
     return f"{counts}{held}\n\nSamples by language: {languages}. By host: {hosts}."
 
 
-def _commonest(counts: dict[str, int]) -> str:
+def _most_common(counts: dict[str, int]) -> str:
     more = len(counts) - MOST
     listed = ", ".join(f"{code(name)} {n:,}" for name, n in islice(counts.items(), MOST))
     return listed + (f" and {more:,} more" if more > 0 else "") or "none"
@@ -246,13 +249,13 @@ def _commonest(counts: dict[str, int]) -> str:
 
 def _loading(facts: Facts) -> str:
     if not facts.corpora:
-        return "There is nothing to load: every page was left out."
+        return "There is nothing to load: all pages were dropped."
     corpus = next((c for c in facts.corpora if c != "interleaved"), facts.corpora[0])
     split = next(s for s in SPLITS if facts.of(corpus, s))
     pattern = tar_pattern(corpus, split, facts)
     return "\n\n".join(
         (
-            "From the folder that holds this file:",
+            "From the folder of this file:",
             block(
                 "from pathlib import Path\n\nfrom datasets import load_dataset\n\n"
                 f'samples = load_dataset(str(Path.cwd()), "{corpus}", split="{split}")\n'
@@ -267,7 +270,7 @@ def _loading(facts: Facts) -> str:
             ),
             f"An interleaved sample is {code('KEY.json')} with its blocks in reading order and {code('KEY.0.jpg')}, "
             f"{code('KEY.1.jpg')}, ...; a caption is {code('KEY.jpg')}, {code('KEY.txt')} and {code('KEY.json')}; a "
-            f"text is {code('KEY.txt')} and {code('KEY.json')}. The JSON names page, host, capture and language.",
+            f"text is {code('KEY.txt')} and {code('KEY.json')}. The JSON has page, host, capture time and language.",
         )
     )
 
@@ -276,17 +279,17 @@ def _provenance(facts: Facts) -> str:
     first, last = facts.captured
     more = len(facts.archives) - MOST
     listed = [f"- {code(name)}" for name in facts.archives[:MOST]] + [f"- and {more:,} more"] * (more > 0)
-    when = f"captured from {code(first)} to {code(last)}" if first else "of which none came through"
+    when = f"captured from {code(first)} to {code(last)}" if first else "all of which were dropped"
     return f"Pages of {len(facts.archives):,} archives, {when}:\n\n" + "\n".join(listed)
 
 
 def _funnel(facts: Facts) -> str:
     steps = table(
-        ("step", "of", "came in", "taken", "went on"),
+        ("step", "items", "input", "dropped", "kept"),
         ([r["step"], r["things"], _count(r["in"]), f"{r['taken']:,}", _count(r["out"])] for r in facts.funnel),
     )
     rules = table(
-        ("step", "rule", "what it takes", "bound", "took", "of what came in"),
+        ("step", "rule", "meaning", "threshold", "dropped", "of input"),
         (
             [row["step"], code(rule["rule"]), plain(BY_CODE[rule["rule"]].meaning), _bound(rule["threshold"]),
              f"{rule['dropped']:,}", percent(rule["dropped"], row["in"] or 0)]
@@ -295,15 +298,15 @@ def _funnel(facts: Facts) -> str:
         ),
     )  # fmt: skip
     return (
-        f"{steps}\n\nWhat goes with its page or image, or is wanted by no corpus, is in no rule's count. A thing that "
-        f"several rules speak against counts for each:\n\n{rules}"
+        f"{steps}\n\nItems that are dropped with their page or image, or belong to no corpus, are not counted for any "
+        f"rule. An item dropped by several rules is counted for each:\n\n{rules}"
     )
 
 
 def _recipe(facts: Facts) -> str:
     values = facts.recipe.model_dump(mode="json")
-    told = "Every choice of the run, as each step was made with it; of local files, the names."
-    return f"{told}\n\n{block(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), 'yaml')}"
+    intro = "All settings of the run, as used by each step; local paths are reduced to file names."
+    return f"{intro}\n\n{block(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), 'yaml')}"
 
 
 def _sums(facts: Facts) -> str:
@@ -312,8 +315,8 @@ def _sums(facts: Facts) -> str:
     more = len(facts.shards) - MOST
     tars = table(("tar", "bytes", "SHA-256"), rows) + (f"\n\nand {more:,} more" if more > 0 else "")
     return (
-        f"{code(LISTING)} (SHA-256 {code(facts.listing_sha256)}) lists every shard with its sums.\n\n{tars}\n\n"
-        f"{digests}\n\nShards are of format {VERSION}. This card was written by Weft {version('weft')}."
+        f"{code(LISTING)} (SHA-256 {code(facts.listing_sha256)}) lists all shards with their checksums.\n\n{tars}\n\n"
+        f"{digests}\n\nThe shards have format version {VERSION}. This card was written by Weft {version('weft')}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Croissant metadata (MLCommons, version 1.1): each tar with its sum, its members, and the fields of each corpus."""
+"""Croissant metadata (MLCommons, version 1.1): tars with checksums, their members, and the fields of each corpus."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -37,11 +37,11 @@ _SAMPLE = {
     "json": r"^(.+)\.json$",
     "jpg": r"^(.+?)(?:\.\d+)?\.jpg$",
     "txt": r"^(.+)\.txt$",
-}  # of a member's name, its key
+}  # the sample's key in a member's name
 
 
 def croissant(facts: Facts) -> str:
-    """Return the metadata as JSON."""
+    """Return the metadata of the shards as JSON."""
     groups = [(corpus, split) for corpus in facts.corpora for split in SPLITS if facts.of(corpus, split)]
     first, last = facts.captured
     value = {
@@ -69,7 +69,7 @@ def _file(identity: str, url: str, kind: str, sha256: str) -> dict[str, Any]:
 
 
 def _files(facts: Facts, corpus: str, split: str) -> Iterator[dict[str, Any]]:
-    """Yield the tars of a corpus and split, and of all of them the members of each kind."""
+    """Yield the tars of a corpus and split, and the file set of each kind of member."""
     shards = facts.of(corpus, split)
     for shard in shards:
         yield _file(shard["tar"], shard["tar"], "application/x-tar", shard["sha256"])
@@ -90,7 +90,7 @@ def _named(corpus: str, split: str) -> str:
 
 
 def _record_set(corpus: str, split: str) -> dict[str, Any]:
-    """Describe a corpus: a record is a sample, of which the members share the key that their names begin with."""
+    """Describe a corpus: a record is a sample; the names of its members begin with its key."""
     identity = _named(corpus, split)
     fields = list(_keys(identity, corpus))
     fields += [
@@ -112,13 +112,13 @@ def _record_set(corpus: str, split: str) -> dict[str, Any]:
 
 
 def _keys(identity: str, corpus: str) -> Iterator[dict[str, Any]]:
-    """Yield the key as each kind of member tells it: by it every two kinds are joined, which readers ask for."""
+    """Yield the key as a field of each kind of member, with references that join the kinds."""
     suffixes = list(_MEMBERS[corpus])
     pairs = list(zip(suffixes, suffixes[1:] + suffixes[:1], strict=True))
     for suffix, other in pairs[: None if len(pairs) > 2 else 1]:
         name = f"{identity}/key" if suffix == "json" else f"{identity}/key_of_{suffix}"
         yield {
-            **_field(name, "sc:Text", f"Key of the sample, with which the name of its member .{suffix} begins"),
+            **_field(name, "sc:Text", f"Key of the sample: the beginning of the name of its member .{suffix}"),
             "source": _source(f"{identity}-{suffix}", {"fileProperty": "filename"}, _SAMPLE[suffix]),
             "references": _source(f"{identity}-{other}", {"fileProperty": "filename"}, _SAMPLE[other]),
         }
@@ -134,7 +134,7 @@ def _content(identity: str, suffix: str, repeated: bool) -> dict[str, Any]:
 
 
 def _json_field(identity: str, name: str, what: str, kind: Any, path: str) -> dict[str, Any]:
-    """Describe a value of the sample's JSON; of a list of objects, each value of these."""
+    """Describe a value of the sample's JSON; for a list of objects, the values of its objects."""
     if get_origin(kind) is list:
         (item,) = get_args(kind)
         inner: Mapping[str, Any] = get_type_hints(item)

@@ -1,4 +1,4 @@
-"""Everything that a dataset card tells, gathered from a run's manifests, tables and listing."""
+"""Collect the contents of a dataset card from a run's manifests, tables and listing."""
 
 import hashlib
 import re
@@ -24,7 +24,7 @@ _LOCAL_DIR = "local-dir:"
 
 
 def public_name(name: str) -> str:
-    """Return a local path's base name; an address without its user, query and fragment, which may hold keys."""
+    """Return a local path's base name, or a URL without user, query and fragment, which may hold secrets."""
     if name.startswith("file:"):
         return _base(name)
     if "://" in name:
@@ -35,7 +35,7 @@ def public_name(name: str) -> str:
 
 
 def public_values(value: Any) -> Any:
-    """Return nested values of a recipe with every string that is a path of this machine, or an address, made public."""
+    """Return nested values of a recipe with `public_name` applied to local paths and URLs, and credentials masked."""
     if isinstance(value, dict):
         return {key: public_values(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
@@ -48,9 +48,9 @@ def public_values(value: Any) -> Any:
 def _public_string(value: str) -> str:
     if value.startswith(_LOCAL_DIR):
         return _LOCAL_DIR + _base(value)
-    is_address = "://" in value and " " not in value
+    is_url = "://" in value and " " not in value
     is_path = value.startswith(("/", "./", "../", "~", "file:"))
-    return public_name(value) if is_address or is_path else redact(value)
+    return public_name(value) if is_url or is_path else redact(value)
 
 
 def _base(path: str) -> str:
@@ -58,13 +58,13 @@ def _base(path: str) -> str:
 
 
 SPLITS = (TRAIN, VALIDATION)
-_CODE = re.compile(r"^[a-z]{2,3}$")  # of languages; what has another form is none that a reader of cards knows
+_CODE = re.compile(r"^[a-z]{2,3}$")  # language codes that readers of cards accept
 _COUNTED = ("language", "host")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a card tells. recipe holds the values by which each step worked; captured is the first and last capture."""
+    """The contents of a card. recipe holds the values that each step used; captured is the first and last capture."""
 
     store: Store
     folder: str
@@ -82,12 +82,12 @@ class Facts:
 
     @property
     def corpora(self) -> list[str]:
-        """The corpora that there are, in the order of schemas/tables.py."""
+        """The existing corpora, in the order of schemas/tables.py."""
         return [corpus for corpus in CORPORA if any(s["corpus"] == corpus for s in self.shards)]
 
     @property
     def num_samples(self) -> int:
-        """Samples of all corpora and splits."""
+        """Number of samples of all corpora and splits."""
         return sum(s["num_samples"] for s in self.shards)
 
     def of(self, corpus: str, split: str) -> list[ShardEntry]:
@@ -95,22 +95,23 @@ class Facts:
         return [s for s in self.shards if (s["corpus"], s["split"]) == (corpus, split)]
 
     def rejected(self, step: str, *rules: str) -> int:
-        """Count the rows that a step's rules wrote into the ledger."""
+        """Return the number of rejections by some rules of a step."""
         return sum(self.manifests[step].rejected.get(rule, 0) for rule in rules)
 
 
 def gather(directory: str, name: str | None, license: str | None) -> Facts:
-    """Read what a card of a run's shards tells. name: null is the recipe's. license: null is not known.
+    """Collect the contents of a card of a run's shards.
 
-    Raises: PathError when there are no shards, or no run that made them.
+    Args: name, None for the recipe's; license, None for unknown.
+    Raises: PathError when there are no shards, or the run is not finished.
     """
     store, folder = locate(directory)
     run = Lookup(directory)
     if run.not_run:
-        raise PathError(f"{directory} is not a whole run ({', '.join(run.not_run)} is missing); `weft run` finishes it")
+        raise PathError(f"the run in {directory} is not finished ({', '.join(run.not_run)}); `weft run` continues it")
     data = store.fs.cat_file(store.at(*filter(None, (folder, LISTING))))
     recipe = validate(Recipe, _recipe(run.manifests), f"the recipe of {directory}")
-    counts, captured = _told(run)
+    counts, captured = _count_documents(run)
     return Facts(
         store,
         folder,
@@ -129,23 +130,23 @@ def gather(directory: str, name: str | None, license: str | None) -> Facts:
 
 
 def _recipe(manifests: dict[str, Manifest]) -> dict[str, Any]:
-    """Lay the part by which each step worked over the last step's recipe: steps may have been run with others."""
+    """Merge the configuration of each step into the last step's recipe: steps may have been run with others."""
     values = dict(manifests["shard"].recipe)
-    values["fetch"] = manifests["fetch"].recipe["fetch"]  # how images are asked for is in no step's part
+    values["fetch"] = manifests["fetch"].recipe["fetch"]  # not in the configuration of any step
     for manifest in manifests.values():
         values = merge(values, manifest.config)
     public: dict[str, Any] = public_values(values)
-    public["fetch"]["contact"] = values["fetch"]["contact"]  # meant for strangers, whole
+    public["fetch"]["contact"] = values["fetch"]["contact"]  # intended to be public
     return public
 
 
 def _archives(store: Store) -> list[str]:
-    """List the archives that were read, over all runs that added some."""
+    """List all archives that were extracted into this output."""
     return sorted(public_name(commit["archive"]) for commit in read_commits(store).values())
 
 
-def _told(run: Lookup) -> tuple[dict[str, dict[str, int]], tuple[str, str]]:
-    """Count the samples of each language and host, the most first, and find the first and last capture."""
+def _count_documents(run: Lookup) -> tuple[dict[str, dict[str, int]], tuple[str, str]]:
+    """Count the samples of each language and host, most frequent first, and find the first and last capture."""
     counts: dict[str, Counter[str]] = {column: Counter() for column in _COUNTED}
     first, last = "", ""
     for batch in run.batches(DOCUMENTS, [*_COUNTED, "captured_at"]):

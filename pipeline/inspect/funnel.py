@@ -1,4 +1,4 @@
-"""The funnel: step by step, rule by rule and host by host, what came in, what was dropped, and what went on."""
+"""The funnel: input, dropped and kept by step, rule and host; and warnings about a run."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -17,18 +17,19 @@ from schemas.errors import PathError
 from schemas.reasons import BY_CODE
 from schemas.tables import IMAGES, LEVELS, PAGES, REJECTIONS, Table
 
-_THING = ("page_id", "image_id", "warc_file", "warc_offset", "block")
-_COLUMNS = [*_THING, "rule", "url", "measure", "threshold", "detail"]
+_ITEM = ("page_id", "image_id", "warc_file", "warc_offset", "block")
+_COLUMNS = [*_ITEM, "rule", "url", "measure", "threshold", "detail"]
 Numbers = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class DroppedCount:
-    """Some things that one rule took, of one host.
+    """Items of one host dropped by one rule.
 
-    of:     what they are: a level, or the rule where it judges something else than the others of its level
-    things: how many they are, counted for one of the rules against each: a sum over rules has every thing once
-    alone:  those of `dropped` that no other rule speaks against
+    of:      their level, or the rule if it applies to other items than the rest of its level
+    dropped: the number of rejections
+    alone:   those of `dropped` that no other rule dropped
+    things:  the number of items, each counted for only one of its rules, so that a sum over rules counts items once
     """
 
     rule: str
@@ -40,16 +41,16 @@ class DroppedCount:
 
 
 def count_dropped(run: Lookup, step: str, judged: Mapping[str, int]) -> Iterator[list[DroppedCount]]:
-    """Count what a step's rules took, file by file: what speaks against a thing stands in one file.
+    """Count a step's rejections, file by file: all rejections of an item are in one file.
 
-    Args: judged is the step's own, as in its manifest.
+    Args: judged is that of the step's manifest.
     """
     for table in rejection_tables(run, step):
         yield _count(table, judged)
 
 
 def rejection_tables(run: Lookup, step: str) -> Iterator[pa.Table]:
-    """Read the rejections of a step, a table for each of its files that has any."""
+    """Yield the rejections of a step, a table for each of its files that is not empty."""
     for path in run.files(REJECTIONS, step):
         table = run.table(REJECTIONS, path, _COLUMNS)
         if table.num_rows:
@@ -57,7 +58,7 @@ def rejection_tables(run: Lookup, step: str) -> Iterator[pa.Table]:
 
 
 def hosts_of(urls: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return the host of each address; '' where there is none."""
+    """Return the host of each URL; '' without one."""
     return pa.array([host(url or "") for url in urls.to_pylist()], pa.string())
 
 
@@ -66,27 +67,27 @@ def _count(table: pa.Table, judged: Mapping[str, int]) -> list[DroppedCount]:
     names = rules.dictionary.to_pylist()
     of = [name if name in judged else BY_CODE[name].level for name in names]
     rule_N = rules.indices.to_numpy()
-    thing_N, host_N, hosts = _things(table, np.array(of, object)[rule_N])
-    # A pair is a thing and a rule against it.
-    pair_P, first_P, rows_P = np.unique(thing_N * len(names) + rule_N, return_index=True, return_counts=True)
-    thing_P, rule_P = np.divmod(pair_P, len(names))
-    most = np.zeros(thing_P.max() + 1, np.int64)
-    np.maximum.at(most, thing_P, rows_P)
-    leads_P = np.diff(thing_P, prepend=-1) != 0  # sorted by thing: the first pair of each
-    alone_P = rows_P * (np.bincount(thing_P)[thing_P] == 1)
-    things_P = most[thing_P] * leads_P
+    item_N, host_N, hosts = _items(table, np.array(of, object)[rule_N])
+    # A pair is an item and a rule that dropped it.
+    pair_P, first_P, rows_P = np.unique(item_N * len(names) + rule_N, return_index=True, return_counts=True)
+    item_P, rule_P = np.divmod(pair_P, len(names))
+    most = np.zeros(item_P.max() + 1, np.int64)
+    np.maximum.at(most, item_P, rows_P)
+    is_first_P = np.diff(item_P, prepend=-1) != 0  # sorted by item
+    alone_P = rows_P * (np.bincount(item_P)[item_P] == 1)
+    items_P = most[item_P] * is_first_P
     groups, group_P = np.unique(rule_P * len(hosts) + host_N[first_P], return_inverse=True)
-    sums = [np.bincount(group_P, counted).astype(int).tolist() for counted in (rows_P, alone_P, things_P)]
+    sums = [np.bincount(group_P, counted).astype(int).tolist() for counted in (rows_P, alone_P, items_P)]
     return [
         DroppedCount(names[group // len(hosts)], of[group // len(hosts)], hosts[group % len(hosts)], *counts)
         for group, *counts in zip(groups.tolist(), *sums, strict=True)
     ]
 
 
-def _things(table: pa.Table, of: Numbers) -> tuple[Numbers, Numbers, list[str]]:
-    """Number the things that rows are about, and their hosts; return the hosts' names too."""
-    captions = pa.array(of == "caption")  # told apart by their words, which others have none of
-    parts = [*(pc.cast(table[name], pa.string()) for name in _THING), pc.if_else(captions, table["detail"], None)]
+def _items(table: pa.Table, of: Numbers) -> tuple[Numbers, Numbers, list[str]]:
+    """Return the item's and the host's number of each row, and the hosts' names."""
+    is_caption = pa.array(of == "caption")  # also identified by its text
+    parts = [*(pc.cast(table[name], pa.string()) for name in _ITEM), pc.if_else(is_caption, table["detail"], None)]
     joined = pc.binary_join_element_wise(
         pa.array(of, pa.string()), *parts, "\x1f", null_handling="replace", null_replacement=""
     )
@@ -96,62 +97,62 @@ def _things(table: pa.Table, of: Numbers) -> tuple[Numbers, Numbers, list[str]]:
 
 
 _HOST_COLUMNS: dict[str, tuple[Table, str]] = {"page": (PAGES, "host"), "image": (IMAGES, "image_url")}
-_BEFORE = {"page": "extract", "image": "filter"}  # what this step takes is not in the table
+_BEFORE = {"page": "extract", "image": "filter"}  # items that this step drops are not in the table
 _UNTIL = {"page": ("extract", "filter", "dedup", "assemble"), "image": ("filter", "fetch", "dedup")}
 
 
 def by_host(directory: str, limit: int) -> dict[str, dict[str, Any]]:
-    """Tell of `pages` and of `images` the hosts that lost most: what came in, what was taken, and by which rules.
+    """Return, for `pages` and `images`, the hosts with the most dropped items: input, dropped, and counts by rule.
 
-    Images are distinct addresses; what a document loses of them is not counted here.
-    Raises: PathError when nothing of a run is there.
+    Images are distinct URLs; images dropped from a document are not counted here.
+    Raises: PathError when the folder has no finished step.
     """
     run = Lookup(directory)
-    told = {}
+    levels = {}
     for level, (table, column) in _HOST_COLUMNS.items():
-        came: Counter[str] = Counter()
-        gone: Counter[str] = Counter()
+        num_in: Counter[str] = Counter()
+        dropped: Counter[str] = Counter()
         rules: dict[str, Counter[str]] = defaultdict(Counter)
         for batch in run.batches(table, [column]):
             names = batch[column] if column == "host" else hosts_of(batch[column])
-            came.update({pair["values"]: pair["counts"] for pair in names.value_counts().to_pylist()})
+            num_in.update({pair["values"]: pair["counts"] for pair in names.value_counts().to_pylist()})
         for step in _UNTIL[level]:
             manifest = run.manifests.get(step)
             for counted in (
                 c for of_file in count_dropped(run, step, manifest.judged if manifest else {}) for c in of_file
             ):
                 if counted.of == level:
-                    gone[counted.host] += counted.things
-                    came[counted.host] += counted.things * (step == _BEFORE[level])
+                    dropped[counted.host] += counted.things
+                    num_in[counted.host] += counted.things * (step == _BEFORE[level])
                     rules[counted.host][counted.rule] += counted.dropped
-        worst = sorted(gone, key=lambda host: (-gone[host], host))[:limit]
-        told[f"{level}s"] = {
-            "num_hosts": len(came),
-            "in": came.total(),
-            "taken": gone.total(),
+        worst = sorted(dropped, key=lambda host: (-dropped[host], host))[:limit]
+        levels[f"{level}s"] = {
+            "num_hosts": len(num_in),
+            "in": num_in.total(),
+            "taken": dropped.total(),
             "hosts": [
                 {
                     "host": host,
-                    "in": came[host],
-                    "taken": gone[host],
-                    "out": came[host] - gone[host],
+                    "in": num_in[host],
+                    "taken": dropped[host],
+                    "out": num_in[host] - dropped[host],
                     "rules": dict(rules[host].most_common()),
                 }
                 for host in worst
             ],
         }
-    return told
+    return levels
 
 
-DIGITS = 3  # of a measure, so that there are few different ones: a median needs them all
-UNORDERED = ("HTTP_STATUS",)  # what these rules measure has no order: of it there is neither a bound nor a median
-_IN_DOCUMENTS = ("assemble", "image")  # judged once for each place where a document has it
+DIGITS = 3  # significant digits of a measure, so that a median needs few distinct values
+UNORDERED = ("HTTP_STATUS",)  # rules whose measure has no order, hence no threshold and no median
+_IN_DOCUMENTS = ("assemble", "image")  # counted for each occurrence in a document
 
 
 def funnel(directory: str) -> list[dict[str, Any]]:
-    """List the finished steps in order, as their manifests tell: counts, rejections by rule, seconds.
+    """List the finished steps in order, with the counts, rejections by rule and seconds of their manifests.
 
-    Empty for a bare shards folder.
+    Empty for a shards folder without a run.
     """
     try:
         run = Lookup(directory)
@@ -165,55 +166,55 @@ def funnel(directory: str) -> list[dict[str, Any]]:
 
 
 def by_rule(directory: str, limit: int) -> list[dict[str, Any]]:
-    """List what every step did to each kind of thing, from the ledger.
+    """List input, dropped (`taken`) and kept (`out`) of each step by kind of item (`things`), from the rejections.
 
-    `in` and `out` are null where nobody counted what came in. `before` is how many went between the last step that had
-    such things and this one, without a rule of their own: with their page or image, or as equal to another.
-    Of the rules those that dropped most are listed, up to a limit.
-    Raises: PathError when nothing of a run is there.
+    `in` and `out` are None if the input is not counted. `before` counts items that are missing since the previous step
+    with such items without a rejection of their own: dropped with their page or image, or merged with an equal item.
+    `rules` lists the rules that dropped most, up to a limit.
+    Raises: PathError when the folder has no finished step.
     """
     run = Lookup(directory)
     rows: list[dict[str, Any]] = []
     last: dict[str, int] = {}
     for row in (row for step in run.manifests for row in _of_step(run, step, limit)):
-        name, came = row["things"], row["in"]
-        before = last[name] - came if came is not None and name in last else None
+        name, num_in = row["things"], row["in"]
+        before = last[name] - num_in if num_in is not None and name in last else None
         rows.append({**row, "before": before})
-        if came is not None:
+        if num_in is not None:
             last[name] = row["out"]
     return rows
 
 
 def _of_step(run: Lookup, step: str, limit: int) -> Iterator[dict[str, Any]]:
     judged = run.manifests[step].judged
-    things: Counter[str] = Counter()
+    items: Counter[str] = Counter()
     rules: dict[str, Counter[str]] = defaultdict(Counter)
     of_rule: dict[str, str] = {}
     for counted in (c for of_file in count_dropped(run, step, judged) for c in of_file):
-        things[counted.of] += counted.things
+        items[counted.of] += counted.things
         rules[counted.rule].update(dropped=counted.dropped, alone=counted.alone)
         of_rule[counted.rule] = counted.of
     measures = _measures(run, step)
-    for of in sorted({*things, *judged}, key=_order):
-        came, gone = judged.get(of), things[of]
-        told = [
+    for of in sorted({*items, *judged}, key=_order):
+        num_in, dropped = judged.get(of), items[of]
+        of_rules = [
             {
                 "rule": rule,
                 "dropped": counts["dropped"],
                 "alone": counts["alone"],
-                "fraction": round(counts["dropped"] / came, 4) if came else None,
+                "fraction": round(counts["dropped"] / num_in, 4) if num_in else None,
                 **measures[rule],
             }
             for rule, counts in sorted(rules.items(), key=lambda item: (-item[1]["dropped"], item[0]))
             if of_rule[rule] == of
         ]
-        out = came - gone if came is not None else None
-        yield {"step": step, "things": _name(step, of), "in": came, "taken": gone, "out": out,
-               "num_rules": len(told), "rules": told[:limit]}  # fmt: skip
+        out = num_in - dropped if num_in is not None else None
+        yield {"step": step, "things": _name(step, of), "in": num_in, "taken": dropped, "out": out,
+               "num_rules": len(of_rules), "rules": of_rules[:limit]}  # fmt: skip
 
 
 def _order(of: str) -> int:
-    """Sort levels as schemas/tables.py lists them, and a rule with something of its own before its level."""
+    """Return the sort key: levels in the order of schemas/tables.py, and a rule before its level."""
     return 2 * LEVELS.index(of) if of in LEVELS else 2 * LEVELS.index(BY_CODE[of].level) - 1
 
 
@@ -223,26 +224,26 @@ def _name(step: str, of: str) -> str:
 
 
 def _measures(run: Lookup, step: str) -> dict[str, dict[str, float | None]]:
-    """Return the median of what each rule measured of what it dropped, and its bound; None where there is none."""
+    """Return the median measure and the threshold of each rule's rejections; None without one."""
     values: dict[str, Counter[float]] = defaultdict(Counter)
     bounds: dict[str, set[float | None]] = defaultdict(set)
     for table in rejection_tables(run, step):
         for rule in pc.unique(table["rule"]).to_pylist():
-            mine = table.filter(pc.equal(table["rule"], rule))
-            bounds[rule].update(pc.unique(mine["threshold"]).to_pylist())
+            of_rule = table.filter(pc.equal(table["rule"], rule))
+            bounds[rule].update(pc.unique(of_rule["threshold"]).to_pylist())
             if rule not in UNORDERED:
-                found, counts = np.unique(_rounded(mine["measure"].drop_null().to_numpy()), return_counts=True)
+                found, counts = np.unique(_rounded(of_rule["measure"].drop_null().to_numpy()), return_counts=True)
                 values[rule].update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
     return {rule: {"median": _median(values[rule]), "threshold": _bound(rule, bounds[rule])} for rule in bounds}
 
 
 def _bound(rule: str, bounds: set[float | None]) -> float | None:
-    """Return the bound of a rule; None where it has none, or one for each thing, or one that is no quantity."""
+    """Return the threshold of a rule; None without one, with different ones, or if it is not a quantity."""
     return None if rule in UNORDERED or len(bounds) > 1 else _as_written(*bounds)
 
 
 def _as_written(bound: float | None) -> float | None:
-    """Undo what a detour over float32 does to a bound: 0.60000002."""
+    """Undo the rounding of a threshold to float32: 0.60000002."""
     return None if bound is None else float(f"{bound:.6g}")
 
 
@@ -254,7 +255,7 @@ def _rounded(values: Numbers) -> Numbers:
 
 
 def _median(counts: Counter[float]) -> float | None:
-    """Return the lower median of values, each as often as counted."""
+    """Return the lower median of values with counts."""
     half, seen = (counts.total() + 1) // 2, 0
     for value in sorted(counts):
         seen += counts[value]
@@ -263,20 +264,20 @@ def _median(counts: Counter[float]) -> float | None:
     return None
 
 
-LOST_IMAGES = 0.5  # of the images asked for; of old links a sixth is gone
-FEW = 0.05  # of what a step judged went on: as the drop limit of one rule, for all of a step's together
-MANY_FAILURES = 0.01  # of pages on which extraction failed, and of records that cannot be read
-MIN_JUDGED = 20  # of fewer things a fraction says little, but for none at all
-RETRIED = ("timeout", "dns", "unreachable", "http_429", "http_5xx")  # classes of failure that may pass
+LOST_IMAGES = 0.5  # of the requested images; about a sixth of old links is dead
+FEW = 0.05  # kept of a step's input: like the drop limit of one rule, for all rules of a step
+MANY_FAILURES = 0.01  # of pages whose extraction failed, and of unreadable records
+MIN_JUDGED = 20  # with fewer items a fraction is meaningless, unless none is kept
+RETRIED = ("timeout", "dns", "unreachable", "http_429", "http_5xx")  # temporary classes of failure
 LOST = (*RETRIED, "private_address", "robots", "opt_out", "http_4xx", "not_an_image", "undecodable")
-NOTES = ("drop_limits", "archives")  # notes of a manifest that are warnings
+NOTES = ("drop_limits", "archives")  # notes in a manifest that are warnings
 _NOT_READ = ("UNREADABLE", "TRUNCATED_RECORD", "BAD_HTTP")
 _FAILED = ("PAGE_TIMEOUT", "PAGE_MEMORY", "EXTRACTION_FAILED")
 
 
 @dataclass(frozen=True)
 class RunWarning:
-    """One warning: about which step, what is wrong, the remedy, and names of files for people who have these files."""
+    """One warning: the step, the problem, the remedy, and names of local files."""
 
     step: str
     text: str
@@ -285,16 +286,16 @@ class RunWarning:
 
 
 def find_warnings(directory: str) -> list[RunWarning]:
-    """Return the warnings of a run, in the order of its steps; none for a shards folder alone."""
+    """Return the warnings of a run, in the order of its steps; none for a shards folder without a run."""
     try:
         run = Lookup(directory)
     except PathError:
         return []
-    found = [warned for manifest in run.manifests.values() for warned in _warnings_of_step(manifest)]
+    warnings = [warning for manifest in run.manifests.values() for warning in _warnings_of_step(manifest)]
     if run.not_run:
         text = f"not finished: {', '.join(run.not_run)}"
-        found.append(RunWarning(run.not_run[0], text, "the same `weft run` goes on from there"))
-    return found
+        warnings.append(RunWarning(run.not_run[0], text, "the same `weft run` continues from there"))
+    return warnings
 
 
 def _warnings_of_step(manifest: Manifest) -> Iterator[RunWarning]:
@@ -304,30 +305,27 @@ def _warnings_of_step(manifest: Manifest) -> Iterator[RunWarning]:
     if few:
         yield few
     elif "drop_limits" in manifest.notes:
-        remedy = (
-            "look at what it drops, in `weft report OUT` or `weft stats OUT --funnel`, and change its key of the recipe"
-        )
+        remedy = "check what it drops in `weft report OUT` or `weft stats OUT --funnel`, and change its recipe key"
         yield RunWarning(manifest.step, manifest.notes["drop_limits"], remedy)
     if manifest.step == "assemble":
         for corpus in manifest.recipe.get("corpora", ()):
             if not manifest.counts.get(corpus):
                 text = f"no {corpus} document was made"
-                yield RunWarning(
-                    "assemble", text, "`weft stats OUT --funnel` shows where pages, captions and images went"
-                )
+                remedy = "`weft stats OUT --funnel` shows where pages, captions and images were dropped"
+                yield RunWarning("assemble", text, remedy)
 
 
 def _of_extract(manifest: Manifest) -> Iterator[RunWarning]:
     judged, rejected = manifest.judged.get("page", 0), manifest.rejected
     if "archives" in manifest.notes:
-        remedy = "WET and WAT files hold no pages: give the WARC files that they were made from"
+        remedy = "WET and WAT files have no pages: use the WARC files from which they were made"
         text, _, names = manifest.notes["archives"].partition(": ")
         yield RunWarning("extract", text, remedy, names)
     unread, failed = (sum(rejected.get(rule, 0) for rule in rules) for rules in (_NOT_READ, _FAILED))
     if unread > MANY_FAILURES * (judged + unread):
         text = f"{percent(unread, judged + unread)} of the records cannot be read ({_most(rejected, _NOT_READ)})"
         yield RunWarning(
-            "extract", text, "compare the archives with the sums of who publishes them, and get them again"
+            "extract", text, "compare the archives with their published checksums, and download them again"
         )
     if failed > MANY_FAILURES * judged:
         text = f"extraction failed on {percent(failed, judged)} of {judged:,} pages ({_most(rejected, _FAILED)})"
@@ -335,7 +333,7 @@ def _of_extract(manifest: Manifest) -> Iterator[RunWarning]:
 
 
 def _few_images(fetch: Manifest) -> RunWarning | None:
-    """Warn where most images were lost, or nearly none is kept; name the failures, and how to try again."""
+    """Warn if most images were lost, or almost none is kept; name the failures and the command to retry."""
     kept, asked = fetch.counts.get("ok", 0), sum(fetch.counts.values())
     lost = sum(fetch.counts.get(status, 0) for status in LOST)
     if not _is_few(kept, asked, FEW) and not _is_few(asked - lost, asked, LOST_IMAGES):
@@ -344,10 +342,10 @@ def _few_images(fetch: Manifest) -> RunWarning | None:
     most = sorted(failures, key=lambda status: (-failures[status], status))
     text = f"only {kept:,} of {asked:,} images are kept ({percent(kept, asked)}): "
     text += ", ".join(f"{status} {percent(failures[status], asked)}" for status in most[:4])
-    again = [status for status in most if status in RETRIED]
-    remedy = "`weft stats OUT --funnel --by host` names the hosts"
-    if again:
-        remedy = f"`weft fetch --output OUT --retry {','.join(again)}` asks again; " + remedy
+    temporary = [status for status in most if status in RETRIED]
+    remedy = "`weft stats OUT --funnel --by host` lists the hosts"
+    if temporary:
+        remedy = f"`weft fetch --output OUT --retry {','.join(temporary)}` retries them; " + remedy
     return RunWarning("fetch", text, remedy)
 
 
@@ -356,8 +354,8 @@ def _few_pages(manifest: Manifest) -> RunWarning | None:
     if kept is None or not _is_few(kept, judged, FEW):
         return None
     of_pages = [rule for rule in manifest.rejected if BY_CODE[rule].level == "page"]
-    text = f"only {kept:,} of {judged:,} pages go on ({percent(kept, judged)}): {_most(manifest.rejected, of_pages)}"
-    remedy = "look at what these rules drop, in `weft report OUT` or `weft stats OUT --funnel`, and change the recipe"
+    text = f"only {kept:,} of {judged:,} pages are kept ({percent(kept, judged)}): {_most(manifest.rejected, of_pages)}"
+    remedy = "check what these rules drop in `weft report OUT` or `weft stats OUT --funnel`, and change the recipe"
     return RunWarning(manifest.step, text, remedy)
 
 

@@ -1,4 +1,4 @@
-"""What a finished run says of the next: its yields, its costs and its sizes, as rates."""
+"""Rates of a pilot run that predict a larger one: yields, costs and sizes."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pyarrow.compute as pc
 
 from pipeline.inspect.funnel import count_dropped, hosts_of
-from pipeline.inspect.plan import Figure, count_archives
+from pipeline.inspect.plan import Estimate, count_archives
 from pipeline.io.tables import Lookup
 from pipeline.shards.stats import corpora
 from schemas.errors import PathError
@@ -14,7 +14,7 @@ from schemas.tables import CORPORA, IMAGES, STEPS
 
 
 def counts(run: Lookup) -> Iterator[tuple[str, int]]:
-    """Yield how many things each step made of how many."""
+    """Yield the number of input and output units of each step."""
     for step in STEPS:
         manifest = run.manifests.get(step)
         if manifest is None:
@@ -49,33 +49,35 @@ _TABLES = {
     "scores": ("score", "score.images"),
     "documents": ("assemble", "assemble.documents"),
 }
-"""The step that writes a table, and of what it has a size for each: see counts.py."""
+"""The step that writes a table, and the unit (of `counts`) of its size."""
 
 
 class Pilot:
-    """A finished run, or one that has finished its first steps. Raises: PathError when nothing of a run is there."""
+    """A run whose first steps, at least, are finished. Raises: PathError without a finished extract."""
 
     def __init__(self, directory: str, num_cores: int, num_gpus: int = 0) -> None:
         self.run, self.num_cores, self.num_gpus = Lookup(directory), num_cores, num_gpus
         if "extract" not in self.run.manifests:
-            raise PathError(f"{directory} holds no finished `weft extract`: nothing can be reckoned from it")
+            raise PathError(f"{directory} has no finished `weft extract` to estimate from")
         self.directory = directory
         self.recipe = list(self.run.manifests.values())[-1].recipe  # of its last step
         self.counts = dict(counts(self.run))
 
-    def rates(self) -> dict[str, Figure]:
-        """Return every rate that this run knows."""
+    def rates(self) -> dict[str, Estimate]:
+        """Return all rates that this run provides."""
         ratios = [*self._archives(), *self._yields(), *self._costs(), *self._sizes(), *self._hosts()]
         return {
-            name: Figure(part / whole, unit, "pilot", (self.directory,)) for name, part, whole, unit in ratios if whole
+            name: Estimate(part / whole, unit, "pilot", (self.directory,))
+            for name, part, whole, unit in ratios
+            if whole
         }
 
     def _archives(self) -> Iterator[tuple[str, float, float, str]]:
-        """Tell the archives' sizes, where they still lie on this machine, and how many pages they hold."""
+        """Yield the mean size of archives and their pages per GB, if the archives are still on this machine."""
         listed = self.run.manifests["extract"].inputs.get("archives", "").splitlines()
         try:
             archives = count_archives(listed)
-        except PathError:  # they were moved: the plan then takes the shipped size of an archive
+        except PathError:  # they were moved: the plan uses the default size of an archive
             return
         if archives.sized_bytes and not archives.num_unsized:
             yield "archive.bytes", archives.sized_bytes, archives.num, "bytes an archive"
@@ -89,7 +91,7 @@ class Pilot:
             ("filter.kept", "filter.pages", "extract.pages", "of the pages"),
             ("filter.captions_kept", "filter.captions", "extract.captions", "of the captions"),
             ("fetch.images", "fetch.asked", "filter.pages", "images a page"),
-            ("fetch.ok", "fetch.stored", "fetch.asked", "of the images asked for"),
+            ("fetch.ok", "fetch.stored", "fetch.asked", "of the requested images"),
             ("dedup.kept", "dedup.pages", "filter.pages", "of the pages"),
             ("score.images", "score.images", "fetch.stored", "of the stored images"),
             *((f"assemble.{c}", f"assemble.{c}", "extract.read", "documents a page read") for c in CORPORA),
@@ -99,7 +101,7 @@ class Pilot:
 
     def _costs(self) -> Iterator[tuple[str, float, float, str]]:
         fetch = self.run.manifests.get("fetch")
-        if fetch:  # as if its threads had never waited for work
+        if fetch:  # assumes that its threads were always busy
             seconds = fetch.seconds * self.num_cores * fetch.recipe["fetch"]["threads"]
             yield "fetch.seconds", seconds, self.counts["fetch.asked"], "seconds an image"
         for name, step, things in (
@@ -134,7 +136,7 @@ class Pilot:
         return sum(int(self.run.store.fs.info(self.run.store.at(file))["size"]) for file in files)
 
     def _hosts(self) -> Iterator[tuple[str, float, float, str]]:
-        """Tell how much was downloaded for an image, and how many of all images one host has at most."""
+        """Yield the mean download size of an image, and the largest fraction of images on one host."""
         if "fetch" not in self.run.manifests:
             return
         hosts: Counter[str] = Counter()
@@ -143,5 +145,5 @@ class Pilot:
             named = hosts_of(batch["image_url"]).value_counts().to_pylist()
             hosts.update({pair["values"]: pair["counts"] for pair in named})
             num_bytes += pc.sum(batch["original_bytes"]).as_py() or 0
-        yield "fetch.bytes", num_bytes, hosts.total(), "bytes an image asked for"
-        yield "fetch.busiest_host", max(hosts.values(), default=0), hosts.total(), "of the images asked for"
+        yield "fetch.bytes", num_bytes, hosts.total(), "bytes a requested image"
+        yield "fetch.busiest_host", max(hosts.values(), default=0), hosts.total(), "of the requested images"

@@ -1,4 +1,4 @@
-"""What a run will cost before it runs: figures, each with how it is known and where from."""
+"""Estimate the cost of a run: estimates, each with its kind of evidence and its sources."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,12 @@ SUREST_FIRST: tuple[Known, ...] = get_args(Known)
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A number and its unit; value is None where nobody has measured it.
+class Estimate:
+    """A number and its unit; value is None if it has not been measured.
 
-    known: counted (of the inputs), measured (by a benchmark of ours), pilot (by a run on a part of the inputs),
-    published (by others), assumed. sources say by what; of a derived figure, by what of the least sure kind.
+    known:   counted (from the inputs), measured (by Weft's benchmarks), pilot (by a run on some inputs), published (by
+             others), assumed
+    sources: names of the sources; for a derived estimate, those of the least certain kind
     """
 
     value: float | None
@@ -28,83 +29,83 @@ class Figure:
     sources: tuple[str, ...]
 
 
-def derived(value: float, unit: str, *parts: Figure) -> Figure:
-    """Return a figure that is as sure as the least sure of those that it was made from."""
+def derived(value: float, unit: str, *parts: Estimate) -> Estimate:
+    """Return an estimate with the kind of evidence of its least certain part."""
     known = max((part.known for part in parts), key=SUREST_FIRST.index)
     sources = dict.fromkeys(source for part in parts if part.known == known for source in part.sources)
-    return Figure(value, unit, known, tuple(sources))
+    return Estimate(value, unit, known, tuple(sources))
 
 
-def product(unit: str, *factors: Figure, scale: float = 1.0) -> Figure:
-    """Return the product of figures; without a value where one of them has none."""
+def product(unit: str, *factors: Estimate, scale: float = 1.0) -> Estimate:
+    """Return the product of estimates; without a value if a factor has none."""
     value = scale
     for factor in factors:
         if factor.value is None:
-            return Figure(None, unit, "not measured", factor.sources)
+            return Estimate(None, unit, "not measured", factor.sources)
         value *= factor.value
     return derived(value, unit, *factors)
 
 
-def total(unit: str, terms: Sequence[Figure]) -> Figure:
-    """Return the sum of figures; without a value where one of them has none, or where there are none."""
+def total(unit: str, terms: Sequence[Estimate]) -> Estimate:
+    """Return the sum of estimates; without a value if a term has none, or there are no terms."""
     values = [term.value for term in terms if term.value is not None]
     if not terms or len(values) < len(terms):
-        return Figure(None, unit, "not measured", ())
+        return Estimate(None, unit, "not measured", ())
     return derived(sum(values), unit, *terms)
 
 
-def total_known(unit: str, terms: Sequence[Figure]) -> Figure:
-    """Return the sum of those figures that have a value: of what nobody measured it is a lower bound."""
+def total_known(unit: str, terms: Sequence[Estimate]) -> Estimate:
+    """Return the sum of the estimates with a value: a lower bound."""
     return total(unit, [term for term in terms if term.value is not None])
 
 
 @dataclass(frozen=True)
 class Archives:
-    """The archives that inputs mean. num_unsized of them lie elsewhere, and their sizes were not looked up."""
+    """The archives of the inputs. num_unsized of them are remote, and their sizes are not known."""
 
     num: int
     sized_bytes: int
     num_unsized: int
 
     def num_bytes(self, mean_bytes: float) -> int:
-        """Return the size of all, where each that was not looked up has a mean size."""
+        """Return the total size, with a mean size for each archive of unknown size."""
         return self.sized_bytes + round(self.num_unsized * mean_bytes)
 
-    def size(self, mean_bytes: Figure) -> Figure:
-        """Return the same as a figure, which is as sure as the sizes are; without a value where a size is missing."""
+    def size(self, mean_bytes: Estimate) -> Estimate:
+        """Return the same as an estimate; without a value if sizes and the mean size are unknown."""
         if not self.num_unsized:
-            return Figure(float(self.sized_bytes), "bytes", "counted", ("the files' sizes",))
+            return Estimate(float(self.sized_bytes), "bytes", "counted", ("the files' sizes",))
         if mean_bytes.value is None:
-            return Figure(None, "bytes", "not measured", mean_bytes.sources)
-        return Figure(float(self.num_bytes(mean_bytes.value)), "bytes", mean_bytes.known, mean_bytes.sources)
+            return Estimate(None, "bytes", "not measured", mean_bytes.sources)
+        return Estimate(float(self.num_bytes(mean_bytes.value)), "bytes", mean_bytes.known, mean_bytes.sources)
 
 
 def count_archives(inputs: Sequence[str]) -> Archives:
-    """Count the archives that inputs mean, and add up the sizes of local ones.
+    """Count the archives of the inputs, and sum the sizes of local ones.
 
-    Raises: PathError as pipeline.warc.inputs.expand.
+    Raises: PathError like pipeline.warc.inputs.expand.
     """
     found = expand(list(inputs))
     local = [archive for archive in found if "://" not in archive]
     return Archives(len(found), sum(Path(a).stat().st_size for a in local), len(found) - len(local))
 
 
-Rates = Mapping[str, Figure]
-"""Figures by the names of jobs/rates.yaml."""
+Rates = Mapping[str, Estimate]
+"""Estimates by the names of jobs/rates.yaml."""
 
 
-def rate(rates: Rates, name: str) -> Figure:
-    """Return a rate; one that nobody has is a figure without a value."""
-    return rates.get(name) or Figure(None, "", "not measured", ())
+def rate(rates: Rates, name: str) -> Estimate:
+    """Return a rate; an estimate without a value if it is not known."""
+    return rates.get(name) or Estimate(None, "", "not measured", ())
 
 
 def wants_images(recipe: Recipe) -> bool:
-    """Tell whether some corpus of a recipe holds images."""
+    """Return whether any corpus of a recipe has images."""
     return not {"interleaved", "caption"}.isdisjoint(recipe.corpora)
 
 
-def units(archives: Archives, rates: Rates, recipe: Recipe) -> dict[str, Figure]:
-    """Return how many there will be of each thing, by the step that makes it, in the order of the steps."""
+def units(archives: Archives, rates: Rates, recipe: Recipe) -> dict[str, Estimate]:
+    """Estimate the number of units that each step makes, in the order of the steps."""
     size = archives.size(rate(rates, "archive.bytes"))
     read = product("pages", size, rate(rates, "archive.pages"), scale=1e-9)
     found = {
@@ -130,8 +131,8 @@ def units(archives: Archives, rates: Rates, recipe: Recipe) -> dict[str, Figure]
 _HOURS = 1 / 3600
 
 
-def core_hours(made: Mapping[str, Figure], rates: Rates, recipe: Recipe) -> dict[str, Figure]:
-    """Return the core-hours of each step that has something to do."""
+def core_hours(made: Mapping[str, Estimate], rates: Rates, recipe: Recipe) -> dict[str, Estimate]:
+    """Estimate the core-hours of each step that has work to do."""
     read, pages = made["extract.read"], made["extract.pages"]
     documents = total("documents", [made[f"assemble.{c}"] for c in CORPORA if f"assemble.{c}" in made])
     found = {
@@ -146,49 +147,49 @@ def core_hours(made: Mapping[str, Figure], rates: Rates, recipe: Recipe) -> dict
     return {step: figure for step, figure in found.items() if figure is not None}
 
 
-def gpu_hours(made: Mapping[str, Figure], rates: Rates) -> Figure | None:
-    """Return the GPU-hours of score, as a pilot on GPUs says; None where nothing is scored."""
-    things = made.get("score.images")
-    return things and product("GPU-hours", things, rate(rates, "score.gpu_seconds"), scale=_HOURS)
+def gpu_hours(made: Mapping[str, Estimate], rates: Rates) -> Estimate | None:
+    """Estimate the GPU-hours of score from a pilot on GPUs; None if nothing is scored."""
+    images = made.get("score.images")
+    return images and product("GPU-hours", images, rate(rates, "score.gpu_seconds"), scale=_HOURS)
 
 
-def _each(things: Figure | None, rates: Rates, name: str) -> Figure | None:
-    return things and product("core-hours", things, rate(rates, name), scale=_HOURS)
+def _each(num: Estimate | None, rates: Rates, name: str) -> Estimate | None:
+    return num and product("core-hours", num, rate(rates, name), scale=_HOURS)
 
 
-def _extract(read: Figure, pages: Figure, rates: Rates) -> Figure:
+def _extract(read: Estimate, pages: Estimate, rates: Rates) -> Estimate:
     kept = product("core-hours", pages, rate(rates, "extract.kept_core_seconds"), scale=_HOURS)
     if read.value is None or pages.value is None:
         return product("core-hours", read, pages)
-    refused = derived(read.value - pages.value, "pages", read, pages)
-    terms = [kept, product("core-hours", refused, rate(rates, "extract.rejected_core_seconds"), scale=_HOURS)]
+    rejected = derived(read.value - pages.value, "pages", read, pages)
+    terms = [kept, product("core-hours", rejected, rate(rates, "extract.rejected_core_seconds"), scale=_HOURS)]
     return total("core-hours", terms)
 
 
-def _dedup(made: Mapping[str, Figure], rates: Rates, recipe: Recipe) -> Figure | None:
-    """Take a pilot's whole; else add up what the recipe asks for of near texts and near-duplicates."""
-    whole = _each(made["filter.pages"], rates, "dedup.core_seconds")
+def _dedup(made: Mapping[str, Estimate], rates: Rates, recipe: Recipe) -> Estimate | None:
+    """Use the pilot's total; else the sum of the recipe's near-duplicate text and image detection."""
+    of_pilot = _each(made["filter.pages"], rates, "dedup.core_seconds")
     parts = []
     if recipe.dedup.minhash.enabled:
         parts.append(_each(made["filter.pages"], rates, "dedup.near_text_core_seconds"))
     if recipe.dedup.phash_distance is not None:
         parts.append(_each(made.get("fetch.stored"), rates, "dedup.near_duplicate_image_core_seconds"))
     known = [part for part in parts if part is not None]
-    return whole if (whole and whole.value is not None) or not known else total("core-hours", known)
+    return of_pilot if (of_pilot and of_pilot.value is not None) or not known else total("core-hours", known)
 
 
 def hours(
-    cost: Mapping[str, Figure],
-    on_gpus: Figure | None,
-    download: Figure | None,
+    cost: Mapping[str, Estimate],
+    on_gpus: Estimate | None,
+    download: Estimate | None,
     num_archives: int,
     cores: int,
     gpus: int,
-) -> dict[str, Figure]:
-    """Return how long each step takes on given cores and GPUs, as a clock tells.
+) -> dict[str, Estimate]:
+    """Estimate the wall time of each step on the given cores and GPUs.
 
-    An archive is one task of extract. Fetch takes as long as its downloads. GPUs do nothing but score; where no
-    pilot says what they take, cores do that too.
+    An archive is one task of extract. Fetch takes as long as its downloads. GPUs only score; without a pilot on GPUs,
+    cores score too.
     """
     found = {step: product("hours", figure, scale=1 / cores) for step, figure in cost.items()}
     if found["extract"].value is not None and num_archives:
@@ -201,22 +202,24 @@ def hours(
     return found
 
 
-def download(made: Mapping[str, Figure], rates: Rates, recipe: Recipe, cores: int) -> dict[str, Figure]:
-    """Return requests, bytes, and the hours by each limit; nothing where no image is asked for.
+def download(made: Mapping[str, Estimate], rates: Rates, recipe: Recipe, cores: int) -> dict[str, Estimate]:
+    """Estimate requests, bytes, and the hours by each limit; empty without images.
 
-    Every core runs a task of `fetch.threads` requests under way. One host's images are asked for by one task, so many
-    a second: the busiest host may take longest.
+    Each core runs a task with `fetch.threads` concurrent requests. A host's images are requested by one task at a
+    limited rate: the busiest host may take longest.
     """
     asked = made.get("fetch.asked")
     if asked is None:
         return {}
     requests = product("requests", asked, rate(rates, "fetch.requests"))
-    under_way = cores * recipe.fetch.threads
+    num_concurrent = cores * recipe.fetch.threads
     found = {
         "requests": requests,
         "bytes": product("bytes", asked, rate(rates, "fetch.bytes")),
         "hours by the cores": product("hours", asked, rate(rates, "fetch.core_seconds"), scale=_HOURS / cores),
-        "hours by requests under way": product("hours", asked, rate(rates, "fetch.seconds"), scale=_HOURS / under_way),
+        "hours by concurrent requests": product(
+            "hours", asked, rate(rates, "fetch.seconds"), scale=_HOURS / num_concurrent
+        ),
     }
     if recipe.fetch.host_requests_per_second and not recipe.fetch.proxy:
         share = product("requests", requests, rate(rates, "fetch.busiest_host"))
@@ -225,26 +228,26 @@ def download(made: Mapping[str, Figure], rates: Rates, recipe: Recipe, cores: in
     return found
 
 
-def longest(found: Mapping[str, Figure]) -> Figure | None:
-    """Return the hours of the limit that binds; None without downloads."""
+def longest(found: Mapping[str, Estimate]) -> Estimate | None:
+    """Return the hours of the strictest limit; None without downloads."""
     hours = [figure for figure in found.values() if figure.unit == "hours"]
     return max(hours, key=lambda figure: figure.value or 0.0, default=None)
 
 
-ALL = "all"  # the name of a section's sum of what is known
-Plan = dict[str, dict[str, Figure]]
-"""Figures by section and name: input, things, core-hours, GPU-hours, download, disk, hours."""
+ALL = "all"  # the name of a section's sum of known estimates
+Plan = dict[str, dict[str, Estimate]]
+"""Estimates by section and name: input, things, core-hours, GPU-hours, download, disk, hours."""
 
 
 def estimate(archives: Archives, rates: Rates, recipe: Recipe, cores: int, gpus: int = 0) -> Plan:
-    """Reckon a run of a recipe over archives on given cores and GPUs."""
+    """Estimate a run of a recipe over archives on the given cores and GPUs."""
     made = units(archives, rates, recipe)
     cost, on_gpus = core_hours(made, rates, recipe), gpu_hours(made, rates)
     asked = download(made, rates, recipe, cores)
     took = hours(cost, on_gpus, longest(asked), archives.num, cores, gpus)
     found: Plan = {
         "input": {
-            "archives": Figure(float(archives.num), "archives", "counted", ("the inputs",)),
+            "archives": Estimate(float(archives.num), "archives", "counted", ("the inputs",)),
             "bytes": archives.size(rate(rates, "archive.bytes")),
         },
         "things": made,
@@ -257,12 +260,12 @@ def estimate(archives: Archives, rates: Rates, recipe: Recipe, cores: int, gpus:
     return {section: figures for section, figures in found.items() if figures}
 
 
-def unmeasured(figures: Mapping[str, Figure]) -> list[str]:
-    """List the figures of a section that nobody has measured: its sum leaves them out."""
+def unmeasured(figures: Mapping[str, Estimate]) -> list[str]:
+    """List the estimates of a section without a value, which its sum omits."""
     return [name for name, figure in figures.items() if figure.value is None and name != ALL]
 
 
-def _disk(made: Mapping[str, Figure], rates: Rates) -> dict[str, Figure]:
+def _disk(made: Mapping[str, Estimate], rates: Rates) -> dict[str, Estimate]:
     documents = total("documents", [made[f"assemble.{c}"] for c in CORPORA if f"assemble.{c}" in made])
     rows = {
         "pages": made["extract.pages"],

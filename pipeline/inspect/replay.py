@@ -1,4 +1,4 @@
-"""Serve archived responses as an HTTP proxy on loopback, so that a run fetches images from the archive itself."""
+"""Serve archived responses as an HTTP proxy on loopback, so that a run fetches images from the archive."""
 
 import errno
 import ipaddress
@@ -27,7 +27,7 @@ MAX_BODY_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True, order=True)
 class Capture:
-    """Where a response stands; ordered by time, so that the greatest is the newest."""
+    """The location of a response; ordered by time, so that the maximum is the newest."""
 
     captured_at: str
     path: str
@@ -36,10 +36,10 @@ class Capture:
 
 
 class Index:
-    """The newest capture of every address in some archives; a revisit stands for the capture that it refers to."""
+    """The newest capture of each URL in some archives; a revisit is resolved to the capture that it refers to."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        """Go through the archives once. Raises: PathError when one cannot be opened or read."""
+        """Scan the archives. Raises: PathError when one cannot be opened or read."""
         self._captures: dict[str, Capture] = {}
         self._unquoted: dict[str, Capture] = {}
         revisits = []
@@ -69,7 +69,7 @@ class Index:
         return len(self._captures)
 
     def find(self, url: str) -> Capture | None:
-        """Return the newest capture of an address, or else of one that differs in nothing but percent-encoding."""
+        """Return the newest capture of a URL, or else of one that only differs in percent-encoding."""
         key = address_key(url)
         return None if key is None else self._captures.get(key) or self._unquoted.get(_requote(key))
 
@@ -83,7 +83,7 @@ def _date(record: Record, header: str) -> str:
 
 
 def address_key(url: str) -> str | None:
-    """Return what addresses of one thing share: no scheme, no default port, no fragment; None outside the web."""
+    """Return a URL without scheme, default port and fragment; None when it is not http(s)."""
     try:
         place = parse(url)
     except Failure:
@@ -97,7 +97,7 @@ def _requote(key: str) -> str:
 
 
 def read_capture(capture: Capture) -> tuple[Message, bytes] | None:
-    """Read a response back from its archive; None when it is too large, or the file has changed."""
+    """Read a response from its archive; None when it is too large, or the file has changed."""
     for item in scan(capture.path, MAX_BODY_BYTES + MAX_HEAD_BYTES, capture.member):
         if isinstance(item, Record) and item.place.offset == capture.offset:
             message = parse_message(item)
@@ -113,37 +113,37 @@ def read_capture(capture: Capture) -> tuple[Message, bytes] | None:
 IDLE_SECONDS = 60
 NOT_PASSED_ON = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"}
-    | {"transfer-encoding", "upgrade"}  # of one hop: RFC 9110, section 7.6.1
-    | {"content-encoding", "content-length"}  # undone, and counted anew
-    | {"alt-svc", "strict-transport-security"}  # lead away from the proxy
+    | {"transfer-encoding", "upgrade"}  # hop-by-hop: RFC 9110, section 7.6.1
+    | {"content-encoding", "content-length"}  # the body is decoded
+    | {"alt-svc", "strict-transport-security"}  # would bypass the proxy
 )
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one connection from the index of its server."""
+    """Handles one connection with the index of its server."""
 
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
-    disable_nagle_algorithm = True  # or each body waits until the client acknowledges its headers
+    disable_nagle_algorithm = True  # else each body waits until the client acknowledges its headers
     server: "Proxy"
 
     def do_GET(self) -> None:
         capture = self.server.index.find(self.path.encode("latin-1").decode("utf-8", "replace"))
         if capture is None:
-            self._say(404, f"not in the archives: {self.path[:2000]}")
+            self._send_error(404, f"not in the archives: {self.path[:2000]}")
             return
         try:
             found = read_capture(capture)
         except WeftError as error:
-            self._say(502, str(error))
+            self._send_error(502, str(error))
             return
         if found is None:
-            self._say(502, f"cannot be read back: {self.path[:2000]}")
+            self._send_error(502, f"cannot be read: {self.path[:2000]}")
             return
         message, body = found
         if not 200 <= message.status < 600:
-            self._say(502, f"archived with status {message.status}, which answers nothing")
+            self._send_error(502, f"archived with invalid status {message.status}")
             return
         self.send_response_only(message.status)
         for name, value in message.headers:
@@ -157,9 +157,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         self.close_connection = True
-        self._say(501, "this proxy knows no TLS: ask for https addresses as http")
+        self._send_error(501, "this proxy does not support TLS: request https URLs as http")
 
-    def _say(self, status: int, line: str) -> None:
+    def _send_error(self, status: int, line: str) -> None:
         self.send_response_only(status)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
         self._finish(f"{line}\n".encode())
@@ -172,7 +172,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet: a run asks for thousands of images."""
+        """Log nothing: a run requests thousands of images."""
 
 
 class Proxy(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -185,7 +185,7 @@ class Proxy(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().__init__((host, port), Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Let a connection that its client broke off end in silence."""
+        """Ignore connections that the client closed."""
 
 
 def _open_proxy(port: int, warcs: list[str], host: str) -> Proxy:
@@ -194,7 +194,7 @@ def _open_proxy(port: int, warcs: list[str], host: str) -> Proxy:
     except ValueError:
         is_loopback = False
     if not is_loopback:
-        raise WeftError(f"replay serves this machine alone: the host must be 127.0.0.1 or localhost, not {host}")
+        raise WeftError(f"replay only serves this machine: the host must be 127.0.0.1 or localhost, not {host}")
     console = Console(stderr=True)
     archives = track(expand(warcs), "reading", console=console, transient=True, disable=not console.is_terminal)
     index = Index(archives)
@@ -207,30 +207,30 @@ def _open_proxy(port: int, warcs: list[str], host: str) -> Proxy:
 
 
 def serve(port: int, warcs: list[str], host: str = "127.0.0.1") -> None:
-    """Replay archives (paths, globs, listings) until SIGINT or SIGTERM. Port 0 takes a free one.
+    """Replay archives (paths, globs, listings) until SIGINT or SIGTERM. Port 0 selects a free one.
 
     Prints one line when it is ready. Raises: PathError for a missing archive; WeftError for a host that is not loopback
-    or a port that cannot be had.
+    or a port that is not available.
     """
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with _open_proxy(port, warcs, host) as proxy:
-        former = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
+        previous = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
         try:
             print(f"replaying {len(proxy.index)} responses on http://{host}:{proxy.server_address[1]}", flush=True)
             proxy.serve_forever()
         except KeyboardInterrupt:
             pass
         finally:
-            for name, handler in former.items():
+            for name, handler in previous.items():
                 signal.signal(name, handler)
 
 
 @contextmanager
 def replaying(warcs: list[str]) -> Iterator[int]:
-    """Replay archives in a thread, on a free port of 127.0.0.1, which is yielded, for as long as the context lasts."""
+    """Replay archives in a thread during the context; yield the port on 127.0.0.1."""
     with _open_proxy(0, warcs, "127.0.0.1") as proxy:
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""A report's data to one HTML file: the template with its styles, its scripts, the charts' library and the data."""
+"""Render a report as one HTML file: the template with styles, scripts, the chart library and the data."""
 
 import base64
 import hashlib
@@ -21,9 +21,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def render(data: dict[str, Any]) -> str:
-    """Return the page that shows a report's data.
+    """Return the HTML page of a report's data.
 
-    Raises: ValueError where a number is not finite.
+    Raises: ValueError when a number is not finite.
     """
     style = "\n".join((FOLDER / "styles" / f"{name}.css").read_text("utf-8") for name in STYLES)
     script, library = _joined(), _library()
@@ -40,23 +40,23 @@ def render(data: dict[str, Any]) -> str:
 
 
 def as_json(data: Any) -> str:
-    """Return JSON that can stand in a script element: nothing in it ends the element or opens a comment.
+    """Return JSON for a script element: it neither ends the element nor opens a comment.
 
-    Raises: ValueError where a number is not finite.
+    Raises: ValueError when a number is not finite.
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", r"\u003c")
     return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def _joined() -> str:
-    """Return our scripts as one: modules in the order of what they need, without the lines that join them."""
+    """Concatenate the scripts in order of their dependencies, without import and export."""
     texts = ((FOLDER / "scripts" / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     return "\n".join(_MODULE_LINES.sub("", text) for text in texts)
 
 
 @cache
 def _library() -> str:
-    """Return the charts' library as a script that leaves one name behind: vegaEmbed."""
+    """Return the chart library as a script that defines one global name: vegaEmbed."""
     from vl_convert import javascript_bundle
 
     bundle = javascript_bundle(_LIBRARY).replace("</script", r"<\/script").replace("<!--", r"<\!--")
@@ -64,7 +64,7 @@ def _library() -> str:
 
 
 def _policy(style: str, *scripts: str) -> str:
-    """Allow what the page itself holds, and no request: a text that became an element could not run or load either."""
+    """Return the content security policy: only the page's own content, no requests, no injected scripts."""
     return "; ".join(
         (
             "default-src 'none'",

@@ -1,4 +1,4 @@
-"""A whole output is what its manifests, sums and listing say: parts and shards in parallel, then all together."""
+"""Verify an output against its manifests, checksums and listing: parts and shards in parallel, then the totals."""
 
 import multiprocessing
 import signal
@@ -27,26 +27,26 @@ from schemas.program import noting
 from schemas.shards import CARD, CROISSANT, LISTING, REPORT, TOKENIZER, TOKENIZER_ABOUT, Listing
 from schemas.tables import STEPS
 
-TRAINER = "train"  # and TOKENIZER: what makes a damaged one anew, for Defect.step
+TRAINER = "train"  # like TOKENIZER, a value of Defect.step: the command that makes the file again
 CHECKPOINTS = "checkpoints"
 
 
 @dataclass
 class Documents:
-    """What documents there are, what is wrong with them, and which of them an older release wrote without a sum."""
+    """Reads JSON documents, and collects their defects and those that an older release wrote without a checksum."""
 
     defects: list[Defect] = field(default_factory=list)
     unsealed: list[str] = field(default_factory=list)
 
     def read(self, store: Store, path: str, step: str) -> object:
-        """Return what a document holds; None when it is not there, or damaged."""
+        """Return a document's value; None when it is missing or damaged."""
         try:
             value, sealed = unseal(store.fs.cat_file(store.at(path)))
         except FileNotFoundError:
             return None
         except (IntegrityError, OSError) as error:
             what = str(error) if isinstance(error, IntegrityError) else describe(error, 200)
-            self.defects.append(Defect(path, f"is not as it was written: {what}", step=step))
+            self.defects.append(Defect(path, f"has changed since it was written: {what}", step=step))
             return None
         if not sealed:
             self.unsealed.append(path)
@@ -54,10 +54,7 @@ class Documents:
 
 
 def read_manifests(store: Store, documents: Documents) -> dict[str, Manifest]:
-    """Return the manifest of each step that has finished, and read what stands beside them.
-
-    These are the configurations that steps were started with, and the commits of extract.
-    """
+    """Return the manifest of each finished step; also read the steps' configurations and the commits of extract."""
     found = {}
     for step, spec in STEPS.items():
         path = f"{spec.folder}/{MANIFEST}"
@@ -67,7 +64,7 @@ def read_manifests(store: Store, documents: Documents) -> dict[str, Manifest]:
         try:
             found[step] = Manifest(**value)  # type: ignore[arg-type]
         except TypeError as error:
-            documents.defects.append(Defect(path, f"is of another version of Weft: {error}", step=step))
+            documents.defects.append(Defect(path, f"was written by another version of Weft: {error}", step=step))
     for path in store.documents(CONFIG):
         documents.read(store, path, path.rsplit("/", 1)[-1].removesuffix(".json"))
     for path in store.documents(STEPS["extract"].folder, COMMITS):
@@ -76,7 +73,7 @@ def read_manifests(store: Store, documents: Documents) -> dict[str, Manifest]:
 
 
 def trained_folders(store: Store, everything: bool) -> list[tuple[str, str]]:
-    """List folders of a tokenizer or of weights, with what is in them: those of a run, or all below the root."""
+    """List folders of tokenizers and weights, each with its kind: those of a run, or all below the root."""
     tops = store.fs.ls(store.path, detail=False) if store.fs.exists(store.path) else []
     names = [top.rstrip("/").rsplit("/", 1)[-1] for top in tops]
     roots = [""] if everything else [n for n in names if n == TOKENIZER or n.startswith(CHECKPOINTS)]
@@ -94,26 +91,26 @@ def _trained_below(store: Store, root: str) -> Iterator[tuple[str, str]]:
 
 
 def check_trained(root: str, folder: str, kind: str) -> tuple[Documents, int]:
-    """Check a folder of a tokenizer or of weights; return what is wrong, and how many files have a sum."""
+    """Check a folder of a tokenizer or of weights; return its documents' defects and the number of checksums."""
     store, documents = Store(root), Documents()
     name = "/".join(filter(None, (folder, TOKENIZER_ABOUT if kind == TOKENIZER else FILES)))
     value = documents.read(store, name, kind)
     if kind == TRAINER and value is None and not documents.defects:
         documents.unsealed.append(folder or ".")
         return documents, 0
-    sums: dict[str, Any] = {}  # of a tokenizer, whose size nothing says, the SHA-256 alone
+    sums: dict[str, Any] = {}  # for a tokenizer only the SHA-256, as its size is not recorded
     if isinstance(value, dict):
         sums = value.get("files", {}) if kind == TRAINER else {}
         if kind == TOKENIZER and "sha256" in value:
             sums = {"tokenizer.model": {"sha256": value["sha256"]}}
-    for file, said in sums.items():
+    for file, expected in sums.items():
         path = "/".join(filter(None, (folder, file)))
         try:
             found = store.sum(path)
-            if what := difference(found, {**found, **said}):
+            if what := difference(found, {**found, **expected}):
                 documents.defects.append(Defect(path, what, step=kind))
         except FileNotFoundError:
-            documents.defects.append(Defect(path, "is not there", step=kind))
+            documents.defects.append(Defect(path, "is missing", step=kind))
         except OSError as error:
             documents.defects.append(Defect(path, f"cannot be read: {describe(error, 200)}", step=kind))
     return documents, len(sums)
@@ -123,14 +120,14 @@ _CRC_MAGIC = b"crc\0"
 _CRC_PAGE_BYTES = 4
 
 
-def check_part(root: str, path: str, step: str, deep: bool, said: Sum | None) -> tuple[int, list[Defect]]:
-    """Return a part's rows by its footer, and what is wrong with it; if deep, every page of it is read.
+def check_part(root: str, path: str, step: str, deep: bool, expected: Sum | None) -> tuple[int, list[Defect]]:
+    """Return a part's number of rows by its footer, and its defects; if deep, read all its pages.
 
-    said is the sum in its manifest; None where an older release wrote none: then the pages' checksums are all there is.
+    expected is the checksum in its manifest; None from an older release, so that only the pages have checksums.
     """
     store = Store(root)
     try:
-        if said and (what := difference(store.sum(path), said)):
+        if expected and (what := difference(store.sum(path), expected)):
             return 0, [Defect(path, what, step=step)]
         with store.fs.open(store.at(path), "rb") as file:
             part = pq.ParquetFile(file, page_checksum_verification=True)
@@ -140,37 +137,37 @@ def check_part(root: str, path: str, step: str, deep: bool, said: Sum | None) ->
                     pass
         return num_rows, []
     except FileNotFoundError:
-        return 0, [Defect(path, "is not there", step=step)]
+        return 0, [Defect(path, "is missing", step=step)]
     except (OSError, ValueError, pa.ArrowException) as error:
         return 0, [Defect(path, f"cannot be read: {describe(error, 200)}", step=step)]
 
 
 def check_crc(root: str, path: str, step: str) -> list[Defect]:
-    """Return what is wrong with a checksum file `.NAME.crc` that Hadoop keeps beside a local file, and reads it by.
+    """Return the defects of a checksum file `.NAME.crc`, which Hadoop writes next to a local file and checks.
 
-    It holds "crc", a zero, the size of a chunk in 4 bytes, and the CRC-32 of each chunk (Hadoop, ChecksumFileSystem).
+    It holds "crc", a zero, the chunk size in 4 bytes, and the CRC-32 of each chunk (Hadoop, ChecksumFileSystem).
     """
     store = Store(root)
     try:
         sums = store.fs.cat_file(store.at(path))
         with store.fs.open(store.at(_summed_by(path)), "rb") as file:
-            sound = sums[:4] == _CRC_MAGIC and sums[4:] == sums[4:8] + _crcs_of_chunks(
+            is_valid = sums[:4] == _CRC_MAGIC and sums[4:] == sums[4:8] + _crcs_of_chunks(
                 file, int.from_bytes(sums[4:8], "big")
             )
     except (OSError, ValueError) as error:
         return [Defect(path, f"cannot be read: {describe(error, 200)}", step=step)]
-    what = "does not belong to the file beside it, which Spark then refuses to read"
-    return [] if sound else [Defect(path, what, step=step)]
+    what = "does not match its file, which Spark then refuses to read"
+    return [] if is_valid else [Defect(path, what, step=step)]
 
 
 def _summed_by(crc: str) -> str:
-    """Return the file that a checksum file of Hadoop stands beside."""
+    """Return the file of a Hadoop checksum file."""
     folder, _, name = crc.rpartition("/")
     return f"{folder}/{name[1:].removesuffix('.crc')}"
 
 
 def _crcs_of_chunks(file: BinaryIO, chunk_bytes: int) -> bytes:
-    """Return the CRC-32 of each chunk of a file. Raises: ValueError for a size that no Hadoop writes."""
+    """Return the CRC-32 of each chunk of a file. Raises: ValueError for a size that Hadoop does not write."""
     if chunk_bytes.bit_count() != 1 or chunk_bytes > 1 << 20:
         raise ValueError(f"chunks of {chunk_bytes} bytes")
     found = bytearray()
@@ -180,14 +177,14 @@ def _crcs_of_chunks(file: BinaryIO, chunk_bytes: int) -> bytes:
     return bytes(found)
 
 
-Say = Callable[[int, int], None]  # how many files are done, of how many
-_BY_COUNT = {"pages": "pages", "captions": "captions", "scores": "scores"}  # table to the count that tells its rows
-_BY_SUM = ("images", "documents")  # tables of which all counts of the step together tell the rows
+Progress = Callable[[int, int], None]  # number of finished files, total number
+_BY_COUNT = {"pages": "pages", "captions": "captions", "scores": "scores"}  # table to the step's count of its rows
+_BY_SUM = ("images", "documents")  # tables whose rows are the sum of the step's counts
 
 
 @dataclass
 class Report:
-    """What was looked at, what is wrong, and what is worth a word."""
+    """The result of a verification: defects, notes, and the number of checked items."""
 
     defects: list[Defect] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -196,23 +193,24 @@ class Report:
 
 @dataclass
 class Contents:
-    """What a directory holds that can be checked."""
+    """The contents of a directory that can be checked."""
 
     output: Store
-    run: str  # the directory, "" where it is not that of a run
+    run: str  # the directory, "" if it has no run
     manifests: dict[str, Manifest]
     parts: list[tuple[str, str, str]]  # the step, the table and the file of each
     crcs: list[tuple[str, str]]  # Hadoop's checksum files, and the step of each
-    trained: list[tuple[str, str]]  # folders of a tokenizer or of weights, and which of the two
+    trained: list[tuple[str, str]]  # folders of a tokenizer or of weights, and their kind
     listing: Listing | None
     shards: Store
     folder: str  # of the listing, in the store of the shards
 
 
-def verify_output(directory: str, deep: bool, processes: int, say: Say = lambda done, of: None) -> Report:
-    """Check a run's output, a shards folder alone, a tokenizer, or weights and checkpoints.
+def verify_output(directory: str, deep: bool, processes: int, say: Progress = lambda done, of: None) -> Report:
+    """Check a run's output, a shards folder, a tokenizer, or weights and checkpoints.
 
-    Raises: PathError when it is none of these.
+    Args: deep also decodes all samples and reads all pages of tables; `say` is called with the progress.
+    Raises: PathError when the directory has none of these.
     """
     documents, report = Documents(), Report()
     found = _find(directory, documents)
@@ -248,21 +246,21 @@ def verify_output(directory: str, deep: bool, processes: int, say: Say = lambda 
 
 
 def _find(directory: str, documents: Documents) -> Contents:
-    """Find what there is to check. Raises: PathError when there is nothing."""
+    """Find the contents to check. Raises: PathError when there are none."""
     output = Store(directory)
     manifests = read_manifests(output, documents)
     run = directory if manifests or documents.defects else ""
     listing, shards, folder = _listing(output, documents, "shard" in manifests)
     trained = trained_folders(output, everything=not run and listing is None)
     if not (run or listing or documents.defects or trained):
-        raise PathError(f"{directory} holds no finished step of a run, no shards, no tokenizer and no weights")
+        raise PathError(f"{directory} has no finished step of a run, no shards, no tokenizer and no weights")
     parts = [(s, t, f) for s, m in manifests.items() for t in sorted(m.files) for f in m.files[t] if t != "shards"]
     crcs = list(_crcs(output, manifests)) if output.local else []
     return Contents(output, run, manifests, parts, crcs, trained, listing, shards, folder)
 
 
-def _check_files(found: Contents, deep: bool, processes: int, say: Say) -> list[list[Any]]:
-    """Check each file or folder by itself; return what was found of parts, trained folders, checksums and shards."""
+def _check_files(found: Contents, deep: bool, processes: int, say: Progress) -> list[list[Any]]:
+    """Check each file or folder separately; return the results of parts, trained folders, checksums and shards."""
     root, sums = found.output.root, {step: manifest.sums for step, manifest in found.manifests.items()}
     entries = found.listing["shards"] if found.listing else []
     groups: list[list[partial[Any]]] = [
@@ -276,12 +274,12 @@ def _check_files(found: Contents, deep: bool, processes: int, say: Say) -> list[
 
 
 def _listing(output: Store, documents: Documents, is_made: bool) -> tuple[Listing | None, Store, str]:
-    """Read the listing of the shards of a run, or of a shards folder; none is a defect where the step has made it."""
+    """Read the listing of a run's shards, or of a shards folder; it is a defect if it is missing and `is_made`."""
     try:
         store, folder = locate(output.root)
     except PathError:
         if is_made:
-            documents.defects.append(Defect(f"shards/{LISTING}", "is not there"))
+            documents.defects.append(Defect(f"shards/{LISTING}", "is missing"))
         return None, output, "shards"
     path = "/".join(filter(None, (folder, LISTING)))
     if documents.read(store, path, "shard") is None:
@@ -294,7 +292,7 @@ def _listing(output: Store, documents: Documents, is_made: bool) -> tuple[Listin
 
 
 def _crcs(output: Store, manifests: dict[str, Manifest]) -> Iterator[tuple[str, str]]:
-    """Yield the checksum files that Hadoop keeps beside a run's local files, and the step of each."""
+    """Yield Hadoop's checksum files of a run's local files, and the step of each."""
     folders = {f.rpartition("/")[0]: step for step, m in manifests.items() for t, fs in m.files.items() for f in fs
                if t != "shards"}  # fmt: skip
     for step in manifests:
@@ -307,19 +305,19 @@ def _crcs(output: Store, manifests: dict[str, Manifest]) -> Iterator[tuple[str, 
 def _without_sums(
     manifests: dict[str, Manifest], parts: list[tuple[str, str, str]], unsealed: list[str]
 ) -> Iterator[str]:
-    """Say how many files an older release has written without their sums."""
+    """Yield a note about files that an older release wrote without checksums."""
     num_parts = sum(file not in manifests[step].sums for step, _, file in parts)
     if num_parts or unsealed:
         yield (
-            f"an older release wrote no sums of {num_parts:,} parts of tables, whose footers are not checked, and of "
-            f"{len(unsealed):,} manifests, commits, configurations, tokenizers and folders of weights"
+            f"an older release wrote no checksums of {num_parts:,} parts of tables, whose footers are not checked, and "
+            f"of {len(unsealed):,} manifests, commits, configurations, tokenizers and folders of weights"
         )
 
 
-def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:
-    """Return what each task returns, in their order; new processes are started whole, since file systems have threads.
+def _all(tasks: list[partial[Any]], processes: int, say: Progress) -> list[Any]:
+    """Return the results of tasks in order; processes are spawned, not forked, since file systems have threads.
 
-    Raises: PathError when a process dies. At KeyboardInterrupt the processes, which only read, are killed.
+    On KeyboardInterrupt the processes, which only read, are killed. Raises: PathError when a process dies.
     """
     if processes == 1 or len(tasks) < 2:
         found = []
@@ -330,12 +328,14 @@ def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=context) as pool:
         others = multiprocessing.active_children()
-        # What starts them would let SIGINT through again, were it not running; they inherit that it is blocked: a
-        # terminal sends it to them too.
+        # The processes inherit a blocked SIGINT, which a terminal sends to them too. The resource tracker must already
+        # run, since starting it would unblock SIGINT.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            with noting() as received:  # blocked in this thread only: raised here, it would start half a process
+            with (
+                noting() as received
+            ):  # SIGINT is only blocked in this thread; an exception here could interrupt a start
                 futures: list[Future[Any]] = [pool.submit(task) for task in tasks]
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -346,7 +346,9 @@ def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:
                 say(done, len(tasks))
             return [future.result() for future in futures]
         except BrokenProcessPool as error:
-            raise PathError("a process of the check died, perhaps for memory; --processes 1 takes the least") from error
+            raise PathError(
+                "a verification process died, perhaps for lack of memory; --processes 1 needs the least"
+            ) from error
         except KeyboardInterrupt:
             for process in set(multiprocessing.active_children()).difference(others):
                 process.kill()
@@ -356,61 +358,61 @@ def _all(tasks: list[partial[Any]], processes: int, say: Say) -> list[Any]:
 
 
 def _miscounted(step: str, manifest: Manifest, rows: Counter[tuple[str, str]], known: list[Defect]) -> Iterator[Defect]:
-    """Yield tables whose rows are not as many as the manifest says, where no part of the step is known to be bad."""
+    """Yield tables whose number of rows differs from the manifest, unless the step has other defects."""
     if any(defect.step == step for defect in known):
         return
     for table in manifest.files:
         if table == "rejections":
-            said = sum(manifest.rejected.values())
+            expected = sum(manifest.rejected.values())
         elif table in _BY_SUM:
-            said = sum(manifest.counts.values())
+            expected = sum(manifest.counts.values())
         elif table in _BY_COUNT:
-            said = manifest.counts.get(_BY_COUNT[table], 0)
+            expected = manifest.counts.get(_BY_COUNT[table], 0)
         else:
             continue
-        if rows[step, table] != said:
-            told = f"holds {rows[step, table]} rows, the manifest of {step} says {said}"
-            yield Defect(f"{table} of {step}", told, step=step)
+        if rows[step, table] != expected:
+            what = f"holds {rows[step, table]} rows, the manifest of {step} says {expected}"
+            yield Defect(f"{table} of {step}", what, step=step)
 
 
 def _repeated(store: Store, folder: str, listing: Listing, checked: list[Checked]) -> Iterator[Defect]:
-    """Yield samples whose key another sample of the corpus has; a key's digest is kept in 8 bytes."""
+    """Yield samples with a duplicate key in their corpus, by 64-bit digests of keys."""
     for corpus in sorted({entry["corpus"] for entry in listing["shards"]}):
         of_corpus = [(e, c) for e, c in zip(listing["shards"], checked, strict=True) if e["corpus"] == corpus]
         values, times = np.unique(np.concatenate([c.keys for _, c in of_corpus]), return_counts=True)
-        twice = set(values[times > 1].tolist())
+        duplicates = set(values[times > 1].tolist())
         first: dict[str, str] = {}
         for entry, shard in of_corpus:
-            if not twice or twice.isdisjoint(shard.keys.tolist()):
+            if not duplicates or duplicates.isdisjoint(shard.keys.tolist()):
                 continue
             with store.fs.open(store.at(*filter(None, (folder, entry["index"]))), "rb") as file:
                 keys = pq.read_table(file, columns=["key"])["key"].to_pylist()
-            for key in (k for k in keys if key_number(k) in twice):
+            for key in (k for k in keys if key_number(k) in duplicates):
                 if key in first:
-                    yield Defect("/".join(filter(None, (folder, entry["tar"]))), f"stands in {first[key]} too", key)
+                    yield Defect("/".join(filter(None, (folder, entry["tar"]))), f"is also in {first[key]}", key)
                 first.setdefault(key, entry["tar"])
 
 
 def _unlisted(store: Store, folder: str, listing: Listing) -> Iterator[str]:
-    """Say which files beside the shards nothing names: readers of the listing do not see them, others would."""
+    """Yield a note about unlisted files in the shards folder, which readers without the listing would read."""
     root = store.at(*filter(None, (folder,)))
     named = {LISTING, MANIFEST, CARD, CROISSANT, REPORT} | {
         entry[kind] for entry in listing["shards"] for kind in ("tar", "index")
     }
-    strange = sorted({path[len(root) + 1 :] for path in store.fs.find(root)} - named)
-    if strange:
-        more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
-        yield f"beside the shards lies what the listing does not name: {', '.join(strange[:5])}{more}"
+    unlisted = sorted({path[len(root) + 1 :] for path in store.fs.find(root)} - named)
+    if unlisted:
+        more = f" and {len(unlisted) - 5} more" if len(unlisted) > 5 else ""
+        yield f"the shards folder has files that are not in the listing: {', '.join(unlisted[:5])}{more}"
 
 
 def _unlike(manifest: Manifest, listing: Listing, folder: str) -> Iterator[Defect]:
-    """Yield how the manifest of the step and the listing differ."""
+    """Yield differences between the manifest of the step and the listing."""
     path, named = f"{folder}/{LISTING}", {f"shards/{e[k]}" for e in listing["shards"] for k in ("tar", "index")}
     if differing := sorted(named ^ set(manifest.files.get("shards", []))):
-        yield Defect(path, f"it and the manifest do not name the same files: {', '.join(differing[:5])}")
+        yield Defect(path, f"the listing and the manifest name different files: {', '.join(differing[:5])}")
     counted = Counter[str]()
     for entry in listing["shards"]:
         counted[entry["corpus"]] += entry["num_samples"]
     for corpus, number in counted.items():
-        if number != (said := manifest.counts.get(f"{corpus}_samples", 0)):
-            yield Defect(path, f"{corpus} has {number} samples, the manifest says {said}")
+        if number != (expected := manifest.counts.get(f"{corpus}_samples", 0)):
+            yield Defect(path, f"{corpus} has {number} samples, the manifest says {expected}")

@@ -1,1 +1,1 @@
-"""Where data is: the output folder and its run lock, and the Parquet parts of tables."""
+"""The output folder and its run lock, and the Parquet parts of tables."""

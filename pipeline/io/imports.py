@@ -1,4 +1,4 @@
-"""Import libraries without what they bring along, and keep temporary folders where they are removed."""
+"""Import libraries without unneeded dependencies, and create temporary folders that are always removed."""
 
 import os
 import sys
@@ -10,10 +10,10 @@ from types import ModuleType
 
 
 def temporary_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that is removed at the end of a `with` block, and that Spark removes when its worker is killed.
+    """Return a folder that is removed at the end of a `with` block, and by Spark when its worker is killed.
 
-    Spark tells its Python workers, in SPARK_LOCAL_DIRS, the folders of its own scratch (org.apache.spark.api.python.
-    PythonRunner), and removes these when its executor ends. Elsewhere the folder lies where Python keeps such.
+    It is in the first of SPARK_LOCAL_DIRS, which Spark sets for its Python workers (org.apache.spark.api.python.
+    PythonRunner) and removes when the executor ends; outside Spark in Python's default.
     """
     scratch = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0]
     return tempfile.TemporaryDirectory(prefix=prefix, dir=scratch if scratch and Path(scratch).is_dir() else None)
@@ -23,7 +23,7 @@ _COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def import_open_clip() -> ModuleType:
-    """Import open_clip without wandb, which timm takes if it can, and without a cache that torchvision asks for."""
+    """Import open_clip without wandb, an optional import of timm, and without the cache that torchvision creates."""
     with stand_ins(wandb=None), _no_compile_cache():
         import open_clip
 
@@ -33,9 +33,9 @@ def import_open_clip() -> ModuleType:
 
 @contextmanager
 def stand_ins(**modules: ModuleType | None) -> Iterator[None]:
-    """Have an import in the block find these modules in place of packages; None counts as not installed.
+    """Replace packages by these modules for imports in the block; None means not installed.
 
-    What is imported already stays as it is, and after the block the packages can be imported as ever.
+    Packages that are already imported are not replaced.
     """
     placed = {name: module for name, module in modules.items() if name not in sys.modules}
     sys.modules.update(placed)  # type: ignore[arg-type]  # None is allowed there, as importlib documents
@@ -48,7 +48,7 @@ def stand_ins(**modules: ModuleType | None) -> Iterator[None]:
 
 @contextmanager
 def _no_compile_cache() -> Iterator[None]:
-    """Have what is imported in the block leave no cache of compiled kernels, unless the user wants one somewhere."""
+    """Use a temporary folder for the cache of compiled kernels in the block, unless the user has set one."""
     if _COMPILE_CACHE in os.environ:
         yield
         return

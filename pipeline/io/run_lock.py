@@ -1,8 +1,8 @@
-"""One run at a time writes an output: the first holds a claim on it, and the next is told who holds it.
+"""The run lock: only one run at a time writes an output; a second one gets an error that names the holder.
 
-On a file system the claim is an OS lock, which goes with its process however it dies. An object store has no locks:
-there a claim is a numbered file, created by one only, that its holder writes anew every few seconds. The highest
-number holds; whose file has been silent for long is taken for dead, and the next number is created over it.
+On a file system it is an OS lock, which is released when its process ends. An object store has no locks: there it is a
+numbered file, created exclusively, that its holder rewrites every few seconds as a heartbeat. The highest number holds
+the lock; if its heartbeat is too old, the holder is considered dead, and the next number is created.
 """
 
 import fcntl
@@ -27,14 +27,14 @@ from schemas.program import Interrupted, interruptible
 
 CLAIM = "_claim"
 BEAT_SECONDS = 20.0
-STALE_SECONDS = 120.0  # silence after which a holder is taken for dead; clocks of hosts must agree to less than that
+STALE_SECONDS = 120.0  # age of a dead holder's heartbeat; the hosts' clocks must differ by less
 
 
 @contextmanager
 def lock_run(store: Store) -> Iterator[None]:
-    """Hold the claim on an output while the block runs; SIGTERM ends the block as SystemExit does.
+    """Hold the run lock of an output in the block; SIGTERM ends the block like SystemExit.
 
-    Raises: PathError when another process holds it, or took it over because this one had been silent too long.
+    Raises: PathError when another process holds it, or took it over because this one's heartbeat was too old.
     """
     with _terminable(), _locked(store) if store.local else _beating(store):
         yield
@@ -54,15 +54,15 @@ def _holder() -> dict[str, Any]:
 def _refuse(store: Store, data: bytes) -> NoReturn:
     try:
         holder = json.loads(data)
-        told = "process {process} on {host}, since {since}: {command}".format_map(holder)
-    except (ValueError, KeyError, AttributeError):  # it has just begun, and not yet said who it is
-        told = "another process"
-    raise PathError(f"{store.root} is being written by {told}. Wait for it, or end it, or take another --output")
+        name = "process {process} on {host}, since {since}: {command}".format_map(holder)
+    except (ValueError, KeyError, AttributeError):  # it has just started and not yet written its data
+        name = "another process"
+    raise PathError(f"{store.root} is being written by {name}. Wait for it, end it, or choose another --output")
 
 
 @contextmanager
 def _locked(store: Store) -> Iterator[None]:
-    path, was_there = store.at(f"{CLAIM}.json"), os.path.isdir(store.path)  # noqa: PTH112
+    path, existed = store.at(f"{CLAIM}.json"), os.path.isdir(store.path)  # noqa: PTH112
     os.makedirs(store.path, exist_ok=True)  # noqa: PTH103
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -83,43 +83,43 @@ def _locked(store: Store) -> Iterator[None]:
     finally:
         os.unlink(path)  # noqa: PTH108
         os.close(descriptor)
-        if not was_there:
-            with suppress(OSError):  # not empty: something was written
+        if not existed:
+            with suppress(OSError):  # not empty
                 os.rmdir(store.path)  # noqa: PTH106
 
 
 @contextmanager
 def _beating(store: Store) -> Iterator[None]:
-    me, number = _holder(), _take(store)
+    holder, number = _holder(), _acquire(store)
     path, done, lost = _numbered(store, number), threading.Event(), threading.Event()
 
     def beat() -> None:
         while not done.wait(BEAT_SECONDS):
-            with suppress(OSError):  # the store may be away for a while
+            with suppress(OSError):  # the store may be temporarily unavailable
                 if store.fs.exists(_numbered(store, number + 1)):
                     lost.set()
                     interrupt_main()
                     return
-                store.write_json(path, {**me, "beat": time.time()})
+                store.write_json(path, {**holder, "beat": time.time()})
 
-    store.write_json(path, me)
-    heart = threading.Thread(target=beat, daemon=True)
-    heart.start()
+    store.write_json(path, holder)
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
     try:
         yield
     except KeyboardInterrupt:
         if lost.is_set():
-            raise PathError(f"another run took {store.root} over, since this one had been silent too long") from None
+            raise PathError(f"another run took {store.root} over: this one's heartbeat was too old") from None
         raise
     finally:
         done.set()
-        heart.join()
+        thread.join()
         with suppress(FileNotFoundError):
             store.fs.rm_file(path)
 
 
-def _take(store: Store) -> int:
-    """Create the next number, unless the highest is alive; return it."""
+def _acquire(store: Store) -> int:
+    """Create the file of the next number, unless the highest number's holder is alive; return the number."""
     folder = store.at(CLAIM)
     names = store.fs.find(folder) if store.fs.exists(folder) else []
     last = max((int(name.rsplit("/", 1)[-1].removesuffix(".json")) for name in names), default=0)
@@ -142,7 +142,7 @@ def _numbered(store: Store, number: int) -> str:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Have SIGTERM unwind the stack, and end the process with its status, where nobody else handles it."""
+    """Let SIGTERM unwind the stack and end the process with its status, unless it is already handled."""
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return

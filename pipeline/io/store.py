@@ -1,4 +1,4 @@
-"""A run's output folder: where each table is, and the manifests and commits by which a step's output comes to exist."""
+"""A run's output folder: paths, atomic files, and the manifests and commits of steps."""
 
 import json
 import os
@@ -16,18 +16,19 @@ from schemas.errors import IntegrityError, PathError
 from schemas.integrity import Sum, seal, sum_of, unseal
 from schemas.tables import digest
 
-CONFIG = "_config"  # below it, a file for each step, written when it starts: what its output is being made with
-DRAFT = "_draft-"  # how the name of a file begins that is not whole yet; the underscore hides it likewise
+CONFIG = "_config"  # folder with a file per step, written when it starts: the configuration of its output
+DRAFT = "_draft-"  # prefix of incomplete files; the underscore hides them too
 MANIFEST = "_manifest.json"  # the leading underscore hides it from Spark and pyarrow
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a finished step did: with which configuration, from which inputs, into which files.
+    """A finished step: its configuration, inputs and output files.
 
-    recipe is the whole of it, resolved; config the part that shaped this output. judged counts what its rules judged:
-    by level, or by rule where one judges something else than the others of its level. sums are of the parts of tables;
-    those of shards stand in their listing.
+    recipe: the complete resolved recipe
+    config: the sections that affect this output
+    judged: the number of items that its rules checked, by level, or by rule if it differs from its level
+    sums:   checksums of the parts of tables; those of shards are in their listing
     """
 
     step: str
@@ -48,13 +49,13 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Identify the output for the steps that read it, whatever time it took and whatever else the recipe says."""
+        """Hash that identifies the output for later steps, without run time and the rest of the recipe."""
         content = {k: v for k, v in asdict(self).items() if k not in ("seconds", "notes", "recipe", "judged", "sums")}
         return digest(json.dumps(content, sort_keys=True))
 
 
 class Store:
-    """The output folder of a run, local or any fsspec address."""
+    """The output folder of a run: a local path or an fsspec URL."""
 
     def __init__(self, root: str) -> None:
         self.fs, path = fsspec.core.url_to_fs(root, use_listings_cache=False)
@@ -69,49 +70,49 @@ class Store:
         self.__init__(state["root"])  # type: ignore[misc]
 
     def at(self, *parts: str) -> str:
-        """Return the path of something below the root, as fsspec takes it."""
+        """Return the path below the root for fsspec."""
         return "/".join((self.path, *parts))
 
     def url(self, *parts: str) -> str:
-        """Return the same as an address that Spark takes."""
+        """Return the URL below the root for Spark."""
         if self.local:
             return "file://" + self.at(*parts)
         return "/".join((self.root.replace("s3://", "s3a://", 1), *parts))
 
     def check_writable(self) -> None:
-        """Raise PathError unless the folder exists, or can be made, and takes a file; it is left as it was."""
-        was_there = self.fs.exists(self.path)
+        """Raise PathError unless the folder exists or can be created, and is writable; leaves it unchanged."""
+        existed = self.fs.exists(self.path)
         probe = self.at(f"_writable-{os.getpid()}")
         try:
             self.fs.makedirs(self.path, exist_ok=True)
             self.fs.pipe_file(probe, b"")
             self.fs.rm_file(probe)
-            if self.local and not was_there:
+            if self.local and not existed:
                 self.fs.rmdir(self.path)
         except OSError as error:
             raise PathError(f"cannot write to {self.root}: {error.strerror or error}") from error
 
     def write_json(self, path: str, value: Mapping[str, Any]) -> None:
-        """Write JSON, sealed with its own sum, so that it is there whole or not at all."""
+        """Write sealed JSON atomically."""
         self.write(path, seal(value, sort_keys=True))
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file so that it is there whole or not at all; two writers of the same bytes may race."""
-        if not self.local:  # object stores show a file only when it is complete
+        """Write a file atomically; two writers of the same bytes may race."""
+        if not self.local:  # object stores only show complete files
             self.fs.pipe_file(path, data)
             return
         with self._draft(path, data) as draft:
             os.replace(draft, path)  # noqa: PTH105
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a file as `write` does, unless there is one; return whether it was written. One of two writers wins."""
+        """Write a file atomically unless it exists; return whether it was written. Only one of two writers succeeds."""
         try:
             if self.local:
                 with self._draft(path, data) as draft:
-                    os.link(draft, path)  # unlike os.replace, it fails when the name is taken
+                    os.link(draft, path)  # unlike os.replace, it fails if the file exists
             else:
                 self.fs.pipe_file(path, data, mode="create")
-        except OSError:  # s3fs says EINVAL of a name that is taken
+        except OSError:  # s3fs raises EINVAL if the file exists
             if self.fs.exists(path):
                 return False
             raise
@@ -119,7 +120,7 @@ class Store:
 
     @contextmanager
     def _draft(self, path: str, data: bytes) -> Iterator[str]:
-        """Write a file beside the path, and remove it in the end; threads may draft the same file."""
+        """Write a draft of a file in its folder, and remove it after the block; threads may draft the same file."""
         folder, name = path.rsplit("/", 1)
         self.fs.makedirs(folder, exist_ok=True)
         draft = f"{folder}/{DRAFT}{uuid.uuid4().hex}-{name}"
@@ -134,7 +135,7 @@ class Store:
                 os.unlink(draft)  # noqa: PTH108
 
     def read_json(self, path: str) -> Any:
-        """Read JSON; raises IntegrityError when the file is damaged and FileNotFoundError when it is not there."""
+        """Read JSON. Raises: IntegrityError when the file is damaged, FileNotFoundError when it does not exist."""
         data = self.fs.cat_file(path)
         try:
             return unseal(data)[0]
@@ -142,7 +143,7 @@ class Store:
             raise IntegrityError(f"{path} is damaged ({error}); run its step again with --overwrite") from error
 
     def manifest(self, folder: str) -> Manifest | None:
-        """Return the manifest of the step whose main output lies in the folder; None when it has not finished."""
+        """Return the manifest in a step's folder; None when the step has not finished. Raises: IntegrityError."""
         try:
             value = self.read_json(self.at(folder, MANIFEST))
         except FileNotFoundError:
@@ -150,43 +151,45 @@ class Store:
         try:
             return Manifest(**value)
         except TypeError as error:
-            raise IntegrityError(f"{self.at(folder, MANIFEST)} is of another version of Weft: {error}") from error
+            raise IntegrityError(
+                f"{self.at(folder, MANIFEST)} was written by another version of Weft: {error}"
+            ) from error
 
     def commit(self, folder: str, manifest: Manifest) -> None:
-        """Write the manifest: from here on the step's output exists."""
+        """Write the manifest, which makes the step's output exist."""
         self.write_json(self.at(folder, MANIFEST), asdict(manifest))
 
     def documents(self, *folder: str) -> list[str]:
-        """List the JSON files of a folder, below the root and sorted; drafts and hidden files are none."""
+        """List the JSON files in a folder, relative to the root and sorted, without drafts and hidden files."""
         place = self.at(*folder)
         paths = self.fs.ls(place, detail=False) if self.fs.exists(place) else []
         names = sorted(path.rsplit("/", 1)[-1] for path in paths)
         return ["/".join((*folder, name)) for name in names if name.endswith(".json") and name[0] not in "_."]
 
     def sum(self, path: str) -> Sum:
-        """Sum a file below the root. Raises: FileNotFoundError."""
+        """Return the checksum of a file below the root. Raises: FileNotFoundError."""
         with self.fs.open(self.at(path), "rb") as file:
             return sum_of(file)
 
     def remove(self, *parts: str) -> None:
-        """Remove a file or folder below the root, if it is there."""
+        """Remove a file or folder below the root, if it exists."""
         if self.fs.exists(self.at(*parts)):
             self.fs.rm(self.at(*parts), recursive=True)
 
     def remove_drafts(self) -> None:
-        """Remove what was being written when its writer was ended; the run lock must be held, and no task may run."""
+        """Remove incomplete files of killed writers; requires the run lock and no running tasks."""
         if not self.fs.exists(self.path):
             return
         for folder, folders, files in self.fs.walk(self.path):
             drafts = [name for name in files if name.startswith(DRAFT)]
-            # what Spark writes lies in such a folder until its job is done
+            # Spark's output is in such a folder until its job is done
             unfinished = [name for name in folders if name == "_temporary"]
             for name in (*drafts, *unfinished):
                 with suppress(FileNotFoundError):
                     self.fs.rm(f"{folder}/{name}", recursive=True)
 
     def parts(self, folder: str) -> list[str]:
-        """List the Parquet files below a folder, relative to the root, sorted; hidden ones are no parts."""
+        """List the Parquet files below a folder, relative to the root and sorted, without hidden ones."""
         found = self.fs.find(self.at(folder)) if self.fs.exists(self.at(folder)) else []
         below = sorted(p[len(self.at(folder)) + 1 :] for p in found if p.endswith(".parquet"))
         return [f"{folder}/{p}" for p in below if not any(s[0] in "_." for s in p.split("/"))]
@@ -196,7 +199,7 @@ COMMITS = "_commits"
 
 
 def read_commits(store: Store) -> dict[str, dict[str, Any]]:
-    """Return what was committed of each archive, by the name of its part."""
+    """Return the commits of archives, by the name of their part."""
     found = {path.rsplit("/", 1)[-1].removesuffix(".json"): path for path in store.documents("pages", COMMITS)}
     return {part: store.read_json(store.at(path)) for part, path in found.items()}
 

@@ -1,4 +1,4 @@
-"""Tables of a run: Parquet parts written whole or not at all, and rows found in the files that manifests list."""
+"""Tables of a run: write Parquet parts atomically, and find rows in the files that manifests list."""
 
 import uuid
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ ROWS_PER_GROUP = 500
 
 
 class PartWriter:
-    """Collect rows of a table into one Parquet file. Use as a context manager: an exception leaves no file."""
+    """Writes rows of a table into one Parquet file. Use as a context manager: an exception leaves no file."""
 
     def __init__(self, store: Store, table: Table, path: str) -> None:
         self.store, self.table, self.path = store, table, path
@@ -37,7 +37,7 @@ class PartWriter:
         return self
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add one row; raises SchemaError when it does not fit the table."""
+        """Add one row. Raises: SchemaError when it does not fit the table."""
         self.rows.append(row)
         self.num_rows += 1
         if len(self.rows) >= ROWS_PER_GROUP:
@@ -45,7 +45,7 @@ class PartWriter:
 
     @property
     def sum(self) -> Sum:
-        """The sum of the part, once it is written."""
+        """The checksum of the written part."""
         return self.file.sum
 
     def _flush(self) -> None:
@@ -70,25 +70,25 @@ _CHECKED = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
 UNREADABLE = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError, MemoryError)
-"""What is raised where a table's file is damaged or gone."""
+"""Errors raised for damaged or missing files of tables."""
 
 
 def damaged(path: str, error: Exception) -> IntegrityError:
-    """Return what to say of a file that cannot be read, with what was met on reading it."""
-    met = "it is gone" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:200]
+    """Return the error for a file that cannot be read because of `error`."""
+    cause = "it is missing" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:200]
     return IntegrityError(
-        f"{path} cannot be read ({met or type(error).__name__}): `weft verify` on the output names what is damaged, "
-        "and the commands that mend it"
+        f"{path} cannot be read ({cause or type(error).__name__}): `weft verify` on the output lists the damage and "
+        "the commands that repair it"
     )
 
 
 def among(column: str, values: Iterable[str]) -> pc.Expression:
-    """Ask for rows of which a column has one of the values; none has where there are no values."""
+    """Return the filter for rows whose column has one of the values; without values it matches none."""
     return ds.field(column).isin(pa.array(list(values), pa.string()))
 
 
 class Lookup:
-    """A run that is asked for single rows. Raises: PathError when nothing of a run is there."""
+    """Reads rows of a run's tables. Raises: PathError when the folder has no finished step."""
 
     def __init__(self, directory: str) -> None:
         self.store = Store(directory)
@@ -104,14 +104,14 @@ class Lookup:
         return [step for step in STEPS if step not in self.manifests]
 
     def files(self, table: Table, step: str | None = None) -> list[str]:
-        """List the files of a table, as the store's file system takes them; of `rejections`, those of a step or all."""
+        """List the files of a table, as paths for the store's file system; for `rejections`, of one step or of all."""
         if step is None and table.name != "rejections":
             step = step_of(table).name
         manifests = [m for name, m in self.manifests.items() if step in (None, name)]
         return [self.store.at(file) for m in manifests for file in m.parts(table.name)]
 
     def find(self, table: Table, where: pc.Expression, *columns: str) -> list[dict[str, Any]]:
-        """Return the rows for which an expression holds: the named columns, or else all that are not wide."""
+        """Return the rows that match an expression, with the given columns or else all except `blocks` and `bytes`."""
         names = list(columns) or [c.name for c in table.columns if c.name not in _WIDE]
         files = self.files(table)
         if any(name in _WIDE for name in names) and files:
@@ -119,7 +119,7 @@ class Lookup:
         return self._now(self._dataset(table, files).to_table(names, where)).to_pylist() if files else []
 
     def batches(self, table: Table, columns: list[str], where: pc.Expression | None = None) -> Batches:
-        """Go through some columns of a table, or of the rows for which an expression holds, batch by batch."""
+        """Yield batches with some columns of a table, or of the rows that match an expression."""
         files = self.files(table)
         if files:
             yield from map(self._now, self._dataset(table, files).to_batches(columns=columns, filter=where))
@@ -129,14 +129,14 @@ class Lookup:
         return self._now(self._dataset(table, [file]).to_table(columns))
 
     def holding(self, table: Table, leaf: str, values: list[str], *columns: str) -> list[dict[str, Any]]:
-        """Return some columns of rows with blocks of which a field has one of the values, and `at`, these blocks."""
+        """Return some columns of the rows with blocks whose field has one of the values, and their indices in `at`."""
         found = []
         for path in self.files(table):
             with self.store.fs.open(path, "rb") as f:
                 file = pq.ParquetFile(f, page_checksum_verification=True)
                 leaves = [file.schema.column(i).path for i in range(len(file.schema))]
-                wanted = [p for p in leaves if p.startswith("blocks.") and p.endswith(f".{leaf}")]
-                for batch in file.iter_batches(columns=[*columns, *wanted]):
+                selected = [p for p in leaves if p.startswith("blocks.") and p.endswith(f".{leaf}")]
+                for batch in file.iter_batches(columns=[*columns, *selected]):
                     found += _holding(batch, pa.array(values))
         return found
 

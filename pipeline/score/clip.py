@@ -1,4 +1,4 @@
-"""CLIP through open_clip's own loader: columns of images or texts to embeddings in full forward passes."""
+"""CLIP embeddings of columns of images or texts, with models of open_clip, in full batches."""
 
 import io
 import os
@@ -23,28 +23,28 @@ CPU = "cpu"
 
 
 def choose(addresses: Sequence[str], num_gpus: int, process: int) -> str:
-    """Return the name of a device as torch takes it.
+    """Return torch's name of the device to use.
 
-    Args: addresses are those of the GPUs that Spark assigned to the task, empty when it schedules none; num_gpus is
-    how many torch sees here; process is the id of this process, by which workers spread over GPUs that Spark does not
-    schedule (a local master cannot) and keep theirs for life.
-    Raises: MissingError when torch does not see the assigned GPU: a run must not fall back to a CPU unnoticed.
+    Args: addresses of the GPUs that Spark assigned to the task, empty if it schedules none; num_gpus, the number that
+    torch sees; process, this process's id, by which workers spread over GPUs that Spark does not schedule (a local
+    master cannot).
+    Raises: MissingError when torch does not see the assigned GPU: a run must not silently use a CPU.
     """
     if addresses:
         if addresses[0] not in map(str, range(num_gpus)):
             raise MissingError(
-                f"Spark assigned GPU {addresses[0]}, and torch sees {num_gpus} here: install a torch for CUDA on every "
-                "node, and let the discovery script print torch's numbers (docs/cluster.md)"
+                f"Spark assigned GPU {addresses[0]}, but torch sees {num_gpus} GPUs: install torch with CUDA on every "
+                "node, and let the discovery script print torch's device numbers (docs/cluster.md)"
             )
         return f"cuda:{addresses[0]}"
     return f"cuda:{process % num_gpus}" if num_gpus else CPU
 
 
 def num_decoders(device: str, num_cores: int, num_gpus: int) -> int:
-    """Return how many threads prepare images beside the forward pass.
+    """Return the number of threads that prepare images during the forward pass.
 
-    On a CPU one is enough: ViT-B-32 takes its core for forty times as long. A GPU outruns any single
-    core, so its process takes its share of them all.
+    On a CPU one is enough: a ViT-B-32 forward pass takes forty times as long. A GPU is faster than one core, so its
+    process uses its share of all cores.
     """
     return 1 if device == CPU else max(1, num_cores // max(1, num_gpus))
 
@@ -52,26 +52,26 @@ def num_decoders(device: str, num_cores: int, num_gpus: int) -> int:
 if TYPE_CHECKING:
     import torch
 
-CPU_BATCH = 32  # a core is as fast with fewer; a last batch that is padded costs less
-GPU_BATCH = 512  # not tuned on a GPU yet: large enough that its matrices fill one
+CPU_BATCH = 32  # larger batches are not faster on a core; padding the last one costs little
+GPU_BATCH = 512  # not tuned yet: large enough to use a full GPU
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A CLIP in evaluation mode on one device. Embeddings are of length 1."""
+    """A CLIP model in evaluation mode on one device. Embeddings have norm 1."""
 
     model: Any
-    shape: Callable[[Image.Image], Image.Image]  # the part of open_clip's preprocessing that is done on a picture
-    normalize: Any  # the rest, torchvision's Normalize: done on whole batches, on the device
+    shape: Callable[[Image.Image], Image.Image]  # open_clip's preprocessing of a PIL image
+    normalize: Any  # torchvision's Normalize, applied to batches on the device
     tokenize: Callable[[list[str]], "torch.Tensor"]
     device: str
     batch_size: int
 
     @contextmanager
-    def at_hand(self) -> Iterator[None]:
-        """Have the weights on the device, where images and texts need them.
+    def on_device(self) -> Iterator[None]:
+        """Move the weights to the device for the block.
 
-        They leave a GPU in the end: Spark's idle workers take turns at one, and each would keep its own weights there.
+        Afterwards they leave a GPU: Spark's workers share it, and each idle one would keep its own weights there.
         """
         self.model.to(self.device)
         try:
@@ -83,26 +83,26 @@ class Encoder:
                 self.model.to(CPU)
                 torch.cuda.empty_cache()
 
-    def picture(self, data: bytes) -> "torch.Tensor | None":
-        """Prepare an encoded image: uint8, 3 x side x side; None when it cannot be decoded."""
+    def pixels(self, data: bytes) -> "torch.Tensor | None":
+        """Preprocess an encoded image: uint8, 3 x side x side; None when it cannot be decoded."""
         import torch
 
         try:
             image = Image.open(io.BytesIO(data))
             image.load()
-        except Exception:  # Pillow's plugins raise whatever they like on bad bytes
+        except Exception:  # Pillow's plugins raise arbitrary errors on bad bytes
             return None
         return torch.from_numpy(np.array(self.shape(image))).permute(2, 0, 1)
 
     def tokens(self, text: str) -> "torch.Tensor":
-        """Prepare a text: int64, as long as the model's window; what is beyond it is cut off."""
+        """Tokenize a text: int64, truncated or padded to the model's context length."""
         return self.tokenize([text])[0]
 
     def images(self, pictures: list["torch.Tensor"]) -> np.ndarray:
-        """Embed one to batch_size prepared images: n of them to n x d, float32."""
+        """Embed n preprocessed images, 1 to batch_size: n x d, float32."""
 
         def encode(pixels: "torch.Tensor") -> "torch.Tensor":
-            # ToTensor and Normalize to the last bit, with a quarter of the bytes on the way to a GPU.
+            # bit-identical to ToTensor and Normalize, with a quarter of the bytes transferred to a GPU
             encoded: torch.Tensor = self.model.encode_image(self.normalize(pixels.float().div_(255)), normalize=False)
             return encoded
 
@@ -113,14 +113,14 @@ class Encoder:
         return int(self.texts([self.tokens("")]).shape[1])
 
     def texts(self, tokens: list["torch.Tensor"]) -> np.ndarray:
-        """Embed one to batch_size prepared texts: n of them to n x d, float32."""
+        """Embed n tokenized texts, 1 to batch_size: n x d, float32."""
         return self._run(lambda rows: self.model.encode_text(rows, normalize=False), tokens)
 
     def _run(self, encode: Callable[["torch.Tensor"], "torch.Tensor"], rows: list["torch.Tensor"]) -> np.ndarray:
         import torch
 
-        # Always a full batch: kernels are chosen by the shape, and a row's last bits must not depend on how many
-        # other rows happen to lie in its partition.
+        # Always a full batch: kernels depend on the shape, and a row's last bits must not depend on the number of rows
+        # in its partition.
         full = torch.stack(rows + rows[:1] * (self.batch_size - len(rows)))
         gpu = self.device != CPU
         half = torch.autocast("cuda", torch.bfloat16) if gpu else nullcontext()
@@ -133,7 +133,7 @@ class Encoder:
 
 @cache
 def load(config: Clip, device: str = CPU) -> Encoder:
-    """Load a model once in a process, for a device.
+    """Load a model for a device, once per process.
 
     Raises: RecipeError when open_clip does not know the model or cannot find its weights.
     """
@@ -152,7 +152,7 @@ def load(config: Clip, device: str = CPU) -> Encoder:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RecipeError(
             f"clip.model={config.model} with clip.pretrained={config.pretrained} cannot be loaded ({line}). "
-            "Give a checkpoint by path where no model hub is reachable, or --set clip.enabled=false"
+            "Set the path of a checkpoint if no model hub is reachable, or --set clip.enabled=false"
         ) from error
     *shape, _, normalize = preprocess.transforms  # resize, crop, to RGB; to a tensor; normalize
     size = config.batch_size or (CPU_BATCH if device == CPU else GPU_BATCH)
@@ -161,17 +161,17 @@ def load(config: Clip, device: str = CPU) -> Encoder:
 
 EMBEDDED = pa.schema([pa.field("id", pa.string()), pa.field("embedding", pa.list_(pa.float32()))])
 """embedding is null for an image that cannot be decoded."""
-Row = tuple[str, Any]  # an id, and a value on its way from bytes or text to its tensor
+Row = tuple[str, Any]  # an id, and bytes, a text or a tensor
 IMAGES, TEXTS = "bytes", "text"
 
 
 def embed(
     config: Clip, column: str, assigned_gpus: Callable[[], Sequence[str]] = tuple
 ) -> Callable[[Batches], Batches]:
-    """Return the function that turns batches of (id, `column`) into batches of EMBEDDED: a row for each, in order.
+    """Return the function that turns batches of (id, `column`) into batches of EMBEDDED, in the same order.
 
-    Args: column is IMAGES (encoded images) or TEXTS; assigned_gpus returns the addresses of the GPUs that the
-    scheduler has assigned to the task in which it is called.
+    Args: column is IMAGES (encoded images) or TEXTS; assigned_gpus returns the addresses of the GPUs that the scheduler
+    assigned to the current task.
     """
 
     def run(batches: Batches) -> Batches:
@@ -180,9 +180,9 @@ def embed(
         if first is None:  # no model is loaded for an empty partition
             return
         encoder = load(config, choose(assigned_gpus(), _num_gpus(), os.getpid()))
-        prepare: Callable[[Any], Any] = encoder.picture if column == IMAGES else encoder.tokens
+        prepare: Callable[[Any], Any] = encoder.pixels if column == IMAGES else encoder.tokens
         encode = encoder.images if column == IMAGES else encoder.texts
-        with encoder.at_hand(), ThreadPoolExecutor(_num_threads(encoder.device)) as pool:
+        with encoder.on_device(), ThreadPoolExecutor(_num_threads(encoder.device)) as pool:
             for group in _prepared(chain([first], rows), prepare, encoder.batch_size, pool):
                 good = [value for _, value in group if value is not None]
                 vectors = iter(encode(good) if good else ())
@@ -195,9 +195,9 @@ def embed(
 def _prepared(
     rows: Iterator[Row], prepare: Callable[[Any], Any], size: int, pool: Executor
 ) -> Iterator[list[tuple[str, Any]]]:
-    """Group rows and prepare their values in the pool. A group comes out when the one after it is under way.
+    """Group rows and prepare their values in the pool; the next group is prepared while one is processed.
 
-    Torch and Pillow release the interpreter's lock while they compute, so threads are enough.
+    Torch and Pillow release the GIL while they compute, so threads are sufficient.
     """
 
     def submit() -> list[tuple[str, Future[Any]]]:

@@ -1,4 +1,4 @@
-"""Which texts an image is compared with, cut into sentences that fit the window of CLIP."""
+"""The texts to score images with, split into sentences that fit CLIP's context length."""
 
 import re
 from collections.abc import Callable
@@ -16,44 +16,44 @@ if TYPE_CHECKING:
     import torch
 
 PIECES = pa.schema([pa.field("text_id", pa.string()), pa.field("id", pa.string()), pa.field("text", pa.string())])
-"""A text's id, and the id and words of one piece of it: of itself, when it fits the window."""
+"""A text's id, and the id and text of one piece of it: the text itself if it fits the context."""
 
-# A sentence ends at its mark, quotes and brackets included, before white space and anything but a small letter ("e.g.
-# this" goes on); at a full-width mark, where no space follows; at a line's end. A mistaken cut ("Dr. Smith") costs
-# little: the best piece counts, and one of the two still says what the picture shows.
+# A sentence ends at a punctuation mark with closing quotes and brackets, before white space and not a lower-case letter
+# ("e.g. this" continues); at a full-width mark; at a line's end. A wrong split ("Dr. Smith") costs little: the best
+# piece counts, and one of the two still describes the image.
 _END = re.compile(r"""(?<![.!?…])[.!?…]++["'”’»)\]]*+(?=\s+[^\sa-z])|[。！？]+[」』”’）]*|\n""")
 _MAX_CHARACTERS_PER_TOKEN = (
-    32  # no text says more with one token; longer ones are cut unread, a tokenizer takes too long
+    32  # no token is longer on average; a longer text is split before tokenizing, which would take too long
 )
 
 
 @dataclass(frozen=True)
 class TextWindow:
-    """What a model sees of a text, told by its own tokenizer."""
+    """The context of a model, by its tokenizer."""
 
     tokenizer: Any
 
-    def says_nothing(self, text: str) -> bool:
-        """Say whether the model sees no more than of an empty text."""
-        return len(text) <= self._most and bool((self._rows(text) == self._rows("")).all())
+    def is_empty(self, text: str) -> bool:
+        """Return whether a text has the same tokens as an empty one."""
+        return len(text) <= self._max_characters and bool((self._rows(text) == self._rows("")).all())
 
     def fits(self, text: str) -> bool:
-        """Say whether the model sees the whole text: a window that is wider by a token then holds only padding more.
+        """Return whether a text fits: a context of one more token then only adds padding.
 
-        That asks nothing of a tokenizer but its call: open_clip's count, mark ends and pad each in their own way.
+        This needs only the call of a tokenizer: open_clip's tokenizers differ in counting, end tokens and padding.
         """
         import torch
 
-        if len(text) > self._most:
+        if len(text) > self._max_characters:
             return False
         wide = self.tokenizer.context_length + 1
         padding = self._rows("", wide)[:, -1:]
         return torch.equal(self._rows(text, wide), torch.cat([self._rows(text), padding], 1))
 
     def pieces(self, text: str) -> list[str]:
-        """Return the text if it fits, else its sentences; one that does not fit is halved until it does."""
+        """Return the text if it fits, else its sentences; a sentence that does not fit is halved until it does."""
         text = text.strip()
-        if self.says_nothing(text):
+        if self.is_empty(text):
             return []
         if len(text) < 2 or self.fits(text):
             return [text]
@@ -61,7 +61,7 @@ class TextWindow:
         return [piece for part in (parts if len(parts) > 1 else _halves(text)) for piece in self.pieces(part)]
 
     @property
-    def _most(self) -> int:
+    def _max_characters(self) -> int:
         return _MAX_CHARACTERS_PER_TOKEN * int(self.tokenizer.context_length)
 
     def _rows(self, text: str, width: int | None = None) -> "torch.Tensor":
@@ -70,23 +70,23 @@ class TextWindow:
 
 
 def sentences(text: str) -> list[str]:
-    """Cut a text after each sentence; together they are the text but for white space."""
+    """Split a text into sentences; joined, they are the text except for white space."""
     ends = [0, *(match.end() for match in _END.finditer(text)), len(text)]
     parts = (text[start:end].strip() for start, end in pairwise(ends))
     return [part for part in parts if part]
 
 
 def _halves(text: str) -> tuple[str, str]:
-    """Cut a text at the white space nearest its middle, or at its middle where it has none (Chinese, an address)."""
+    """Split a text at the white space nearest its middle, or at its middle if it has none (Chinese, a URL)."""
     middle = len(text) // 2
-    cut = min((m.start() for m in re.finditer(r"\s", text)), key=lambda at: abs(at - middle), default=middle)
-    return text[:cut], text[cut:]
+    at = min((m.start() for m in re.finditer(r"\s", text)), key=lambda start: abs(start - middle), default=middle)
+    return text[:at], text[at:]
 
 
-def cut(config: Clip) -> Callable[[Batches], Batches]:
+def split_texts(config: Clip) -> Callable[[Batches], Batches]:
     """Return the function that turns batches of (id, text) into batches of PIECES, each piece of a text once.
 
-    A text that says nothing to the model has none.
+    A text without tokens has no pieces.
     """
 
     def run(batches: Batches) -> Batches:
@@ -104,10 +104,10 @@ def cut(config: Clip) -> Callable[[Batches], Batches]:
     return run
 
 
-WHOLE = -1  # the sentence of a text that is not cut into sentences
+WHOLE = -1  # the sentence index of a text that is not split into sentences
 ALT_TEXT = -1  # the block of a caption pair
 PAIRS = pa.schema([pa.field(name, pa.string()) for name in ("image_id", "text_id", "page_id", "text")])
-"""An image, and the words that a page gives it."""
+"""An image and its caption on a page."""
 
 TEXTS = pa.schema(
     [
@@ -118,11 +118,11 @@ TEXTS = pa.schema(
         pa.field("text", pa.string()),
     ]
 )
-"""A text of a page, with which every image of the page is compared."""
+"""A text of a page, scored with every image of the page."""
 
 
 def page_texts(unit: Literal["blocks", "sentences"]) -> Callable[[Batches], Batches]:
-    """Return the function that turns batches of `pages` into batches of TEXTS: a row for each block or sentence."""
+    """Return the function that turns batches of `pages` into batches of TEXTS, with a row per block or sentence."""
 
     def run(batches: Batches) -> Batches:
         for batch in batches:
@@ -141,7 +141,7 @@ def page_texts(unit: Literal["blocks", "sentences"]) -> Callable[[Batches], Batc
 
 
 def caption_pairs(batches: Batches) -> Batches:
-    """Pair every image with its words: batches of `captions` to batches of PAIRS."""
+    """Turn batches of `captions` into batches of PAIRS."""
     for batch in batches:
         columns = [batch["image_id"], pa.array([text_id(c) for c in batch["caption"].to_pylist()], pa.string())]
         yield pa.RecordBatch.from_arrays([*columns, batch["page_id"], batch["caption"]], schema=PAIRS)

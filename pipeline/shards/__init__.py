@@ -1,1 +1,1 @@
-"""Documents and image bytes to WebDataset tars with an index beside each, and what such shards hold."""
+"""Write, describe and verify shards: WebDataset tars with an index beside each."""

@@ -1,4 +1,4 @@
-"""What the shards hold; read from their indexes, never from tars."""
+"""Statistics of shards, from their indexes without reading tars."""
 
 from collections import Counter
 from typing import Any
@@ -27,9 +27,9 @@ from schemas.shards import (
 from schemas.tables import CORPORA
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-MOST = 10  # of languages and hosts, the commonest
+MOST = 10  # languages and hosts to list
 _DESCRIBED = ["language", "host", "num_words", "num_characters", "widths", "heights", "scores"]
-CHARACTERS_PER_TOKEN = 4  # of English, where no tokenizer has counted: a rule of thumb
+CHARACTERS_PER_TOKEN = 4  # estimate for English, if no tokenizer has counted
 
 
 def locate(directory: str) -> tuple[Store, str]:
@@ -41,15 +41,13 @@ def locate(directory: str) -> tuple[Store, str]:
     for folder in ("shards", ""):
         if store.fs.exists(store.at(*filter(None, (folder, LISTING)))):
             return store, folder
-    raise PathError(
-        f"{directory} holds no finished shards ({LISTING} is missing); `weft run` or `weft shard` makes them"
-    )
+    raise PathError(f"{directory} has no finished shards ({LISTING} is missing); `weft run` or `weft shard` makes them")
 
 
 def read_listing(store: Store, folder: str) -> Listing:
     """Read the listing of the shards in a folder of a store.
 
-    Raises: IntegrityError when it is damaged; PathError when a file that it names leads out of the folder.
+    Raises: IntegrityError when it is damaged; PathError when a file in it is a link to outside the folder.
     """
     path = store.at(*filter(None, (folder, LISTING)))
     listing = parse_listing(store.fs.cat_file(path), path)
@@ -60,7 +58,10 @@ def read_listing(store: Store, folder: str) -> Listing:
 
 
 def corpora(directory: str) -> dict[str, dict[str, Any]]:
-    """Describe what is to be learnt of each corpus, and how many samples are held out of it."""
+    """Describe the train split of each corpus, with the number of held-out samples.
+
+    Raises: PathError when shards or an index are missing; IntegrityError when a file is damaged.
+    """
     store, folder = locate(directory)
     listing = read_listing(store, folder)
     counted = _counted(store, folder)
@@ -85,21 +86,21 @@ def corpora(directory: str) -> dict[str, dict[str, Any]]:
 
 
 def _counted(store: Store, folder: str) -> dict[str, Counted]:
-    """Return what the tokenizer that stands beside the shards counted; nothing where there is none."""
+    """Return the token counts, by corpus, of the tokenizer next to the shards; empty without one."""
     root = store.path if folder else store.path.rpartition("/")[0]
     path = f"{root}/{TOKENIZER}/{TOKENIZER_ABOUT}"
     try:
-        told = parse_json(store.fs.cat_file(path), path)
+        about = parse_json(store.fs.cat_file(path), path)
     except FileNotFoundError:
         return {}
-    counted: dict[str, Counted] = told.get("counted", {}) if isinstance(told, dict) else {}
+    counted: dict[str, Counted] = about.get("counted", {}) if isinstance(about, dict) else {}
     for corpus, count in counted.items():
         check_object(count, Counted, f"{path}: the count of {corpus}")
     return counted
 
 
 def _tokens(index: pa.Table, counted: Counted | None) -> dict[str, Any]:
-    """Return the tokens of the text, and how they are known: counted, or told by the characters."""
+    """Return the number of tokens of the text, and its source: a tokenizer, or an estimate from characters."""
     characters = pc.sum(index["num_characters"]).as_py() or 0
     if not counted or not counted["characters"]:
         return {"tokens": characters // CHARACTERS_PER_TOKEN, "tokens_by": f"{CHARACTERS_PER_TOKEN} characters a token"}
@@ -114,7 +115,7 @@ def _index(store: Store, folder: str, shard: ShardEntry) -> pa.Table:
     try:
         data = store.fs.cat_file(path)
     except FileNotFoundError:
-        raise PathError(f"no file {path}; `weft verify` says what else is missing") from None
+        raise PathError(f"no file {path}; `weft verify` lists all missing files") from None
     check_index_sum(data, shard)
     return parse_index(data, shard, _DESCRIBED).select(_DESCRIBED)
 
@@ -125,9 +126,9 @@ def _describe(index: pa.Table) -> dict[str, Any]:
         "characters": pc.sum(index["num_characters"]).as_py() or 0,
         "words_a_sample": _quantiles(index["num_words"]),
         "num_languages": pc.count_distinct(index["language"]).as_py(),
-        "languages": _commonest(index["language"]),
+        "languages": _most_common(index["language"]),
         "num_hosts": pc.count_distinct(index["host"]).as_py(),
-        "hosts": _commonest(index["host"]),
+        "hosts": _most_common(index["host"]),
         "image_width_pixels": _quantiles(pc.list_flatten(index["widths"])),
         "image_height_pixels": _quantiles(pc.list_flatten(index["heights"])),
         "clip_score": _quantiles(pc.list_flatten(index["scores"])),
@@ -141,6 +142,6 @@ def _quantiles(values: pa.ChunkedArray) -> dict[str, float]:
     return {f"{q:g}": round(float(v), 4) for q, v in zip(QUANTILES, found, strict=True)}
 
 
-def _commonest(values: pa.ChunkedArray) -> dict[str, int]:
+def _most_common(values: pa.ChunkedArray) -> dict[str, int]:
     counts = Counter({row["values"]: row["counts"] for row in pc.value_counts(values).to_pylist()})
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST])

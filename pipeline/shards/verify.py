@@ -1,4 +1,4 @@
-"""One shard: its tar, its index and its entry in the listing agree, and its samples are sound."""
+"""Verify one shard: its tar, index and listing entry agree, and its samples are valid."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ from schemas.tables import DOCUMENTS, IMAGES
 
 @dataclass(frozen=True)
 class Defect:
-    """One thing that is wrong; key is '' where no single sample is meant, step is the one that makes the file anew."""
+    """A defect of a file; key is that of the sample or '', step is the one that writes the file."""
 
     file: str
     what: str
@@ -32,7 +32,7 @@ class Defect:
     step: str = "shard"
 
     def __str__(self) -> str:
-        """Say it in one line; what stands in a damaged file may be anything, so nothing unprintable goes out."""
+        """Return one line; unprintable characters of a damaged file are replaced."""
         line = ": ".join(filter(None, (self.file, self.key, self.what)))
         return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
@@ -41,31 +41,31 @@ _STORED = ("image_id", "sha256", "width", "height", "bytes")
 
 
 def differing(store: Store, tar: str, rows: list[dict[str, Any]], run: str) -> Iterator[tuple[str, str]]:
-    """Yield the key of each sample of a tar that is not what the run makes of its document, and the member."""
-    wanted = {row["key"]: row for row in rows}
+    """Yield key and fault of each sample of a tar that differs from the one made from the run's document."""
+    by_key = {row["key"]: row for row in rows}
     try:
         lookup = Lookup(run)
-        documents = lookup.find(DOCUMENTS, among("key", wanted), *DOCUMENTS.schema.names)
+        documents = lookup.find(DOCUMENTS, among("key", by_key), *DOCUMENTS.schema.names)
         ids = {b["image_id"] for d in documents for b in d["blocks"] if b["kind"] == "image"}
         pictures = _pictures(lookup, ids)
-    except (WeftError, *UNREADABLE):  # a part of the run that cannot be read is a defect of its own, not the tar's
+    except (WeftError, *UNREADABLE):  # an unreadable part of the run is a defect of its own
         return
     with store.fs.open(store.at(tar), "rb") as file:
         for document in documents:
-            used = [b["image_id"] for b in document["blocks"] if b["kind"] == "image"]
-            if not pictures.keys() >= set(used):
+            images = [b["image_id"] for b in document["blocks"] if b["kind"] == "image"]
+            if not pictures.keys() >= set(images):
                 continue
-            made = dict(make_sample(document, [pictures[image] for image in used]).members)
-            for member in wanted[document["key"]]["members"]:
+            expected = dict(make_sample(document, [pictures[image] for image in images]).members)
+            for member in by_key[document["key"]]["members"]:
                 file.seek(member["offset"])
                 data = file.read(member["size"])
-                if made.get(member["name"]) not in (data, hashlib.sha256(data).digest()):
-                    what = f"{member['name']} is not what was written, within bytes {member['offset']} to "
+                if expected.get(member["name"]) not in (data, hashlib.sha256(data).digest()):
+                    what = f"{member['name']} has changed since it was written, within bytes {member['offset']} to "
                     yield document["key"], f"{what}{member['offset'] + member['size']}"
 
 
 def _pictures(lookup: Lookup, ids: set[str]) -> dict[str, Picture]:
-    """Return images by id, the digest of each in place of its bytes."""
+    """Return images by id, with digests instead of bytes."""
     found = {}
     for batch in lookup.batches(IMAGES, list(_STORED), among("image_id", ids)):
         for row in batch.to_pylist():
@@ -75,7 +75,7 @@ def _pictures(lookup: Lookup, ids: set[str]) -> dict[str, Picture]:
     return found
 
 
-MAX_PIXELS = 100_000_000  # of an image that is decoded; a shard's are far smaller, whatever a damaged header says
+MAX_PIXELS = 100_000_000  # of an image to decode; those of a shard are much smaller, unless their header is damaged
 _FIELDS = {
     "interleaved": InterleavedFields,
     "caption": CaptionFields,
@@ -84,7 +84,7 @@ _FIELDS = {
 
 
 def faults(corpus: str, row: dict[str, Any], members: dict[str, bytes]) -> Iterator[str]:
-    """Yield what is wrong with a sample: row is of the index, members are bytes by their names after the key."""
+    """Yield the faults of a sample; row is of the index, members maps names after the key to bytes."""
     try:
         fields = parse_json(members.get("json", b""), "it")
         check_object(fields, _FIELDS[corpus], "it")
@@ -94,19 +94,19 @@ def faults(corpus: str, row: dict[str, Any], members: dict[str, bytes]) -> Itera
         named = [name for name in members if name.endswith("jpg")]
     else:
         if more := fields.keys() - _FIELDS[corpus].__annotations__:
-            yield f"its JSON has fields that no sample of {corpus} has: {', '.join(sorted(more))}"
+            yield f"its JSON has unknown fields for {corpus}: {', '.join(sorted(more))}"
         if fields.get("key") != row["key"]:
             yield f"its JSON has the key {fields.get('key')!r}"
-        wanted = {"json", *named} | ({"txt"} if corpus != "interleaved" else set())
-        if wanted != members.keys():
-            yield f"its members are {', '.join(members)}, and should be {', '.join(sorted(wanted))}"
+        expected = {"json", *named} | ({"txt"} if corpus != "interleaved" else set())
+        if expected != members.keys():
+            yield f"its members are {', '.join(members)}, expected {', '.join(sorted(expected))}"
     if "txt" in members:
         yield from _text_faults(row, members["txt"])
     yield from _size_faults(row, [name for name in named if name in members], members)
 
 
 def _named(corpus: str, fields: dict[str, Any]) -> list[str]:
-    """Return the image members that a sample's JSON names, in order."""
+    """Return the image members in a sample's JSON, in order."""
     if corpus == "interleaved":
         return [block["image"] for block in check_blocks(fields, "it") if block["kind"] == "image"]
     return ["jpg"] if corpus == "caption" else []
@@ -116,7 +116,7 @@ def _text_faults(row: dict[str, Any], data: bytes) -> Iterator[str]:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        yield f"its text is no UTF-8: {error}"
+        yield f"its text is not UTF-8: {error}"
         return
     if (len(text), len(text.split())) != (row["num_characters"], row["num_words"]):
         yield f"its text has {len(text)} characters, the index says {row['num_characters']}"
@@ -132,14 +132,14 @@ def _size_faults(row: dict[str, Any], names: list[str], members: dict[str, bytes
 
 
 def _image_fault(data: bytes, size: tuple[int, int]) -> str:
-    """Decode an image whole; return what is wrong with it, '' when nothing is."""
+    """Decode an image; return its fault or ''."""
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             if image.size != size or image.width * image.height > MAX_PIXELS:
                 return f"is {image.width}x{image.height} pixels, the index says {size[0]}x{size[1]}"
             image.load()
-    except Exception as error:  # decoders raise whatever they like
-        return f"does not decode: {describe(error, 200)}"
+    except Exception as error:  # decoders raise arbitrary errors
+        return f"cannot be decoded: {describe(error, 200)}"
     return ""
 
 
@@ -151,14 +151,14 @@ Check = Callable[[Row, dict[str, bytes]], Iterator[str]]
 
 @dataclass
 class TarBytes:
-    """A file that is read once, from its start to its end."""
+    """A file that is read once from start to end, with its position and checksum."""
 
     file: BinaryIO
     position: int = 0
     sha256: Any = field(default_factory=hashlib.sha256)
 
     def take(self, size: int) -> bytes:
-        """Return the next bytes, fewer at the end of the file."""
+        """Read the next bytes, fewer at the end of the file."""
         parts = []
         while size and (part := self.file.read(min(size, _CHUNK_BYTES))):
             self.sha256.update(part)
@@ -168,15 +168,15 @@ class TarBytes:
         return b"".join(parts)
 
     def rest(self) -> Iterator[bytes]:
-        """Go on to the end, piece by piece."""
+        """Yield the remaining chunks."""
         while part := self.take(_CHUNK_BYTES):
             yield part
 
 
 def walk_tar(tape: TarBytes, rows: list[Row], check: Check) -> Iterator[tuple[str, str]]:
-    """Read a tar to its end; yield the key of a sample and what is wrong, for each thing that is.
+    """Read a tar to its end; yield the key of the sample and the description of each fault.
 
-    Memory holds one sample. Of a header that is damaged the index says how long its member is.
+    Memory holds one sample. If a header is damaged, the member's size is taken from the index.
     """
     key = ""
     for number, row in enumerate(rows):
@@ -201,22 +201,22 @@ def walk_tar(tape: TarBytes, rows: list[Row], check: Check) -> Iterator[tuple[st
         for fault in check(row, members):
             yield key, fault
     start = tape.position
-    if sum(part.strip(b"\0") != b"" for part in tape.rest()):  # a sum, so that all is read
-        yield key, f"behind it, at the end of the tar, bytes from {start} on are not zero"
+    if sum(part.strip(b"\0") != b"" for part in tape.rest()):  # a sum, to read all
+        yield key, f"after it, at the end of the tar, bytes from {start} on are not zero"
     if tape.position - start < 2 * _BLOCK:
-        yield key, f"behind it the tar lacks its end, at byte {tape.position}"
+        yield key, f"after it, the end of the tar is missing, at byte {tape.position}"
 
 
 def _misplaced(head: bytes, name: str, start: int, member: Row) -> tuple[str, int]:
-    """Say how a header differs from what the index leads to; return the size of the member that follows, too."""
+    """Describe how a header differs from the index; return also the size of the member after it."""
     try:
         found = tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
         return f"the header of {name}, before byte {start}, is damaged: {error}", member["size"]
     if (found.name, found.size) == (name, member["size"]):
-        return f"the header of {name}, before byte {start}, is not as it was written", found.size
-    told = f"{name} of {member['size']} bytes at {member['offset']}"
-    return f"the index says {told}, the tar holds {found.name} of {found.size} bytes at {start}", found.size
+        return f"the header of {name}, before byte {start}, has changed since it was written", found.size
+    expected = f"{name} of {member['size']} bytes at {member['offset']}"
+    return f"the index says {expected}, the tar holds {found.name} of {found.size} bytes at {start}", found.size
 
 
 def _lost(rows: list[Row], number: int) -> str:
@@ -225,25 +225,25 @@ def _lost(rows: list[Row], number: int) -> str:
 
 @dataclass
 class Checked:
-    """What was found of one shard; keys are 64 bits of the digest of each sample's key."""
+    """The result for one shard; keys are 64-bit digests of the samples' keys."""
 
     defects: list[Defect] = field(default_factory=list)
     keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
 def check_shard(root: str, folder: str, run: str, deep: bool, entry: ShardEntry) -> Checked:
-    """Check a shard of the listing in a folder below a root; run is the output that it belongs to, '' where unknown.
+    """Check a shard of the listing in a folder below a root; run is its output, '' if unknown.
 
-    Unless deep, samples are looked at only where the tar's SHA-256 is not that of the listing.
+    Unless deep, samples are only checked if the tar's SHA-256 differs from the listing.
     """
     store, found = Store(root), Checked()
     tar, index = ("/".join(filter(None, (folder, entry[kind]))) for kind in ("tar", "index"))
     rows = _rows(store, index, entry, found)
     found.keys = np.array([key_number(row["key"]) for row in rows or []], np.uint64)
     if found.defects:
-        rows = None  # an index that is not as it was written leads nowhere
+        rows = None  # a changed index is useless
     elif rows is not None:
-        _count(entry, rows, index, found)
+        _check_counts(entry, rows, index, found)
     try:
         for key, what in _tar_faults(store, tar, entry, rows, run, deep):
             found.defects.append(Defect(tar, what, key))
@@ -253,16 +253,16 @@ def check_shard(root: str, folder: str, run: str, deep: bool, entry: ShardEntry)
 
 
 def key_number(key: str) -> int:
-    """Return 64 bits by which keys are told apart."""
+    """Return a 64-bit digest of a key."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest())
 
 
 def _rows(store: Store, path: str, entry: ShardEntry, found: Checked) -> list[dict[str, Any]] | None:
-    """Read an index; None when it cannot be."""
+    """Read an index; None when it cannot be read."""
     try:
         data = store.fs.cat_file(store.at(path))
         if hashlib.sha256(data).hexdigest() != entry["index_sha256"]:
-            found.defects.append(Defect(path, "is not as it was written: its SHA-256 is not the listing's"))
+            found.defects.append(Defect(path, "has changed since it was written: its SHA-256 differs from the listing"))
         rows: list[dict[str, Any]] = parse_index(data, entry).to_pylist()
     except (OSError, IntegrityError) as error:
         found.defects.append(Defect(path, f"cannot be read: {describe(error, 200)}"))
@@ -270,18 +270,18 @@ def _rows(store: Store, path: str, entry: ShardEntry, found: Checked) -> list[di
     return rows
 
 
-def _count(entry: ShardEntry, rows: list[dict[str, Any]], path: str, found: Checked) -> None:
+def _check_counts(entry: ShardEntry, rows: list[dict[str, Any]], path: str, found: Checked) -> None:
     num_images = sum(len(row["widths"]) for row in rows)
-    said = entry["num_samples"], entry["num_images"]
-    if said != (len(rows), num_images):
-        told = f"holds {len(rows)} samples and {num_images} images, the listing says {said[0]} and {said[1]}"
-        found.defects.append(Defect(path, told))
+    listed = entry["num_samples"], entry["num_images"]
+    if listed != (len(rows), num_images):
+        what = f"holds {len(rows)} samples and {num_images} images, the listing says {listed[0]} and {listed[1]}"
+        found.defects.append(Defect(path, what))
 
 
 def _tar_faults(
     store: Store, path: str, entry: ShardEntry, rows: list[dict[str, Any]] | None, run: str, deep: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a tar, by the key of the sample or ''."""
+    """Yield the faults of a tar, each with the key of the sample or ''."""
     written = entry["num_bytes"], entry["sha256"]
     found, num_faults = yield from _read_tar(store, path, entry["corpus"], rows if deep else None)
     if found != written and not deep and rows is not None:
@@ -293,16 +293,16 @@ def _tar_faults(
             num_faults += 1
             yield fault
     if not num_faults:
-        told = f"{found[0]} bytes with another SHA-256 than the listing's"
-        yield "", f"is not as it was written: {told}" + ("" if rows is None else "; each sample is sound in form")
+        what = f"has changed since it was written: {found[0]} bytes with another SHA-256 than in the listing"
+        yield "", what + ("" if rows is None else "; the format of each sample is valid")
 
 
 def _read_tar(
     store: Store, path: str, corpus: str, rows: list[Row] | None
 ) -> Generator[tuple[str, str], None, tuple[tuple[int, str], int]]:
-    """Read a tar whole, and yield what is wrong with its samples where rows of its index are given.
+    """Read a complete tar, and yield the faults of its samples if rows of its index are given.
 
-    Returns: its size [bytes] and SHA-256, and how many faults it has.
+    Returns: its size [bytes] and SHA-256, and the number of faults.
     """
     num_faults = 0
     with store.fs.open(store.at(path), "rb") as file:

@@ -1,4 +1,4 @@
-"""Sorted rows of documents and images to WebDataset tars with an index beside each: what one Spark task does."""
+"""Write sorted rows of documents and images to WebDataset tars with an index beside each."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.filter import text_of
+from pipeline.filter import join_text
 from pipeline.io.store import DRAFT, Store
 from schemas.shards import (
     INDEX,
@@ -32,7 +32,7 @@ ORDERED = pa.schema([pa.field(name, pa.string()) for name in ("key", "corpus", "
 def shuffle_keys(seed: int, validation_fraction: float) -> Callable[[Batches], Batches]:
     """Return the function that turns batches with key, corpus and host into batches of ORDERED.
 
-    Sorted by `order`, documents stand in a random order that depends on the seed and their keys alone.
+    Sorted by `order`, documents are in a random order that only depends on the seed and their keys.
     """
 
     def run(batches: Batches) -> Batches:
@@ -46,17 +46,17 @@ def shuffle_keys(seed: int, validation_fraction: float) -> Callable[[Batches], B
 
 
 def split_of(host: str, validation_fraction: float) -> str:
-    """Return the split of all pages of a host, the same in every run, whatever else it reads.
+    """Return the split of all pages of a host, the same in every run.
 
-    Whole hosts are held out: a page's document and captions share its images, and pages of a host share images, phrases
-    and makeup. A larger fraction holds out the same hosts and more.
+    Hosts are held out completely: a page's document and captions share its images, and pages of a host share images,
+    phrases and layout. A larger fraction holds out the same hosts and more.
     """
     return VALIDATION if fraction(0, "validation", host) < validation_fraction else TRAIN
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as stored: what the sample needs of its row of `images`."""
+    """A stored image: the columns of `images` that a sample needs."""
 
     image_id: str
     sha256: str
@@ -69,13 +69,13 @@ class Picture:
 class ShardSample:
     key: str
     members: list[tuple[str, bytes]]  # names after the key, in the order of the tar
-    index: dict[str, Any]  # columns of schemas.shards.INDEX but for `members`
+    index: dict[str, Any]  # columns of schemas.shards.INDEX except `members`
 
 
 def make_sample(document: dict[str, Any], pictures: list[Picture]) -> ShardSample:
-    """Make the sample of a row of `documents`; pictures are its images in the order of its image blocks."""
+    """Make the sample of a row of `documents`; pictures holds its images in the order of its image blocks."""
     make = {"interleaved": _interleaved, "caption": _caption, "text": _text}[document["corpus"]]
-    text = text_of(document["blocks"])
+    text = join_text(document["blocks"])
     scores = [b["score"] for b in document["blocks"] if b["kind"] == "image"]
     index = {
         "key": document["key"],
@@ -152,7 +152,7 @@ def _page(document: dict[str, Any]) -> PageFields:
 
 
 def _number(value: float | None) -> float:
-    return round(value, 4) if value is not None else 0.0  # float32 columns would else show as 0.30000001192…
+    return round(value, 4) if value is not None else 0.0  # avoids float32 artifacts such as 0.30000001192…
 
 
 def _json(fields: object) -> tuple[str, bytes]:
@@ -163,14 +163,14 @@ _RECORD_BYTES = 10_240  # tar files end on a multiple of this (POSIX 1003.1, ust
 
 
 def header(name: str, size: int) -> bytes:
-    """Return a member's header. It carries no time, owner or machine, so equal samples give equal bytes."""
+    """Return a member's header. It has no time, owner or machine, so equal samples have equal bytes."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = size, 0o644
     return member.tobuf(tarfile.USTAR_FORMAT)
 
 
 class ShardWriter:
-    """Write samples one after the other; `close` makes the shard and its index appear."""
+    """Writes the samples of a shard; `close` publishes the shard and its index."""
 
     def __init__(self, store: Store, corpus: str, split: str, number: int) -> None:
         self.store, self.corpus, self.split = store, corpus, split
@@ -235,7 +235,7 @@ PLACE = (
     pa.field("key", pa.string()),
     pa.field("position", pa.int32()),
 )
-"""Where a row goes. Position -1 is the document, 0 and up are its images."""
+"""The place of a row in the shards. Position -1 is the document, 0 and up are its images."""
 
 ROWS = pa.schema(
     [
@@ -261,7 +261,7 @@ ENTRIES = pa.schema(
 def write_shards(store: Store) -> Callable[[Batches], Batches]:
     """Return the function that turns batches of ROWS, sorted by PLACE, into batches of ENTRIES.
 
-    A partition may hold several shards, each whole. Memory holds one sample and one shard's index.
+    A partition may hold several complete shards. Memory holds one sample and one shard's index.
     """
 
     def run(batches: Batches) -> Batches:
@@ -284,7 +284,7 @@ def write_shards(store: Store) -> Callable[[Batches], Batches]:
 
 
 def _samples(rows: Iterator[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], list[Picture]]]:
-    """Group sorted rows: a document row and the image rows that follow it."""
+    """Group sorted rows: a document row and the image rows after it."""
     document: dict[str, Any] | None = None
     pictures: list[Picture] = []
     for row in rows:

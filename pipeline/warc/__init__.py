@@ -1,1 +1,1 @@
-"""Archives of the web to HTTP responses, the damaged ones too: every unread byte has a row."""
+"""Read HTTP responses from web archives, including damaged ones; every unreadable range gets a row."""

@@ -1,4 +1,4 @@
-"""HTTP messages: status, headers, decoded body, what kind of content it is, and what its directives forbid."""
+"""HTTP messages: status, headers, media type, decoded body and directives for robots."""
 
 import io
 import re
@@ -24,29 +24,29 @@ Headers = list[tuple[str, str]]
 
 
 class TooLarge(Exception):
-    """A body exceeds the bound; raised and caught within this package."""
+    """A body exceeds the limit; raised and caught within the pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An HTTP response as it was captured, or a resource, which counts as one with status 200."""
+    """A captured HTTP response, or a resource record, which is treated as one with status 200."""
 
     status: int
     headers: Headers
-    content_type: str  # lower case, without parameters; "" where nothing but the body can tell
+    content_type: str  # lower case, without parameters; "" if it is only known from the body
     charset: str | None
     body: bytes  # still encoded
     is_http: bool
 
     def values(self, name: str) -> list[str]:
-        """Return the values of a header, given in lower case, in their order."""
+        """Return the values of a header in order; `name` is lower case."""
         return [value for header, value in self.headers if header.lower() == name]
 
 
 def parse_message(record: Record) -> Message | None:
-    """Take a record's block apart. None when it should begin with an HTTP status line and does not.
+    """Parse a record's block; None when its HTTP status line is missing.
 
-    A block without a status line that is HTML is an answer of HTTP/0.9.
+    An HTML block without a status line is an HTTP/0.9 response.
     Source: RFC 9110, section 15.2 (interim responses); RFC 1945, section 6 (Simple-Response).
     """
     block = record.block
@@ -62,9 +62,9 @@ def parse_message(record: Record) -> Message | None:
 
 
 def _final_response(block: bytes) -> tuple[int, Headers, int] | None:
-    """Return status and headers of the final response in a block, and where its body begins.
+    """Return status and headers of the final response in a block, and the offset of its body.
 
-    Interim responses before it, and a proxy's answer to CONNECT, which has no content, are passed over.
+    Skips interim responses and a proxy's response to CONNECT, which has no content.
     """
     line = STATUS_LINE.match(block, _skip_blank(block, 0))
     while line:
@@ -85,7 +85,7 @@ def _skip_blank(block: bytes, at: int) -> int:
 
 
 def _type_of(declared: list[str], record: Record) -> MimeType:
-    """Return the declared type, or the identified one where none is known; "" where the body has to tell."""
+    """Return the declared type, else the identified one; "" if only the body can tell."""
     mime = extract_mime_type(declared)
     if mime is None or mime.essence in UNKNOWN_TYPES:
         charset = mime.charset if mime else None
@@ -97,16 +97,16 @@ def _type_of(declared: list[str], record: Record) -> MimeType:
 
 
 def decode_body(message: Message, max_bytes: int) -> tuple[bytes, str]:
-    """Undo transfer and content codings. Returns the body and what went wrong, "" when nothing did.
+    """Decode transfer and content codings. Returns the body and an error message, "" without error.
 
-    A coding that was declared but never applied is ignored. A body that breaks off keeps what comes before the break.
-    Memory stays within a few times `max_bytes`. Raises: TooLarge when the decoded body exceeds it.
+    A coding that was declared but not applied is ignored. A truncated body is decoded up to the end of its data.
+    Memory is limited to a few times `max_bytes`. Raises: TooLarge when the decoded body exceeds it.
     Source: RFC 9112, sections 6.1 and 7; RFC 9110, section 8.4.
     """
     body = message.body
     faults = []
     transfer = _codings(message, "transfer-encoding")
-    if transfer.count("chunked") > 1:  # applied once, however often it is declared
+    if transfer.count("chunked") > 1:  # applied only once, even if declared repeatedly
         transfer = [coding for coding in transfer if coding != "chunked"] + ["chunked"]
     for coding in reversed((_codings(message, "content-encoding") + transfer)[-MAX_CODINGS:]):
         body, fault = _join_chunks(body) if coding == "chunked" else _decode(body, coding, max_bytes)
@@ -117,9 +117,9 @@ def decode_body(message: Message, max_bytes: int) -> tuple[bytes, str]:
 
 
 def decode_undeclared(body: bytes, max_bytes: int) -> tuple[bytes, str]:
-    """Undo codings that a body has and its headers do not declare, told by their magic numbers.
+    """Decode codings that headers do not declare, by their magic numbers.
 
-    Returns and raises as decode_body does.
+    Returns and raises like decode_body.
     """
     faults = []
     for _ in range(MAX_CODINGS):
@@ -150,10 +150,10 @@ def _join_chunks(body: bytes) -> tuple[bytes, str]:
         chunks.append(chunk)
         at = begin + num_bytes
         if len(chunk) < num_bytes:
-            return b"".join(chunks), "the last chunk is cut off"
+            return b"".join(chunks), "the last chunk is truncated"
         at += 2 if body.startswith(b"\r\n", at) else 1 if body.startswith(b"\n", at) else 0
     if not chunks:
-        return body, ""  # declared, but never chunked
+        return body, ""  # declared, but not chunked
     return b"".join(chunks) + body[at:], "a chunk's length is wrong" if at < len(body) else "the last chunk is missing"
 
 
@@ -165,17 +165,17 @@ def _decode(body: bytes, coding: str, max_bytes: int) -> tuple[bytes, str]:
         return decoded, ""
     if not (coding in MAGIC and body.startswith(MAGIC[coding])):
         other = _coding_of(body)
-        if other and other != coding:  # declared as one coding, and made by another
+        if other and other != coding:  # declared as another coding
             found, fault_of_other = _run(DECODERS[other], body, max_bytes)
             if found and (other in MAGIC or not fault_of_other):
                 return found, f"{other}: {fault_of_other}" if fault_of_other else ""
-        if body.lstrip()[:1] == b"<" or (not decoded and coding in MAGIC):  # declared, and never applied
+        if body.lstrip()[:1] == b"<" or (not decoded and coding in MAGIC):  # declared, but not applied
             return body, ""
     return decoded, f"{coding}: {fault}"
 
 
 def _coding_of(body: bytes) -> str | None:
-    """Tell the coding of a body by its first bytes."""
+    """Return the coding of a body by its first bytes."""
     found = next((coding for coding, magic in MAGIC.items() if body.startswith(magic)), None)
     return found or ("deflate" if _begins_zlib(body) else None)
 
@@ -198,7 +198,7 @@ def _run(steps: Callable[[bytes], Iterator[bytes]], body: bytes, max_bytes: int)
 
 
 def _gunzip(body: bytes) -> Iterator[bytes]:
-    """Source: RFC 1952, section 2.2: a file is a series of members. What follows the last is passed over."""
+    """Source: RFC 1952, section 2.2: a file is a series of members. Data after the last one is ignored."""
     rest = memoryview(body)
     while True:
         inflater = zlib.decompressobj(wbits=31)
@@ -208,20 +208,20 @@ def _gunzip(body: bytes) -> Iterator[bytes]:
             at += STEP_BYTES
         if not inflater.eof:
             yield inflater.flush()
-            raise EOFError("the body is cut off")
+            raise EOFError("the body is truncated")
         rest = rest[min(at, len(rest)) - len(inflater.unused_data) :]
         if bytes(rest[:3]) != MAGIC["gzip"]:
             return
 
 
 def _inflate(body: bytes) -> Iterator[bytes]:
-    """Source: RFC 1950; many servers send raw deflate (RFC 1951) by this name."""
+    """Source: RFC 1950; many servers send raw deflate (RFC 1951) under this name."""
     inflater = zlib.decompressobj(wbits=15 if _begins_zlib(body) else -15)
     for at in range(0, len(body), STEP_BYTES):
         yield from _inflate_step(inflater, body[at : at + STEP_BYTES])
     if not inflater.eof:
         yield inflater.flush()
-        raise EOFError("the body is cut off")
+        raise EOFError("the body is truncated")
 
 
 def _inflate_step(inflater: "zlib._Decompress", data: bytes | memoryview) -> Iterator[bytes]:
@@ -238,7 +238,7 @@ def _unbrotli(body: bytes) -> Iterator[bytes]:
             yield decoder.process(b"", output_buffer_limit=STEP_BYTES)
         if decoder.is_finished():
             return
-    raise EOFError("the body is cut off")
+    raise EOFError("the body is truncated")
 
 
 def _unzstd(body: bytes) -> Iterator[bytes]:
@@ -259,9 +259,9 @@ DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {
 
 ALL_ROBOTS = "*"
 MAX_SOURCE_CHARACTERS = 500
-MAX_TAG_BYTES = 2_000  # of a meta element that forbids something
+MAX_TAG_BYTES = 2_000  # of a meta element with a directive
 
-_WITH_VALUE = re.compile(  # no robot is called `max-snippet: 5`
+_WITH_VALUE = re.compile(  # `max-snippet: 5` is not the name of a robot
     r"(?<![\w-])(?:unavailable_after|max-[\w-]++)\s*+:\s*+[^\s,;]*+"
 )
 _WORD = re.compile(r"([^\s,;:]+)(\s*:)?")
@@ -271,49 +271,49 @@ _SPELLINGS = tuple(directive.encode() for directive in (*DIRECTIVES, "none"))
 
 
 def in_headers(headers: Iterable[tuple[str, str]], agent: str) -> dict[str, str]:
-    """Return what an answer's headers forbid to an agent: each directive, with the header that says it."""
+    """Return the directives for an agent in a response's headers, each with its header."""
     found: dict[str, str] = {}
     for name, value in headers:
         if name.lower() in _NAMES:
-            for directive in _said(name.lower(), value, agent):
+            for directive in _directives(name.lower(), value, agent):
                 found.setdefault(directive, f"{name}: {value}"[:MAX_SOURCE_CHARACTERS])
     return found
 
 
 def in_page(tree: LexborHTMLParser, agent: str) -> dict[str, str]:
-    """Return what a page's meta elements forbid to an agent: each directive, with the element that says it."""
+    """Return the directives for an agent in a page's meta elements, each with its element."""
     found: dict[str, str] = {}
     for meta in tree.css("meta[name][content]"):
         name, value = meta.attributes["name"] or "", meta.attributes["content"] or ""
         if name.strip().lower() in ("robots", agent.lower(), _RESERVATION):
-            for directive in _said(name.strip().lower(), value, agent):
+            for directive in _directives(name.strip().lower(), value, agent):
                 found.setdefault(directive, f'<meta name="{name}" content="{value}">'[:MAX_SOURCE_CHARACTERS])
     return found
 
 
 def may_be_in_page(body: bytes, agent: str) -> bool:
-    """Tell from a page's bytes whether `in_page` may find anything, at a quarter of the cost of a tree.
+    """Return whether `in_page` may find a directive in a page's bytes, at a quarter of the cost of a tree.
 
-    Characters of the names and directives that are written as references (`no&#97;i`) are not seen.
+    Names and directives with character references (`no&#97;i`) are not found.
     """
-    if b"\x00" in body:  # UTF-16; in all other charsets of the web a tag's letters are those of ASCII
+    if b"\x00" in body:  # UTF-16; all other charsets of the web are supersets of ASCII in tags
         return True
     names = (b"robots", agent.lower().encode(), _RESERVATION.encode())
     tags = (rest[:MAX_TAG_BYTES] for rest in body.lower().split(b"<meta")[1:])
     return any(any(name in tag for name in names) and any(word in tag for word in _SPELLINGS) for tag in tags)
 
 
-def _said(name: str, value: str, agent: str) -> Iterator[str]:
-    """Yield the directives for an agent in the value of a header or meta element of this name, in lower case."""
+def _directives(name: str, value: str, agent: str) -> Iterator[str]:
+    """Yield the directives for an agent in the value of a header or meta element; `name` is lower case."""
     if name == _RESERVATION:
         if value.strip() == "1":
             yield _RESERVATION
         return
-    addressed = True  # until a robot's name comes, and from there on only those after ours
+    applies = True  # to all robots, until the first name of a robot
     for word, colon in _WORD.findall(_WITH_VALUE.sub("", value.lower())):
-        if colon and not word[0].isdigit():  # as a time of day begins
-            addressed = word in (ALL_ROBOTS, agent.lower())
-        elif addressed and word == "none":
+        if colon and not word[0].isdigit():  # not a time of day
+            applies = word in (ALL_ROBOTS, agent.lower())
+        elif applies and word == "none":
             yield "noindex"  # short for noindex, nofollow
-        elif addressed and word in DIRECTIVES:
+        elif applies and word in DIRECTIVES:
             yield word

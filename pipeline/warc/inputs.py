@@ -1,4 +1,4 @@
-"""From what a person names as input to the archives that it means: paths, globs, and listings of Common Crawl."""
+"""Resolve input arguments to archives: paths, globs, and Common Crawl's listings."""
 
 import glob
 import gzip
@@ -17,22 +17,23 @@ MAX_LISTING_BYTES = 256 << 20
 
 
 def expand(inputs: list[str], root: str | None = None) -> list[str]:
-    """Return the archives that the inputs mean, sorted, each once: absolute local paths, and URLs as fsspec takes them.
+    """Return the distinct archives of the inputs, sorted: absolute local paths, and fsspec URLs.
 
-    An input is an archive, a glob (`**` goes through folders), or a listing `*.paths` or `*.paths.gz` with one archive
-    to a line; each of them a local path or a URL. Paths in a listing are taken from `root` where it is given; else from
-    the folder above the listing that they fit under. Archives that a remote listing names are not looked up here.
-    Raises: PathError naming the first input that is missing, no regular file, a glob without match, or a bad listing.
+    An input is an archive, a glob (`**` matches folders), or a listing `*.paths` or `*.paths.gz` with one archive per
+    line; each is a local path or a URL. Paths in a listing are relative to `root` or, without it, to the folder above
+    the listing that contains them. Archives in a remote listing are not checked here.
+    Raises: PathError that names the first input that is missing, not a regular file, a glob without match, or an
+    invalid listing.
     """
     found: set[str] = set()
     for name in inputs:
         try:
             for path in _match(name):
                 found.update(_read_listing(path, root) if path.endswith(LISTING_SUFFIXES) else [path])
-        except OSError as error:  # a name that is too long, a folder that may not be read
+        except OSError as error:  # a name that is too long, a folder without permission
             raise PathError(
-                f"{shorten(name, 200)}: cannot be looked up: {error.strerror or error}; name one archive, glob or "
-                "listing that can be read"
+                f"{shorten(name, 200)}: cannot be accessed: {error.strerror or error}; give a readable archive, glob "
+                "or listing"
             ) from error
     return sorted(found)
 
@@ -46,17 +47,17 @@ def _match_local(name: str) -> list[str]:
     path = Path(name).absolute()
     if path.is_dir():
         raise PathError(
-            f"{name}: a folder, not an archive; name what is in it, as in '{name.rstrip('/')}/**/*.warc.gz'"
+            f"{name}: a folder, not an archive; give its files, for example '{name.rstrip('/')}/**/*.warc.gz'"
         )
-    if path.is_file():  # also where its name holds signs that a glob would read otherwise
+    if path.is_file():  # also if its name has special characters of globs
         return [str(path)]
     if path.exists():
         raise PathError(f"{name}: not a regular file; an archive is read more than once, so write it to a file first")
     if not glob.has_magic(name):
         raise PathError(f"{name}: no such file")
-    folder = next(parent for parent in path.parents if parent.is_dir())  # its name is no pattern, whatever it holds
+    folder = next(parent for parent in path.parents if parent.is_dir())  # its name is not a pattern
     pattern = f"{glob.escape(str(folder))}/{path.relative_to(folder)}"
-    paths = glob.iglob(pattern, recursive=True)  # noqa: PTH207, of a trailing "**" Path.glob gives the folders alone
+    paths = glob.iglob(pattern, recursive=True)  # noqa: PTH207, Path.glob only returns folders for a trailing "**"
     matches = [match for match in paths if Path(match).is_file()]
     if not matches:
         raise PathError(f"{name}: no file matches")
@@ -67,25 +68,25 @@ def _match_remote(name: str) -> list[str]:
     is_http = name.lower().startswith(("http://", "https://"))
     try:
         file_system, path = fsspec.url_to_fs(name)
-        if not ("*" in name if is_http else glob.has_magic(name)):  # "?" in a web address begins a query
+        if not ("*" in name if is_http else glob.has_magic(name)):  # "?" in an http URL begins a query
             matches = [name] if file_system.exists(path) else []
         else:
             matches = [file_system.unstrip_protocol(match) for match in file_system.glob(path)]
     except ValueError as error:
         raise PathError(f"{name}: {error}") from error
-    except ImportError:  # of a package that is not installed
+    except ImportError:  # a package is not installed
         raise
     except Exception as error:  # each remote file system raises errors of its own
-        raise PathError(f"{name}: cannot be looked up: {error or type(error).__name__}") from error
+        raise PathError(f"{name}: cannot be accessed: {error or type(error).__name__}") from error
     if not matches:
-        raise PathError(f"{name}: no such file, or none matches")
+        raise PathError(f"{name}: no file matches")
     return matches
 
 
 def _read_listing(listing: str, root: str | None) -> list[str]:
     lines = [line.strip() for line in _read_text(listing).splitlines() if line.strip()]
     if not lines:
-        raise PathError(f"{listing}: the listing names no archive")
+        raise PathError(f"{listing}: the listing is empty")
     return [_resolve(line, listing, root) for line in lines]
 
 
@@ -122,4 +123,4 @@ def _existing(candidates: list[Path], line: str, listing: str) -> Path:
     for path in candidates:
         if path.is_file():
             return path.absolute()
-    raise PathError(f"{listing}: '{line}' is neither beside it nor under a folder above it; give the root of its paths")
+    raise PathError(f"{listing}: '{line}' is not in its folder or a folder above; give the root of its paths")

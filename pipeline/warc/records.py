@@ -1,4 +1,4 @@
-"""From an archive's bytes to its records: WARC (ISO 28500, every version) and ARC, with every byte accounted for."""
+"""Parse an archive's bytes into records: WARC (ISO 28500, all versions) and ARC; reports every unreadable byte."""
 
 import itertools
 import re
@@ -10,23 +10,23 @@ from typing import NamedTuple
 
 from pipeline.warc.stream import PADDING, RECORD_START, Damage, Piece, Pieces
 
-MAX_REWINDS = 16  # a hostile archive could otherwise ask for its bytes again at every record
+MAX_REWINDS = 16  # a hostile archive could otherwise cause a rewind at every record
 
 
 class ArchivePosition(NamedTuple):
-    """Where a byte stands: in which compressed member (offset in the file), and how far inside when decompressed."""
+    """A position in an archive: offset of the compressed member in the file, and decompressed offset in the member."""
 
     member: int
     inner: int
 
     @property
     def offset(self) -> int:
-        """Offset in the file, where a record has a member of its own, or the file is plain."""
+        """Offset in the file, if a record has its own member, or the file is not compressed."""
         return self.member + self.inner
 
 
 class ByteWindow:
-    """Bytes from the current place on, up to the next damage. `held` is read freely and advanced by `drop`."""
+    """A buffer of the bytes from the current place up to the next damage. Read `held`; advance with `drop`."""
 
     def __init__(self, read_pieces: Callable[[int], Pieces], start: int) -> None:
         self.held = bytearray()
@@ -36,16 +36,16 @@ class ByteWindow:
         self._dropped = 0
         self._members: deque[tuple[int, int]] = deque([(0, start)])  # (dropped + index in held, offset in the file)
         self._num_rewinds = 0
-        self._no_match_before = 0  # how far `search` has looked in vain, counted as _dropped
+        self._no_match_before = 0  # end of the range that `search` has covered without a match, counted like _dropped
 
     @property
     def place(self) -> ArchivePosition:
-        """Where the first held byte (or the next one to come) stands."""
+        """The position of the first held (or next) byte."""
         at, member = self._members[0]
         return ArchivePosition(member, self._dropped - at)
 
     def fill(self, size: int) -> int:
-        """Hold `size` bytes, or as many as come before the next damage or the end. Returns how many are held."""
+        """Buffer `size` bytes, or fewer before the next damage or the end. Returns the number of held bytes."""
         while len(self.held) < size and self.damage is None:
             piece = next(self._pieces, None)
             if piece is None:
@@ -53,10 +53,10 @@ class ByteWindow:
             if isinstance(piece, Damage):
                 self.damage = piece
             elif piece.data:
-                self._take(piece)
+                self._append(piece)
         return len(self.held)
 
-    def _take(self, piece: Piece) -> None:
+    def _append(self, piece: Piece) -> None:
         if piece.member != self._members[-1][1]:
             self._members.append((self._dropped + len(self.held), piece.member))
             if not self.held:
@@ -69,9 +69,9 @@ class ByteWindow:
             return bytes(view[:size])
 
     def search(self, pattern: re.Pattern[bytes], size: int, overlap: int) -> re.Match[bytes] | None:
-        """Search the first `size` held bytes for a pattern, always the same one.
+        """Search the first `size` held bytes for a pattern, which must be the same in all calls.
 
-        What it was not found in is not searched again, but for an `overlap`, in which a match may have begun.
+        Bytes already searched are skipped, except an `overlap` in which a match may begin.
         """
         begin = max(0, self._no_match_before - self._dropped - overlap)
         match = pattern.search(self.held, begin, size)
@@ -80,14 +80,14 @@ class ByteWindow:
         return match
 
     def drop(self, size: int) -> None:
-        """Go on by `size` bytes, which must be held."""
+        """Advance by `size` bytes, which must be held."""
         del self.held[:size]
         self._dropped += size
         while len(self._members) > 1 and self._members[1][0] <= self._dropped:
             self._members.popleft()
 
     def skip(self, size: int) -> int:
-        """Go on by `size` bytes or up to the next damage or the end, holding little. Returns how many were passed."""
+        """Advance by `size` bytes, or to the next damage or the end, with little memory. Returns the number skipped."""
         passed = 0
         while passed < size and self.fill(1):
             step = min(size - passed, len(self.held))
@@ -96,17 +96,17 @@ class ByteWindow:
         return passed
 
     def members(self, last: int) -> Iterator[int]:
-        """Yield where in `held` further compressed members begin, up to a last place."""
+        """Yield the offsets in `held` at which further compressed members begin, up to `last`."""
         ends = (at - self._dropped for at, _ in itertools.islice(self._members, 1, None))
         return itertools.takewhile(lambda at: at <= last, ends)
 
     def resume(self) -> Damage | None:
-        """Go on behind the damage at which the window stopped, and return it."""
+        """Continue after the damage that stopped the window, and return it."""
         damage, self.damage = self.damage, None
         return damage
 
     def rewind(self, place: ArchivePosition) -> bool:
-        """Return to an earlier place. False, with nothing done, once an archive has asked for too much of this."""
+        """Return to an earlier place; False without effect after MAX_REWINDS."""
         if self._num_rewinds == MAX_REWINDS:
             return False
         self._num_rewinds += 1
@@ -129,8 +129,8 @@ IP_ADDRESS = re.compile(rb"\d{1,3}(\.\d{1,3}){3}|[\dA-Fa-f]*:[\dA-Fa-f:.]+")
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch without a readable record. Its length is in bytes of the file where these did not decompress at all,
-    and in decompressed bytes otherwise."""
+    """A range without a readable record. Its length is in compressed bytes if they could not be decompressed, else in
+    decompressed bytes."""
 
     offset: int
     length: int
@@ -139,13 +139,13 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as it stands in the archive. `block` holds no more than the reader was asked to hold of it."""
+    """A record of an archive. `block` is truncated to the reader's limit."""
 
     place: ArchivePosition
-    headers: dict[str, str]  # names in lower case; of ARC records what WARC would say
+    headers: dict[str, str]  # names in lower case; for ARC records the equivalent WARC headers
     block: bytes
-    num_bytes: int  # of the whole block
-    gap: Gap | None = None  # what is wrong, when the block is not what the headers declare
+    num_bytes: int  # of the complete block
+    gap: Gap | None = None  # if the block does not match the headers
 
     @property
     def kind(self) -> str:
@@ -154,12 +154,15 @@ class Record:
 
     @property
     def url(self) -> str:
-        """The address, without the brackets that some writers put around it, and without bare spaces."""
+        """The URL, without the angle brackets of some writers, and with escaped spaces."""
         return self.headers.get("warc-target-uri", "").strip("<> ").replace(" ", "%20")
 
 
 def read_records(window: ByteWindow, hold_bytes: int) -> Iterator[Record | Gap]:
-    """Yield the records and the gaps between them, in order; nothing that the bytes hold raises or ends it early."""
+    """Yield the records and the gaps between them, in order; invalid bytes neither raise an error nor end it early.
+
+    Args: hold_bytes limits the size of a record's `block`.
+    """
     if window.fill(len(BOM_UTF8)) and window.held.startswith(BOM_UTF8):
         window.drop(len(BOM_UTF8))
     while True:
@@ -169,7 +172,7 @@ def read_records(window: ByteWindow, hold_bytes: int) -> Iterator[Record | Gap]:
         if window.held:
             headers = _take_head(window)
             if headers is None:
-                yield Gap(place.offset, _skip_to_record(window, 1), "no record begins here")
+                yield Gap(place.offset, _skip_to_record(window, 1), "not the start of a record")
                 continue
             block, num_bytes, fault = _take_block(window, _length(headers), hold_bytes)
             gap = Gap(place.offset, num_bytes, fault) if fault else None
@@ -183,7 +186,7 @@ def read_records(window: ByteWindow, hold_bytes: int) -> Iterator[Record | Gap]:
 
 
 def _take_head(window: ByteWindow) -> dict[str, str] | None:
-    """Take the headers of the record that begins here; None, with nothing taken, when none does."""
+    """Consume and return the headers of a record; None, without consuming, when no record begins here."""
     window.fill(MAX_HEAD_BYTES)
     if WARC_LINE.match(window.held):
         end = window.search(HEAD_END, MAX_HEAD_BYTES, HEAD_END_BYTES)
@@ -191,7 +194,7 @@ def _take_head(window: ByteWindow) -> dict[str, str] | None:
             return None
         head = parse_headers(window.copy(end.end()))[1]
         window.drop(end.end())
-        return {name.lower(): value for name, value in reversed(head)}  # of several the first counts
+        return {name.lower(): value for name, value in reversed(head)}  # the first of duplicates counts
     line_end = window.held.find(b"\n", 0, MAX_HEAD_BYTES)
     arc = _parse_arc_line(window.copy(line_end + 1))
     if arc is not None:
@@ -200,7 +203,7 @@ def _take_head(window: ByteWindow) -> dict[str, str] | None:
 
 
 def _parse_arc_line(line: bytes) -> dict[str, str] | None:
-    """Parse "URL IP-address date type ... length", version 1 or 2; the address may hold spaces."""
+    """Parse "URL IP-address date type ... length", version 1 or 2; the URL may contain spaces."""
     fields = line.rstrip(b"\r\n").split(b" ")
     ip = next((i for i, field in enumerate(fields[:-3]) if i and IP_ADDRESS.fullmatch(field)), None)
     if ip is None or not re.match(rb"[A-Za-z][A-Za-z0-9+.-]*:", line):
@@ -219,9 +222,9 @@ def _parse_arc_line(line: bytes) -> dict[str, str] | None:
 
 
 def parse_headers(head: bytes) -> tuple[str, list[tuple[str, str]]]:
-    """Return the first line and the headers, whatever ends their lines, however many and however long they are.
+    """Return the first line and the headers, with any line ends, number and length.
 
-    A folded line goes on the one before it; a line without a colon is passed over.
+    A folded line continues the previous one; a line without a colon is skipped.
     """
     lines = [line for line in map(_text, head.split(b"\n")) if line]
     headers: list[tuple[str, list[str]]] = []
@@ -235,7 +238,7 @@ def parse_headers(head: bytes) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _text(line: bytes) -> str:
-    """Decode a line of a head: UTF-8 where it is that, or else ISO-8859-1, which every line is."""
+    """Decode a header line: UTF-8 if valid, else ISO-8859-1."""
     try:
         return line.rstrip().decode()
     except UnicodeDecodeError:
@@ -258,15 +261,15 @@ def _skip_padding(window: ByteWindow, at: int) -> int:
 
 
 def _ends_record(window: ByteWindow, at: int) -> bool:
-    """Tell whether a record may end here: after padding another one begins, or a gzip member or the stretch ends."""
+    """Return whether a record may end here: after padding a record or member begins, or the held bytes end."""
     end = _skip_padding(window, at)
     return end == len(window.held) or _begins_record(window, end) or any(at <= m for m in window.members(end))
 
 
 def _take_block(window: ByteWindow, length: int | None, hold_bytes: int) -> tuple[bytes, int, str]:
-    """Take the block that follows a record's headers. Returns what is held of it, its size, and what is wrong."""
+    """Consume the block after a record's headers. Returns its held part, its size, and an error message."""
     if length is None:
-        return *_take_until_record(window, hold_bytes), "its header declares no valid length"
+        return *_take_until_record(window, hold_bytes), "its header has no valid length"
     fault = f"the header declares {length} bytes, but the record ends elsewhere"
     if length > hold_bytes:
         place = window.place
@@ -289,16 +292,16 @@ def _take_block(window: ByteWindow, length: int | None, hold_bytes: int) -> tupl
 
 
 def _next_member_record(window: ByteWindow, end: int) -> int | None:
-    """Return where, before `end`, a compressed member begins with a record: there the one before it has ended."""
+    """Return the offset before `end` at which a compressed member begins with a record, which ends the current one."""
     return next((at for at in window.members(end - 1) if _begins_record(window, at)), None)
 
 
 def _skip_block(window: ByteWindow, length: int) -> tuple[int, bool]:
-    """Pass over a block too large to hold. Returns how many bytes were passed, and whether it ended where it should."""
+    """Skip a block that is too large to hold. Returns the number of skipped bytes, and whether it ended as declared."""
     passed = 0
-    wanted = 2 * MAX_HEAD_BYTES
-    while passed < length and (num_held := window.fill(wanted)):
-        step = min(length - passed, num_held if num_held < wanted else num_held - MAX_HEAD_BYTES)
+    size = 2 * MAX_HEAD_BYTES
+    while passed < length and (num_held := window.fill(size)):
+        step = min(length - passed, num_held if num_held < size else num_held - MAX_HEAD_BYTES)
         begun = _next_member_record(window, step)
         step = step if begun is None else begun
         window.drop(step)
@@ -317,9 +320,9 @@ def _take_until_record(window: ByteWindow, hold_bytes: int) -> tuple[bytes, int]
 
 
 def _find_record(window: ByteWindow, at: int, before: int | None = None) -> int | None:
-    """Return where the next record begins in what is held, at or behind `at`: on a line, or a member, of its own.
+    """Return the offset of the next record in the held bytes from `at` on: at the start of a line or member.
 
-    What begins at `before` or behind it is not looked for: a short record must not cost a look at all that is held.
+    Only searches before `before`: a short record must not cost a search of all held bytes.
     """
     end = len(window.held) if before is None else min(before, len(window.held))
     found = RECORD_START.search(window.held, at, end + MAX_LINE_BYTES)
@@ -329,16 +332,16 @@ def _find_record(window: ByteWindow, at: int, before: int | None = None) -> int 
 
 
 def _skip_to_record(window: ByteWindow, at: int) -> int:
-    """Pass over what stands before the next record that begins at or behind `at`. Returns how many bytes that was."""
+    """Skip to the next record from `at` on. Returns the number of skipped bytes."""
     passed = 0
-    wanted = at + 2 * MAX_HEAD_BYTES
-    while num_held := window.fill(wanted):
+    size = at + 2 * MAX_HEAD_BYTES
+    while num_held := window.fill(size):
         begun = _find_record(window, at)
         if begun is not None:
             window.drop(begun)
             return passed + begun
         step = num_held
-        if num_held == wanted:  # keep what may be the beginning of a record, from the start of a line on
+        if num_held == size:  # keep the last line, which may be the start of a record
             step = window.held.find(b"\n", num_held - MAX_LINE_BYTES) + 1 or num_held
         window.drop(step)
         passed += step

@@ -1,4 +1,4 @@
-"""The responses in an archive that are wanted, and a row for every other response and all that is unreadable."""
+"""Read the selected responses of an archive, with a row for each rejected response and unreadable range."""
 
 import re
 import zipfile
@@ -25,9 +25,9 @@ _DATE = re.compile(
 
 
 def to_utc(text: str) -> str:
-    """Return a WARC-Date or a date of ARC as YYYY-MM-DDTHH:MM:SSZ, or "" when it is none.
+    """Return a WARC-Date or an ARC date as YYYY-MM-DDTHH:MM:SSZ, or "" when it is invalid.
 
-    ISO 8601 with or without separators, fractions (dropped) and zone; what a shortened date leaves out is its start.
+    ISO 8601 with or without separators, fractions (dropped) and zone; missing parts of a date are its start.
 
     >>> to_utc("2014-01"), to_utc("20080430204825"), to_utc("2014-02-10T00:00:01.5+01:00"), to_utc("null")
     ('2014-01-01T00:00:00Z', '2008-04-30T20:48:25Z', '2014-02-09T23:00:01Z', '')
@@ -51,19 +51,19 @@ LOCAL_HEADER_BYTES = 30
 
 
 class Part(NamedTuple):
-    """An archive in a zip. A stored one is read in place; a deflated one from its beginning on."""
+    """An archive in a zip. A stored one is read in place, a deflated one from its beginning."""
 
     source: ArchiveFile
-    begin: int  # where it begins in the source
+    begin: int  # offset in the source
     end: int
-    entry: int | None  # of a deflated one the offset of its entry in the zip
+    entry: int | None  # offset of a deflated one's entry in the zip
 
 
 def list_parts(source: ArchiveFile) -> Iterator[Part | Gap]:
-    """Yield the archives in a zip, in the order of its directory; names only choose, nothing is unpacked to disk.
+    """Yield the archives in a zip, in the order of its directory, without unpacking to disk.
 
-    Raises zipfile.BadZipFile, before the first of them, when the zip's directory is missing or damaged, or claims more
-    bytes than the file has (entries that overlap, by which a small zip poses as a huge one).
+    Raises: zipfile.BadZipFile, before the first one, when the zip's directory is missing or damaged, or declares more
+        bytes than the file has (overlapping entries, as in a zip bomb).
     """
     try:
         zipped = zipfile.ZipFile(source.file)
@@ -80,7 +80,7 @@ def list_parts(source: ArchiveFile) -> Iterator[Part | Gap]:
             continue
         if entry.compress_type == zipfile.ZIP_STORED:
             source.file.seek(entry.header_offset + LOCAL_HEADER_BYTES - 4)
-            sizes = source.file.read(4)  # of the name and the extra field, which stand before the data
+            sizes = source.file.read(4)  # of the name and the extra field, which precede the data
             begin = source.file.tell() + int.from_bytes(sizes[:2], "little") + int.from_bytes(sizes[2:], "little")
             end = begin + entry.file_size
             yield Part(source.until(end), begin, end, None)
@@ -89,11 +89,11 @@ def list_parts(source: ArchiveFile) -> Iterator[Part | Gap]:
 
 
 def scan(path: str, hold_bytes: int, start: int = 0) -> Iterator[Record | Gap]:
-    """Yield every record of a WARC, ARC or WACZ, told apart by content, and every gap between them.
+    """Yield all records of a WARC, ARC or WACZ (detected by content), and all gaps between them.
 
-    `hold_bytes` bounds what is kept of a record's block, and with it the memory. `start` is the `place.member` of a
-    record from an earlier scan, to begin there.
-    Raises: PathError when the file cannot be opened or read; nothing that it holds raises.
+    Args: hold_bytes limits a record's block, and thus memory; start is the `place.member` of a record from an earlier
+    scan, to begin there.
+    Raises: PathError when the file cannot be opened or read; invalid content does not raise.
     """
     with closing(open_source(path)) as source:
         is_zip = source.read(len(MAGIC)) == MAGIC
@@ -103,7 +103,7 @@ def scan(path: str, hold_bytes: int, start: int = 0) -> Iterator[Record | Gap]:
                     yield from [part] if isinstance(part, Gap) else _scan_part(part, hold_bytes, start)
                 return
             except zipfile.BadZipFile:
-                source = source.until(None)  # without its directory: what stands in it is found by its own marks
+                source = source.until(None)  # without directory, records are found by their magic numbers
         yield from _read(source, start, hold_bytes)
 
 
@@ -118,7 +118,7 @@ def _scan_part(part: Part, hold_bytes: int, start: int) -> Iterator[Record | Gap
             else:
                 yield replace(item, offset=part.entry + item.offset)
         if part.source.position < part.end:
-            yield Gap(part.entry, part.end - part.source.position, "an entry of the zip does not decompress")
+            yield Gap(part.entry, part.end - part.source.position, "an entry of the zip cannot be decompressed")
 
 
 def _read(source: ArchiveFile, start: int, hold_bytes: int, begin: int = 0) -> Iterator[Record | Gap]:
@@ -131,52 +131,52 @@ RESPONSES = ("response", "resource")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A captured response. Its offset is that of its record in the file; where one compressed member holds several
-    records, the member's, plus where in the decompressed member the record begins."""
+    """A captured response. offset is that of its record in the file; if a compressed member holds several records, the
+    member's offset plus the record's offset in the decompressed member."""
 
     url: str
-    captured_at: str  # YYYY-MM-DDTHH:MM:SSZ; "" where the archive does not say
+    captured_at: str  # YYYY-MM-DDTHH:MM:SSZ; "" if unknown
     offset: int
     status: int
-    content_type: str  # lower case, without parameters; "" where unknown
-    charset: str | None  # as the HTTP header has it, lower case
+    content_type: str  # lower case, without parameters; "" if unknown
+    charset: str | None  # of the HTTP header, lower case
     headers: list[tuple[str, str]]
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A stretch of an archive, or a part of a response, that was left behind; `rule` is one of schemas/reasons.py."""
+    """A rejected range of an archive or part of a response; `rule` is one of schemas/reasons.py."""
 
     offset: int
-    length: int | None  # bytes, see Gap; None where it is the whole record or file
+    length: int | None  # bytes, see Gap; None for the complete record or file
     rule: str
     detail: str
     url: str = ""
 
 
 def is_page(status: int, content_type: str, url: str) -> bool:
-    """Want HTML that was answered with 200: what a person saw as a page."""
+    """Return whether a response is an HTML page with status 200."""
     return status == 200 and content_type in HTML_TYPES
 
 
 def read_archive(
     path: str, wanted: Wanted = is_page, max_body_bytes: int = 10_000_000
 ) -> Iterator[Response | Unreadable]:
-    """Yield the responses of an archive in its order, and a row for every stretch that could not be read.
+    """Yield the responses of an archive in order, and a row for each range that could not be read.
 
-    Reads WARC, ARC and WACZ, plain or compressed, from a local path or an fsspec URL. `response` records come out, and
-    `resource` records as responses with status 200; other kinds are passed over. `wanted` gets the status, the content
-    type ("" where neither headers nor bytes tell) and the address. A body above `max_body_bytes` gives a row alone, and
-    so does what is not wanted and no HTML. A response with a fault comes out as far as it goes, and a row says so.
-    Raises: PathError when the file cannot be opened or read; nothing that it holds raises.
+    Reads WARC, ARC and WACZ, plain or compressed, from a local path or an fsspec URL. Yields `response` records, and
+    `resource` records as responses with status 200; skips other kinds. `wanted` gets the status, the content type (""
+    if unknown) and the URL. A body above `max_body_bytes` is replaced by a row, and so is an unwanted response that is
+    not HTML. An invalid response is yielded up to its fault, with a row that describes it.
+    Raises: PathError when the file cannot be opened or read; invalid content does not raise.
     """
     kinds: Counter[str] = Counter()
     passed: Gap | None = None
     for item in _scan(path, max_body_bytes + MAX_HEAD_BYTES):
         if isinstance(item, Gap) and kinds:
             yield _unreadable(item)
-        elif isinstance(item, Gap):  # not yet told from a file that is no archive at all
+        elif isinstance(item, Gap):  # the file may not be an archive
             passed = Gap(passed.offset, item.offset + item.length - passed.offset, passed.detail) if passed else item
         else:
             if passed and not kinds:
@@ -184,28 +184,28 @@ def read_archive(
             kinds[item.kind] += 1
             yield from _read_record(item, wanted, max_body_bytes)
     if not kinds:
-        detail = "no record of WARC, ARC or WACZ in it" if passed else "nothing in it"
+        detail = "no WARC, ARC or WACZ record in the file" if passed else "the file is empty"
         yield Unreadable(0, None, "NOT_AN_ARCHIVE", detail)
     elif not any(kinds[kind] for kind in RESPONSES):
-        found = ", ".join(f"{num} {kind or 'of no type'}" for kind, num in kinds.most_common(8))
+        found = ", ".join(f"{num} {kind or 'without type'}" for kind, num in kinds.most_common(8))
         yield Unreadable(0, None, "NO_RESPONSE", f"no response among its records: {found}"[:500])
 
 
 def _scan(path: str, hold_bytes: int) -> Iterator[Record | Gap]:
-    """Scan an archive; what raises on its bytes ends it there, with a gap that says so."""
+    """Scan an archive; an error caused by its content ends the scan with a gap."""
     end = 0
     try:
         for item in scan(path, hold_bytes):
             end = item.place.offset if isinstance(item, Record) else item.offset + item.length
             yield item
     except BaseException as error:
-        if not _comes_of_bytes(error):
+        if not _is_caused_by_content(error):
             raise
-        yield Gap(end, 0, f"reading stops behind here: {describe(error)}")
+        yield Gap(end, 0, f"reading stops after this offset: {describe(error)}")
 
 
-def _comes_of_bytes(error: BaseException) -> bool:
-    """Tell whether an archive's bytes raised this, and not the machine or a person."""
+def _is_caused_by_content(error: BaseException) -> bool:
+    """Return whether an error is caused by an archive's content, not by the machine or the user."""
     return is_panic(error) or (isinstance(error, Exception) and not isinstance(error, (WeftError, MemoryError)))
 
 
@@ -218,11 +218,11 @@ def _read_record(record: Record, wanted: Wanted, max_body_bytes: int) -> Iterato
         if record.kind in RESPONSES:
             yield from _read_response(record, wanted, max_body_bytes)
         elif record.kind == "continuation":
-            yield _row(record, "UNREADABLE", "a segment of a record; segments are not joined")
+            yield _row(record, "UNREADABLE", "a segment of a record; segments are not supported")
         elif not record.kind:
             yield _row(record, "UNREADABLE", "a record without WARC-Type")
-    except BaseException as error:  # one record costs itself, never the archive
-        if not _comes_of_bytes(error):
+    except BaseException as error:  # an error must only cost its record
+        if not _is_caused_by_content(error):
             raise
         yield _row(record, "UNREADABLE", describe(error))
     if record.gap:
@@ -256,15 +256,15 @@ def _read_response(record: Record, wanted: Wanted, max_body_bytes: int) -> Itera
         return
     found = _type_by_bytes(message, body)
     if not is_known and not wanted(message.status, found, record.url):
-        yield from _not_html(record, found, found or "no type that is known, and the bytes do not begin a page")
+        yield from _not_html(record, found, found or "no known type, and the bytes are not HTML")
     elif found in HTML_TYPES and is_binary(body):
-        yield _row(record, "BINARY_BODY", f"{found}, but the body is no text{f'; {fault}' if fault else ''}")
+        yield _row(record, "BINARY_BODY", f"{found}, but the body is not text{f'; {fault}' if fault else ''}")
     else:
         yield from _respond(record, message, found, body, fault)
 
 
 def _not_html(record: Record, content_type: str, detail: str) -> Iterator[Unreadable]:
-    """Yield a row for a response that is not wanted, unless it is HTML."""
+    """Yield a row for an unwanted response, unless it is HTML."""
     if content_type not in HTML_TYPES:
         yield _row(record, "NOT_HTML", detail)
 
@@ -272,17 +272,17 @@ def _not_html(record: Record, content_type: str, detail: str) -> Iterator[Unread
 def _respond(
     record: Record, message: Message, content_type: str, body: bytes, fault: str
 ) -> Iterator[Response | Unreadable]:
-    """Yield the response, unless a fault left nothing of it, and a row for what is wrong with it."""
-    is_whole = not (fault or record.gap)
-    if body or is_whole:
+    """Yield the response, unless a fault left it empty, and a row for its fault."""
+    is_complete = not (fault or record.gap)
+    if body or is_complete:
         status, charset, headers = message.status, message.charset, message.headers
         captured_at = to_utc(record.headers.get("warc-date", ""))
         yield Response(record.url, captured_at, record.place.offset, status, content_type, charset, headers, body)
-    cut = record.headers.get("warc-truncated")
-    if is_whole and cut:
-        detail = f"WARC-Truncated: {cut[:100]}: the crawler kept a part of the response"
+    truncated = record.headers.get("warc-truncated")
+    if is_complete and truncated:
+        detail = f"WARC-Truncated: {truncated[:100]}: the crawler stored only a part of the response"
         yield _row(record, "TRUNCATED_RECORD", detail)
-    if fault and not record.gap:  # of a record that is cut short, its own row tells
+    if fault and not record.gap:  # a truncated record has its own row
         yield _row(record, "BAD_HTTP", fault)
 
 
@@ -296,12 +296,9 @@ def _decode(record: Record, message: Message, max_bytes: int) -> tuple[bytes, st
 
 
 def _type_by_bytes(message: Message, body: bytes) -> str:
-    """Return the declared type, or what the bytes show where none is; a page of XHTML sent as XML is XHTML."""
+    """Return the declared type, or else the one of the bytes; XHTML declared as XML is XHTML."""
     if message.content_type in XML_TYPES:
         return XHTML if sniff_html(body) == XHTML else message.content_type
     options = message.values("x-content-type-options")
     may_sniff = not options or options[0].partition(",")[0].strip().lower() != "nosniff"
     return message.content_type or (sniff_html(body) if may_sniff else "")
-
-
-__all__ = ["Response", "Unreadable", "Wanted", "is_page", "read_archive"]

@@ -1,4 +1,4 @@
-"""The decompressed bytes of an archive, in order, with the ranges of the file that could not be read."""
+"""Decompress an archive in order, with the ranges of the file that cannot be read."""
 
 import io
 import re
@@ -17,7 +17,7 @@ from pipeline.io.store import open_file
 from schemas.errors import PathError
 
 BLOCK_BYTES = 64 << 10
-REQUESTS_AT_ONCE = 16
+MAX_REQUESTS = 16  # concurrent
 
 
 def open_source(path: str) -> "ArchiveFile":
@@ -26,45 +26,42 @@ def open_source(path: str) -> "ArchiveFile":
 
 
 class ArchiveFile:
-    """A file, or the part of it that lies before `end`, read from wherever `seek` was told.
-
-    Has the methods that FastWARC asks of a stream.
-    """
+    """A seekable file, or its part before `end`, with the methods of a stream for FastWARC."""
 
     def __init__(self, file: BinaryIO, name: str, end: int | None = None) -> None:
         self.name = name
         self.position = file.tell()
         self._file = file
         self._end = end
-        self._last = b""  # what the last read returned, so that looking at the beginning needs no seek
+        self._last = b""  # the last read's data, so that reading it again needs no seek
         self._file_position = self.position
 
     def until(self, end: int | None) -> "ArchiveFile":
-        """Return a view of the same file that ends at an offset. Of several views the newest is the one to read."""
+        """Return a view of the same file that ends at an offset. Only the newest view may be read."""
         return ArchiveFile(self._file, self.name, end)
 
     @property
     def file(self) -> BinaryIO:
-        """The file itself, for a library that finds its own way in it."""
+        """The underlying file, for a library that seeks by itself."""
         return self._file
 
     def read(self, size: int = BLOCK_BYTES) -> bytes:
         if self._end is not None:
             size = max(0, min(size, self._end - self.position))
         behind = self._file_position - self.position
-        kept = self._last[-behind:][:size] if behind else b""
-        if len(kept) < size:
-            self._last = kept + self._read_on(size - len(kept))
-            kept = self._last
-            self._file_position = self.position + len(kept)
-        self.position += len(kept)
-        return kept
+        data = self._last[-behind:][:size] if behind else b""
+        if len(data) < size:
+            self._last = data + self._read_file(size - len(data))
+            data = self._last
+            self._file_position = self.position + len(data)
+        self.position += len(data)
+        return data
 
-    def _read_on(self, size: int) -> bytes:
+    def _read_file(self, size: int) -> bytes:
         try:
             return self._file.read(size)
         except (zipfile.BadZipFile, zlib.error, EOFError):
-            return b""  # a damaged member of a zip ends here: content, not a failure of the machine
+            return b""  # a damaged member of a zip ends here
         except Exception as error:
             raise PathError(f"{self.name}: cannot be read: {error or type(error).__name__}") from error
 
@@ -73,7 +70,7 @@ class ArchiveFile:
             try:
                 self._file.seek(offset)
             except Exception as error:
-                raise PathError(f"{self.name}: cannot be read out of order ({error}); download it first") from error
+                raise PathError(f"{self.name}: does not support random access ({error}); download it first") from error
             self._file_position, self._last = offset, b""
         self.position = offset
 
@@ -89,9 +86,9 @@ def is_remote(name: str) -> bool:
 
 
 def identify_source(archive: str) -> dict[str, str | int]:
-    """Return what tells a file from another of the same name: its size [bytes], and its ETag or time of modification.
+    """Return a file's identity: its size [bytes], and its ETag or modification time, as far as known.
 
-    A remote file costs one request, at most; what its server does not say is left out. Empty where nothing is known.
+    Needs at most one request for a remote file.
     """
     try:
         if not is_remote(archive):
@@ -99,7 +96,7 @@ def identify_source(archive: str) -> dict[str, str | int]:
             return {"num_bytes": status.st_size, "modified": status.st_mtime_ns}
         file_system, path = fsspec.url_to_fs(archive)
         info = {name.lower(): value for name, value in file_system.info(path).items()}
-    except Exception:  # each remote file system raises errors of its own; reading it will tell
+    except Exception:  # each remote file system raises errors of its own; reading the file will report them
         return {}
     times = (info.get(name) for name in ("last-modified", "lastmodified", "last_modified", "mtime", "updated"))
     found = {
@@ -111,9 +108,9 @@ def identify_source(archive: str) -> dict[str, str | int]:
 
 
 def is_replaced(before: Mapping[str, str | int], now: Mapping[str, str | int]) -> bool:
-    """Tell whether a file is another than the one of before, by what is known of both.
+    """Return whether a file's identity differs, by the properties known of both.
 
-    The time of modification counts only where there is no ETag: a copy on another server has its own.
+    The modification time only counts without an ETag: a copy on another server has its own.
     """
     known = [name for name in ("num_bytes", "etag", "modified") if name in before and name in now]
     if "etag" in known and "modified" in known:
@@ -122,8 +119,8 @@ def is_replaced(before: Mapping[str, str | int], now: Mapping[str, str | int]) -
 
 
 def find_replaced(sources: Mapping[str, Mapping[str, str | int]]) -> list[str]:
-    """Return those of some archives that are other files than `identify_source` once found them to be."""
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
+    """Return the archives whose identity differs from the one that `identify_source` returned before."""
+    with ThreadPoolExecutor(MAX_REQUESTS) as threads:
         now = threads.map(identify_source, sources)
         return [archive for (archive, before), found in zip(sources.items(), now, strict=True)
                 if is_replaced(before, found)]  # fmt: skip
@@ -133,17 +130,19 @@ OpenReader = Callable[[Any], Any]
 GZIP = b"\x1f\x8b\x08"
 LZ4 = b"\x04\x22\x4d\x18"
 ZSTD = b"\x28\xb5\x2f\xfd"
-SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # of both: RFC 8878, section 3.1.2; LZ4 frame format, 1.6
+SKIPPABLE = re.compile(
+    rb"[\x50-\x5f]\x2a\x4d\x18"
+)  # in Zstandard and LZ4: RFC 8878, section 3.1.2; LZ4 frame format, 1.6
 DICTIONARY = b"\x5d\x2a\x4d\x18"
 RAW_DICTIONARY = b"\x37\xa4\x30\xec"
 MAX_DICTIONARY_BYTES = 8 << 20
 MAX_STEP_BITS = 12
-MAX_SKIPPABLE = 1000  # frames before the first with data
+MAX_SKIPPABLE = 1000  # skippable frames before the first one with data
 PADDING = b"\r\n\0"
 PROBE_BYTES = 2 << 10
 FRAME_READ_BYTES = 4 << 10
 
-# The first line of a record: WARC's version and a header after it; ARC's address, IP address, date, type and length.
+# The start of a record: WARC's version line and a header; ARC's line with URL, IP address, date, type and length.
 RECORD_START = re.compile(
     rb"^(?:WARC/\d\.\d{1,2}[ \r]*\n[A-Za-z-]{1,64}[ \t]*:"
     rb"|[a-z]{2,16}:\S{1,8000} (?:\d{1,3}(?:\.\d{1,3}){3}|[\dA-Fa-f]{0,4}:[\dA-Fa-f:.]{1,45})"
@@ -153,7 +152,7 @@ RECORD_START = re.compile(
 
 
 class Piece(NamedTuple):
-    member: int  # offset in the file of the compressed member that holds it; of a plain file, where reading began
+    member: int  # offset in the file of its compressed member; for an uncompressed file, where reading began
     data: bytes
 
 
@@ -167,9 +166,9 @@ Pieces = Iterator[Piece | Damage]
 
 
 def read_pieces(source: ArchiveFile, start: int, begin: int = 0) -> Pieces:
-    """Decompress a file from an offset on, in whatever form its bytes, not its name, show it to be.
+    """Decompress a file from an offset on; the format is detected from its bytes.
 
-    `begin` is where the archive itself begins in the file: a dictionary of Zstandard is looked for there.
+    Args: begin is the offset of the archive in the file, which may have a Zstandard dictionary there.
     Source: "Zstandard Compression for WARC Files 1.0" of the IIPC.
     """
     for magic, open_reader in ((LZ4, Lz4Reader), (ZSTD, ZstdReader)):
@@ -183,12 +182,12 @@ def read_pieces(source: ArchiveFile, start: int, begin: int = 0) -> Pieces:
     if probe.startswith(GZIP) and _inflate_start(probe):
         return _read_gzip(source, start)
     if not RECORD_START.match(probe.lstrip(PADDING)) and _next_member(source, start)[1]:
-        return _read_gzip(source, start)  # an archive whose beginning is damaged
+        return _read_gzip(source, start)  # an archive with a damaged beginning
     return _read_plain(source, start)
 
 
 def _begins_frames(source: ArchiveFile, start: int, magic: bytes) -> bool:
-    """Tell whether a frame of a kind begins at an offset, skippable ones before it passed over."""
+    """Return whether a frame with a magic number begins at an offset, after skippable frames."""
     at = start
     for _ in range(MAX_SKIPPABLE):
         source.seek(at)
@@ -200,7 +199,7 @@ def _begins_frames(source: ArchiveFile, start: int, magic: bytes) -> bool:
 
 
 def _skippable_end(source: ArchiveFile, position: int) -> int:
-    """Return where the skippable frame at an offset ends; 0 where none begins."""
+    """Return the end of the skippable frame at an offset; 0 without one."""
     source.seek(position)
     head = source.read(8)
     is_skippable = len(head) == 8 and SKIPPABLE.match(head)
@@ -208,9 +207,9 @@ def _skippable_end(source: ArchiveFile, position: int) -> int:
 
 
 def _read_dictionary(source: ArchiveFile, begin: int) -> bytes | None:
-    """Return the dictionary in the skippable frame at the beginning of an archive, plain or compressed; None if none.
+    """Return the dictionary, plain or compressed, in an archive's first skippable frame; None without one.
 
-    Source: the same, "Dictionary frame format", and for the greatest size "Window and dictionary limits".
+    Source: the same, "Dictionary frame format", and "Window and dictionary limits" for the maximum size.
     """
     source.seek(begin)
     head = source.read(8)
@@ -235,7 +234,7 @@ def _read_dictionary(source: ArchiveFile, begin: int) -> bytes | None:
 
 
 def is_panic(error: BaseException) -> bool:
-    """Tell whether FastWARC's Rust panicked, as it does over a damaged dictionary; a panic is no Exception."""
+    """Return whether an error is a Rust panic in FastWARC, e.g. on a damaged dictionary; it is not an Exception."""
     return type(error).__name__ == "PanicException"
 
 
@@ -248,13 +247,13 @@ def _read_plain(source: ArchiveFile, start: int) -> Pieces:
 def _read_gzip(source: ArchiveFile, start: int) -> Pieces:
     source.seek(start)
     data = source.read(BLOCK_BYTES)
-    num_faults = 0  # in a row
+    num_faults = 0  # consecutive
     while data := _skip_padding(source, data):
         member = source.position - len(data)
         inflater = zlib.decompressobj(wbits=31)
         fault = ""
         while not inflater.eof and not fault:
-            before = inflater.copy()  # an error discards what came before it in the same call
+            before = inflater.copy()  # an error discards the output of the same call
             try:
                 inflated = inflater.decompress(data, BLOCK_BYTES)
             except zlib.error as error:
@@ -268,9 +267,9 @@ def _read_gzip(source: ArchiveFile, start: int) -> Pieces:
             num_faults = 0
             data = inflater.unused_data or source.read(BLOCK_BYTES)
             continue
-        # The bytes after a cut pass for a part of the cut member for a while: look a little before the error.
+        # After a truncated member, some bytes of the next one decompress as its data: search from before the error.
         data_begin = source.position - len(data)
-        # Many that begin one within another may all fail at one place: ever fewer of them are tried.
+        # Many overlapping members may fail at the same place: increase the step exponentially.
         step = 1 << min(num_faults, MAX_STEP_BITS)
         num_faults += 1
         end, _ = _next_member(source, max(member + step, data_begin - BLOCK_BYTES))
@@ -282,16 +281,16 @@ def _read_gzip(source: ArchiveFile, start: int) -> Pieces:
 
 
 def _skip_padding(source: ArchiveFile, data: bytes) -> bytes:
-    """Return data without padding before it, reading on as far as there is nothing else; b"" at the file's end."""
+    """Return data without leading padding, reading more if there is only padding; b"" at the file's end."""
     while data and not (data := data.lstrip(PADDING)):
         data = source.read(BLOCK_BYTES)
     return data
 
 
 def _salvage(inflater: Any, data: bytes) -> Iterator[bytes]:
-    """Inflate what comes before an error, to the byte, by halving what is offered."""
+    """Decompress all data before an error, to the byte, by bisection."""
     size = len(data)
-    while size and not inflater.eof:  # at its end a stream still shows a tail that it will never take
+    while size and not inflater.eof:  # at its end a stream still has an unconsumed tail
         trial = inflater.copy()
         try:
             inflated = trial.decompress(data[:size], BLOCK_BYTES)
@@ -304,7 +303,7 @@ def _salvage(inflater: Any, data: bytes) -> Iterator[bytes]:
 
 
 def _next_member(source: ArchiveFile, position: int) -> tuple[int, bool]:
-    """Return the offset of the next gzip member that opens a record, and True; or the file's end, and False."""
+    """Return the offset of the next gzip member that begins with a record, and True; else the file's end, and False."""
     source.seek(position)
     block = source.read(BLOCK_BYTES)
     while block:
@@ -333,7 +332,7 @@ def _is_framed(source: ArchiveFile, start: int, magic: bytes, open_reader: OpenR
 
 
 def _read_frames(source: ArchiveFile, start: int, magic: bytes, open_reader: OpenReader) -> Pieces:
-    # FastWARC joins frames and, on an error, drops what the same read had decompressed: that is read again by the byte.
+    # FastWARC joins frames and, on an error, drops the output of the same read, which is then read again bytewise.
     source.seek(start)
     reader, passed, step, num_failures = open_reader(source), 0, FRAME_READ_BYTES, 0
     while True:
@@ -342,13 +341,13 @@ def _read_frames(source: ArchiveFile, start: int, magic: bytes, open_reader: Ope
         except OSError as error:
             if step == 1:
                 frame = max(reader.frame_start_position() or 0, start)
-                if end := _skippable_end(source, frame):  # FastWARC passes over those of Zstandard alone
+                if end := _skippable_end(source, frame):  # FastWARC only skips those of Zstandard
                     start, passed, step = end, 0, FRAME_READ_BYTES
                     source.seek(start)
                     reader = open_reader(source)
                     continue
                 num_failures = num_failures + 1 if passed == 0 else 0
-                # one after another they are no frames: look ever farther on, or a file of mere marks would take days
+                # consecutive failures: increase the step, or a file full of magic numbers would take days
                 end, is_frame = _next_magic(source, frame + (1 << min(num_failures, 20)), magic)
                 yield Damage(frame, end, str(error))
                 if not is_frame:
@@ -358,9 +357,9 @@ def _read_frames(source: ArchiveFile, start: int, magic: bytes, open_reader: Ope
                 step = 1
             source.seek(start)
             reader = open_reader(source)
-            again = passed
-            while again > 0 and (data := reader.read(FRAME_READ_BYTES)):
-                again -= len(data)
+            remaining = passed
+            while remaining > 0 and (data := reader.read(FRAME_READ_BYTES)):
+                remaining -= len(data)
             continue
         if not data:
             return
@@ -369,7 +368,7 @@ def _read_frames(source: ArchiveFile, start: int, magic: bytes, open_reader: Ope
 
 
 def _next_magic(source: ArchiveFile, position: int, magic: bytes) -> tuple[int, bool]:
-    """Return the offset of the next frame, and True; or the file's end, and False."""
+    """Return the offset of the next frame, and True; else the file's end, and False."""
     source.seek(position)
     block = b""
     while data := source.read(BLOCK_BYTES):

@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain import Text, again, duplicate_grams, is_punctuated, part, repeated_characters, repeated_words, top_gram
 
-from filters.features import VIEWS, Resources
+from filters.features import FEATURES, Resources
 
 WORDS = st.lists(st.sampled_from(["a", "b", "the", "Word", "c", "…", "!"]), max_size=40).map(" ".join)
 TEXTS = st.lists(WORDS | st.text() | st.text(alphabet="ab \n.", max_size=60), max_size=5)
-NAMED = {view.name: view for view in VIEWS}
+NAMED = {view.name: view for view in FEATURES}
 
 
 def view(name: str, texts: list[str]) -> pa.Array:
     """Compute a feature of texts, with the features that it reads."""
     batch = pa.record_batch({"text": pa.array(texts, pa.string())})
-    for before in VIEWS[: VIEWS.index(NAMED[name])]:
+    for before in FEATURES[: FEATURES.index(NAMED[name])]:
         batch = batch.append_column(before.name, before.make(batch, Resources()))
     return NAMED[name].make(batch, Resources())
 

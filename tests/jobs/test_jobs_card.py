@@ -218,18 +218,18 @@ def test_redaction_and_evaluation_sets_are_described(facts: Facts) -> None:
     recipe["decontaminate"] |= {"texts": ["items.jsonl"]}
     recipe["fetch"] |= {"contact": "mailto:crawl@weft.example", "robots_txt": False, "directives": ()}
     text = readme(replace(facts, recipe=Recipe.model_validate(recipe)))
-    assert "Placeholders stand for e-mail addresses and public IP addresses" in text
-    assert "Nothing looked for phone numbers" in text
-    assert "`items.jsonl`" in text and "share 13 words" in text
+    assert "Placeholders replace e-mail addresses and public IP addresses" in text
+    assert "Not searched for, and kept: phone numbers" in text
+    assert "`items.jsonl`" in text and "share 13 consecutive words" in text
     assert "write to `crawl@weft.example`" in text
-    assert "**not asked for**" in text and text.count("**not honoured**") == 1
+    assert "**not requested**" in text and text.count("**not respected**") == 1
 
 
 def test_refusals_are_counted(finished: Finished, facts: Facts) -> None:
     took = Counter((r["step"], r["rule"]) for r in finished.rejections)
     assert took["fetch", "OPT_OUT"] > 0, "the sample web has such an image"
     (line,) = (x for x in readme(facts).splitlines() if "tdmrep.json" in x)
-    assert line.endswith(f"Images refused so: {took['fetch', 'OPT_OUT']:,}.")
+    assert line.endswith(f"Dropped images: {took['fetch', 'OPT_OUT']:,}.")
 
 
 def test_a_run_without_samples_has_a_card(facts: Facts, tmp_path: Path) -> None:

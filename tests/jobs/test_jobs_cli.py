@@ -141,8 +141,8 @@ def test_one_page_is_shown_with_its_decision(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "--foo"], "No such option: --foo; `weft run --help` explains"),
-        (["stats"], "Missing argument 'DIR'; `weft stats --help` explains"),
+        (["run", "--foo"], "No such option: --foo; see `weft run --help`"),
+        (["stats"], "Missing argument 'DIR'; see `weft stats --help`"),
         (["nothing"], "No such command 'nothing'"),
         (["plan", "--cores", "0", "x"], "greater than or equal to 1"),
     ],

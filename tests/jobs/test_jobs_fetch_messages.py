@@ -15,14 +15,14 @@ from runs import weft
 from jobs.fetch import ANSWERS_FOLDER, batch_of, parse_classes, requests_folder, watch
 from jobs.recipes import load
 from jobs.step import Context
-from pipeline.fetch.commit_log import ANSWERS, CommitLog
+from pipeline.fetch.commit_log import RESULTS, CommitLog
 from pipeline.io.store import Store
 from schemas.errors import RecipeError
 from schemas.tables import IMAGE_STATUS
 
 
 def answer(number: int, status: str) -> dict[str, Any]:
-    row = dict.fromkeys(ANSWERS.names)
+    row = dict.fromkeys(RESULTS.names)
     return {**row, "image_id": f"{number}", "image_url": f"http://host.example/{number}", "status": status}
 
 

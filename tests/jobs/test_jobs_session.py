@@ -52,7 +52,7 @@ def test_a_signal_while_java_starts(small_web: Web, tmp_path: Path, number: sign
         run.process.send_signal(number)
         assert run.end() == 128 + number, run.log()
         wait_until_gone(javas)
-    assert run.said == [f"weft: interrupted by {number.name}; the same command goes on from here\n"]
+    assert run.said == [f"weft: interrupted by {number.name}; run the same command to continue\n"]
     assert not (output / f"{CLAIM}.json").exists()
 
 

@@ -62,7 +62,7 @@ def interrupt(run: Run, step: str, number: signal.Signals, group: bool) -> None:
     else:
         run.process.send_signal(number)
     assert run.end() == 128 + number, run.log()
-    assert run.said[-1] == f"weft: interrupted by {number.name}; the same command goes on from here\n", run.log()
+    assert run.said[-1] == f"weft: interrupted by {number.name}; run the same command to continue\n", run.log()
     assert not [line for line in run.said if line.startswith(("Traceback", "ERROR", "WARN "))], run.log()
 
     wait_until_gone(processes)

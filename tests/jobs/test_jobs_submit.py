@@ -73,7 +73,7 @@ time.sleep(60)
 @pytest.mark.parametrize(
     ("mode", "number", "remedy"),
     [
-        ("client", signal.SIGINT, "the same command goes on from here"),
+        ("client", signal.SIGINT, "run the same command to continue"),
         ("cluster", signal.SIGTERM, "the driver keeps running on the cluster; stop it with the cluster's own commands"),
     ],
 )
@@ -275,7 +275,7 @@ def test_a_signal_ends_a_submitted_run(
         assert run.end() == 128 + number, run.log()
         wait_until_gone(of_run)
     said = [line for line in run.said if "interrupted" in line]
-    assert said == [f"weft: interrupted by {number.name}; the same command goes on from here\n"], run.log()
+    assert said == [f"weft: interrupted by {number.name}; run the same command to continue\n"], run.log()
     assert run.said[-1] == said[0]
     assert not [line for line in run.said if "Traceback" in line or " ERROR " in line], run.log()
     assert not (output / f"{CLAIM}.json").exists()

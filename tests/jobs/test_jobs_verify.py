@@ -66,7 +66,7 @@ def test_a_signal_ends_all_processes(output: Path, number: signal.Signals) -> No
             time.sleep(0.01)
         os.killpg(run.process.pid, number)
         assert run.end() == 128 + number, run.log()
-        assert run.said == [f"weft: interrupted by {number.name}; the same command starts again\n"]
+        assert run.said == [f"weft: interrupted by {number.name}; run the same command to start again\n"]
         deadline = time.monotonic() + 10
         while any(state(pid) not in ("Z", "") for pid in processes):
             assert time.monotonic() < deadline, "a process outlives the check"
@@ -199,7 +199,9 @@ def test_an_output_without_checksums_is_reported(output: Path) -> None:
         if document.pop(SEAL, None):
             path.write_text(json.dumps({key: value for key, value in document.items() if key != "sums"}))
     report = check(output)
-    assert report.defects == [] and len(report.notes) == 1 and "an older release wrote no sums of" in report.notes[0]
+    assert (
+        report.defects == [] and len(report.notes) == 1 and "an older release wrote no checksums of" in report.notes[0]
+    )
     manifest = output / "scores" / "_manifest.json"
     manifest.write_bytes(manifest.read_bytes()[:-20])
     assert [(d.file, d.step) for d in check(output).defects] == [("scores/_manifest.json", "score")]

@@ -108,7 +108,7 @@ _WARNINGS = [
         "text": "only 3 of 300 images are kept (1.0 %)",
         "remedy": "`weft fetch --output OUT --retry dns`",
     },
-    {"step": "shard", "text": "not finished: shard", "remedy": "the same `weft run` goes on from there"},
+    {"step": "shard", "text": "not finished: shard", "remedy": "the same `weft run` continues from there"},
 ]
 _TOTALS = {"archives": 12, "pages": 48_210, "images": 131_402, "samples": 21_877, "bytes": 8_412_345_678}
 _SECONDS = {"extract": 1510.2, "filter": 210.0, "fetch": 2411.9, "dedup": 95.4, "score": 640.0, "assemble": 88.0}

@@ -8,7 +8,7 @@ from blocks import PLACED, page
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.blocks import USES, image_uses, text_blocks
+from pipeline.blocks import IMAGE_REFS, image_refs, text_blocks
 from schemas.tables import image_id
 
 PAGES = st.lists(
@@ -32,8 +32,8 @@ def each(pages: list[list[str]], first: int, images: bool) -> Iterator[tuple[int
 
 @given(PAGES, FIRST)
 def test_every_image_block_is_told_with_its_place(pages: list[list[str]], first: int) -> None:
-    (found,) = image_uses(iter([batch_of(pages, first)]))
-    assert found.schema == USES
+    (found,) = image_refs(iter([batch_of(pages, first)]))
+    assert found.schema == IMAGE_REFS
     assert found.to_pylist() == [
         {
             "page_id": f"p{number}", "warc_file": "w", "warc_offset": len(f"p{number}"),

@@ -407,7 +407,7 @@ SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 COMMENTED = f"<?xml version='1.0'?>\n<!-- <html> -->\n<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'svg11.dtd'>{SVG}"
 
 
-BEHIND = "a {} image behind {} not part of it, which no browser shows: not decoded"
+BEHIND = "a {} image after {} not part of it, which browsers do not show: not decoded"
 
 
 def ftyp(*brands: bytes) -> bytes:
@@ -446,7 +446,7 @@ def ftyp(*brands: bytes) -> bytes:
         (b"\x1f\x8b\x08\0", "gzip data: not decoded"),
         (b"\n" + encoded(LEFT_RED, "JPEG"), BEHIND.format("JPEG", "1 byte that is")),
         (b"\xef\xbb\xbf" + encoded(LEFT_RED, "PNG"), BEHIND.format("PNG", "3 bytes that are")),
-        (b"\0\1\2\3", "the bytes are of no image format that is read"),
+        (b"\0\1\2\3", "the bytes are not in a supported image format"),
         (b"", "an empty file: not decoded"),
     ],
 )

@@ -54,7 +54,7 @@ def fragile(data: bytes, config: Decode) -> dict[str, Any]:
 
 
 HARMFUL = {
-    b"hang": "took more than 1 s of processor time",
+    b"hang": "took more than 1 s of CPU time",
     b"crash": "the process was ended by SIGSEGV",
     b"kill": "the process was ended by SIGKILL",
     b"leave": "the process ended with status 0",
@@ -112,7 +112,7 @@ def test_it_gives_what_decode_gives() -> None:
 def test_each_harm_costs_one_image(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(module, "decode", fragile)
     with DecodeWorker(Decode(max_seconds=1)) as decoder:
-        guarding = decoder._guarding.pid
+        guarding = decoder._supervisor.pid
         request.getfixturevalue("busy_threads")  # started after it was entered, as downloads are
         for data, error in HARMFUL.items():
             assert decoder(PICTURE)["status"] == "ok"
@@ -120,7 +120,7 @@ def test_each_harm_costs_one_image(monkeypatch: pytest.MonkeyPatch, request: pyt
             assert (row["status"], row["error"]) == ("undecodable", error)
             assert row.keys() == decode(PICTURE, Decode()).keys() and len(row["sha256"]) == 64
         assert decoder(PICTURE)["status"] == "ok"
-        assert decoder._guarding.pid == guarding  # this process never forked again
+        assert decoder._supervisor.pid == guarding  # this process never forked again
 
 
 def test_waiting_is_not_counted_against_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_waiting_is_not_counted_against_the_image(monkeypatch: pytest.MonkeyPatc
 def test_the_decoding_child_may_be_killed_between_images() -> None:
     with DecodeWorker(Decode()) as decoder:
         assert decoder(PICTURE)["status"] == "ok"
-        os.kill(child_of(decoder._guarding.pid), signal.SIGKILL)
+        os.kill(child_of(decoder._supervisor.pid), signal.SIGKILL)
         assert decoder(PICTURE)["error"] == "the process was ended by SIGKILL"
         assert decoder(PICTURE)["status"] == "ok"
 
@@ -145,7 +145,7 @@ def test_the_decoding_child_may_be_killed_between_images() -> None:
 def test_without_its_process_the_worker_raises_and_does_not_fork() -> None:
     with DecodeWorker(Decode()) as decoder:
         assert decoder(PICTURE)["status"] == "ok"
-        os.kill(decoder._guarding.pid, signal.SIGKILL)
+        os.kill(decoder._supervisor.pid, signal.SIGKILL)
         for _ in range(2):
             with pytest.raises(ChildProcessError):
                 decoder(PICTURE)
@@ -156,7 +156,7 @@ def test_without_its_process_the_worker_raises_and_does_not_fork() -> None:
 def test_no_process_outlives_it() -> None:
     with DecodeWorker(Decode()) as decoder:
         decoder(PICTURE)
-        pids = [decoder._guarding.pid, child_of(decoder._guarding.pid)]
+        pids = [decoder._supervisor.pid, child_of(decoder._supervisor.pid)]
         assert all(map(runs, pids))
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)  # nor a zombie
 
@@ -169,7 +169,7 @@ def test_no_process_outlives_its_parent(busy: bool, monkeypatch: pytest.MonkeyPa
     if parent == 0:
         decoder = DecodeWorker(Decode(max_seconds=1)).__enter__()
         decoder(PICTURE)
-        os.write(tell, b"%d %d" % (decoder._guarding.pid, child_of(decoder._guarding.pid)))
+        os.write(tell, b"%d %d" % (decoder._supervisor.pid, child_of(decoder._supervisor.pid)))
         if busy:
             threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
             decoder(b"hang")
@@ -217,11 +217,11 @@ def test_a_bomb_is_rejected_before_memory_is_allocated(name: str, bombs: dict[st
     bomb = bombs[name]
     with DecodeWorker(Decode()) as decoder:
         decoder(PICTURE)
-        child = child_of(decoder._guarding.pid)
+        child = child_of(decoder._supervisor.pid)
         before = peak_bytes(child)
         assert decoder(bomb)["status"] == "too_many_pixels"
         assert peak_bytes(child) - before < 30 * MB + 3 * len(bomb)
-        assert child_of(decoder._guarding.pid) == child
+        assert child_of(decoder._supervisor.pid) == child
 
 
 def test_memory_is_limited_if_a_recipe_accepts_a_bomb(bombs: dict[str, bytes]) -> None:
@@ -237,7 +237,7 @@ def test_memory_is_limited_if_a_recipe_accepts_a_bomb(bombs: dict[str, bytes]) -
 def test_the_memory_for_a_jpeg_depends_on_the_target_size(bombs: dict[str, bytes]) -> None:
     with DecodeWorker(Decode(max_pixels=2**33)) as decoder:
         decoder(PICTURE)
-        before = peak_bytes(child_of(decoder._guarding.pid))
+        before = peak_bytes(child_of(decoder._supervisor.pid))
         row = decoder(bombs["a JPEG of 280 megapixels"])
         assert (row["status"], row["width"], row["height"]) == ("ok", 512, 358)
-        assert peak_bytes(child_of(decoder._guarding.pid)) - before < 60 * MB
+        assert peak_bytes(child_of(decoder._supervisor.pid)) - before < 60 * MB

@@ -162,11 +162,11 @@ def test_every_string_of_an_item_counts_or_those_below_a_key(tmp_path: Path) -> 
         (b'{"a": "b"}\n{"a": \n', (), r"set\.jsonl:2: not JSON: "),
         (b'"\xff"\n', (), r"set\.jsonl:1: not JSON: "),
         (b"[" * 100_000, (), r"set\.jsonl:1: "),
-        (b"\n", (), r"set\.jsonl: no item of it has a string$"),
+        (b"\n", (), r"set\.jsonl: no item has a string$"),
         (
             b'{"a": "b"}',
             ("text", "q"),
-            r"set\.jsonl: no item of it has a string below text, q \(decontaminate\.keys\)$",
+            r"set\.jsonl: no item has a string below text, q \(decontaminate\.keys\)$",
         ),
     ],
 )
@@ -187,5 +187,5 @@ def test_a_broken_archive_of_items_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_short_item_is_shorter_than_a_run() -> None:
-    with pytest.raises(ValueError, match="min_item_words is at most"):
+    with pytest.raises(ValueError, match="min_item_words must be at most"):
         Decontaminate(ngram_words=5)

@@ -31,7 +31,7 @@ def rule(page: Response, **config: object) -> str | None:
 
 def test_without_a_prefilter_every_page_passes() -> None:
     page = response('<meta name="robots" content="noai">', X_Robots_Tag="noindex, noai, noimageai")
-    assert Prefilter(recipe.PrefilterConfig(directives=())).judge(page) == PrefilterDecision()
+    assert Prefilter(recipe.PrefilterConfig(directives=())).apply(page) == PrefilterDecision()
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_directives(said: str, page: str | None, images: str | None, others: dic
     gates = Prefilter(recipe.PrefilterConfig.model_validate(others), "weft")
     header, element = f"X-Robots-Tag: {said}", f'<meta name="robots" content="{said}">'
     for given, source in ((response("<p>x", X_Robots_Tag=said), header), (response(f"{element}<p>x"), element)):
-        found = gates.judge(given)
+        found = gates.apply(given)
         assert found.page == (Refusal(page, source) if page else None)
         if not found.page:
             assert found.images == (Refusal(images, source) if images else None)
@@ -144,14 +144,14 @@ def test_a_reservation_rejects_the_page() -> None:
 
 def test_directives_for_one_agent_apply_to_it_only() -> None:
     page = response(NOIMAGEAI, X_Robots_Tag="weft: noindex")
-    assert Prefilter(recipe.PrefilterConfig(), "weft").judge(page).page == Refusal(PAGE, "X-Robots-Tag: weft: noindex")
-    assert Prefilter(recipe.PrefilterConfig(), "other").judge(page) == PrefilterDecision()
+    assert Prefilter(recipe.PrefilterConfig(), "weft").apply(page).page == Refusal(PAGE, "X-Robots-Tag: weft: noindex")
+    assert Prefilter(recipe.PrefilterConfig(), "other").apply(page) == PrefilterDecision()
 
 
 def test_only_the_directives_of_the_recipe_count() -> None:
     gates = Prefilter(recipe.PrefilterConfig(directives=("noml", "noimageai")), "weft")
-    assert gates.judge(response(NOAI + NOIMAGEAI)) == PrefilterDecision(images=Refusal(IMAGES, NOIMAGEAI))
-    assert gates.judge(response(NOAI)) == PrefilterDecision()
+    assert gates.apply(response(NOAI + NOIMAGEAI)) == PrefilterDecision(images=Refusal(IMAGES, NOIMAGEAI))
+    assert gates.apply(response(NOAI)) == PrefilterDecision()
 
 
 def test_directives_of_a_page_in_utf_16_are_read() -> None:
@@ -222,9 +222,9 @@ def test_a_missing_blocklist_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("assignments", "told"),
     [
-        (["extract.prefilter.languages=[en]"], "languages and extract.prefilter.min_language_score .* go together"),
-        (["extract.prefilter.min_language_score=0.3"], "go together"),
-        (["extract.prefilter.require_image=true"], "require_image drops pages that corpus text wants"),
+        (["extract.prefilter.languages=[en]"], "languages and extract.prefilter.min_language_score .* need each other"),
+        (["extract.prefilter.min_language_score=0.3"], "need each other"),
+        (["extract.prefilter.require_image=true"], "require_image drops pages of the text corpus"),
         (["extract.prefilter.directives=[noia]"], "extract.prefilter.directives.0: .*'noai'"),
         (
             ["extract.prefilter.languages=[English]", "extract.prefilter.min_language_score=0.3"],

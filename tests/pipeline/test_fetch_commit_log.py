@@ -166,7 +166,7 @@ def test_it_is_stopped_during_a_write_too(tmp_path: Path, monkeypatch: pytest.Mo
 def test_bodies_are_always_released(tmp_path: Path) -> None:
     class Broken:
         def decode(self, bodies: list[bytes]) -> list[dict[str, Any]]:
-            raise ChildProcessError("the process that guards decoding is lost")
+            raise ChildProcessError("the supervisor of the decode worker is lost")
 
     released: list[FetchAnswer] = []
     answers = [FetchAnswer(Address(str(n), str(n), NOWHERE), "ok") for n in range(3)]

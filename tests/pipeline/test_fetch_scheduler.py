@@ -84,7 +84,7 @@ def test_limits_apply_once_they_are_set() -> None:
 
 
 def test_a_host_that_rests() -> None:
-    world, host = World(), Host("a.example", most_connections=4, has_answered=True)
+    world, host = World(), Host("a.example", max_connections=4, has_answered=True)
     world.schedule.add(host, addresses("a.example", 3))
     world.schedule.add(Host("b.example"), addresses("b.example", 1))
     world.work(1)
@@ -138,7 +138,7 @@ def test_waiting_threads_are_notified() -> None:
 
 def test_threads_share_hosts_within_their_limits() -> None:
     schedule, lock = Scheduler(), threading.Lock()
-    hosts = [Host(f"{name}.example", most_connections=2, has_answered=True, interval=0.01) for name in "abc"]
+    hosts = [Host(f"{name}.example", max_connections=2, has_answered=True, interval=0.01) for name in "abc"]
     active: Counter[str] = Counter()
     starts: list[tuple[Host, Address]] = []
     most = Counter[str]()
@@ -186,7 +186,7 @@ def test_any_sequence(plans: list[tuple[int, int, list[tuple[int, list[int], int
     due: dict[str, int] = {}
     ends: list[tuple[Host, int, int]] = []
     for number, (connections, interval, wanted) in enumerate(plans):
-        host = Host(f"h{number}.example", most_connections=connections, has_answered=True, interval=interval)
+        host = Host(f"h{number}.example", max_connections=connections, has_answered=True, interval=interval)
         for one, (not_before, seconds, wait) in zip(addresses(host.name, len(wanted)), wanted, strict=True):
             tries[one.image_id], waits[one.image_id], due[one.image_id] = list(seconds), wait, not_before
             world.schedule.add(host, [one], not_before)

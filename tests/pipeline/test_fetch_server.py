@@ -137,7 +137,7 @@ def test_a_host_that_never_answers_is_skipped(fetched: Fetched) -> None:
     assert {fetched.row("lost", path)["status"] for path in LOST} == {"timeout"}
     num_requests = sum(fetched.count("lost", path) for path in LOST)
     assert LOST_AT_FIRST <= num_requests < LOST_AT_FIRST + FIRST_CONNECTIONS
-    assert sum("not asked" in fetched.row("lost", path)["error"] for path in LOST) >= len(LOST) - num_requests
+    assert sum("not requested" in fetched.row("lost", path)["error"] for path in LOST) >= len(LOST) - num_requests
 
 
 def test_no_more_than_the_limit_is_read(fetched: Fetched) -> None:

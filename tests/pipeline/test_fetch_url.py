@@ -10,7 +10,7 @@ from pipeline.html.prefilter import Blocklist
 from pipeline.inspect.funnel import hosts_of
 from pipeline.inspect.replay import address_key
 from pipeline.shards.write import split_of
-from pipeline.url import Failure, asked, host, parse, parse_listed, resolve
+from pipeline.url import Failure, host, parse, parse_listed, request_url, resolve
 from schemas.errors import PathError
 from schemas.recipe import Fetch
 
@@ -91,7 +91,7 @@ def test_parts_of_an_address() -> None:
     v6 = parse("http://[::1]:80/")
     assert (v6.authority, v6.host, v6.port, v6.target) == ("[::1]", "::1", 80, "/")
     assert parse("../x", "http://h.example./a/b").url == "http://h.example/x"
-    assert asked("https://h.example/", has_proxy=True) == "http://h.example/"
+    assert request_url("https://h.example/", has_proxy=True) == "http://h.example/"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,5 @@ def test_a_blocklist_matches_every_spelling(tmp_path, entry: str) -> None:
 @pytest.mark.parametrize("line", ["two words.example", "http://", "a<b", "/only/a/path"])
 def test_a_line_that_names_no_host_is_reported(tmp_path, line: str) -> None:
     (tmp_path / "list.txt").write_text(f"# hosts\na.example\n{line}\n")
-    with pytest.raises(
-        PathError, match=r"extract\.prefilter\.blocklist: .*line 3: .* is neither a host nor an address; "
-    ):
+    with pytest.raises(PathError, match=r"extract\.prefilter\.blocklist: .*line 3: .* is neither a host nor a URL; "):
         Blocklist(str(tmp_path / "list.txt"))

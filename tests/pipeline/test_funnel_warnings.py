@@ -42,7 +42,8 @@ def test_a_run_that_lost_its_images_says_so_first(tmp_path: Path) -> None:
     assert found == RunWarning(
         "fetch",
         "only 10 of 1,000 images are kept (1.0 %): dns 60 %, timeout 30 %, http_4xx 9.0 %",
-        "`weft fetch --output OUT --retry dns,timeout` asks again; `weft stats OUT --funnel --by host` names the hosts",
+        "`weft fetch --output OUT --retry dns,timeout` retries them; "
+        "`weft stats OUT --funnel --by host` lists the hosts",
     )
 
 
@@ -52,8 +53,8 @@ def test_a_run_that_lost_its_images_says_so_first(tmp_path: Path) -> None:
         ("fetch", {"counts": {"dns": 1}}, "only 0 of 1 images are kept (0 %): dns 100 %"),
         ("fetch", {"counts": {"ok": 1, "too_small": 999}}, "only 1 of 1,000 images are kept (0.1 %): too_small 99.9 %"),
         ("extract", {"counts": {"pages": 3}, "rejected": {"WRONG_LANGUAGE": 900, "TOO_SHORT": 97, "EMOJI": 1}},
-         "only 3 of 1,000 pages go on (0.3 %): WRONG_LANGUAGE 900, TOO_SHORT 97, EMOJI 1"),
-        ("dedup", {"counts": {"pages": 0}}, "only 0 of 500 pages go on (0 %): DUPLICATE_TEXT 50"),
+         "only 3 of 1,000 pages are kept (0.3 %): WRONG_LANGUAGE 900, TOO_SHORT 97, EMOJI 1"),
+        ("dedup", {"counts": {"pages": 0}}, "only 0 of 500 pages are kept (0 %): DUPLICATE_TEXT 50"),
         ("extract", {"rejected": {"UNREADABLE": 30, "BAD_HTTP": 1}},
          "3.0 % of the records cannot be read (UNREADABLE 30, BAD_HTTP 1)"),
         ("extract", {"rejected": {"PAGE_TIMEOUT": 20}}, "extraction failed on 2.0 % of 1,000 pages (PAGE_TIMEOUT 20)"),

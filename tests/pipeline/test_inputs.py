@@ -62,10 +62,10 @@ def test_a_file_url_is_a_path(folder: Path) -> None:
     [
         ("absent.warc", "absent.warc: no such file"),
         ("*.arc", r"\*.arc: no file matches"),
-        ("deep", r"deep: a folder, not an archive; name what is in it, as in 'deep/\*\*/\*.warc.gz'"),
+        ("deep", r"deep: a folder, not an archive; give its files, for example 'deep/\*\*/\*.warc.gz'"),
         ("nowhere://host/a.warc", "nowhere://host/a.warc: Protocol not known"),
-        ("memory://absent/*.warc", "no such file, or none matches"),
-        ("memory://absent/a.warc", "no such file, or none matches"),
+        ("memory://absent/*.warc", "no file matches"),
+        ("memory://absent/a.warc", "no file matches"),
     ],
 )
 def test_invalid_inputs_are_named(folder: Path, name: str, message: str) -> None:
@@ -93,7 +93,9 @@ def test_a_name_that_is_too_long_gives_one_short_line(folder: Path, name: str) -
 def test_a_listing_with_a_line_that_is_too_long(folder: Path) -> None:
     (folder / "warc.paths").write_text("a.warc.gz\n" + "b" * 5_000 + "\n")
     for root in (None, str(folder)):
-        with pytest.raises(PathError, match=r"warc\.paths: cannot be looked up: File name too long; name one archive"):
+        with pytest.raises(
+            PathError, match=r"warc\.paths: cannot be accessed: File name too long; give a readable archive"
+        ):
             expand([str(folder / "warc.paths")], root)
 
 
@@ -118,7 +120,7 @@ def test_a_listing_with_a_root(tmp_path: Path) -> None:
     assert expand([str(listing)], root="https://host.example/") == [f"https://host.example/{x}" for x in LINES.split()]
     (tmp_path / "root/crawl-data/CRAWL/segments/1/warc").mkdir(parents=True)
     (tmp_path / "root/crawl-data/CRAWL/segments/1/warc/a.warc.gz").write_bytes(b"")
-    with pytest.raises(PathError, match=r"'crawl-data/CRAWL/segments/2/warc/b\.warc\.gz' is neither beside it"):
+    with pytest.raises(PathError, match=r"'crawl-data/CRAWL/segments/2/warc/b\.warc\.gz' is not in its folder"):
         expand([str(listing)], root=str(tmp_path / "root"))
 
 
@@ -150,8 +152,8 @@ def test_urls_in_a_listing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "names no archive"),
-        (b"absent.warc.gz\n", "'absent.warc.gz' is neither beside it nor under a folder above it; give the root"),
+        (b"", "the listing is empty"),
+        (b"absent.warc.gz\n", "'absent.warc.gz' is not in its folder or a folder above; give the root"),
         (gzip.compress(LINES.encode())[:-20], "not a listing of paths"),
         (b"\xff\xfe\x00", "not a listing of paths"),
     ],

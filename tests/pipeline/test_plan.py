@@ -13,7 +13,7 @@ from pipeline.inspect.pilot import Pilot
 from pipeline.inspect.plan import (
     ALL,
     Archives,
-    Figure,
+    Estimate,
     count_archives,
     estimate,
     product,
@@ -55,11 +55,11 @@ NUMBERS = {
     "images.bytes": 10_000,
     "shards.text.bytes": 5000,
 }
-RATES = {name: Figure(float(value), "", "measured", ("by hand",)) for name, value in NUMBERS.items()}
+RATES = {name: Estimate(float(value), "", "measured", ("by hand",)) for name, value in NUMBERS.items()}
 RECIPE = load("kosmos1")
 
 
-def values(figures: dict[str, Figure]) -> dict[str, float | None]:
+def values(figures: dict[str, Estimate]) -> dict[str, float | None]:
     return {name: figure.value for name, figure in figures.items()}
 
 
@@ -81,7 +81,7 @@ def test_every_estimate_of_two_archives_on_eight_cores() -> None:
         {
             "requests": 3000, "bytes": 2_000_000,
             "hours by the cores": 2000 * 0.36 / 3600 / 8,
-            "hours by requests under way": 2000 * 3.2 / 3600 / (8 * 32),
+            "hours by concurrent requests": 2000 * 3.2 / 3600 / (8 * 32),
             "hours by the busiest host": 300 / 10 / 3600,  # ten requests a second
         }
     )  # fmt: skip
@@ -117,7 +117,7 @@ def test_near_texts_and_lookalikes_cost_what_was_measured_of_them() -> None:
 def test_gpus_are_estimated_from_a_pilot_only() -> None:
     archives = Archives(1, 10**9, 0)
     assert estimate(archives, RATES, RECIPE, 1, gpus=2)["GPU-hours"]["score"].value is None
-    on_gpus = {**RATES, "score.gpu_seconds": Figure(0.72, "", "pilot", ("OUT",))}
+    on_gpus = {**RATES, "score.gpu_seconds": Estimate(0.72, "", "pilot", ("OUT",))}
     found = estimate(archives, on_gpus, RECIPE, 1, gpus=2)
     assert found["GPU-hours"]["score"].value == pytest.approx(0.1)
     assert (found["hours"]["score"].value, found["hours"]["score"].known) == (pytest.approx(0.05), "pilot")
@@ -133,12 +133,12 @@ def test_twice_the_archives_are_twice_the_core_hours(num: int, num_bytes: int, u
 
 
 def test_a_product_is_as_certain_as_its_least_certain_factor() -> None:
-    sure, guess = Figure(2.0, "", "measured", ("a",)), Figure(3.0, "", "assumed", ("b",))
-    assert product("x", sure, guess) == Figure(6.0, "x", "assumed", ("b",))
-    assert total("x", [sure, sure]) == Figure(4.0, "x", "measured", ("a",))
-    unknown = Figure(None, "", "not measured", ())
-    assert product("x", sure, unknown) == total("x", [sure, unknown]) == Figure(None, "x", "not measured", ())
-    assert total_known("x", [sure, unknown]) == Figure(2.0, "x", "measured", ("a",))
+    sure, guess = Estimate(2.0, "", "measured", ("a",)), Estimate(3.0, "", "assumed", ("b",))
+    assert product("x", sure, guess) == Estimate(6.0, "x", "assumed", ("b",))
+    assert total("x", [sure, sure]) == Estimate(4.0, "x", "measured", ("a",))
+    unknown = Estimate(None, "", "not measured", ())
+    assert product("x", sure, unknown) == total("x", [sure, unknown]) == Estimate(None, "x", "not measured", ())
+    assert total_known("x", [sure, unknown]) == Estimate(2.0, "x", "measured", ("a",))
 
 
 def test_a_sum_of_half_its_parts_is_not_shown_as_the_whole() -> None:

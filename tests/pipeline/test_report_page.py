@@ -125,13 +125,13 @@ def test_a_rule_is_found_and_opens_with_its_examples(page: Page) -> None:
         "dropped 20,700",
         "only 20,700",
         "median 64",
-        "bound 150",
+        "threshold 150",
     ]
     summary.focus()
     page.keyboard.press("Enter")
     examples = page.locator("#rules .example:visible")
     expect(examples).to_have_count(4)
-    assert examples.locator(".measured").first.inner_text() == "64 bound 150"
+    assert examples.locator(".measured").first.inner_text() == "64 threshold 150"
     assert examples.locator("img").evaluate_all("all => all.map(i => i.naturalWidth)") == [240] * 4
 
 
@@ -194,7 +194,7 @@ def test_samples_are_filtered(page: Page, field: str, value: str, left: int) -> 
     expect(page.locator("#hits button")).to_have_count(left)
     control.evaluate("c => c.form.reset()")
     page.locator("#sample-filters [name=text]").fill("nothing says this")
-    assert place.inner_text() == "No matching sample"
+    assert place.inner_text() == "No sample matches"
 
 
 def test_a_document_is_drawn_in_its_order(page: Page) -> None:

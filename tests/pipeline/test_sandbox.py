@@ -85,10 +85,10 @@ def guard() -> Iterator[Sandbox]:
 
 
 HARMFUL = [
-    (match_for_ever, "cpu", "took more than 0.5 s of processor time"),
-    (count_for_ever, "cpu", "took more than 0.5 s of processor time"),
-    (allocate, "memory", "needed more than its bound of memory"),
-    (allocate_at_once, "memory", "needed more than its bound of memory"),
+    (match_for_ever, "cpu", "took more than 0.5 s of CPU time"),
+    (count_for_ever, "cpu", "took more than 0.5 s of CPU time"),
+    (allocate, "memory", "needed more memory than its limit"),
+    (allocate_at_once, "memory", "needed more memory than its limit"),
     (kill_itself, "failure", "the process was ended by SIGKILL"),
     (leave, "failure", "the process ended with status 3"),
     (fail, "failure", "ValueError: no such thing"),
@@ -140,7 +140,7 @@ def test_a_child_that_waits_forever_reaches_the_wall_limit() -> None:
 
 
 def test_a_sandbox_needs_a_time_limit() -> None:
-    with pytest.raises(ValueError, match="limit of time"):
+    with pytest.raises(ValueError, match="time limit"):
         Sandbox(call, None, None)
 
 
@@ -172,7 +172,7 @@ def test_sandboxes_may_be_nested() -> None:
     with Sandbox(Sandbox(call, MAX_SECONDS, MAX_MEMORY), None, None, max_wall_seconds=60) as guard:
         outer, inner = guard.pid, guard(os.getpid)
         assert guard(kill_itself) == WorkerLost("failure", "the process was ended by SIGKILL")
-        assert guard(count_for_ever) == WorkerLost("cpu", "took more than 0.5 s of processor time")
+        assert guard(count_for_ever) == WorkerLost("cpu", "took more than 0.5 s of CPU time")
         assert guard.pid == outer and guard(os.getpid) not in (inner, outer, os.getpid())
         last = guard(os.getpid)
         guard.close(kill=False)

@@ -65,8 +65,8 @@ ONE = {"0.weight": torch.ones(1, WIDTH), "0.bias": torch.zeros(1)}
         ({}, "outputs, not one"),
         ({"0.weight": torch.ones(1, WIDTH)}, "layer 0 needs"),
         ({"0.weight": torch.ones(2, WIDTH), "0.bias": torch.zeros(2)}, "has 2 outputs"),
-        ({"0.weight": torch.ones(1, 5), "0.bias": torch.zeros(1)}, "its first layer takes 5 numbers and is given 8"),
-        ({**ONE, "1.weight": torch.ones(1, 4), "1.bias": torch.zeros(1)}, "layer 1 takes 4 numbers and is given 1"),
+        ({"0.weight": torch.ones(1, 5), "0.bias": torch.zeros(1)}, "its first layer has 5 inputs, but gets 8 values"),
+        ({**ONE, "1.weight": torch.ones(1, 4), "1.bias": torch.zeros(1)}, "layer 1 has 4 inputs, but gets 1 values"),
         ({"head": torch.ones(1)}, "tensor head"),
     ],
 )

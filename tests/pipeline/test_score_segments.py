@@ -4,7 +4,7 @@ import open_clip
 import pyarrow as pa
 import pytest
 
-from pipeline.score.segments import TextWindow, cut, sentences
+from pipeline.score.segments import TextWindow, sentences, split_texts
 from schemas.recipe import Clip
 from schemas.tables import text_id
 from tests.sampleweb import RECIPE
@@ -56,7 +56,7 @@ def test_the_window_is_told_whatever_a_tokenizer_pads_with(pad: int, marks_end: 
 
     window, room = TextWindow(Tokenizer()), 8 - marks_end
     assert [window.fits("a " * n) for n in (0, 1, room - 1, room, room + 1, 3 * room)] == [True] * 4 + [False] * 2
-    assert [window.says_nothing(t) for t in ("", "  ", "a")] == [True, True, False]
+    assert [window.is_empty(t) for t in ("", "  ", "a")] == [True, True, False]
 
 
 def test_a_long_text_becomes_its_sentences_and_loses_nothing(window: TextWindow) -> None:
@@ -85,7 +85,7 @@ def test_each_piece_of_a_text_comes_once_under_the_id_of_its_words() -> None:
     short, sentence = "A red ring.", "A small red star stands above two blue rings."
     texts = {"short": short, "long": " ".join([sentence] * 20 + [short]), "empty": ""}
     batch = pa.RecordBatch.from_pydict({"id": list(texts), "text": list(texts.values())})
-    (out,) = cut(Clip(model=CLIP))(iter([batch]))
+    (out,) = split_texts(Clip(model=CLIP))(iter([batch]))
     assert [tuple(row.values()) for row in out.to_pylist()] == [
         ("short", text_id(short), short),
         ("long", text_id(sentence), sentence),

@@ -62,6 +62,6 @@ def test_a_closed_standard_output_is_not_reused(tmp_path: Path) -> None:
 def test_a_module_of_the_project_is_not_a_missing_package() -> None:
     assert missing_package(ModuleNotFoundError("No module named 'jobs.none'", name="jobs.none")) is None
     assert missing_package(ImportError("cannot import name")) is None
-    assert 'not installed, which this command needs: pip install "weft[pipeline]"' in str(
+    assert 'not installed: pip install "weft[pipeline]"' in str(
         missing_package(ModuleNotFoundError("No module named 'lxml'", name="lxml"))
     )

@@ -38,7 +38,7 @@ def test_without_pytorch_one_line_says_how_to_install_it(arguments: str) -> None
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    message = 'error: the package of torch is not installed, which this command needs: pip install "weft[train]"\n'
+    message = 'error: this command needs the package torch, which is not installed: pip install "weft[train]"\n'
     assert done.stderr == message
 
 

@@ -111,7 +111,7 @@ def test_a_damaged_index_ends_all_processes_with_one_line(data: Path, tiny_file:
     done = in_two_processes(tmp_path, "trainer", "train", *arguments)
     assert done.returncode == 2, done.stderr
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("step ")]
-    assert error.startswith("error: text/text-00001.index.parquet is not as it was written")
+    assert error.startswith("error: text/text-00001.index.parquet has changed since it was written")
 
 
 def test_an_output_that_cannot_be_written_ends_all_processes_with_one_line(

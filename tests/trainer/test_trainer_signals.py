@@ -41,7 +41,7 @@ def test_weft_train_saves_and_says_how_to_continue(
     output_text, errors = process.communicate(timeout=400)
     assert process.returncode == 128 + number, errors
     progress = [line for line in errors.splitlines() if line.startswith("step ")]
-    last = f"weft: interrupted by {number.name}; the same command goes on from here"
+    last = f"weft: interrupted by {number.name}; run the same command to continue"
     assert errors.splitlines() == [*progress, last]
     (saved,) = output.glob("step-*")
     assert f"stopped after step {int(saved.name[5:])}, which is saved" in output_text
@@ -59,4 +59,4 @@ def test_an_evaluation_says_how_to_continue(
     monkeypatch.setattr(session, "check", lambda request: ([], [], None, tmp_path))
     monkeypatch.setattr(session.models, "load", load)
     assert main(["eval", f"--checkpoint={tmp_path}", f"--data={tmp_path}", "--task=raven"]) == 128 + number
-    assert capsys.readouterr().err == f"error: interrupted by {number.name}; the same command goes on from here\n"
+    assert capsys.readouterr().err == f"error: interrupted by {number.name}; run the same command to continue\n"

@@ -1,7 +1,7 @@
-// Charts by Vega-Lite, drawn when the browser has nothing else to do. Colours are the page's own, by name.
+// Charts by Vega-Lite, drawn when the browser is idle, with the page's colours.
 import { el, find } from "./dom.js";
 
-/** How an axis writes large numbers: 0, 2k, 400M. */
+/** The format of large numbers on an axis: 0, 2k, 400M. */
 export const SHORT = "format(datum.value, '~s')";
 const CONFIG = {
   background: null,
@@ -18,7 +18,7 @@ const CONFIG = {
 const waiting = [];
 const tip = el("div", { class: "tip", role: "presentation", hidden: true });
 
-/** Makes a place for a chart; `alt` says in words what it shows. */
+/** Makes a placeholder for a chart; `alt` is its text alternative. */
 export function chart(spec, alt) {
   const place = el("div", { class: "chart", role: "img", "aria-label": alt });
   place.style.setProperty("--height", `${spec.height + 48}px`);
@@ -26,7 +26,7 @@ export function chart(spec, alt) {
   return place;
 }
 
-/** Loads the library and draws what waits, a chart at a time. */
+/** Loads the library and draws the waiting charts one by one. */
 export function drawCharts() {
   if (!waiting.length) return;
   document.body.append(tip);
@@ -49,7 +49,7 @@ function soon(work) {
   else setTimeout(work, 50);
 }
 
-/** Of all that could become script or HTML here, the library alone may. */
+/** Loads the library; the Trusted Types policy allows no other script and no HTML. */
 function load() {
   const library = find("library").textContent;
   window.trustedTypes?.createPolicy("default", {
@@ -64,8 +64,8 @@ function load() {
 function show(handler, event, item, value) {
   tip.hidden = !value;
   if (!value) return;
-  tip.replaceChildren(...Object.entries(value).map(([name, told]) =>
-    el("div", {}, el("span", { class: "quiet" }, `${name} `), String(told))));
+  tip.replaceChildren(...Object.entries(value).map(([name, text]) =>
+    el("div", {}, el("span", { class: "quiet" }, `${name} `), String(text))));
   const left = Math.min(event.clientX + 12, window.innerWidth - tip.offsetWidth - 8);
   tip.style.setProperty("left", `${left}px`);
   tip.style.setProperty("top", `${event.clientY + 14}px`);

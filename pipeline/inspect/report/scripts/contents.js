@@ -1,4 +1,4 @@
-// The links to the sections; the visible one is marked.
+// The links to the sections; the current one is marked.
 import { el, find } from "./dom.js";
 
 export function contents(sections) {

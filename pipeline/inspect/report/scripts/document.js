@@ -2,7 +2,7 @@
 import { address, el, picture, words } from "./dom.js";
 import { plural, score } from "./numbers.js";
 
-/** A link that opens a sample in this report. */
+/** The link to a sample in this report. */
 export function linkOf(sample) {
   return `#sample-${encodeURIComponent(sample.key)}`;
 }

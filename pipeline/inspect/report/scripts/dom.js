@@ -1,12 +1,12 @@
-// Elements from values. What comes from data is only ever text of a text node or the value of a harmless attribute.
+// Creates elements. Data only becomes text nodes or values of safe attributes.
 
-// Characters that are not seen, or that turn what follows: in an address they deceive.
+// Invisible and directional characters, which can disguise a URL.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 const IMAGE = /^data:image\/(jpeg|png|webp);base64,/;
 
 export const find = (id) => document.getElementById(id);
 
-/** Makes an element; attributes that begin with "on" are listeners, children that are false or "" are left out. */
+/** Makes an element; attributes that begin with "on" are listeners, children that are false or "" are omitted. */
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -18,7 +18,7 @@ export function el(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Text of the web, which keeps its direction to itself. */
+/** Untrusted text, with isolated text direction. */
 export function words(text, tag = "span", kind = "words") {
   return el(tag, { dir: "auto", class: kind }, text);
 }
@@ -28,7 +28,7 @@ export function cut(text, most) {
   return points.length > most ? points.slice(0, most).join("") + "…" : text;
 }
 
-/** An address: a link where it is one of the web, else plain text. */
+/** A URL: a link if it is http(s), else plain text. */
 export function address(url, most = 120) {
   const shown = cut(url.replace(UNSEEN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`), most);
   const href = ofWeb(url);
@@ -45,14 +45,14 @@ function ofWeb(url) {
   }
 }
 
-/** A picture that the report holds; words in its place where it holds none. */
+/** An image of the report, or a note if it has none. */
 export function picture(data, key, alt, more = {}) {
   const source = Object.hasOwn(data.thumbs, key) ? data.thumbs[key] : "";
-  if (!IMAGE.test(source)) return el("span", { class: "no-picture" }, "image not kept");
+  if (!IMAGE.test(source)) return el("span", { class: "no-picture" }, "image not in report");
   return el("img", { src: source, alt, decoding: "async", ...more });
 }
 
-/** A length of one colour, or several in a row: [kind, fraction of the whole]. */
+/** A bar with one or several segments: [kind, fraction of the total]. */
 export function bar(...parts) {
   const lengths = parts.map(([kind, fraction]) => {
     const part = el("i", { class: kind });
@@ -62,14 +62,14 @@ export function bar(...parts) {
   return el("span", { class: "length", "aria-hidden": "true" }, lengths);
 }
 
-/** Details whose content is made when they are opened first. */
+/** Details whose content is made when they are first opened. */
 export function details(summary, make, attributes = {}) {
   const made = el("details", attributes, el("summary", {}, summary));
   made.addEventListener("toggle", () => made.open && made.childElementCount === 1 && made.append(make()));
   return made;
 }
 
-/** A table: columns are [name, kind of cell], rows are lists of texts or elements; the first of a row is its header. */
+/** A table: columns are [name, class], rows are lists of texts or elements; the first cell of a row is its header. */
 export function table(caption, columns, rows) {
   const head = columns.map(([name, kind]) => el("th", { scope: "col", class: kind }, name));
   const cells = (row) =>
@@ -80,7 +80,7 @@ export function table(caption, columns, rows) {
     el("tbody", {}, rows.map((row) => el("tr", {}, cells(row))))));
 }
 
-/** Lists items some at a time: a button brings the next ones. */
+/** A list of items with a button that shows more. */
 export function paged(items, most, draw, attributes = {}) {
   const list = el("div", attributes);
   const more = el("button", { type: "button", class: "more", onclick: () => {

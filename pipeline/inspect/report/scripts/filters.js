@@ -1,8 +1,8 @@
-// The filter form of the samples: its fields, and the samples that match.
+// The filter form of the samples.
 import { el, find } from "./dom.js";
 import { score } from "./numbers.js";
 
-/** Fills the form with the values of the samples. */
+/** Fills the form with the samples' values. */
 export function offer(form, samples) {
   choices(form.elements.corpus, "All corpora", samples.map((s) => s.corpus));
   choices(form.elements.language, "All languages", samples.map((s) => s.language).sort());
@@ -12,7 +12,7 @@ export function offer(form, samples) {
   range.min = scores.length ? Math.floor(100 * Math.min(...scores)) / 100 : 0;
   range.max = scores.length ? Math.ceil(100 * Math.max(...scores)) / 100 : 1;
   range.step = 0.01;
-  range.defaultValue = range.min; // for a reset of the form
+  range.defaultValue = range.min; // restored by a reset of the form
   range.disabled = !scores.length;
 }
 
@@ -21,7 +21,7 @@ function choices(select, all, values) {
     ...[...new Set(values)].filter(Boolean).map((value) => el("option", { value }, value)));
 }
 
-/** The score of a sample's best image, else -Infinity. */
+/** The score of a sample's best image; -Infinity without scores. */
 export function best(sample) {
   return Math.max(-Infinity, ...sample.blocks.map((b) => b.score).filter((x) => typeof x === "number"));
 }
@@ -36,8 +36,8 @@ function textOf(sample) {
   return texts.get(sample);
 }
 
-/** Returns the samples that match the form, and shows the value of the score slider. */
-export function matching(form, samples) {
+/** Returns the samples that match the form, and updates the output of its range. */
+export function wanted(form, samples) {
   const { corpus, language, host, text, score: least } = form.elements;
   const any = Number(least.value) <= Number(least.min);
   form.querySelector("output").textContent = any ? "any" : score(Number(least.value));

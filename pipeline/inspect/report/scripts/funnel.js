@@ -1,9 +1,9 @@
-// The funnel: a lane for each level (pages, images, ...), a row for each step, one scale per lane.
+// The funnel: a lane for each kind of item, a row for each step; all bars of a lane have one scale.
 import { bar, el, find, table } from "./dom.js";
 import { grouped, sentence } from "./groups.js";
 import { count, known, share } from "./numbers.js";
 
-const MOST = 3; // rules named beside a step
+const MOST = 3; // rules listed for a step
 
 export function funnel(data) {
   const lanes = grouped(data.funnel, (row) => row.things);
@@ -12,8 +12,8 @@ export function funnel(data) {
 
 function lane(things, rows) {
   const widest = Math.max(1, ...rows.map((row) => (known(row.in) ? row.in + Math.max(0, row.before) : row.taken)));
-  const columns = [["Step", "name"], ["", "drawn"], ["In", "number"], ["Dropped", "number"], ["", "number share"],
-    ["Out", "number"], ["Mostly by", "by"]];
+  const columns = [["Step", "name"], ["", "drawn"], ["Input", "number"], ["Dropped", "number"], ["", "number share"],
+    ["Kept", "number"], ["Top rules", "by"]];
   const drawn = rows.map((row) => [row.step, lengths(row, widest), count(row.in), count(row.taken),
     row.taken > 0 && known(row.in) ? share(row.taken, row.in) : "", count(row.out), most(row.rules)]);
   return el("div", { class: "lane" }, el("h3", {}, sentence(things)), table(`${sentence(things)}, step by step`, columns, drawn));

@@ -1,7 +1,7 @@
-// Grouping: rows by a key, figures of one measure side by side.
+// Groups: rows by key, and figures of one measure in a row.
 import { el } from "./dom.js";
 
-/** Groups rows by a key, in order of first appearance. */
+/** Rows by key, in order of first occurrence. */
 export function grouped(rows, key) {
   const groups = new Map();
   for (const row of rows) groups.set(key(row), [...(groups.get(key(row)) ?? []), row]);
@@ -13,8 +13,8 @@ export function sentence(text) {
 }
 
 /**
- * Shows figures of one name under their title, corpora first; figures with a unique name share one grid.
- * draw(figure, name, row) makes one, given its name within the group and all figures of the group.
+ * Draws figures with the same name under their title, corpora first; figures with a unique name share one grid.
+ * draw(figure, name, row) makes one: its label, and all figures of its row.
  */
 export function inRows(figures, corpora, draw) {
   const place = ({ of }) => (corpora.includes(of) ? corpora.indexOf(of) : corpora.length);

@@ -1,4 +1,4 @@
-// Draws the report: figures and samples at once, charts after them.
+// Draws the report: tables and samples first, then charts.
 import { find } from "./dom.js";
 import { clusters } from "./clusters.js";
 import { contents } from "./contents.js";
@@ -17,11 +17,11 @@ import { theme } from "./theme.js";
 const SECTIONS = { overview, funnel, rules, samples, spreads, shares, clusters, shards, steps, recipe };
 
 const data = JSON.parse(find("data").textContent);
-const held = { ...data, overview: [data.title], rules: data.funnel.flatMap((row) => row.rules) };
+const contentOf = { ...data, overview: [data.title], rules: data.funnel.flatMap((row) => row.rules) };
 theme();
 for (const [id, draw] of Object.entries(SECTIONS)) {
   const section = find(id);
-  section.hidden = !Object.keys(held[id]).length;
+  section.hidden = !Object.keys(contentOf[id]).length;
   if (section.hidden) continue;
   draw(data);
 }

@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Formats of numbers.
 
 const WHOLE = new Intl.NumberFormat("en-GB");
 const THREE = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
@@ -8,13 +8,13 @@ const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB"];
 export const known = (n) => typeof n === "number" && n >= 0;
 export const count = (n) => (known(n) ? WHOLE.format(n) : "–");
 
-/** A measure or a bound: four digits are enough, and all of a whole number. */
+/** A measure or threshold: four significant digits, or an exact integer. */
 export function measure(x) {
   if (typeof x !== "number") return "";
   return (Number.isInteger(x) ? WHOLE.format(x) : FOUR.format(x)).replace("-", "−");
 }
 
-/** A part of a whole, as schemas/display.py writes it: 100 % is all, and 0 % is none. */
+/** A percentage, formatted as in schemas/display.py: only all is 100 %, and only none is 0 %. */
 export function share(part, whole) {
   if (!whole) return "";
   const percent = (100 * part) / whole;
@@ -39,7 +39,7 @@ export function score(x) {
   return typeof x === "number" ? x.toFixed(3).replace("-", "−") : "";
 }
 
-/** One thing or several: plural(1, "sample") is "1 sample". */
+/** A count with its noun: plural(1, "sample") is "1 sample". */
 export function plural(n, name) {
   return `${count(n)} ${name}${n === 1 ? "" : "s"}`;
 }

@@ -1,4 +1,4 @@
-// The head of the report: totals of the run, and facts about each corpus.
+// The head of the report: totals, warnings and corpora.
 import { el, find, table, words } from "./dom.js";
 import { bytes, count, duration, known, measure, plural } from "./numbers.js";
 
@@ -11,7 +11,7 @@ const ROWS = [
   ["Held out for validation", (c) => count(c.held_out)],
   ["Images", (c) => count(c.images)],
   ["Words", (c) => count(c.words)],
-  ["Words per sample, median", (c) => measure(c.words_a_sample?.["0.5"]) || "–"],
+  ["Words of a sample, median", (c) => measure(c.words_a_sample?.["0.5"]) || "–"],
   ["Tokens", (c) => count(c.tokens)],
   ["CLIP score, median", (c) => measure(c.clip_score?.["0.5"]) || "–"],
   ["Hosts", (c) => count(c.num_hosts)],
@@ -25,20 +25,20 @@ export function overview(data) {
   find("title").append(words(data.title));
   find("lede").append(sentences(data.totals));
   warn(data.warnings);
-  const available = ([name]) => known(data.totals[name]) && (name !== "seconds" || data.steps.length);
-  find("totals").append(...TOTALS.filter(available).map(([name, title, format]) =>
+  const isShown = ([name]) => known(data.totals[name]) && (name !== "seconds" || data.steps.length);
+  find("totals").append(...TOTALS.filter(isShown).map(([name, title, format]) =>
     el("div", {}, el("dt", {}, title), el("dd", {}, format(data.totals[name])))));
   const corpora = Object.entries(data.corpora);
   if (!corpora.length) return;
   const columns = [["Corpus", "name"], ...corpora.map(([name]) => [name, "number"])];
   const rows = ROWS.filter(([, of]) => corpora.some(([, c]) => of(c) !== "–"));
   find("corpora").append(
-    el("div", {}, el("h2", {}, "Corpora"), el("p", { class: "quiet" }, "The training data. Samples held out for validation are not counted in the other lines.")),
+    el("div", {}, el("h2", {}, "Corpora"), el("p", { class: "quiet" }, "The train split. Samples held out for validation are not counted in the other lines.")),
     table("Contents of each corpus", columns,
     rows.map(([name, of]) => [name, ...corpora.map(([, corpus]) => of(corpus))])));
 }
 
-/** Shows what is probably wrong with the run, above its figures. */
+/** Shows the warnings before the figures. */
 function warn(warnings) {
   const place = find("warnings");
   place.hidden = !warnings.length;
@@ -47,7 +47,7 @@ function warn(warnings) {
 }
 
 function sentences({ archives, pages, images, samples }) {
-  const found = [known(pages) && plural(pages, "page"), known(images) && plural(images, "image")].filter(Boolean).join(" and ");
-  const input = known(archives) && known(pages) && `${plural(archives, "archive")} gave ${found}. `;
+  const sources = [known(pages) && plural(pages, "page"), known(images) && plural(images, "image")].filter(Boolean).join(" and ");
+  const input = known(archives) && known(pages) && `${plural(archives, "archive")} with ${sources}. `;
   return `${input || ""}${plural(samples, "sample")} ${input ? "were made from them" : "in shards"}.`;
 }

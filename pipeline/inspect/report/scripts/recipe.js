@@ -1,4 +1,4 @@
-// The recipe, one line per key.
+// The recipe, a line for each key.
 import { details, find, table, words } from "./dom.js";
 import { measure } from "./numbers.js";
 

@@ -1,4 +1,4 @@
-// Every rule that dropped something, by step and level; opened, a rule shows examples.
+// The rules that dropped items, by step and kind of item, with examples.
 import { bar, details, el, find } from "./dom.js";
 import { example } from "./examples.js";
 import { sentence } from "./groups.js";
@@ -18,26 +18,26 @@ export function rules(data) {
 
 function group(data, row) {
   const widest = Math.max(1, ...row.rules.map((rule) => rule.dropped));
-  const drawn = row.rules.map((facts) => ({ facts, element: rule(data, facts, widest) }));
+  const drawn = row.rules.map((entry) => ({ entry, element: rule(data, entry, widest) }));
   const head = el("div", { class: "rule-head", "aria-hidden": "true" },
-    ["Rule", "", "Dropped", "Only", "Median", "Bound"].map((name) => el("span", {}, name)));
+    ["Rule", "", "Dropped", "Alone", "Median", "Threshold"].map((name) => el("span", {}, name)));
   const element = el("div", { class: "rule-group" },
     el("h3", {}, sentence(row.things), el("span", { class: "quiet" }, ` in ${row.step}, ${count(row.taken)} dropped`)),
     head, drawn.map((d) => d.element));
   return { step: row.step, element, rules: drawn };
 }
 
-function rule(data, facts, widest) {
+function rule(data, entry, widest) {
   const number = (name, value) =>
     el("span", { class: "number", "data-name": name }, value && el("span", { class: "unseen" }, `${name} `), value);
   const summary = el("span", { class: "rule-row" },
-    el("span", { class: "rule-name" }, el("span", { class: "code" }, facts.rule), el("span", { class: "quiet" }, facts.meaning)),
-    bar(["taken", facts.dropped / widest]),
-    number("dropped", count(facts.dropped)), number("only", count(facts.alone)),
-    number("median", measure(facts.median)), number("bound", measure(facts.threshold)));
-  return details(summary, () => facts.examples.length
-    ? el("ul", { class: "examples" }, facts.examples.map((item) => example(data, item)))
-    : el("p", { class: "quiet" }, "No examples."), { class: "rule" });
+    el("span", { class: "rule-name" }, el("span", { class: "code" }, entry.rule), el("span", { class: "quiet" }, entry.meaning)),
+    bar(["taken", entry.dropped / widest]),
+    number("dropped", count(entry.dropped)), number("alone", count(entry.alone)),
+    number("median", measure(entry.median)), number("threshold", measure(entry.threshold)));
+  return details(summary, () => entry.examples.length
+    ? el("ul", { class: "examples" }, entry.examples.map((item) => example(data, item)))
+    : el("p", { class: "quiet" }, "No examples were stored."), { class: "rule" });
 }
 
 function found(form, groups) {
@@ -46,10 +46,10 @@ function found(form, groups) {
   let shown = 0;
   for (const g of groups) {
     let here = 0;
-    for (const { facts, element } of g.rules) {
-      const fits = (!step || g.step === step) && `${facts.rule} ${facts.meaning}`.toLowerCase().includes(text);
-      element.hidden = !fits;
-      here += fits;
+    for (const { entry, element } of g.rules) {
+      const matches = (!step || g.step === step) && `${entry.rule} ${entry.meaning}`.toLowerCase().includes(text);
+      element.hidden = !matches;
+      here += matches;
     }
     g.element.hidden = !here;
     shown += here;
@@ -57,14 +57,14 @@ function found(form, groups) {
   form.querySelector(".found").textContent = plural(shown, "rule");
 }
 
-/** Opens the rule of a link in the funnel. */
+/** Opens a rule that is linked from the funnel. */
 function goTo(event, form, groups, narrow) {
   const name = event.target.closest?.("[data-rule]")?.dataset.rule;
   if (!name) return;
   event.preventDefault();
   form.reset();
   narrow();
-  const { element } = groups.flatMap((g) => g.rules).find(({ facts }) => facts.rule === name);
+  const { element } = groups.flatMap((g) => g.rules).find(({ entry }) => entry.rule === name);
   element.open = true;
   element.scrollIntoView({ block: "start" });
   element.querySelector("summary").focus({ preventScroll: true });

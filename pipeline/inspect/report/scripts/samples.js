@@ -1,7 +1,7 @@
-// The browser of samples: a list of those that match the form, one of them open.
+// The sample browser: a list of matching samples, one of them open.
 import { cut, el, find, picture, words } from "./dom.js";
 import { documentOf, linkOf } from "./document.js";
-import { best, matching, offer } from "./filters.js";
+import { best, offer, wanted } from "./filters.js";
 import { count, score } from "./numbers.js";
 
 const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
@@ -16,7 +16,7 @@ export function samples(data) {
     if (find("reader").getBoundingClientRect().top < 0) find("reader").scrollIntoView();
   };
   const narrow = () => {
-    state.hits = matching(form, data.samples);
+    state.hits = wanted(form, data.samples);
     find("hits").replaceChildren(...state.hits.map((sample, i) => hit(data, sample, () => open(i))));
     open(0);
   };
@@ -41,17 +41,17 @@ export function samples(data) {
 function hit(data, sample, open) {
   const image = sample.blocks.find((b) => b.image)?.image;
   const texts = sample.blocks.map((b) => b.text || b.caption);
-  const title = [sample.corpus !== "caption" && sample.title, ...texts, sample.title, sample.key].find(Boolean);
+  const label = [sample.corpus !== "caption" && sample.title, ...texts, sample.title, sample.key].find(Boolean);
   const top = best(sample);
   return el("li", {}, el("button", { type: "button", tabindex: "-1", onclick: open },
     image && picture(data, image, "", { loading: "lazy" }),
-    el("span", { class: "hit" }, words(cut(title, 90)),
+    el("span", { class: "hit" }, words(cut(label, 90)),
       el("span", { class: "quiet" }, sample.host, top > -Infinity && ` · ${score(top)}`))));
 }
 
 function draw(data, state, query) {
   const sample = state.hits[state.at];
-  find("place").textContent = sample ? `${count(state.at + 1)} of ${count(state.hits.length)}` : "No matching sample";
+  find("place").textContent = sample ? `${count(state.at + 1)} of ${count(state.hits.length)}` : "No sample matches";
   find("previous").disabled = state.at <= 0;
   find("next").disabled = state.at >= state.hits.length - 1;
   find("reader").replaceChildren(sample ? documentOf(data, sample) : el("p", { class: "quiet" }, "Relax a filter to see samples."));
@@ -67,7 +67,7 @@ function draw(data, state, query) {
   mark(query);
 }
 
-/** Highlights the query without changing the text. */
+/** Highlights the matches of the text filter without changing the DOM. */
 function mark(query) {
   if (!globalThis.Highlight) return;
   const ranges = [];
@@ -84,19 +84,19 @@ function mark(query) {
   CSS.highlights.set("found", new Highlight(...ranges));
 }
 
-/** Arrow keys browse while the samples are visible and no field has the focus; up and down only within the list. */
+/** Arrow keys browse samples while the section is visible and no field has focus; up and down only in the list. */
 function turn(event, state, open) {
   const step = STEPS[event.key];
   const inList = find("hits").contains(event.target);
   const upright = event.key === "ArrowUp" || event.key === "ArrowDown";
   if (!step || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || (upright && !inList)) return;
-  if (event.target.closest("input, select, textarea") || !inSight()) return;
+  if (event.target.closest("input, select, textarea") || !isVisible()) return;
   event.preventDefault();
   open(state.at + step);
   if (inList) find("hits").children[state.at]?.firstChild.focus({ preventScroll: true });
 }
 
-function inSight() {
+function isVisible() {
   const { top, bottom } = document.querySelector(".browser").getBoundingClientRect();
   return top < 0.7 * window.innerHeight && bottom > 0.2 * window.innerHeight;
 }

@@ -1,4 +1,4 @@
-// Distributions: one measure of several corpora or tables is shown in a row, on one scale.
+// Distributions: the same measure of several corpora or tables in a row, on one scale.
 import { details, el, find, table } from "./dom.js";
 import { chart, SHORT } from "./charts.js";
 import { inRows } from "./groups.js";
@@ -17,7 +17,7 @@ function domainOf(spreads) {
   return [Math.min(...ends), Math.max(...ends)];
 }
 
-/** Adds the edges to draw to bins: on a log scale, a first bin that begins at 0 gets the width of the others. */
+/** Bins with their drawn ends: on a log scale a bin from 0 gets the width of the others. */
 function placed({ bins, scale }) {
   if (scale !== "log") return bins.map((bin) => ({ ...bin, left: bin.from, right: bin.to }));
   const whole = bins.filter((bin) => bin.from > 0);

@@ -1,4 +1,4 @@
-// Light or dark, as the system says or as is chosen here.
+// Light or dark theme, by the system or the user's choice.
 
 export function theme() {
   for (const choice of document.querySelectorAll("input[name=theme]")) {
