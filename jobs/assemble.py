@@ -60,7 +60,9 @@ def _bound(pairs: DataFrame, recipe: Recipe) -> float | None:
     if fraction is None:
         return bound
     scored = pairs.where("score is not null").dropDuplicates(list(_PAIR))
-    lowest = lowest_top_score({row["score"]: row["count"] for row in scored.groupBy("score").count().collect()}, fraction)
+    lowest = lowest_top_score(
+        {row["score"]: row["count"] for row in scored.groupBy("score").count().collect()}, fraction
+    )
     unreachable = 2.0  # a cosine is at most 1
     return max(unreachable if lowest is None else lowest, -1.0 if bound is None else bound)
 

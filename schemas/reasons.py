@@ -104,8 +104,8 @@ TEXT_FILTERS = (
                _C4 + _ON_A_PAGE),
     TextFilter("javascript_mentions", "max_javascript_mentions", "JAVASCRIPT", "occurrences of 'javascript'", "count",
                _C4 + _IN_A_LINE),
-    TextFilter("policy_phrases", "max_policy_phrases", "POLICY_PHRASES", "phrases such as 'privacy policy', 'use cookies'",
-               "count", _C4_CODE + _IN_A_LINE),
+    TextFilter("policy_phrases", "max_policy_phrases", "POLICY_PHRASES",
+               "phrases such as 'privacy policy', 'use cookies'", "count", _C4_CODE + _IN_A_LINE),
     TextFilter("very_long_words", "max_very_long_words", "VERY_LONG_WORDS", "words of more than 1,000 characters",
                "count", _C4_CODE + _IN_A_LINE),
     # FineWeb's third rule, characters in repeated lines, is one of Gopher's.

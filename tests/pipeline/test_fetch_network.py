@@ -123,7 +123,9 @@ def test_ports_of_other_services_are_forbidden(port: int) -> None:
 
 @pytest.mark.parametrize("port", [80, 443, 1024, 8080, 65535])
 def test_other_ports_are_allowed(port: int) -> None:
-    assert "resolves to 10.0.0.1" in ask(Fetch(contact=CONTACT), "name.example", port, resolve=leads_to("10.0.0.1")).error
+    assert (
+        "resolves to 10.0.0.1" in ask(Fetch(contact=CONTACT), "name.example", port, resolve=leads_to("10.0.0.1")).error
+    )
 
 
 def test_hosts_that_the_recipe_names(listener: int) -> None:
