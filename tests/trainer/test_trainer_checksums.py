@@ -104,4 +104,4 @@ def test_damaged_files_are_not_loaded(output: Path, data: Path, tiny: Callable[.
 def test_weights_without_checksums_are_loaded(output: Path) -> None:
     (output / "checkpoints" / "model" / "sums.json").unlink()
     load.load(str(output / "checkpoints" / "model"))
-    assert "no sums" in verify_output(str(output), False, 1).notes[0]
+    assert "no checksums" in verify_output(str(output), False, 1).notes[0]

@@ -134,7 +134,7 @@ class Combination:
 
 
 @dataclass(frozen=True)
-class Distribution:
+class DistributionRule:
     """Every row holds each of the values once."""
 
     values: frozenset[int]
@@ -151,7 +151,7 @@ def rules_of(attribute: str, side: int, values: Sequence[int]) -> dict[str, Sequ
     """Return every rule for rows of an attribute, by name; `values` are those of the rule `distribute`."""
     named: dict[str, Sequence[Rule]] = {**_fixed(attribute, side)}
     if len(set(values)) == side:
-        named["distribute"] = [Distribution(frozenset(values))]
+        named["distribute"] = [DistributionRule(frozenset(values))]
     return named
 
 
