@@ -15,12 +15,12 @@ from pipeline.dedup.hashing import (
     PAIRS,
     banded,
     bands,
+    full_keys,
     paired,
     shingles,
     signatures,
     similarity,
     sketches,
-    whole,
 )
 from schemas.recipe import Dedup, MinHash
 from schemas.tables import Batches
@@ -193,7 +193,7 @@ def signer(config: MinHash) -> Callable[[Batches], Batches]:
             kept = batch.filter(pa.array(counts > 0))
             columns = (
                 pc.utf8_length(kept["text"]).cast(pa.int64()),
-                pa.array(whole(found)),
+                pa.array(full_keys(found)),
                 pa.ListArray.from_arrays(np.arange(0, keys.size + 1, config.bands, dtype=np.int32), keys.ravel()),
                 pa.array([row.tobytes() for row in sketches(found)], pa.binary()),
             )

@@ -102,17 +102,17 @@ def describe(error: BaseException, max_characters: int = 500) -> str:
     return printable(f"{type(error).__name__}: {error}")[:max_characters]
 
 
-def percent(part: float, whole: float) -> str:
-    """Format a fraction as a percentage: 9.3 %, 42 %, 99.9 %; '' when `whole` is 0.
+def percent(part: float, total: float) -> str:
+    """Format a fraction as a percentage: 9.3 %, 42 %, 99.9 %; '' when `total` is 0.
 
     Only all is 100 % and only none is 0 %: values close to either are rounded away from it.
     """
-    if not whole:
+    if not total:
         return ""
-    value = 100 * part / whole
+    value = 100 * part / total
     if 0 < value < 0.1:
         return "< 0.1 %"
-    if value > 99 and part < whole:
+    if value > 99 and part < total:
         return f"{min(math.floor(10 * value) / 10, 99.9):.1f} %"
     return f"{value:.1f} %" if 0 < value < 9.95 else f"{value:.0f} %"
 

@@ -173,7 +173,7 @@ def bands(signatures: np.ndarray, bands: int) -> np.ndarray:
     return mix(keys + np.arange(1, bands + 1, dtype=np.uint64)).view(np.int64)
 
 
-def whole(signatures: np.ndarray) -> np.ndarray:
+def full_keys(signatures: np.ndarray) -> np.ndarray:
     """Return one key for each complete signature (n, int64)."""
     return bands(signatures, 1)[:, 0]
 

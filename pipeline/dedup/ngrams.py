@@ -52,7 +52,7 @@ def _lines(path: str) -> Iterator[bytes]:
         with fsspec.open(path, "rb", compression="infer") as file:
             yield from file
     except (OSError, EOFError, ValueError) as error:
-        raise PathError(f"cannot read {path}: {error}") from error
+        raise PathError(f"{path}: cannot be read: {error}") from error
 
 
 def _strings(value: object, keys: frozenset[str], is_selected: bool) -> Iterator[str]:

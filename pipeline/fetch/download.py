@@ -22,7 +22,7 @@ from pipeline.fetch.commit_log import MOVED, CommitLog
 from pipeline.fetch.permissions import ROBOTS, Permissions
 from pipeline.fetch.scheduler import Address, Host, Scheduler
 from pipeline.images.worker import MAX_IMAGES, DecodeWorker
-from pipeline.io.imports import stand_ins, temporary_folder
+from pipeline.io.imports import replaced_modules, temporary_folder
 from pipeline.url import Failure, Url, class_of, parse, request_url
 from pipeline.warc.http import in_headers
 from schemas.display import describe
@@ -390,7 +390,7 @@ def _downloader(opener: DownloadWorker, num_addresses: int, results: Results, fo
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # disables its update check
     # img2dataset imports wandb, which creates two folders, and webdataset, which imports torch if installed: 500 MB and
     # seconds per worker, for a logger and a writer that are not used here.
-    with stand_ins(torch=None, wandb=ModuleType("wandb")):
+    with replaced_modules(torch=None, wandb=ModuleType("wandb")):
         from img2dataset.downloader import Downloader
 
     class Writer:

@@ -334,14 +334,14 @@ def _of_extract(manifest: Manifest) -> Iterator[RunWarning]:
 
 def _few_images(fetch: Manifest) -> RunWarning | None:
     """Warn if most images were lost, or almost none is kept; name the failures and the command to retry."""
-    kept, asked = fetch.counts.get("ok", 0), sum(fetch.counts.values())
+    kept, requested = fetch.counts.get("ok", 0), sum(fetch.counts.values())
     lost = sum(fetch.counts.get(status, 0) for status in LOST)
-    if not _is_few(kept, asked, FEW) and not _is_few(asked - lost, asked, LOST_IMAGES):
+    if not _is_few(kept, requested, FEW) and not _is_few(requested - lost, requested, LOST_IMAGES):
         return None
     failures = {status: n for status, n in fetch.counts.items() if status != "ok" and n}
     most = sorted(failures, key=lambda status: (-failures[status], status))
-    text = f"only {kept:,} of {asked:,} images are kept ({percent(kept, asked)}): "
-    text += ", ".join(f"{status} {percent(failures[status], asked)}" for status in most[:4])
+    text = f"only {kept:,} of {requested:,} images are kept ({percent(kept, requested)}): "
+    text += ", ".join(f"{status} {percent(failures[status], requested)}" for status in most[:4])
     temporary = [status for status in most if status in RETRIED]
     remedy = "`weft stats OUT --funnel --by host` lists the hosts"
     if temporary:

@@ -208,17 +208,17 @@ def download(made: Mapping[str, Estimate], rates: Rates, recipe: Recipe, cores: 
     Each core runs a task with `fetch.threads` concurrent requests. A host's images are requested by one task at a
     limited rate: the busiest host may take longest.
     """
-    asked = made.get("fetch.asked")
-    if asked is None:
+    images = made.get("fetch.asked")
+    if images is None:
         return {}
-    requests = product("requests", asked, rate(rates, "fetch.requests"))
+    requests = product("requests", images, rate(rates, "fetch.requests"))
     num_concurrent = cores * recipe.fetch.threads
     found = {
         "requests": requests,
-        "bytes": product("bytes", asked, rate(rates, "fetch.bytes")),
-        "hours by the cores": product("hours", asked, rate(rates, "fetch.core_seconds"), scale=_HOURS / cores),
+        "bytes": product("bytes", images, rate(rates, "fetch.bytes")),
+        "hours by the cores": product("hours", images, rate(rates, "fetch.core_seconds"), scale=_HOURS / cores),
         "hours by concurrent requests": product(
-            "hours", asked, rate(rates, "fetch.seconds"), scale=_HOURS / num_concurrent
+            "hours", images, rate(rates, "fetch.seconds"), scale=_HOURS / num_concurrent
         ),
     }
     if recipe.fetch.host_requests_per_second and not recipe.fetch.proxy:
@@ -243,8 +243,8 @@ def estimate(archives: Archives, rates: Rates, recipe: Recipe, cores: int, gpus:
     """Estimate a run of a recipe over archives on the given cores and GPUs."""
     made = units(archives, rates, recipe)
     cost, on_gpus = core_hours(made, rates, recipe), gpu_hours(made, rates)
-    asked = download(made, rates, recipe, cores)
-    took = hours(cost, on_gpus, longest(asked), archives.num, cores, gpus)
+    downloads = download(made, rates, recipe, cores)
+    wall_hours = hours(cost, on_gpus, longest(downloads), archives.num, cores, gpus)
     found: Plan = {
         "input": {
             "archives": Estimate(float(archives.num), "archives", "counted", ("the inputs",)),
@@ -253,9 +253,9 @@ def estimate(archives: Archives, rates: Rates, recipe: Recipe, cores: int, gpus:
         "things": made,
         "core-hours": {**cost, ALL: total_known("core-hours", list(cost.values()))},
         "GPU-hours": {"score": on_gpus} if gpus and on_gpus else {},
-        "download": asked,
+        "download": downloads,
         "disk": _disk(made, rates),
-        "hours": {**took, ALL: total_known("hours", list(took.values()))},
+        "hours": {**wall_hours, ALL: total_known("hours", list(wall_hours.values()))},
     }
     return {section: figures for section, figures in found.items() if figures}
 

@@ -24,7 +24,7 @@ _COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 def import_open_clip() -> ModuleType:
     """Import open_clip without wandb, an optional import of timm, and without the cache that torchvision creates."""
-    with stand_ins(wandb=None), _no_compile_cache():
+    with replaced_modules(wandb=None), _no_compile_cache():
         import open_clip
 
     module: ModuleType = open_clip
@@ -32,7 +32,7 @@ def import_open_clip() -> ModuleType:
 
 
 @contextmanager
-def stand_ins(**modules: ModuleType | None) -> Iterator[None]:
+def replaced_modules(**modules: ModuleType | None) -> Iterator[None]:
     """Replace packages by these modules for imports in the block; None means not installed.
 
     Packages that are already imported are not replaced.

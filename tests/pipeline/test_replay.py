@@ -192,7 +192,7 @@ def test_head_sends_no_body(port: int) -> None:
 
 def test_connect_and_post_are_refused(port: int) -> None:
     status, _, body = ask(port, "a.example:443", "CONNECT")
-    assert (status, body) == (501, b"this proxy knows no TLS: ask for https addresses as http\n")
+    assert (status, body) == (501, b"this proxy does not support TLS: request https URLs as http\n")
     assert ask(port, "http://a.example/gone", "POST")[0] == 501
 
 

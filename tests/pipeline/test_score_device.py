@@ -26,7 +26,7 @@ def test_the_assigned_gpu_goes_before_any_other(addresses: list[str], num_gpus: 
 
 @pytest.mark.parametrize(("addresses", "num_gpus"), [(["0"], 0), (["2"], 2), (["GPU-5c1d"], 2)])
 def test_a_gpu_that_torch_does_not_see_is_said_and_not_replaced(addresses: list[str], num_gpus: int) -> None:
-    with pytest.raises(MissingError, match=f"GPU {addresses[0]}, but torch sees {num_gpus} here"):
+    with pytest.raises(MissingError, match=f"GPU {addresses[0]}, but torch sees {num_gpus} GPUs"):
         choose(addresses, num_gpus, 7)
 
 
