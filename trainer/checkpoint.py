@@ -124,7 +124,7 @@ def check_sums(folder: Path, processes: Processes) -> None:
     damaged = check_folder(folder, processes.rank, processes.world)
     if processes.sum(len(damaged))[0]:
         which = ", ".join(damaged) or "a file that another process checked"
-        raise IntegrityError(f"{folder} is not as it was written ({which}); {_REMEDY}")
+        raise IntegrityError(f"{folder} has changed since it was written ({which}); {_REMEDY}")
 
 
 def load(folder: Path, model: Kosmos, optimizer: Optimizer, processes: Processes) -> None:

@@ -96,7 +96,7 @@ class WeightsFolder:
         """
         if damaged := check_folder(self.path):
             raise IntegrityError(
-                f"{self.path} is damaged: it is not as it was written: {', '.join(damaged)}; copy the folder again"
+                f"{self.path} has changed since it was written: {', '.join(damaged)}; copy the folder again"
             )
         checkpoint.check_files(self.path)
         if self.is_export:

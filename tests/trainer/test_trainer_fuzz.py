@@ -167,7 +167,7 @@ def test_bytes_of_benchmarks(task: str, tmp_path: Path) -> None:
             if reading.read_shots is not None:
                 add_shots(reading, benchmark.data, benchmark.output, Settings(shots=1), found)
             for example in found:
-                assert example.tokenizer.encode()
+                assert example.prompt.encode()
         except WeftError as error:
             assert_one_line(error)
         path.write_bytes(intact)
