@@ -1,4 +1,4 @@
-"""Files whose charset is known by the name of their folder, and how many of them are decoded right."""
+"""Measure charset detection on files whose folder names their charset."""
 
 import re
 import tarfile
@@ -15,7 +15,7 @@ _SUPERSETS = {
 
 
 def decoded_fraction(archive: Path) -> float:
-    """Return the fraction of files that `decode_html` reads as the charset of their folder does.
+    """Return the fraction of files that `decode_html` decodes as with the charset of their folder.
 
     A charset that Python does not know counts as not decoded.
     """

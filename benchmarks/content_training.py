@@ -1,4 +1,4 @@
-"""Train the forests that tell main content: `python -m benchmarks.content_training DATA [--write]`.
+"""Train the forests of the main content model: `python -m benchmarks.content_training DATA [--write]`.
 
 Trained on `pages-more` and on the pages of `pages` that are not from WCXB; tried on WCXB's, none of whose domains is
 among the others. `--write` keeps the weights in pipeline/html/weights.npz. Needs the extra `tune`.
@@ -38,7 +38,7 @@ KEPT_OUT = "wcxb"  # the source whose pages of `pages` are never trained on
 
 @dataclass(frozen=True)
 class BlockExample:
-    """A page with its truth."""
+    """A page with its annotated text."""
 
     domain: str
     kind: str
@@ -57,7 +57,7 @@ class BlockExample:
 
 
 def main(data: Path, write: bool) -> None:
-    """Train, print what comes of it on pages of other domains, and keep the weights if asked to."""
+    """Train, print the scores on pages of other domains, and store the weights with --write."""
     examples = [e for name in ("pages", "pages-more") for e in _read(data, name)]
     tried = [e for e in examples if e.held_out]
     domains = {e.domain for e in tried}
@@ -112,7 +112,7 @@ def _read(data: Path, name: str) -> list[BlockExample]:
 
 
 def _fit(examples: list[BlockExample], inputs: list[Array], num_trees: int) -> Forest:
-    """Fit a forest; a block that is main text in part stands on both sides, with that weight."""
+    """Fit a forest; a block that is partly main text counts as both classes, weighted by the fraction."""
     x = np.concatenate(inputs)
     y = np.concatenate([e.labels_N for e in examples])
     w = np.concatenate([e.weights_N for e in examples])

@@ -25,7 +25,7 @@ ROWS = 256  # of a batch, as jobs/session.py asks of Spark
 
 
 def main(folder: Path) -> None:
-    """Sign, find, cluster, and print what came of it."""
+    """Compute signatures, find and cluster duplicates, and print the result."""
     config, file = MinHash(), folder / "documents.parquet"
     batches = list(islice(pq.ParquetFile(file).iter_batches(ROWS, columns=["text"]), SAMPLE // ROWS))
     list(signer(config)(iter(batches[:1])))  # makes the table of characters before the clock starts

@@ -1,4 +1,4 @@
-"""Time answering in batches beside answering one by one: `python -m benchmarks.eval`.
+"""Compare batched generation with single prompts: `python -m benchmarks.eval`.
 
 The peer is the same decoder, with the same cache of keys and values and as many threads, given one example at a time;
 of rankings one option at a time. What is answered must be the same. Captions by five beams, as COCO's are, which one
@@ -29,7 +29,7 @@ MAX_TOKENS, NUM_BEAMS, NUM_OPTIONS = 24, 5, 8
 
 
 def main() -> None:
-    """Measure in turn, print the ratios, keep them."""
+    """Measure in turn, print and store the ratios."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scenes = [example(0, number, "held-out") for number in range(BATCH * NUM_BATCHES)]
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _rates(model: KosmosAdapter, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> tuple[float, float]:
-    """Return examples a second in batches and one by one, the better of some rounds each, in turn."""
+    """Return examples per second in batches and singly, in turn, the best of several rounds."""
     best, said = [0.0, 0.0], list[list[str]]()
     for _ in range(NUM_ROUNDS):
         for place, answer in enumerate((_in_batches, _one_by_one)):

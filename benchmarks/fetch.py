@@ -1,4 +1,4 @@
-"""Time fetching beside plain img2dataset, both with the same threads: `python -m benchmarks.fetch [--images N]`.
+"""Compare fetch with plain img2dataset, both with the same threads: `python -m benchmarks.fetch [--images N]`.
 
 A server on this machine answers for 50 hosts, once with sound images alone and once as the live web does
 (benchmarks/fetch_sets.py). A rate is addresses per second of the whole call, however they end.
@@ -29,7 +29,7 @@ Run = Callable[[list[str], int, Path], FetchOutcome]
 
 
 def run_ours(addresses: list[str], threads: int, folder: Path) -> FetchOutcome:
-    """Fetch by our step: NUM_PROCESSES Spark tasks at a time, `threads` requests under way in each."""
+    """Fetch with Weft: NUM_PROCESSES parallel Spark tasks, `threads` concurrent requests each."""
     from benchmarks.fetch_ours import run
 
     found: FetchOutcome = run(addresses, threads, (*HOSTS, *DEAD), folder)
@@ -37,7 +37,7 @@ def run_ours(addresses: list[str], threads: int, folder: Path) -> FetchOutcome:
 
 
 def run_peer(addresses: list[str], threads: int, folder: Path) -> FetchOutcome:
-    """Fetch by plain img2dataset in a fresh process."""
+    """Fetch with plain img2dataset in a new process."""
     (folder / "addresses.txt").write_text("\n".join(addresses), "utf-8")
     command = [sys.executable, "-m", "benchmarks.fetch_peer", str(folder), str(threads)]
     with (
@@ -56,7 +56,7 @@ RUNS: dict[str, Run] = {"ours": run_ours, "peer": run_peer}
 
 
 def main() -> None:
-    """Measure, print the tables, keep the ratios."""
+    """Measure, print the tables, store the ratios."""
     parser = argparse.ArgumentParser(prog="benchmarks.fetch", description="time fetching beside plain img2dataset")
     parser.add_argument("data", nargs="?", help="not read: every benchmark is given it")
     parser.add_argument("--images", type=int, default=20_000, help="addresses in each set")
@@ -78,7 +78,7 @@ def main() -> None:
 def _in_turn(
     names: list[str], server: FaultyServer, addresses: list[str], threads: int, title: str
 ) -> dict[str, list[Ran]]:
-    """Run each side ROUNDS times; who was first is last in the next round."""
+    """Run each side ROUNDS times, alternating the order."""
     order = [name for number in range(ROUNDS) for name in (names if number % 2 == 0 else reversed(names))]
     found: dict[str, list[Ran]] = {name: [] for name in names}
     for name in track(order, title, console=Console(stderr=True)):

@@ -1,4 +1,4 @@
-"""Our fetch on a list of addresses: the step's own way from a list to `images`, in Spark tasks."""
+"""Fetch a list of addresses as the fetch step does, in Spark tasks."""
 
 import os
 import time
@@ -23,7 +23,7 @@ HOST_CONNECTIONS = 8  # the peer has no bound of this kind, and none of requests
 
 
 def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: Path) -> FetchOutcome:
-    """Fetch addresses by NUM_TASKS tasks at a time.
+    """Fetch addresses with NUM_TASKS parallel tasks.
 
     Spark is started before time counts, and has read a table once, as it has in a run before the fetch; what its
     workers import for the fetch counts, as it does for the peer's.

@@ -1,4 +1,4 @@
-"""What one run of a downloader took, told by itself and by the server that it asked."""
+"""Measurements of one run of a downloader, by itself and by the server."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FetchOutcome:
-    """What a downloader tells of its run."""
+    """What a downloader reports about its run."""
 
     seconds: float  # from the call to its return
     ok: int  # images stored
@@ -23,7 +23,7 @@ class FetchOutcome:
 
 @dataclass(frozen=True)
 class Ran:
-    """What is known of a run."""
+    """The measurements of a run."""
 
     seconds: float
     served_seconds: float  # from the first request to the last
@@ -34,7 +34,7 @@ class Ran:
 
 
 class FaultyServer:
-    """tests/sampleweb/faulty in a process of its own."""
+    """tests/sampleweb/faulty in a separate process."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -69,7 +69,7 @@ class FaultyServer:
 
 @contextmanager
 def faulty_server(num_hosts: int, robots: Mapping[str, str]) -> Iterator[FaultyServer]:
-    """Serve for as long as the context lasts."""
+    """Serve while the context is open."""
     command = [sys.executable, "-m", "tests.sampleweb.faulty", "--hosts", str(num_hosts)]
     command += [option for host, shape in robots.items() for option in ("--robots", f"{host}={shape}")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -1,4 +1,4 @@
-"""Keep trained arrays among the weights that ship with the pipeline."""
+"""Store trained arrays in the weights file of the pipeline."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from pipeline.html import main_content
 
 
 def keep(**arrays: npt.NDArray[Any]) -> None:
-    """Write arrays to the weights file, in place of those that have the same names there."""
+    """Write arrays to the weights file, replacing those with the same names."""
     path = Path(main_content.__file__).parent / main_content.FILE
     before = main_content.weights() if path.exists() else {}
     np.savez_compressed(path, **{**before, **arrays})

@@ -1,4 +1,4 @@
-"""Train the weights that tell content images: `python -m benchmarks.picture_training DATA [--write]`.
+"""Train the weights of the content image model: `python -m benchmarks.picture_training DATA [--write]`.
 
 Trained on `ordered-images`. What it prints is of pages that were left out while their weights were learnt, ten times a
 tenth of them. Needs the extra `tune`.
@@ -42,7 +42,7 @@ class ImageExample:
 
 
 def main(data: Path, write: bool) -> None:
-    """Train, print what comes of it on pages left out, and keep the weights if asked to."""
+    """Train, print the scores on held-out pages, and store the weights with --write."""
     examples = _read(data)
     for shuffle in range(3):
         folds = np.random.default_rng(shuffle).permutation(len(examples)) % FOLDS
@@ -77,7 +77,7 @@ def _read(data: Path) -> list[ImageExample]:
 
 
 def _fit(examples: list[ImageExample]) -> dict[str, Any]:
-    """Fit a regression in which pages with many images weigh more, but not as much more."""
+    """Fit a regression in which pages with many images have more weight, but less than proportionally."""
     some = [e for e in examples if e.addresses]
     x_NF, y_N = np.concatenate([e.x_NF for e in some]), np.concatenate([e.y_N for e in some])
     weights = np.concatenate([np.full(len(e.addresses), len(e.addresses) ** -0.5) for e in some])

@@ -1,6 +1,6 @@
-"""Write what `weft plan` reckons with anew, from what the benchmarks measured: `python -m benchmarks.rates [DATA]`.
+"""Update the rates of `weft plan` from benchmark results: `python -m benchmarks.rates [DATA]`.
 
-With DATA, also what real pages come to, and how large photographs are as fetched and as stored.
+With DATA, also the rates of real pages, and the sizes of photographs as fetched and as stored.
 """
 
 import json
@@ -21,7 +21,7 @@ DIGITS = 5
 
 
 def main(data: str | None = None) -> None:
-    """Reckon the rates, write them, and print what changed."""
+    """Compute and write the rates, and print what changed."""
     listed: dict[str, dict[str, Any]] = yaml.safe_load(RATES.read_text("utf-8"))
     found = {name: from_benchmark(rate) for name, rate in listed.items() if "benchmark" in rate}
     if data is not None:
@@ -35,7 +35,7 @@ def main(data: str | None = None) -> None:
 
 
 def from_benchmark(rate: dict[str, Any]) -> float:
-    """Return the value of a rate as its benchmark says: seconds of so many cores for each thing."""
+    """Return the value of a rate from its benchmark: core-seconds per item."""
     name, measure = rate["benchmark"].split(".")
     measured = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["measures"][measure]["ours"]
     return _rounded(rate.get("cores", 1) / measured)
@@ -48,7 +48,7 @@ def _from_data(data: Path, listed: dict[str, dict[str, Any]]) -> dict[str, float
 
 
 def _pilot(archives: Sequence[str]) -> dict[str, float]:
-    """Run kosmos1 up to fetch, which finds no image in archives of pages; return its rates."""
+    """Run kosmos1 up to fetch, which finds no images in archives of pages; return the rates."""
     from jobs import extract, fetch, filter
     from jobs.recipes import load
     from jobs.run import run

@@ -1,4 +1,4 @@
-"""Time the scoring of images beside the bare forward pass of the same model: `python -m benchmarks.score`.
+"""Compare the scoring of images with the plain forward pass of the same model: `python -m benchmarks.score`.
 
 Ours is the function that the step maps over its batches: encoded JPEGs in, embeddings out. The peer is open_clip's
 encode_image on the same pictures as ready tensors, in batches of the same size. Both take their turn in one process, on
@@ -32,7 +32,7 @@ GRAIN = 12  # 110 kB each
 
 
 def main() -> None:
-    """Measure, print the ratio, keep it."""
+    """Measure, print and store the ratio."""
     device = choose((), torch.cuda.device_count(), os.getpid())
     if device == CPU:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _tensors(config: Clip, encoder: Encoder, pictures: list[bytes]) -> list[torch.Tensor]:
-    """Prepare pictures by open_clip's own preprocessing: batches on the device."""
+    """Prepare images with open_clip's preprocessing; batches on the device."""
     _, _, preprocess = open_clip.create_model_and_transforms(config.model, config.pretrained)
     rows = torch.stack([preprocess(Image.open(io.BytesIO(p))) for p in pictures])
     return list(rows.to(encoder.device).split(encoder.batch_size))

@@ -1,9 +1,9 @@
-"""Does the data teach? Decoders trained alike on what recipes make of one noisy web: `python -m benchmarks.study DIR`.
+"""Train equal decoders on the corpora that recipes make from one noisy web: `python -m benchmarks.study DIR`.
 
-A web is drawn of which the noise is known: wrong alt texts, copies, spam, other languages. Each recipe makes shards of
-it; a decoder of the debug configuration learns from each for equally many tokens, from several seeds, with one
-tokenizer for all; and all are asked about clean scenes that no web shows (benchmarks/study_scenes.py). What stands in
-DIR already is not done again. docs/study.md tells what came out.
+The web is generated with known noise: wrong alt texts, copies, spam, other languages. Each recipe makes shards from it;
+a decoder of the debug configuration trains on each for the same number of tokens, with several seeds and one tokenizer;
+all are evaluated on clean held-out scenes (benchmarks/study_scenes.py). A stopped study resumes from DIR. docs/study.md
+has the results.
 """
 
 import json
@@ -49,7 +49,7 @@ WEFT = str(Path(sys.executable).parent / "weft")
 
 
 def main() -> None:
-    """Make the corpora, train, ask, and keep the figures and their plot."""
+    """Make the corpora, train, evaluate, and store the figures and their plot."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/study")
     web = folder / "web"
     if not (web / "truth-images.jsonl").exists():
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _make(web: Path, output: Path, recipe: str, changes: tuple[str, ...]) -> None:
-    """Run the pipeline. Its proxy's port is another each time, so a run that is over is not asked again."""
+    """Run the pipeline. The proxy's port changes, so finished runs are not started again."""
     if not (output / "shards" / "shards.json").exists():
         archives = sorted(str(path) for path in web.glob("pages-*.warc.gz"))
         settings = _set(*changes, "shard.target_bytes=1000000")

@@ -1,4 +1,4 @@
-"""Time the decoder's forward and backward pass beside Hugging Face's Kosmos-2, of the same sizes, on the same tokens.
+"""Compare the decoder's forward and backward pass with Hugging Face's Kosmos-2 of the same size on the same tokens.
 
 The peer has sinusoidal positions, no mask of documents, and all logits at once; ours has xPos, a mask of two documents
 a row, and the loss in chunks.
@@ -21,7 +21,7 @@ NUM_ROUNDS = 5
 
 
 def model_measures() -> dict[str, tuple[float, float, str]]:
-    """Measure in turn; return tokens a second, and the FLOP/s that ours makes of them."""
+    """Measure in turn; return tokens per second, and the FLOP/s of Weft's decoder."""
     threads = torch.get_num_threads()
     torch.set_num_threads(torch.get_num_interop_threads())
     torch.manual_seed(0)
@@ -59,7 +59,7 @@ def model_measures() -> dict[str, tuple[float, float, str]]:
 
 
 def _gflops_of_a_product(size: int = 2048) -> float:
-    """Return what one product of two square matrices reaches at best: what a utilisation is counted by on CPUs."""
+    """Return the peak speed of a product of square matrices, the reference for utilisation on CPUs."""
     a, b = torch.randn(size, size), torch.randn(size, size)
     seconds = []
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""webdataset behind PyTorch's DataLoader, as its users write it; it tokenises and prepares images as ours does."""
+"""webdataset with PyTorch's DataLoader, as its users write it; it tokenises and prepares images as Weft does."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -29,7 +29,7 @@ def samples(
     workers: int,
     num: int,
 ) -> Iterator[int]:
-    """Yield how many samples each batch of `num` holds, for ever."""
+    """Yield the number of samples of each batch of `num`, forever."""
     *shape, _, _ = image_transform_v2(preprocess, is_train=False).transforms  # to the middle; then numbers, normalised
     prepare = partial(_prepare, words, corpus, Compose([*shape, PILToTensor()]), slots, length)
     tars = sorted(str(tar) for tar in (shards / corpus).glob("*.tar"))

@@ -1,4 +1,4 @@
-"""Shards to time loaders on: drawings with the grain of photographs, in captions and in documents."""
+"""Shards for timing loaders: drawings with noise like that of photographs, as captions and documents."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ PROSE = "The old harbour looks over the sea, and boats come in with the tide. No
 
 
 def make(folder: Path) -> None:
-    """Write shards of both corpora to `folder`, and a tokenizer beside them."""
+    """Write shards of both corpora to `folder`, and a tokenizer."""
     store = Store(str(folder))
     pictures = [grainy_jpeg(number, SIDE_PIXELS, GRAIN) for number in range(NUM_PICTURES)]
     print(f"JPEGs of {np.mean([len(p) for p in pictures]) / 1000:.0f} kB")
