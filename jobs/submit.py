@@ -17,7 +17,6 @@ from pathlib import Path
 import yaml
 
 from jobs import recipes
-from jobs.fetch import check_contact
 from jobs.session import check_java, check_master, java_environment
 from pipeline.inspect.plan import Estimate, count_archives
 from schemas.display import MASK, message, printable, redact
@@ -246,6 +245,8 @@ def send(request: SubmitRequest, dry_run: bool) -> int:
 
     Raises: WeftError for wrong or missing arguments.
     """
+    from jobs.fetch import check_contact
+
     check_master(request.master)
     recipe = recipes.load(request.recipe, list(request.assignments))
     check_contact(recipe)

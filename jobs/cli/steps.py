@@ -2,21 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from jobs.cli.options import Assignments, Inputs, Master, Output, Overwrite, RecipeName, SameRecipe, app
-from pipeline.html.blocks import BlockPlace, PageBlock, Spot, in_order
-from pipeline.html.images import Image, mark_images
-from pipeline.html.page import classify
-from pipeline.html.tree import NotParseable, parse
 from schemas.display import printable
 from schemas.errors import PathError
 from schemas.program import resuming
 from schemas.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pipeline.html.blocks import BlockPlace, PageBlock, Spot
+    from pipeline.html.images import Image
 
 SHOWN_CHARACTERS = 200  # of a block
 
@@ -26,6 +26,11 @@ def show_page(inputs: list[str], url: str) -> None:
 
     Raises: PathError unless inputs are one HTML file.
     """
+    from pipeline.html.blocks import Spot, in_order
+    from pipeline.html.images import mark_images
+    from pipeline.html.page import classify
+    from pipeline.html.tree import NotParseable, parse
+
     if len(inputs) != 1:
         raise PathError(f"--url shows one page, but {len(inputs)} files are given")
     try:
@@ -51,19 +56,19 @@ def show_page(inputs: list[str], url: str) -> None:
     )
 
 
-def _block_line(block: PageBlock, p: float, chosen: bool) -> Text:
+def _block_line(block: "PageBlock", p: float, chosen: bool) -> Text:
     text = " ".join(block.text.split())
     shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]} ... ({len(text)} characters)"
     return _line(chosen, f"{p:.2f}", block.place, shown)
 
 
-def _image_line(spot: Spot, image: Image, chosen: bool) -> Text:
+def _image_line(spot: "Spot", image: "Image", chosen: bool) -> Text:
     size = f" {image.width or '?'}x{image.height or '?'}" if image.width or image.height else ""
     texts = "".join(f" {name}={text!r}" for name in ("alt", "caption") if (text := getattr(image, name)))
     return _line(chosen, " img", spot.place, f"{image.url}{size}{texts}")
 
 
-def _line(chosen: bool, score: str, place: BlockPlace, text: str) -> Text:
+def _line(chosen: bool, score: str, place: "BlockPlace", text: str) -> Text:
     return Text(printable(f"{'+' if chosen else '-'} {score} {place.tag:<10} {text}"), style="" if chosen else "dim")
 
 

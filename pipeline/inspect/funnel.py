@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from pipeline.io.store import Manifest
 from pipeline.io.tables import Lookup
-from pipeline.url import host
 from schemas.display import percent
 from schemas.errors import PathError
 from schemas.reasons import BY_CODE
@@ -59,6 +58,8 @@ def rejection_tables(run: Lookup, step: str) -> Iterator[pa.Table]:
 
 def hosts_of(urls: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Return the host of each URL; '' without one."""
+    from pipeline.url import host
+
     return pa.array([host(url or "") for url in urls.to_pylist()], pa.string())
 
 

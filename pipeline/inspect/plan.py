@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from pipeline.warc.inputs import expand
 from schemas.recipe import Recipe
 from schemas.tables import CORPORA
 
@@ -85,6 +84,8 @@ def count_archives(inputs: Sequence[str]) -> Archives:
 
     Raises: PathError like pipeline.warc.inputs.expand.
     """
+    from pipeline.warc.inputs import expand
+
     found = expand(list(inputs))
     local = [archive for archive in found if "://" not in archive]
     return Archives(len(found), sum(Path(a).stat().st_size for a in local), len(found) - len(local))

@@ -20,7 +20,7 @@ class Missing(MetaPathFinder):
 MISSING = sys.argv.pop(1).split(",")
 sys.meta_path.insert(0, Missing())
 sys.argv[0] = "weft"
-from jobs.cli import main
+from jobs.cli.app import main
 main()
 """
 TRAIN = ("torch", "torchvision", "open_clip", "sentencepiece", "safetensors", "bs4", "tensorboard")
