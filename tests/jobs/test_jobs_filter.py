@@ -87,7 +87,7 @@ def test_steps_add_up(filtered: Context) -> None:
 
 
 def test_rejected_images_are_not_requested(filtered: Context) -> None:
-    assert {r["image_url"] for r in fetch._wanted(filtered).collect()} == {PHOTO}
+    assert {r["image_url"] for r in fetch._used_images(filtered).collect()} == {PHOTO}
     commit(filtered.store, "rejections/dedup", "dedup")
     came = [row(IMAGES, image_id=image_id(url), image_url=url, status="ok") for url in (LOGO, PHOTO)]
     commit(filtered.store, "images", "fetch", {IMAGES: came})

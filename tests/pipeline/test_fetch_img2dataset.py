@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.fetch import download as adapter
 from pipeline.fetch.download import AnswerBody, download
-from pipeline.io.imports import stand_ins
+from pipeline.io.imports import replaced_modules
 from schemas.errors import TransientError
 
 RELIES = f"img2dataset {version('img2dataset')} breaks what pipeline/fetch/download.py relies on:"
@@ -60,7 +60,7 @@ def run(worker: Worker, results: Results, num: int = NUM) -> None:
 
 
 def test_its_downloader_takes_our_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    with stand_ins(torch=None, wandb=ModuleType("wandb")):
+    with replaced_modules(torch=None, wandb=ModuleType("wandb")):
         import img2dataset.downloader as library
 
     signature = inspect.signature(library.Downloader)
@@ -142,7 +142,7 @@ def test_an_error_of_the_writer_comes_out() -> None:
 
 def test_its_own_failure_is_told_with_the_cause() -> None:
     with pytest.raises(
-        TransientError, match=r"(?s)img2dataset gave up.*Number of processes must be at least 1"
+        TransientError, match=r"(?s)img2dataset failed.*Number of processes must be at least 1"
     ) as error:
         run(Worker(threads=0), Results())
     assert "Traceback" in str(error.value), f"{RELIES} it prints the cause of its failure, and returns False"
