@@ -235,7 +235,7 @@ def test_stats_and_their_json(finished: Finished) -> None:
 def test_stats_count_the_tokens_of_a_tokenizer(finished: Finished, tmp_path: Path) -> None:
     (tmp_path / "shards").symlink_to(finished.output / "shards")
     made = weft("tokenizer", "--data", str(tmp_path), "--vocab-size", "1000")
-    assert made.stdout == f"1,000 pieces in {tmp_path}/tokenizer\n", made.stderr
+    assert made.stdout == f"1,000 tokens in {tmp_path}/tokenizer\n", made.stderr
     counted = json.loads((tmp_path / "tokenizer" / "tokenizer.json").read_text())["counted"]
     told = json.loads(weft("stats", str(tmp_path), "--json").stdout)["corpora"]
     for corpus, facts in told.items():

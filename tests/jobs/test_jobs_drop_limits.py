@@ -88,7 +88,7 @@ def test_commits_of_a_stopped_run_are_not_mixed_with_another_recipe(tmp_path: Pa
 def test_a_warning_is_recorded_and_other_limits_repeat_no_step(tmp_path: Path) -> None:
     dropper = Dropper(Store(str(tmp_path)))
     made = dropper.run("drop_limits.max_dropped_fraction=0.8")
-    assert made.notes["a"] == "note" and made.notes["guard"].startswith("EMOJI drops 90 %")
+    assert made.notes["a"] == "note" and made.notes["drop_limits"].startswith("EMOJI drops 90 %")
     assert dropper.run(*FAILS) == made and dropper.runs == 1
     (tmp_path / "other").mkdir()
     silent = Dropper(Store(str(tmp_path / "other"))).run()

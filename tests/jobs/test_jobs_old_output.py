@@ -86,7 +86,7 @@ def test_why_tells_the_present_reason(old: Path) -> None:
 
 def test_verify_finds_it_whole(old: Path) -> None:
     done = weft("verify", str(old))
-    assert done.returncode == 0 and done.stdout.rstrip().endswith("all good"), done.stdout + done.stderr
+    assert done.returncode == 0 and done.stdout.rstrip().endswith("no defects"), done.stdout + done.stderr
 
 
 def test_clusters_of_near_duplicates_are_found(old: Path) -> None:
