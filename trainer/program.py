@@ -1,6 +1,7 @@
 """Exit statuses and error messages of `python -m trainer`. Does not import PyTorch."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +29,10 @@ def run_command(work: Callable[[], int | None]) -> int:
 def _run(work: Callable[[], int | None]) -> int:
     try:
         with interruptible():
-            return work() or 0
+            status = work() or 0
+            if status == 128 + signal.SIGINT:  # what typer makes of KeyboardInterrupt
+                raise KeyboardInterrupt
+            return status
     except ReportedError:
         return 2
     except WeftError as error:
@@ -42,6 +46,8 @@ def _run(work: Callable[[], int | None]) -> int:
         if "RANK" not in os.environ:  # otherwise the launcher prints it
             _fail(str(interrupted), interrupted.status)
         return interrupted.status
+    except KeyboardInterrupt:  # of processes that the command started
+        return 128 + signal.SIGINT
     except TyperException as error:
         return _fail(program.usage_error(error), 2) if os.environ.get("RANK", "0") == "0" else 2
 
