@@ -141,7 +141,7 @@ def launch(module: str, arguments: Sequence[str], num_processes: int) -> int:
         if failure.exitcode >= 0:
             return int(failure.exitcode)
         name = signal.Signals(-failure.exitcode).name
-        print(f"error: process {rank} was ended by {name}; the same command goes on from here", file=sys.stderr)
+        print(f"error: process {rank} was ended by {name}; run the same command to continue", file=sys.stderr)
         return 128 - int(failure.exitcode)
     finally:
         logging.disable(logging.NOTSET)
