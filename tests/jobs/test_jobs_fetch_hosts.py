@@ -91,6 +91,6 @@ def test_other_hosts_among_allowed_ones_are_found_before_any_request(
 ) -> None:
     want(tmp_path, [server.url("/ok/90.jpg"), "http://host.example/1.jpg"])
     for _ in range(2):  # and when the same is tried again
-        with pytest.raises(RecipeError, match=r"host\.example .*fetch\.contact="):
+        with pytest.raises(RecipeError, match=r"host\.example, .*fetch\.contact="):
             fetched(tmp_path, recipe(server))
     assert server.count("/ok/90.jpg") == 0
