@@ -81,7 +81,7 @@ def test_why_tells_the_present_reason(old: Path) -> None:
     url = next(str(row["url"]) for row in written(old, "rejections/filter") if row["rule"] == "CUT_LINES")
     done = weft("why", str(old), url)
     assert done.returncode == 0, done.stderr
-    assert "the page goes: ELLIPSIS_LINES" in " ".join(done.stdout.split())
+    assert "result dropped: ELLIPSIS_LINES" in " ".join(done.stdout.split())
 
 
 def test_verify_finds_it_whole(old: Path) -> None:

@@ -57,7 +57,7 @@ def test_without_a_pilot_only_measured_values_are_claimed(tmp_path: Path) -> Non
     assert planned["input"]["bytes"]["known"] == "published"
     assert any("score on GPUs: not measured" in note for note in planned["notes"])
     notes = "\n".join(planned["notes"])
-    assert "core-hours, not measured and in no sum: dedup, assemble, shard" in notes
+    assert "core-hours: not measured and in no sum: dedup, assemble, shard" in notes
     assert "fetch may take longer: hours by the busiest host is not measured" in notes
     shown = weft("plan", str(tmp_path / "far.paths"), "--gpus", "8")
     assert shown.returncode == 0
