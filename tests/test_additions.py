@@ -48,7 +48,7 @@ def test_the_document_names_these_additions() -> None:
 def test_a_text_filter(copy: Path) -> None:
     insert(
         copy / "schemas" / "reasons.py",
-        ')\n# fmt: on\n"""The one table of text filters',
+        ")\n# fmt: on\n",
         '    TextFilter("num_questions", "max_questions", "QUESTIONS", "question marks", "count", "an example"),\n',
     )
     insert(copy / "filters" / "text.py", '    "num_words": ', '    "num_questions": _times(r"\\?"),\n')

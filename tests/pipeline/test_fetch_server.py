@@ -81,7 +81,7 @@ def test_redirects_are_followed_within_a_host(fetched: Fetched) -> None:
     assert [fetched.count("moves", f"/chain/{left}/2.jpg") for left in range(9, 2, -1)] == [1, 1, 1, 1, 1, 1, 0]
     assert fetched.row("moves", "/chain/9/2.jpg")["error"].endswith("more than 5 redirects")
     assert fetched.count("moves", "/loop/back/3.jpg") == 1
-    assert "circle" in fetched.row("moves", "/loop/3.jpg")["error"]
+    assert "redirect loop" in fetched.row("moves", "/loop/3.jpg")["error"]
     assert fetched.count("moves", "/missing/9.jpg") == 1
 
 

@@ -123,7 +123,7 @@ def test_a_rule_is_found_and_opens_with_its_examples(page: Page) -> None:
     summary = page.locator("#rules summary:visible")
     assert summary.locator(".number").all_text_contents() == [
         "dropped 20,700",
-        "only 20,700",
+        "alone 20,700",
         "median 64",
         "threshold 150",
     ]
