@@ -1,6 +1,6 @@
 """Run the command line and print errors as one line."""
 
-import errno  # noqa: I001  # the help lists commands in import order
+import errno
 import os
 import signal
 import sys
@@ -10,7 +10,7 @@ from contextlib import suppress
 import typer
 from typer.exceptions import TyperException
 
-from jobs.cli import steps, plan, inspect, output  # noqa: F401  # each adds its commands
+from jobs.cli import inspect, output, plan, steps  # each adds its commands
 from jobs.cli.options import app
 from schemas.display import message, printable, redact, shorten
 from schemas.errors import WeftError
@@ -19,6 +19,8 @@ from trainer.cli import app as trainer_app
 
 __all__ = ["app", "main"]
 
+_ORDER = [module.__name__ for module in (steps, plan, inspect, output)]  # of the help
+app.registered_commands.sort(key=lambda command: _ORDER.index(command.callback.__module__ if command.callback else ""))
 app.add_typer(trainer_app)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -332,16 +333,19 @@ def _all(tasks: list[partial[Any]], processes: int, say: Progress) -> list[Any]:
         # run, since starting it would unblock SIGINT.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        futures: list[Future[Any]] = []
         try:
-            with (
-                noting() as received
-            ):  # SIGINT is only blocked in this thread; an exception here could interrupt a start
-                futures: list[Future[Any]] = [pool.submit(task) for task in tasks]
+            # SIGINT is only blocked in this thread; an exception here could interrupt a start. A signal that ends the
+            # first processes breaks the pool while tasks are still submitted.
+            with noting() as received, suppress(BrokenProcessPool):
+                futures.extend(pool.submit(task) for task in tasks)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             if received.number:
                 signal.raise_signal(received.number)
+            if len(futures) < len(tasks):
+                raise BrokenProcessPool
             for done, _ in enumerate(as_completed(futures), 1):
                 say(done, len(tasks))
             return [future.result() for future in futures]
