@@ -1,4 +1,4 @@
-# Weft: `make demo` shows the whole way, `make test` proves it. `make help` lists the rest.
+# Weft: `make demo` runs everything on a small web, `make test` runs the tests, `make help` lists all targets.
 SHELL := /bin/bash
 PYTHON ?= python3
 DATA ?= ../shared/data
@@ -8,45 +8,45 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCHES := extract fetch filters score lookalikes dedup train eval scale
 
-# Every Spark worker imports torch: let Python keep what it compiles.
+# Every Spark worker imports torch: keep Python's compiled files.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check format docs package gate bench study content-weights clip-sample clean $(BENCHES:%=bench-%)
 
-help:  ## list the targets
+help:  ## list all targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.done  ## make .venv with the pinned dependencies
+setup: $(VENV)/.done  ## create .venv with pinned dependencies
 
 $(VENV)/.done: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Weft needs Python 3.11 or newer. On Debian: apt install python3; or name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Weft needs Python 3.11 or newer. On Debian: apt install python3; or choose one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' || { echo "Python's venv module is missing. On Debian: apt install python3-venv"; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,train,dev]'
 	@touch $@
 
-demo: setup  ## run the whole way on the sample web: archives, shards, a decoder that learns
-	$(BIN)/python -m sample.demo $(RUN)
+demo: setup  ## run all steps on the sample web, train a small decoder on the shards; RUN=DIR is the output
+	$(BIN)/python -m tests.sampleweb.demo $(RUN)
 
-test: setup  ## run the tests
+test: setup  ## run the tests that are not slow
 	$(BIN)/python -m pytest -m 'not slow'
 
-test-all: setup  ## run the slow tests too
+test-all: setup  ## run all tests
 	$(BIN)/python -m pytest
 
-check: setup  ## format, lint, types, import floors
+check: setup  ## check format, lint, types and the import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup  ## put the code into form
+format: setup  ## format the code, apply lint fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-package: setup  ## make dist/: the wheel, and environment.tar.gz for the nodes of a cluster; LEAN=1 leaves torch out
+package: setup  ## build dist/: the wheel, and environment.tar.gz for cluster nodes; LEAN=1 omits torch
 	rm -rf build dist
 	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 	$(BIN)/uv venv --quiet --relocatable --python $(BIN)/python build/environment
@@ -56,27 +56,27 @@ package: setup  ## make dist/: the wheel, and environment.tar.gz for the nodes o
 	rm -rf build
 	@ls -sh dist
 
-docs: setup  ## write docs/commands.md, recipes.md and tables.md anew from the code
-	$(BIN)/python -m jobs.reference docs
+docs: setup  ## generate docs/commands.md, recipes.md and tables.md from the code
+	$(BIN)/python -m tools.reference docs
 
-gate: setup  ## measure quality against floors that only rise; DATA=DIR adds pages of the real web
+gate: setup  ## check quality against minimum values; DATA=DIR adds pages of the real web
 	$(BIN)/python -m benchmarks.gate $(DATA)
 
-bench: $(BENCHES:%=bench-%)  ## run every benchmark, ours and the peer in turn
+bench: $(BENCHES:%=bench-%)  ## run all benchmarks, Weft and its peers in turn
 
 $(BENCHES:%=bench-%): bench-%: setup
 	$(BIN)/python -m benchmarks.$* $(DATA)
 
-study: setup  ## does the data teach? an hour on two cores; what is in STUDY is not done again
+study: setup  ## measure whether filtering improves a decoder; an hour on two cores, resumes from STUDY=DIR
 	$(BIN)/python -m benchmarks.study $(STUDY)
 
-content-weights: setup  ## train the weights that tell main content anew, on DATA
+content-weights: setup  ## retrain the weights of the main content model on DATA=DIR
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt '.[tune]'
 	$(BIN)/python -m benchmarks.content_training $(DATA) --write
 	$(BIN)/python -m benchmarks.picture_training $(DATA) --write
 
-clip-sample: setup  ## train the sample's small CLIP anew
-	$(BIN)/python -m sample.clip_training sample/clip
+clip-sample: setup  ## retrain the small CLIP of the sample web
+	$(BIN)/python -m tests.sampleweb.clip_training tests/sampleweb/clip
 
-clean:  ## remove what make made
+clean:  ## remove everything that make created
 	rm -rf $(VENV) $(VENV)-datatrove* runs build dist *.egg-info

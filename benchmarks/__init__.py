@@ -1,1 +1,1 @@
-"""Measures: ours and the peer, in turn, in one run."""
+"""Benchmarks: Weft and its peers, measured in turn in one run."""

@@ -1,10 +1,10 @@
-"""Files whose charset is known by the name of their folder, and how many of them are decoded right."""
+"""Measure charset detection on files whose folder names their charset."""
 
 import re
 import tarfile
 from pathlib import Path
 
-from pipeline.extract.charset import decode_html
+from pipeline.html.tree import decode_html
 
 _LANGUAGE = re.compile(r"^((?:iso|windows)-\d+(?:-\d+)?)-[a-z]+$", re.I)  # of folders such as iso-8859-2-czech
 # What the decoders of these names really read, by the WHATWG Encoding standard.
@@ -15,7 +15,7 @@ _SUPERSETS = {
 
 
 def decoded_fraction(archive: Path) -> float:
-    """Return the fraction of files that `decode_html` reads as the charset of their folder does.
+    """Return the fraction of files that `decode_html` decodes as with the charset of their folder.
 
     A charset that Python does not know counts as not decoded.
     """

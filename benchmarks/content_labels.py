@@ -1,4 +1,4 @@
-"""Which blocks of a page belong to its main text, told from the text as people wrote it down."""
+"""Label the blocks of a page as main text, given its main text as annotated by people."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ def tokens(text: str) -> list[str]:
 
 
 def labels(texts: list[str], main_text: str) -> list[float]:
-    """Return for each block the fraction of its words that stand in the main text.
+    """Return for each block the fraction of its words that are in the main text.
 
     A block of a few words ("Home") may stand there by chance: it counts when it follows or precedes the same words as
     on the page, and somewhat when it is a line of its own. What stands more often on the page than in the text counts

@@ -1,7 +1,7 @@
-"""Train the forests that tell main content: `python -m benchmarks.content_training DATA [--write]`.
+"""Train the forests of the main content model: `python -m benchmarks.content_training DATA [--write]`.
 
 Trained on `pages-more` and on the pages of `pages` that are not from WCXB; tried on WCXB's, none of whose domains is
-among the others. `--write` keeps the weights in pipeline/extract/content/weights.npz. Needs the extra `tune`.
+among the others. `--write` keeps the weights in pipeline/html/weights.npz. Needs the extra `tune`.
 """
 
 import gzip
@@ -20,13 +20,12 @@ from rich.progress import track
 from benchmarks.content_labels import labels, tokens
 from benchmarks.kept_weights import keep
 from benchmarks.scoring import text_f1
-from pipeline.extract.content import text as content
-from pipeline.extract.content.blocks import cut
-from pipeline.extract.content.features import Array, features
-from pipeline.extract.content.forest import Forest
-from pipeline.extract.images import mark_images
-from pipeline.extract.tree import NotParseable, parse
-from pipeline.read import Response, read_archive
+from pipeline.html import main_content as content
+from pipeline.html.blocks import cut
+from pipeline.html.images import mark_images
+from pipeline.html.main_content import Array, Forest, features
+from pipeline.html.tree import NotParseable, parse
+from pipeline.warc.responses import Response, read_archive
 
 FOLDS = 4
 # Shallow trees: numpy walks all of them level by level (F1 .8447 without a bound, .8436 with it, half the time).
@@ -38,8 +37,8 @@ KEPT_OUT = "wcxb"  # the source whose pages of `pages` are never trained on
 
 
 @dataclass(frozen=True)
-class Example:
-    """A page with its truth."""
+class BlockExample:
+    """A page with its annotated text."""
 
     domain: str
     kind: str
@@ -58,7 +57,7 @@ class Example:
 
 
 def main(data: Path, write: bool) -> None:
-    """Train, print what comes of it on pages of other domains, and keep the weights if asked to."""
+    """Train, print the scores on pages of other domains, and store the weights with --write."""
     examples = [e for name in ("pages", "pages-more") for e in _read(data, name)]
     tried = [e for e in examples if e.held_out]
     domains = {e.domain for e in tried}
@@ -79,7 +78,7 @@ def main(data: Path, write: bool) -> None:
         keep(**first.arrays("first"), **second.arrays("second"))
 
 
-def _read(data: Path, name: str) -> list[Example]:
+def _read(data: Path, name: str) -> list[BlockExample]:
     with gzip.open(data / f"{name}.truth.jsonl.gz", "rt", encoding="utf-8") as file:
         truth = {row["url"]: row for row in map(json.loads, file)}
     found = []
@@ -98,7 +97,7 @@ def _read(data: Path, name: str) -> list[Example]:
             continue
         texts = [b.text for b in blocks]
         found.append(
-            Example(
+            BlockExample(
                 ".".join((urlsplit(page.url).hostname or "").split(".")[-2:]),
                 row.get("page_type") or row["source"],
                 name == "pages" and row["source"] == KEPT_OUT,
@@ -112,8 +111,8 @@ def _read(data: Path, name: str) -> list[Example]:
     return found
 
 
-def _fit(examples: list[Example], inputs: list[Array], num_trees: int) -> Forest:
-    """Fit a forest; a block that is main text in part stands on both sides, with that weight."""
+def _fit(examples: list[BlockExample], inputs: list[Array], num_trees: int) -> Forest:
+    """Fit a forest; a block that is partly main text counts as both classes, weighted by the fraction."""
     x = np.concatenate(inputs)
     y = np.concatenate([e.labels_N for e in examples])
     w = np.concatenate([e.weights_N for e in examples])
@@ -155,7 +154,7 @@ def _lay_out(trees: list[dict[str, Any]]) -> Forest:
     )
 
 
-def _report(tried: list[Example], first: Forest, second: Forest) -> None:
+def _report(tried: list[BlockExample], first: Forest, second: Forest) -> None:
     scores = defaultdict(list)
     for example in track(tried, "try"):
         p_N = second(content.with_surroundings(example.x_NF, first(example.x_NF), example.words_N))

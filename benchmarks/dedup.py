@@ -1,4 +1,4 @@
-"""Near-duplicate texts beside datatrove's MinHash, on one core: `python -m benchmarks.dedup [DATA] [--growth]`.
+"""Compare near-duplicate texts with datatrove's MinHash, on one core: `python -m benchmarks.dedup [DATA] [--growth]`.
 
 20,000 documents: passages of DATA/pages.warc.gz, each with copies of 0 to 10 % of edited words, or of a vocabulary of
 our own making where there are no pages. Both have the same parameters. --growth then takes 20,000, 80,000 and 320,000
@@ -30,7 +30,7 @@ COPIES = 1 + len(EDIT_RATES)
 
 
 def main() -> None:
-    """Plant, find, print, keep the ratios."""
+    """Plant and find duplicates, print and store the ratios."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # what is started from here inherits it
     arguments = [argument for argument in sys.argv[1:] if argument != "--growth"]
     random = np.random.default_rng(0)
@@ -79,7 +79,7 @@ def side_by_side(documents: list[tuple[str, str]]) -> None:
 
 
 def growth(vocabulary: list[str], random: np.random.Generator) -> None:
-    """Tell how time and memory grow with the documents, and what a template on many pages costs."""
+    """Measure how time and memory grow with the documents, and the cost of a template on many pages."""
     for number in GROWTH:
         originals = drawn(number // COPIES, vocabulary, random)
         _alone(f"{number:,} documents", planted(originals, random))
@@ -90,7 +90,7 @@ def growth(vocabulary: list[str], random: np.random.Generator) -> None:
 
 
 def _faster(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return the second of two rounds with the better speeds of both."""
+    """Return the second of two rounds with the better speeds of both rounds."""
     if not one or not other:
         return one or other
     signed = max(one["signatures_per_second"], other["signatures_per_second"])
@@ -114,7 +114,7 @@ def _told(found: dict[str, Any]) -> str:
 
 
 def _letters(number: int) -> str:
-    """Write a number in letters, as digits would be folded away."""
+    """Write a number in letters, because digits are normalised away."""
     return "".join(chr(ord("a") + int(digit)) for digit in str(number))
 
 

@@ -1,4 +1,4 @@
-"""Corpora with planted near-duplicates: passages of which no two are alike, each with copies of ever more edits."""
+"""Corpora with planted near-duplicates: distinct passages, each with copies of increasing numbers of edits."""
 
 import json
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.extract_engines import kept, text_of
-from pipeline.read import Response, read_archive
+from pipeline.warc.responses import Response, read_archive
 
 EDIT_RATES = (0.0, 0.01, 0.02, 0.05, 0.1)  # of words, one copy each
 PASSAGE_WORDS = 225
@@ -20,7 +20,7 @@ WHEN = "2026-01-01T00:00:00Z"
 
 
 def passages(archive: Path) -> list[list[str]]:
-    """Cut the main text of every page into passages, and leave out each that is like an earlier one."""
+    """Split the main text of every page into passages, without near-duplicates of earlier ones."""
     extract = kept()
     texts = (text_of(extract, item) for item in read_archive(str(archive)) if isinstance(item, Response))
     found = []
@@ -30,12 +30,12 @@ def passages(archive: Path) -> list[list[str]]:
 
 
 def drawn(count: int, vocabulary: list[str], random: np.random.Generator) -> list[list[str]]:
-    """Draw passages of words by chance, as often as the vocabulary has them: no two share more than a few shingles."""
+    """Draw passages of random words by the frequencies of the vocabulary: no two share more than a few shingles."""
     return [[vocabulary[i] for i in random.integers(0, len(vocabulary), PASSAGE_WORDS)] for _ in range(count)]
 
 
 def invented(random: np.random.Generator) -> list[str]:
-    """Make up a vocabulary for where there are no pages: 20,000 words, the n-th as often as 1 / n says."""
+    """Generate a vocabulary for use without pages: 20,000 words, the n-th with frequency 1 / n."""
     letters = np.array(list("aeioubcdfghklmnprstvwyz"))
     words = ["".join(random.choice(letters, length)) for length in random.integers(2, 11, 20_000)]
     return [word for rank, word in enumerate(words, 1) for _ in range(1 + len(words) // (10 * rank))]
@@ -50,7 +50,7 @@ def planted(originals: list[list[str]], random: np.random.Generator) -> Iterator
 
 
 def write(documents: Iterable[tuple[str, str]], folder: Path) -> int:
-    """Write documents.parquet, for us, and documents/0.jsonl, for the peer; return how many there are."""
+    """Write documents.parquet for Weft and documents/0.jsonl for the peer; return the number of documents."""
     (folder / "documents").mkdir(parents=True)
     ids, texts = zip(*documents, strict=True)
     columns = {"page_id": ids, "captured_at": [WHEN] * len(ids), "text": texts}
@@ -61,7 +61,7 @@ def write(documents: Iterable[tuple[str, str]], folder: Path) -> int:
 
 
 def recall(cluster_of: dict[str, str], ids: Iterable[str]) -> tuple[list[float], int]:
-    """Return which fraction of the copies of each edit rate is found, and how many documents joined another group.
+    """Return the fraction of copies found per edit rate, and the number of documents joined to a wrong group.
 
     Args: cluster_of names the cluster of each document that is in one with others. Found is what is in its original's.
     """
@@ -78,7 +78,7 @@ def recall(cluster_of: dict[str, str], ids: Iterable[str]) -> tuple[list[float],
 
 
 def _edited(words: list[str], rate: float, others: list[list[str]], random: np.random.Generator) -> list[str]:
-    """Replace, remove, or insert before, a fraction of the words, each as likely; new words are those of others."""
+    """Replace, remove or insert a fraction of the words, with equal probability; new words come from other passages."""
     edited = list(words)
     for place in sorted(random.choice(len(words), round(rate * len(words)), replace=False), reverse=True):
         other = others[random.integers(len(others))]
@@ -88,7 +88,7 @@ def _edited(words: list[str], rate: float, others: list[list[str]], random: np.r
 
 
 def _unlike(found: list[list[str]]) -> Iterator[list[str]]:
-    """Yield the passages that are like none before them, by the exact Jaccard similarity of their shingles."""
+    """Yield the passages that are not similar to an earlier one, by the exact Jaccard similarity of their shingles."""
     having: dict[tuple[str, ...], list[int]] = defaultdict(list)
     sizes: list[int] = []
     for words in found:

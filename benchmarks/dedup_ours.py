@@ -17,16 +17,16 @@ import pyarrow.parquet as pq
 from benchmarks.peak_memory import peak_bytes
 from benchmarks.worker_memory import watching
 from jobs import session
-from pipeline.duplicates.texts import signed_texts, signer, surplus_texts
-from schemas.recipe.dedup import NearText
+from jobs.near_duplicates import near_duplicate_texts, signer, with_signatures
+from schemas.recipe import MinHash
 
 SAMPLE = 20_000  # documents whose signatures are timed alone
 ROWS = 256  # of a batch, as jobs/session.py asks of Spark
 
 
 def main(folder: Path) -> None:
-    """Sign, find, cluster, and print what came of it."""
-    config, file = NearText(), folder / "documents.parquet"
+    """Compute signatures, find and cluster duplicates, and print the result."""
+    config, file = MinHash(), folder / "documents.parquet"
     batches = list(islice(pq.ParquetFile(file).iter_batches(ROWS, columns=["text"]), SAMPLE // ROWS))
     list(signer(config)(iter(batches[:1])))  # makes the table of characters before the clock starts
     started = time.perf_counter()
@@ -42,8 +42,8 @@ def main(folder: Path) -> None:
     start_seconds = time.perf_counter() - started
     with watching(os.getpid()) as peak:
         started = time.perf_counter()
-        signed = signed_texts(spark.read.parquet(str(file)), config)
-        gone = surplus_texts(signed, config).select("page_id", "detail").toPandas()
+        signed = with_signatures(spark.read.parquet(str(file)), config)
+        gone = near_duplicate_texts(signed, config).select("page_id", "detail").toPandas()
         seconds = time.perf_counter() - started
     assert spark.sparkContext._jvm is not None
     java_bytes = peak_bytes(spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid())

@@ -1,4 +1,4 @@
-"""Time answering in batches beside answering one by one: `python -m benchmarks.eval`.
+"""Compare batched generation with single prompts: `python -m benchmarks.eval`.
 
 The peer is the same decoder, with the same cache of keys and values and as many threads, given one example at a time;
 of rankings one option at a time. What is answered must be the same. Captions by five beams, as COCO's are, which one
@@ -14,24 +14,22 @@ from pathlib import Path
 import torch
 
 from benchmarks.results import report
-from sample.captions import caption
-from sample.drawing import example
+from tests.sampleweb.captions import caption
+from tests.sampleweb.drawing import example
 from trainer.config import load
-from trainer.evaluate.answering import Model
-from trainer.evaluate.asked import Asked, Reader, ask
-from trainer.evaluate.example import Example
-from trainer.evaluate.task import Manner
+from trainer.evaluate.model import EncodedPrompt, KosmosAdapter, Reader, encode_prompt
+from trainer.evaluate.task import AnswerMethod, AnswerMode, Example
+from trainer.load import Saved
 from trainer.model.kosmos import Kosmos
-from trainer.pieces import tokenizer_of
-from trainer.saved import Saved
 from trainer.tokenizer import Tokenizer
+from trainer.train_tokenizer import tokenizer_of
 
 BATCH, NUM_BATCHES, NUM_ROUNDS = 32, 3, 2
 MAX_TOKENS, NUM_BEAMS, NUM_OPTIONS = 24, 5, 8
 
 
 def main() -> None:
-    """Measure in turn, print the ratios, keep them."""
+    """Measure in turn, print and store the ratios."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scenes = [example(0, number, "held-out") for number in range(BATCH * NUM_BATCHES)]
@@ -42,42 +40,47 @@ def main() -> None:
         saved = _model(tokenizer_of(said, 600))
         options = tuple(dict.fromkeys(said))[:NUM_OPTIONS]
         measures = {}
-        for measure, manner, words, held in (
-            ("captions_per_second", Manner("say", MAX_TOKENS, NUM_BEAMS), "<image> An image of", ()),
-            ("rankings_per_second", Manner("rank"), "<image> What is it?", options),
+        for measure, mode, words, held in (
+            (
+                "captions_per_second",
+                AnswerMode(AnswerMethod.GENERATE, MAX_TOKENS, NUM_BEAMS),
+                "<image> An image of",
+                (),
+            ),
+            ("rankings_per_second", AnswerMode(AnswerMethod.MULTIPLE_CHOICE), "<image> What is it?", options),
         ):
             reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
-            asked = [ask(reader, Example(p.name, words, (p,), ("",), held), MAX_TOKENS) for p in paths]
-            measures[measure] = (*_rates(Model(saved), manner, asked), f"examples/s, batch {BATCH} against 1")
+            asked = [encode_prompt(reader, Example(p.name, words, (p,), ("",), held), MAX_TOKENS) for p in paths]
+            measures[measure] = (*_rates(KosmosAdapter(saved), mode, asked), f"examples/s, batch {BATCH} against 1")
     report("eval", measures)
 
 
-def _rates(model: Model, manner: Manner, asked: Sequence[Asked]) -> tuple[float, float]:
-    """Return examples a second in batches and one by one, the better of some rounds each, in turn."""
+def _rates(model: KosmosAdapter, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> tuple[float, float]:
+    """Return examples per second in batches and singly, in turn, the best of several rounds."""
     best, said = [0.0, 0.0], list[list[str]]()
     for _ in range(NUM_ROUNDS):
         for place, answer in enumerate((_in_batches, _one_by_one)):
             started = time.perf_counter()
-            said.append(answer(model, manner, asked))
+            said.append(answer(model, mode, asked))
             best[place] = max(best[place], len(asked) / (time.perf_counter() - started))
     assert all(one == said[0] for one in said), "a batch changed an answer"
     return best[0], best[1]
 
 
-def _in_batches(model: Model, manner: Manner, asked: Sequence[Asked]) -> list[str]:
+def _in_batches(model: KosmosAdapter, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[str]:
     parts = [asked[first : first + BATCH] for first in range(0, len(asked), BATCH)]
-    return [answer.text for part in parts for answer in model.answer(manner, part)]
+    return [answer.text for part in parts for answer in model.answer(mode, part)]
 
 
-def _one_by_one(model: Model, manner: Manner, asked: Sequence[Asked]) -> list[str]:
-    if manner.how != "rank":
-        return [model.answer(manner, [one])[0].text for one in asked]
-    return [max(one.example.options, key=lambda option: _log_p(model, manner, one, option)) for one in asked]
+def _one_by_one(model: KosmosAdapter, mode: AnswerMode, asked: Sequence[EncodedPrompt]) -> list[str]:
+    if mode.method is not AnswerMethod.MULTIPLE_CHOICE:
+        return [model.answer(mode, [one])[0].text for one in asked]
+    return [max(one.example.options, key=lambda option: _log_p(model, mode, one, option)) for one in asked]
 
 
-def _log_p(model: Model, manner: Manner, asked: Asked, option: str) -> float:
+def _log_p(model: KosmosAdapter, mode: AnswerMode, asked: EncodedPrompt, option: str) -> float:
     alone = replace(asked, example=replace(asked.example, options=(option,)))
-    return model.answer(manner, [alone])[0].log_p[0]
+    return model.answer(mode, [alone])[0].log_p[0]
 
 
 def _model(words: Tokenizer) -> Saved:

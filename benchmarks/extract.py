@@ -1,4 +1,4 @@
-"""Time extraction beside its peers on the same archive, on one core: `python -m benchmarks.extract [DATA]`.
+"""Compare extraction with its peers on the same archive, on one core: `python -m benchmarks.extract [DATA]`.
 
 Engines that share this process take each page in turn; what goes through a whole archive does so in processes of its
 own, in turn too. DATA/pages.warc.gz is read where it exists, else the sample web, which gives no F1.
@@ -26,7 +26,7 @@ Row = tuple[str, float, float | None, int | None]  # what, milliseconds a page, 
 
 
 def main() -> None:
-    """Measure, print the table, keep the ratios."""
+    """Measure, print the table, store the ratios."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # what is started from here inherits it
     data = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
     truth = _truth(data)
@@ -68,7 +68,7 @@ def _archives(data: Path | None) -> Iterator[list[str]]:
     if data is not None and (data / "pages.warc.gz").exists():
         yield [str(data / "pages.warc.gz")]
         return
-    from sample.web import write_web
+    from tests.sampleweb.web import write_web
 
     with tempfile.TemporaryDirectory() as folder:
         write_web(Path(folder))

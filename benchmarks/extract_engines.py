@@ -1,4 +1,4 @@
-"""What is timed page by page: a name, and how to get a function from a response to its text.
+"""The engines that are timed page by page: a name, and a factory of a function from a response to its text.
 
 Each engine imports what it needs when it is asked for, so that a process holds one engine alone.
 """
@@ -6,13 +6,13 @@ Each engine imports what it needs when it is asked for, so that a process holds 
 import logging
 from collections.abc import Callable
 
-from pipeline.read import Response
+from pipeline.warc.responses import Response
 
 Engine = Callable[[Response], str]
 
 
 def trafilatura() -> Engine:
-    """Text alone, as stock trafilatura gives it."""
+    """Text only, by stock trafilatura."""
     import trafilatura
 
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
@@ -20,7 +20,7 @@ def trafilatura() -> Engine:
 
 
 def resiliparse() -> Engine:
-    """Text alone, as resiliparse gives it for main content."""
+    """Text only, by resiliparse's main content extraction."""
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.encoding import detect_encoding
     from resiliparse.parse.html import HTMLTree
@@ -33,10 +33,10 @@ def resiliparse() -> Engine:
 
 
 def kept() -> Engine:
-    """All that `everything` asks of a page: text, images, captions, language."""
-    from pipeline.extract.images.captions import caption_of
-    from pipeline.extract.language import identify
-    from pipeline.extract.page import extract_page
+    """All that recipe `everything` extracts: text, images, captions, language."""
+    from pipeline.html.captions import caption_of
+    from pipeline.html.page import extract_page
+    from pipeline.html.prefilter import identify
 
     def extract(page: Response) -> str:
         found = extract_page(page.body, page.charset, page.url)
@@ -49,11 +49,11 @@ def kept() -> Engine:
 
 
 def rejected() -> Engine:
-    """What a page costs that the language gate, the last and dearest, refuses."""
-    from pipeline.extract.gates.gates import Gates
-    from schemas.recipe import extract
+    """The cost of a page rejected by the language check, the last and slowest of the prefilter."""
+    from pipeline.html.prefilter import Prefilter
+    from schemas import recipe
 
-    gates = Gates(extract.Gates(languages=("xx",), min_language_score=0.5))
+    gates = Prefilter(recipe.PrefilterConfig(languages=("xx",), min_language_score=0.5))
 
     def refuse(page: Response) -> str:
         gates.refuse(page)
@@ -66,7 +66,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {f.__name__: f for f in (trafilatura,
 
 
 def text_of(engine: Engine, page: Response) -> str:
-    """Return a page's text; none where an engine cannot digest the page."""
+    """Return a page's text; '' if an engine fails on the page."""
     try:
         return engine(page)
     except Exception:

@@ -1,4 +1,4 @@
-"""Time what reads and extracts in turn, so that a busy machine slows all alike."""
+"""Time readers and extractors in turn, so that a busy machine slows all equally."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from benchmarks.extract_engines import ENGINES, text_of
 from benchmarks.peers import datatrove_extract
 from benchmarks.peers.environment import python_with
 from benchmarks.whole_archive import measure
-from pipeline.read import Response, read_archive
+from pipeline.warc.responses import Response, read_archive
 
 ROUNDS = 2  # of whole archives; pages are many, and need one
 DATATROVE = f"datatrove {datatrove_extract.VERSION}"
@@ -22,7 +22,7 @@ progress = Console(stderr=True)
 
 
 def reading(archives: list[str]) -> tuple[list[Response], dict[str, float]]:
-    """Return the pages of some archives, and the milliseconds a page that we and FastWARC take to read them."""
+    """Return the pages of some archives, and the milliseconds per page of Weft and FastWARC to read them."""
 
     def ours() -> list[Response]:
         return [item for a in archives for item in read_archive(a) if isinstance(item, Response)]
@@ -42,7 +42,7 @@ def reading(archives: list[str]) -> tuple[list[Response], dict[str, float]]:
 
 
 def page_by_page(pages: list[Response]) -> tuple[dict[str, float], dict[str, dict[str, str]]]:
-    """Return the milliseconds a page that each engine takes, and the texts it finds by their address."""
+    """Return the milliseconds per page of each engine, and its texts by address."""
     engines = {name: prepare() for name, prepare in ENGINES.items()}
     names = list(engines)
     for engine in engines.values():
@@ -60,7 +60,7 @@ def page_by_page(pages: list[Response]) -> tuple[dict[str, float], dict[str, dic
 
 
 def whole_archives(archives: list[str]) -> dict[str, dict[str, Any]]:
-    """Return what `measure` found of our extract step under kosmos1 and, where it can be had, of datatrove."""
+    """Return what `measure` found for the extract step with kosmos1 and, if available, for datatrove."""
     commands = {"kosmos1": (sys.executable, "benchmarks.whole_archive", "kosmos1", *archives)}
     if python := python_with("datatrove", datatrove_extract.REQUIREMENTS):
         commands[DATATROVE] = (python, datatrove_extract.__name__, *archives)
@@ -75,7 +75,7 @@ def whole_archives(archives: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def peak_memory(archives: list[str]) -> dict[str, int | None]:
-    """Return the peak memory, in bytes, of a process in which one engine alone reads and extracts the archives."""
+    """Return the peak memory, in bytes, of a process in which one engine reads and extracts the archives."""
     return {
         name: measure(sys.executable, "benchmarks.whole_archive", name, *archives).get("peak_memory_bytes")
         for name in track(list(ENGINES), "peak memory", console=progress)

@@ -1,4 +1,4 @@
-"""Time fetching beside plain img2dataset, both with the same threads: `python -m benchmarks.fetch [--images N]`.
+"""Compare fetch with plain img2dataset, both with the same threads: `python -m benchmarks.fetch [--images N]`.
 
 A server on this machine answers for 50 hosts, once with sound images alone and once as the live web does
 (benchmarks/fetch_sets.py). A rate is addresses per second of the whole call, however they end.
@@ -18,26 +18,26 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.fetch_peer import NUM_PROCESSES
-from benchmarks.fetch_run import FaultyServer, Outcome, Ran, faulty_server
+from benchmarks.fetch_run import FaultyServer, FetchOutcome, Ran, faulty_server
 from benchmarks.fetch_sets import DEAD, HOSTS, ROBOTS, clean, mixed
 from benchmarks.results import report
 from benchmarks.worker_memory import watching
 
 ROUNDS = 2
 SETS = {"clean": clean, "mixed": mixed}
-Run = Callable[[list[str], int, Path], Outcome]
+Run = Callable[[list[str], int, Path], FetchOutcome]
 
 
-def run_ours(addresses: list[str], threads: int, folder: Path) -> Outcome:
-    """Fetch by our step: NUM_PROCESSES Spark tasks at a time, `threads` requests under way in each."""
+def run_ours(addresses: list[str], threads: int, folder: Path) -> FetchOutcome:
+    """Fetch with Weft: NUM_PROCESSES parallel Spark tasks, `threads` concurrent requests each."""
     from benchmarks.fetch_ours import run
 
-    found: Outcome = run(addresses, threads, (*HOSTS, *DEAD), folder)
+    found: FetchOutcome = run(addresses, threads, (*HOSTS, *DEAD), folder)
     return found
 
 
-def run_peer(addresses: list[str], threads: int, folder: Path) -> Outcome:
-    """Fetch by plain img2dataset in a fresh process."""
+def run_peer(addresses: list[str], threads: int, folder: Path) -> FetchOutcome:
+    """Fetch with plain img2dataset in a new process."""
     (folder / "addresses.txt").write_text("\n".join(addresses), "utf-8")
     command = [sys.executable, "-m", "benchmarks.fetch_peer", str(folder), str(threads)]
     with (
@@ -49,14 +49,14 @@ def run_peer(addresses: list[str], threads: int, folder: Path) -> Outcome:
     if process.returncode:
         raise SystemExit(f"img2dataset failed: {(folder / 'log').read_text('utf-8')[-1000:]}")
     told = json.loads((folder / "outcome.json").read_text("utf-8"))
-    return Outcome(told["seconds"], told["ok"], peak.num_bytes)
+    return FetchOutcome(told["seconds"], told["ok"], peak.num_bytes)
 
 
 RUNS: dict[str, Run] = {"ours": run_ours, "peer": run_peer}
 
 
 def main() -> None:
-    """Measure, print the tables, keep the ratios."""
+    """Measure, print the tables, store the ratios."""
     parser = argparse.ArgumentParser(prog="benchmarks.fetch", description="time fetching beside plain img2dataset")
     parser.add_argument("data", nargs="?", help="not read: every benchmark is given it")
     parser.add_argument("--images", type=int, default=20_000, help="addresses in each set")
@@ -78,7 +78,7 @@ def main() -> None:
 def _in_turn(
     names: list[str], server: FaultyServer, addresses: list[str], threads: int, title: str
 ) -> dict[str, list[Ran]]:
-    """Run each side ROUNDS times; who was first is last in the next round."""
+    """Run each side ROUNDS times, alternating the order."""
     order = [name for number in range(ROUNDS) for name in (names if number % 2 == 0 else reversed(names))]
     found: dict[str, list[Ran]] = {name: [] for name in names}
     for name in track(order, title, console=Console(stderr=True)):

@@ -1,4 +1,4 @@
-"""Our fetch on a list of addresses: the step's own way from a list to `images`, in Spark tasks."""
+"""Fetch a list of addresses as the fetch step does, in Spark tasks."""
 
 import os
 import time
@@ -8,23 +8,22 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.fetch_run import Outcome
+from benchmarks.fetch_run import FetchOutcome
 from benchmarks.worker_memory import watching
-from jobs.fetch import gather
-from jobs.rounds import ask, wanted_folder
+from jobs.fetch import gather, request_all, requests_folder
 from jobs.session import start
 from jobs.step import Context
-from pipeline.fetch.url import host
-from pipeline.store import Store
-from schemas.ids import image_id
+from pipeline.io.store import Store
+from pipeline.url import host
 from schemas.recipe import Recipe
+from schemas.tables import image_id
 
 NUM_TASKS = 2  # as many as the peer has processes
 HOST_CONNECTIONS = 8  # the peer has no bound of this kind, and none of requests a second
 
 
-def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: Path) -> Outcome:
-    """Fetch addresses by NUM_TASKS tasks at a time.
+def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: Path) -> FetchOutcome:
+    """Fetch addresses with NUM_TASKS parallel tasks.
 
     Spark is started before time counts, and has read a table once, as it has in a run before the fetch; what its
     workers import for the fetch counts, as it does for the peer's.
@@ -38,7 +37,7 @@ def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: 
     }
     store = Store(str(folder / "out"))
     wanted = [{"image_id": image_id(url), "image_url": url, "url": url, "host": host(url)} for url in addresses]
-    listed = folder / "out" / wanted_folder("bench")
+    listed = folder / "out" / requests_folder("bench")
     listed.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(wanted), listed / "wanted.parquet")
     spark = start(f"local[{NUM_TASKS}]")
@@ -47,9 +46,9 @@ def run(addresses: list[str], threads: int, allow_hosts: Sequence[str], folder: 
         context = Context(spark, store, Recipe(name="bench", fetch=fetch), ())
         with watching(os.getpid()) as peak:
             started = time.perf_counter()
-            ask(context, "bench")
+            request_all(context, "bench")
             outcome = gather(context, None, "bench")
             seconds = time.perf_counter() - started
-        return Outcome(seconds, outcome.counts["ok"], peak.num_bytes)
+        return FetchOutcome(seconds, outcome.counts["ok"], peak.num_bytes)
     finally:
         spark.stop()

@@ -18,7 +18,7 @@ QUIET = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "WANDB_SILEN
 
 
 def main(folder: Path, threads: int) -> None:
-    """Download, and write down what came of it."""
+    """Download, and write the result."""
     os.environ.update(QUIET)
     from img2dataset import download
 

@@ -1,4 +1,4 @@
-"""What one run of a downloader took, told by itself and by the server that it asked."""
+"""Measurements of one run of a downloader, by itself and by the server."""
 
 import json
 import signal
@@ -13,8 +13,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a downloader tells of its run."""
+class FetchOutcome:
+    """What a downloader reports about its run."""
 
     seconds: float  # from the call to its return
     ok: int  # images stored
@@ -23,7 +23,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ran:
-    """What is known of a run."""
+    """The measurements of a run."""
 
     seconds: float
     served_seconds: float  # from the first request to the last
@@ -34,7 +34,7 @@ class Ran:
 
 
 class FaultyServer:
-    """sample/faulty in a process of its own."""
+    """tests/sampleweb/faulty in a separate process."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -43,7 +43,7 @@ class FaultyServer:
         """Forget what was asked."""
         self._get("/_reset")
 
-    def ran(self, outcome: Outcome) -> Ran:
+    def ran(self, outcome: FetchOutcome) -> Ran:
         """Add to an outcome what was asked since the last reset."""
         tally: dict[str, Any] = json.loads(self._get("/_requests"))
         requests: Counter[str] = Counter()
@@ -69,8 +69,8 @@ class FaultyServer:
 
 @contextmanager
 def faulty_server(num_hosts: int, robots: Mapping[str, str]) -> Iterator[FaultyServer]:
-    """Serve for as long as the context lasts."""
-    command = [sys.executable, "-m", "sample.faulty", "--hosts", str(num_hosts)]
+    """Serve while the context is open."""
+    command = [sys.executable, "-m", "tests.sampleweb.faulty", "--hosts", str(num_hosts)]
     command += [option for host, shape in robots.items() for option in ("--robots", f"{host}={shape}")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

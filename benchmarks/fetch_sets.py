@@ -1,4 +1,4 @@
-"""The two sets of addresses of the fetch benchmark: sample/faulty answers on HOSTS, nothing on DEAD.
+"""The two sets of addresses of the fetch benchmark: tests/sampleweb/faulty responds on HOSTS, nothing on DEAD.
 
 The mixed set has the shares that img2dataset's own statistics give for CC12M in January 2024, three years after it came
 out (huggingface.co/datasets/vikhyatk/cc-12m, train/00002_stats.json): 69.9 % sound, 9.5 % 404, 6.2 % 403, 401 and 400,
@@ -44,7 +44,7 @@ SEED = 4
 
 
 def clean(num_images: int, port: int) -> list[str]:
-    """Return addresses that all answer with a picture, in turn over the hosts."""
+    """Return addresses that all respond with an image, alternating over the hosts."""
     hosts = cycle(HOSTS)
     return [f"http://{next(hosts)}:{port}/ok/{number}.jpg" for number in range(num_images)]
 
@@ -62,7 +62,7 @@ def mixed(num_images: int, port: int) -> list[str]:
 
 
 def _kinds() -> Iterator[str]:
-    """Give kinds in thousands, each thousand with the shares of MIXED in an order of its own."""
+    """Yield kinds, each thousand with the shares of MIXED in a different order."""
     rng = random.Random(SEED)
     while True:
         thousand = [kind for kind, share in MIXED.items() for _ in range(share)]

@@ -1,4 +1,4 @@
-"""Time the filters beside datatrove's on the same documents, on one core: `python -m benchmarks.filters [DATA]`.
+"""Compare the filters with datatrove's on the same documents, on one core: `python -m benchmarks.filters [DATA]`.
 
 Documents are the texts of DATA/pages.truth.jsonl.gz where it exists, else of the sample web, in pieces of 2,000
 characters. Judged by the list of recipe kosmos1, and by Gopher's quality, Gopher's repetition and C4's rules as
@@ -25,9 +25,9 @@ from benchmarks.peers.datatrove_dedup import REQUIREMENTS
 from benchmarks.peers.environment import python_with
 from benchmarks.results import report
 from benchmarks.whole_archive import measure
-from filters.text import gopher, length, repetition
 from jobs.recipes import load
-from pipeline.filter import judge_pages
+from pipeline.filter import filter_pages
+from schemas.reasons import TEXT_FILTERS
 from schemas.recipe import Recipe
 from schemas.tables import PAGES
 
@@ -48,7 +48,7 @@ GOPHER_ALONE = (*AS_DATATROVE, "filters.paragraph={}", "filters.text.min_sentenc
 
 
 def main() -> None:
-    """Measure, print what differs, keep the ratios."""
+    """Measure, print the differences, store the ratios."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # what is started from here inherits it
     python = python_with("datatrove-dedup", REQUIREMENTS)
     if python is None:
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _documents(data: Path | None) -> list[str]:
-    """Return texts, each a few paragraphs of CHARACTERS together: pages, cut into such pieces."""
+    """Return pages split into texts of a few paragraphs, about CHARACTERS long."""
     pieces = (
         _paragraphs(whole[start : start + CHARACTERS])
         for whole in _texts(data)
@@ -93,7 +93,7 @@ def _texts(data: Path | None) -> Iterator[str]:
         with gzip.open(data / "pages.truth.jsonl.gz", "rt", encoding="utf-8") as file:
             yield from (row["text"] or "" for row in map(json.loads, file))
         return
-    from sample.web import write_web
+    from tests.sampleweb.web import write_web
 
     with tempfile.TemporaryDirectory() as folder:
         write_web(Path(folder))
@@ -102,7 +102,7 @@ def _texts(data: Path | None) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> str:
-    """Put a blank line between the lines of a text, as between the paragraphs of a page."""
+    """Separate the lines of a text by blank lines, like the paragraphs of a page."""
     return "\n\n".join(line.strip() for line in text.split("\n") if line.strip())
 
 
@@ -122,8 +122,8 @@ def _pages(texts: list[str]) -> pa.RecordBatch:
 
 
 def _judge(batches: list[pa.RecordBatch], recipe: Recipe) -> tuple[float, list[list[str]]]:
-    """Return the seconds that judging takes, and each page's reasons."""
-    judge = judge_pages(recipe)
+    """Return the seconds that filtering takes, and each page's reasons."""
+    judge = filter_pages(recipe)
     seconds = []
     for _ in range(datatrove_filters.ROUNDS):
         started = time.perf_counter()
@@ -133,14 +133,10 @@ def _judge(batches: list[pa.RecordBatch], recipe: Recipe) -> tuple[float, list[l
 
 
 def _compare(ours: list[list[str]], theirs: dict[str, list[str | None]]) -> int:
-    """Count verdicts that are the same by either of Gopher's filters, and print those that differ."""
-    codes = {
-        name: {code for measure in measures for _, code in measure.bounds}
-        for name, measures in {
-            "quality": (*length.MEASURES, *gopher.MEASURES),
-            "repetition": repetition.MEASURES,
-        }.items()
-    }
+    """Count the decisions on which both implementations of Gopher's filters agree, and print the others."""
+    gopher = [row for row in TEXT_FILTERS if "(Gopher)" in row.source or row.measure == "num_words"]
+    repetition = {row.code for row in gopher if "table A1" in row.source}
+    codes = {"quality": {row.code for row in gopher} - repetition, "repetition": repetition}
     same = 0
     differing: dict[tuple[str, str, str], int] = {}
     for name, reasons in theirs.items():

@@ -1,4 +1,4 @@
-"""Floors of measures: kept in floors.yaml with the checksum of the data that they were measured on. They only rise."""
+"""Minimum values of measures, stored in floors.yaml with the checksum of their data. They only rise."""
 
 import hashlib
 import math
@@ -16,7 +16,7 @@ Floors = dict[str, Any]
 
 
 def checksum(paths: list[Path]) -> str:
-    """Return the SHA-256 of some files together; '' for none."""
+    """Return the combined SHA-256 of files; '' without files."""
     h = hashlib.sha256()
     for path in paths:
         h.update(hashlib.sha256(path.read_bytes()).digest())
@@ -30,14 +30,14 @@ def load() -> Floors:
 
 
 def missed(floors: Floors, name: str, measure: str, value: float) -> bool:
-    """Tell whether a measure lies below its floor, to the digits that are printed."""
+    """Return whether a measure is below its floor, to the printed digits."""
     return round(value, DIGITS) < floors.get(name, {}).get(measure, -math.inf)
 
 
 def set_floors(
     floors: Floors, measured: dict[str, dict[str, float]], sums: dict[str, str], because: str | None
 ) -> None:
-    """Write what was measured as the new floors.
+    """Write the measures as the new floors.
 
     Raises: SystemExit when one would fall and no reason is given.
     """

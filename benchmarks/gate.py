@@ -20,16 +20,16 @@ from benchmarks import floors
 from benchmarks.charset_truth import decoded_fraction
 from benchmarks.language_truth import english
 from benchmarks.scoring import image_scores, text_f1
-from pipeline.extract import Page, extract_page
-from pipeline.read import Response, read_archive
+from pipeline.html.page import Page, extract_page
+from pipeline.warc.responses import Response, read_archive
 
 BASE_URL = "http://fakehost/test/page.html"  # what the pages of the image set believe to stand at
 console = Console(stderr=True)
 
 
 def sample() -> dict[str, float]:
-    """Measure text and images on the sample web, where both are known."""
-    from sample.web import write_web
+    """Measure text and images on the sample web, whose truth is known."""
+    from tests.sampleweb.web import write_web
 
     with tempfile.TemporaryDirectory() as folder:
         write_web(Path(folder))
@@ -47,7 +47,7 @@ def sample() -> dict[str, float]:
 
 
 def ordered_images(data: Path) -> dict[str, float]:
-    """Measure images in order on `ordered-images`: pages with the images that a person approved."""
+    """Measure images in order on `ordered-images`: pages with images approved by a person."""
     truth = [json.loads(line) for line in (data / "ordered-images.truth.jsonl").read_text("utf-8").splitlines()]
     with tarfile.open(data / "ordered-images.tar.gz") as tar:
         sources = {n.split("/")[-2]: n for n in tar.getnames() if n.endswith("/source.html")}
@@ -76,12 +76,12 @@ def main_text(data: Path) -> dict[str, float]:
 
 
 def charsets(data: Path) -> dict[str, float]:
-    """Measure how many files of `charsets` are decoded right."""
+    """Measure the fraction of files of `charsets` that are decoded correctly."""
     return {"decoded_fraction": decoded_fraction(data / "charsets.tar.gz")}
 
 
 def languages(data: Path) -> dict[str, float]:
-    """Measure how well English sentences are told from those of the other languages of `languages`."""
+    """Measure how well English sentences are separated from the other languages of `languages`."""
     return english(data / "languages.tar.gz")
 
 
@@ -110,7 +110,7 @@ SETS = {
 
 
 def measure(data: Path | None) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Measure the sample web and every set that DATA holds; return the measures and the checksum of each set."""
+    """Measure the sample web and every set in DATA; return the measures and the checksum of each set."""
     measured, sums = {"sample": sample()}, {"sample": ""}
     for name, (run, files) in SETS.items():
         paths = [data / file for file in files] if data is not None else []
@@ -121,7 +121,7 @@ def measure(data: Path | None) -> tuple[dict[str, dict[str, float]], dict[str, s
 
 
 def main() -> None:
-    """Measure what is there, print it beside its floor, and fail when one is missed."""
+    """Measure the available data, print the measures with their floors, and fail if one is below."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
     parser.add_argument("data", nargs="?", type=Path, help="folder of the sets of real pages")
     parser.add_argument("--set-floors", action="store_true", help="keep what is measured as the new floors")

@@ -1,4 +1,4 @@
-"""Keep trained arrays among the weights that ship with the pipeline."""
+"""Store trained arrays in the weights file of the pipeline."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.extract.content import weights
+from pipeline.html import main_content
 
 
 def keep(**arrays: npt.NDArray[Any]) -> None:
-    """Write arrays to the weights file, in place of those that have the same names there."""
-    path = Path(weights.__file__).parent / weights.FILE
-    before = weights.weights() if path.exists() else {}
+    """Write arrays to the weights file, replacing those with the same names."""
+    path = Path(main_content.__file__).parent / main_content.FILE
+    before = main_content.weights() if path.exists() else {}
     np.savez_compressed(path, **{**before, **arrays})
     print(f"{path.name}: {path.stat().st_size:,} bytes")

@@ -1,16 +1,16 @@
-"""Sentences whose language is known, and how well English is told from the rest at the bound of recipe `kosmos1`."""
+"""Measure the identification of English on labelled sentences, at the threshold of recipe `kosmos1`."""
 
 import tarfile
 from pathlib import Path
 
 from jobs.recipes import load
-from pipeline.extract.language import identify
+from pipeline.html.prefilter import identify
 
 WANTED = "en"
 
 
 def english(archive: Path) -> dict[str, float]:
-    """Measure on files of one sentence a line, named by their ISO 639 code.
+    """Measure on files with one sentence per line, named by ISO 639 code.
 
     Returns: `recall`, the fraction of English sentences that the recipe keeps; `refusal`, that of the others which it
     does not; and their mean, `accuracy`, in which the one English file weighs as much as all others together.

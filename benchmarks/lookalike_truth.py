@@ -1,4 +1,4 @@
-"""Which changes of a picture its look-alikes may have: `python -m benchmarks.lookalike_truth PICTURES.tar.gz`.
+"""Measure which changed images are found as near-duplicates: `python -m benchmarks.lookalike_truth PICTURES.tar.gz`.
 
 PICTURES are JPEGs of which no two show the same. Each is changed in every way below; the table tells for each distance
 how many of the changed ones are found [%], and how many pairs of different pictures, changed or not, are merged.
@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.decode import decode
-from schemas.recipe.decode import Decode
+from pipeline.images.decode import decode
+from schemas.recipe import Decode
 
 Change = Callable[[Image.Image], Image.Image]
 DISTANCES = range(0, 17, 2)  # two hashes differ in an even number of bits
@@ -90,7 +90,7 @@ def _pictures(path: str) -> Iterator[Image.Image]:
 
 
 def _variants(picture: Image.Image) -> list[int]:
-    """Return the hashes of a picture and of each change of it, as a run would make them."""
+    """Return the hashes of an image and its changed versions, as a run computes them."""
     changed = [picture, *(change(picture) for change in CHANGES.values())]
     return [int(decode(_jpeg(p, 92), Decode())["phash"], 16) for p in changed]
 

@@ -1,4 +1,4 @@
-"""Time the clusters of a million perceptual hashes on two cores: `python -m benchmarks.lookalikes`.
+"""Time the clustering of a million perceptual hashes on two cores: `python -m benchmarks.lookalikes`.
 
 The peer compares each hash with all others in numpy, block by block, on one core: it is run on a sample of the rows,
 and its time for all is scaled from that, the work being the same for each row. The clusters of
@@ -14,7 +14,7 @@ from benchmarks.peak_memory import peak_bytes
 from benchmarks.results import report
 from benchmarks.worker_memory import watching
 from jobs import session
-from pipeline.duplicates.lookalikes import clusters
+from jobs.near_duplicates import clusters
 
 NUM_HASHES, NUM_CLUSTERS, CLUSTER_SIZE = 1_000_000, 50_000, 6
 MAX_DISTANCE = 4
@@ -24,7 +24,7 @@ BITS = 64
 
 
 def main() -> None:
-    """Plant, find, check, print, keep the ratio."""
+    """Plant, find and check clusters, print and store the ratio."""
     hashes = planted(np.random.default_rng(0))
     spark = session.start("local[2]")
     frame = spark.createDataFrame([(int(h),) for h in hashes], "hash bigint").repartition(4).persist()
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def planted(random: np.random.Generator) -> np.ndarray:
-    """Draw hashes (int64, distinct): chains with MAX_DISTANCE bits or fewer between two links, and single ones."""
+    """Draw hashes (int64, distinct): chains with at most MAX_DISTANCE bits between links, and single hashes."""
     chains = np.zeros((NUM_CLUSTERS, CLUSTER_SIZE), np.uint64)
     chains[:, 0] = random.integers(0, 2**BITS, NUM_CLUSTERS, np.uint64)
     for link in range(1, CLUSTER_SIZE):
@@ -60,13 +60,13 @@ def planted(random: np.random.Generator) -> np.ndarray:
 
 
 def brute_force(hashes: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-    """Return for each of some rows the hashes that are close to it, itself among them."""
+    """Return for each of the given rows the hashes close to it, including itself."""
     everyone = hashes.view(np.uint64)
     return [hashes[np.bitwise_count(everyone ^ everyone[row]) <= MAX_DISTANCE] for row in rows]
 
 
 def check(hashes: np.ndarray, found: dict[int, int], rows: np.ndarray, neighbours: list[np.ndarray]) -> None:
-    """Raise AssertionError unless the clusters of the sampled rows are what a search by brute force finds."""
+    """Raise AssertionError unless the clusters of the sampled rows equal those of a brute-force search."""
     assert len(found) == len(hashes)
     members: dict[int, set[int]] = {}
     for node, cluster in found.items():

@@ -1,4 +1,4 @@
-"""How much memory a process has held at most."""
+"""The peak memory of a process."""
 
 import os
 import resource
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def peak_bytes(pid: int) -> int:
-    """Return the peak of a process that runs."""
+    """Return the peak of a running process."""
     status = Path(f"/proc/{pid}/status").read_text("utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 

@@ -1,4 +1,4 @@
-"""Train the weights that tell content images: `python -m benchmarks.picture_training DATA [--write]`.
+"""Train the weights of the content image model: `python -m benchmarks.picture_training DATA [--write]`.
 
 Trained on `ordered-images`. What it prints is of pages that were left out while their weights were learnt, ten times a
 tenth of them. Needs the extra `tune`.
@@ -17,19 +17,19 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.gate import BASE_URL
 from benchmarks.kept_weights import keep
 from benchmarks.scoring import image_matches, image_scores
-from pipeline.extract.content import text
-from pipeline.extract.content.blocks import cut
-from pipeline.extract.content.features import Array
-from pipeline.extract.content.pictures import likely, picture_features
-from pipeline.extract.images import mark_images
-from pipeline.extract.tree import parse
+from pipeline.html import main_content
+from pipeline.html.blocks import cut
+from pipeline.html.image_content import image_features, likely
+from pipeline.html.images import mark_images
+from pipeline.html.main_content import Array
+from pipeline.html.tree import parse
 
 FOLDS = 10
 STRENGTH = 0.03  # of the regression, in scikit-learn's terms: small weights, few pages to learn them from
 
 
 @dataclass(frozen=True)
-class Example:
+class ImageExample:
     """A page with its images."""
 
     addresses: list[str]
@@ -42,7 +42,7 @@ class Example:
 
 
 def main(data: Path, write: bool) -> None:
-    """Train, print what comes of it on pages left out, and keep the weights if asked to."""
+    """Train, print the scores on held-out pages, and store the weights with --write."""
     examples = _read(data)
     for shuffle in range(3):
         folds = np.random.default_rng(shuffle).permutation(len(examples)) % FOLDS
@@ -57,7 +57,7 @@ def main(data: Path, write: bool) -> None:
         keep(**_fit(examples))
 
 
-def _read(data: Path) -> list[Example]:
+def _read(data: Path) -> list[ImageExample]:
     truth = [json.loads(line) for line in (data / "ordered-images.truth.jsonl").read_text("utf-8").splitlines()]
     examples = []
     with tarfile.open(data / "ordered-images.tar.gz") as tar:
@@ -68,16 +68,16 @@ def _read(data: Path) -> list[Example]:
             tree = parse(member.read(), None)
             images = mark_images(tree, BASE_URL)
             blocks, spots = cut(tree)
-            p_N, words_N = text.probabilities(blocks), text.word_counts(blocks)
+            p_N, words_N = main_content.probabilities(blocks), main_content.word_counts(blocks)
             x_NF = np.zeros((0, 0), np.float32)
             if spots:
-                x_NF = picture_features(spots, images, blocks, p_N, words_N, text.choose_text(p_N, words_N))
-            examples.append(Example([images[s.image].url for s in spots], row["images"], x_NF))
+                x_NF = image_features(spots, images, blocks, p_N, words_N, main_content.choose_text(p_N, words_N))
+            examples.append(ImageExample([images[s.image].url for s in spots], row["images"], x_NF))
     return examples
 
 
-def _fit(examples: list[Example]) -> dict[str, Any]:
-    """Fit a regression in which pages with many images weigh more, but not as much more."""
+def _fit(examples: list[ImageExample]) -> dict[str, Any]:
+    """Fit a regression in which pages with many images have more weight, but less than proportionally."""
     some = [e for e in examples if e.addresses]
     x_NF, y_N = np.concatenate([e.x_NF for e in some]), np.concatenate([e.y_N for e in some])
     weights = np.concatenate([np.full(len(e.addresses), len(e.addresses) ** -0.5) for e in some])
@@ -91,7 +91,7 @@ def _fit(examples: list[Example]) -> dict[str, Any]:
     }
 
 
-def _choose(example: Example, fitted: dict[str, Any]) -> list[str]:
+def _choose(example: ImageExample, fitted: dict[str, Any]) -> list[str]:
     if not example.addresses:
         return []
     return [a for a, kept in zip(example.addresses, likely(example.x_NF, fitted), strict=True) if kept]

@@ -1,15 +1,15 @@
-"""Pictures to time decoders on: drawings with the grain of photographs, since a drawing alone decodes more quickly."""
+"""Images for timing decoders: drawings with noise like that of photographs, since plain drawings decode faster."""
 
 import io
 
 import numpy as np
 from PIL import Image
 
-from sample.drawing import example
+from tests.sampleweb.drawing import example
 
 
 def grainy_jpeg(number: int, side_pixels: int, grain: float) -> bytes:
-    """Draw a scene by its number, and lay noise of a standard deviation [of 255] over it: the same bytes every time."""
+    """Draw a scene by number, with noise of a standard deviation [of 255]; deterministic."""
     _, image = example(0, number, "web", side_pixels)
     noise = np.random.default_rng(number).normal(0, grain, (*image.size[::-1], 1))
     noisy = np.clip(np.asarray(image.convert("RGB")) + noise, 0, 255).astype(np.uint8)

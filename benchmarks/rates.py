@@ -1,6 +1,6 @@
-"""Write what `weft plan` reckons with anew, from what the benchmarks measured: `python -m benchmarks.rates [DATA]`.
+"""Update the rates of `weft plan` from benchmark results: `python -m benchmarks.rates [DATA]`.
 
-With DATA, also what real pages come to, and how large photographs are as fetched and as stored.
+With DATA, also the rates of real pages, and the sizes of photographs as fetched and as stored.
 """
 
 import json
@@ -21,7 +21,7 @@ DIGITS = 5
 
 
 def main(data: str | None = None) -> None:
-    """Reckon the rates, write them, and print what changed."""
+    """Compute and write the rates, and print what changed."""
     listed: dict[str, dict[str, Any]] = yaml.safe_load(RATES.read_text("utf-8"))
     found = {name: from_benchmark(rate) for name, rate in listed.items() if "benchmark" in rate}
     if data is not None:
@@ -35,7 +35,7 @@ def main(data: str | None = None) -> None:
 
 
 def from_benchmark(rate: dict[str, Any]) -> float:
-    """Return the value of a rate as its benchmark says: seconds of so many cores for each thing."""
+    """Return the value of a rate from its benchmark: core-seconds per item."""
     name, measure = rate["benchmark"].split(".")
     measured = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["measures"][measure]["ours"]
     return _rounded(rate.get("cores", 1) / measured)
@@ -48,15 +48,19 @@ def _from_data(data: Path, listed: dict[str, dict[str, Any]]) -> dict[str, float
 
 
 def _pilot(archives: Sequence[str]) -> dict[str, float]:
-    """Run kosmos1 up to fetch, which finds no image in archives of pages; return its rates."""
+    """Run kosmos1 up to fetch, which finds no images in archives of pages; return the rates."""
     from jobs import extract, fetch, filter
     from jobs.recipes import load
     from jobs.run import run
-    from pipeline.plan.pilot import Pilot
-    from pipeline.replay import replaying
+    from pipeline.inspect.pilot import Pilot
+    from pipeline.inspect.replay import replaying
 
     with tempfile.TemporaryDirectory() as output, replaying(list(archives)) as port:
-        settings = [f"fetch.proxy=http://127.0.0.1:{port}", "fetch.host_requests_per_second=null", "guard.action=warn"]
+        settings = [
+            f"fetch.proxy=http://127.0.0.1:{port}",
+            "fetch.host_requests_per_second=null",
+            "drop_limits.action=warn",
+        ]
         run((extract.STEP, filter.STEP, fetch.STEP), load("kosmos1", settings), output, archives, master="local[2]")
         rates = Pilot(output, num_cores=2).rates()
     return {name: figure.value or 0.0 for name, figure in rates.items()}
@@ -64,7 +68,7 @@ def _pilot(archives: Sequence[str]) -> dict[str, float]:
 
 def _photos(path: Path) -> dict[str, float]:
     from jobs.recipes import load
-    from pipeline.decode import decode
+    from pipeline.images.decode import decode
 
     with tarfile.open(path) as tar:
         files = [f for member in tar if member.name.endswith(".jpg") and (f := tar.extractfile(member))]

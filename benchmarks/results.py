@@ -1,4 +1,4 @@
-"""Print a benchmark's ratios and keep them as JSON."""
+"""Print a benchmark's ratios and store them as JSON."""
 
 import json
 from collections.abc import Set
@@ -8,7 +8,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def report(name: str, measures: dict[str, tuple[float, float, str]], less_is_better: Set[str] = frozenset()) -> None:
-    """Write `results/NAME.json`. Each measure is (ours, peer, unit); a ratio above 1 means that ours is better."""
+    """Write `results/NAME.json`. Each measure is (ours, peer, unit); a ratio above 1 means that Weft is better."""
     found = {}
     for measure, (ours, peer, unit) in measures.items():
         ratio = peer / ours if measure in less_is_better else ours / peer

@@ -1,10 +1,10 @@
-"""How the work spreads over cores, and grows with its input: `python -m benchmarks.scale`.
+"""Measure scaling with cores and with the input: `python -m benchmarks.scale`.
 
-extract_efficiency, dedup_efficiency  seconds of the step on one core, over twice those on two: the worse of a local
-                                      master and a standalone cluster, whose Worker offers so many cores. All that
-                                      runs, Master and driver too, is kept to these cores.
-growth_16x                            seconds a page of a whole run on 16 times the sample web, over those on it once
-cores_efficiency                      the same as the first two of a loop without memory: what the machine's cores give
+extract_efficiency, dedup_efficiency  seconds of the step on one core, divided by twice those on two: the worse of a
+                                      local master and a standalone cluster, whose Worker offers as many cores. All
+                                      processes, including Master and driver, are restricted to these cores.
+growth_16x                            seconds per page of a run on 16 times the sample web, divided by those on 1 time
+cores_efficiency                      the efficiency of a loop without memory: the limit of the machine
 
 The peer of each is the goal.
 """
@@ -25,25 +25,24 @@ import numpy as np
 
 from benchmarks.dedup_corpus import PASSAGE_WORDS, WHEN, drawn, invented
 from benchmarks.results import report
-from pipeline.replay import replaying
-from pipeline.store import Manifest, Store
-from pipeline.write import PartWriter
-from sample import RECIPE
-from sample.cluster import ENVIRONMENT, standing
-from sample.web import write_web
-from schemas.tables import PAGES
+from pipeline.inspect.replay import replaying
+from pipeline.io.store import Manifest, Store
+from pipeline.io.tables import PartWriter
+from schemas.tables import PAGES, STEPS
+from tests.sampleweb import RECIPE
+from tests.sampleweb.cluster import ENVIRONMENT, standing
+from tests.sampleweb.web import write_web
 
 LEAST_EFFICIENCY, MOST_GROWTH = 0.85, 1.15
 SAMPLE_PAGES, TIMES = 300, (1, 4, 16)
 ARCHIVE_COPIES = 4  # of the largest web's archives, so that one core has half a minute's work
 NUM_DOCUMENTS, NUM_PARTS = 600_000, 12
 ROUNDS = 2  # the faster one counts, as others use the machine
-STEPS = {"extract": "pages", "dedup": "rejections/dedup"}
 WEFT = str(Path(sys.executable).parent / "weft")
 
 
 def main() -> None:
-    """Measure, print, keep the ratios."""
+    """Measure, print and store the ratios."""
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         sys.exit("two cores are needed")
@@ -67,7 +66,7 @@ def main() -> None:
 
 
 def _efficiency(kind: str, step: str, archives: list[str], folder: Path, cores: list[int]) -> float:
-    """Time a step on one core and on two, in turn; return what the second core gives of what it could."""
+    """Time a step on one core and on two, in turn; return the parallel efficiency."""
     best = {1: float("inf"), 2: float("inf")}
     for _ in range(ROUNDS):
         for number in best:
@@ -80,7 +79,7 @@ def _efficiency(kind: str, step: str, archives: list[str], folder: Path, cores: 
 
 @contextmanager
 def _kept_to(cores: list[int]) -> Iterator[None]:
-    """Have all that starts from here run on some cores alone."""
+    """Restrict this process and its children to some cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -91,7 +90,7 @@ def _kept_to(cores: list[int]) -> Iterator[None]:
 
 @contextmanager
 def _master(kind: str, number: int, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield a master of so many cores, and the environment of what is submitted to it."""
+    """Yield a master with a number of cores, and the environment for submissions to it."""
     place = Path(tempfile.mkdtemp(dir=folder))
     with standing(place, 1, number) if kind == "cluster" else nullcontext() as cluster:
         if cluster is None:
@@ -104,19 +103,19 @@ def _master(kind: str, number: int, folder: Path) -> Iterator[tuple[str, dict[st
 
 
 def _timed(step: str, archives: list[str], folder: Path, master: str, environment: dict[str, str]) -> float:
-    """Run a step anew; return its seconds, Spark's start left out."""
+    """Run a step with --overwrite; return its seconds without Spark's start."""
     output = folder / ("documents" if step == "dedup" else "extracted")
     settings = ["--recipe", "kosmos1"]
     if step == "dedup":
-        settings += ["--set", "dedup.near_text.enabled=true", "--overwrite"]
+        settings += ["--set", "dedup.minhash.enabled=true", "--overwrite"]
     else:
         shutil.rmtree(output, ignore_errors=True)
     _run([WEFT, step, "--output", str(output), "--master", master, *settings, *archives], environment)
-    return float(json.loads((output / STEPS[step] / "_manifest.json").read_text())["seconds"])
+    return float(json.loads((output / STEPS[step].folder / "_manifest.json").read_text())["seconds"])
 
 
 def _whole_run(web: Path, times: int, folder: Path) -> float:
-    """Return the seconds a page of all steps on a web."""
+    """Return the seconds per page of all steps on a web."""
     output = folder / f"run-{times}"
     archives = sorted(str(path) for path in web.glob("pages-*.warc.gz"))
     best = float("inf")
@@ -138,7 +137,7 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
 
 
 def _copies(web: Path, folder: Path) -> list[str]:
-    """Copy a web's archives under other names: each copy is read as an archive of its own."""
+    """Copy a web's archives under other names: each copy is read as a separate archive."""
     folder.mkdir()
     made = [(path, folder / f"{n}-{path.name}") for n in range(ARCHIVE_COPIES) for path in web.glob("pages-*.warc.gz")]
     for path, copy in made:
@@ -147,7 +146,7 @@ def _copies(web: Path, folder: Path) -> list[str]:
 
 
 def _documents(output: Path) -> None:
-    """Write what extract and filter leave behind: pages of words drawn by chance, no two of them alike."""
+    """Write an output of extract and filter: distinct pages of random words."""
     store, random = Store(str(output)), np.random.default_rng(0)
     vocabulary = invented(random)
     files = [f"pages/part-{number}.parquet" for number in range(NUM_PARTS)]
@@ -156,7 +155,7 @@ def _documents(output: Path) -> None:
         with PartWriter(store, PAGES, store.at(path)) as pages:
             for number, words in enumerate(drawn(NUM_DOCUMENTS // NUM_PARTS, vocabulary, random)):
                 pages.add({
-                    "page_id": f"{part}-{number:06}", "url": f"http://host.example/{part}/{number}", "licence": "",
+                    "page_id": f"{part}-{number:06}", "url": f"http://host.example/{part}/{number}", "license": "",
                     "host": "host.example", "warc_file": f"{part}.warc.gz", "warc_offset": number, "title": "",
                     "captured_at": WHEN, "language": "en", "language_score": 1.0,
                     "blocks": [{**block, "kind": "text", "text": " ".join(words)}],
@@ -170,7 +169,7 @@ def _documents(output: Path) -> None:
 
 
 def _loops(cores: list[int]) -> float:
-    """Return what a second core gives to a loop that touches no memory, of what it could."""
+    """Return the parallel efficiency of a loop that uses no memory."""
     context = get_context("fork")
 
     def seconds(processes: int) -> float:

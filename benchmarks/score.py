@@ -1,4 +1,4 @@
-"""Time the scoring of images beside the bare forward pass of the same model: `python -m benchmarks.score`.
+"""Compare the scoring of images with the plain forward pass of the same model: `python -m benchmarks.score`.
 
 Ours is the function that the step maps over its batches: encoded JPEGs in, embeddings out. The peer is open_clip's
 encode_image on the same pictures as ready tensors, in batches of the same size. Both take their turn in one process, on
@@ -21,10 +21,8 @@ from PIL import Image
 
 from benchmarks.pictures import grainy_jpeg
 from benchmarks.results import report
-from pipeline.score.device import CPU, here
-from pipeline.score.embed import IMAGES, embed
-from pipeline.score.encoder import Encoder, load
-from schemas.recipe.score import Clip
+from pipeline.score.clip import CPU, IMAGES, Encoder, choose, embed, load
+from schemas.recipe import Clip
 
 MODEL = "ViT-B-32"
 SIDE_PIXELS = 512
@@ -34,15 +32,16 @@ GRAIN = 12  # 110 kB each
 
 
 def main() -> None:
-    """Measure, print the ratio, keep it."""
-    if here() == CPU:
+    """Measure, print and store the ratio."""
+    device = choose((), torch.cuda.device_count(), os.getpid())
+    if device == CPU:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "random.pt"
         torch.save(open_clip.create_model(MODEL).state_dict(), weights)
         config = Clip(model=MODEL, pretrained=str(weights))
-        encoder = load(config, here())
+        encoder = load(config, device)
         num = encoder.batch_size * NUM_BATCHES
         pictures = [grainy_jpeg(n, SIDE_PIXELS, GRAIN) for n in range(num)]
         print(f"{num} JPEGs of {np.mean([len(p) for p in pictures]) / 1000:.0f} kB on {encoder.device}")
@@ -53,7 +52,7 @@ def main() -> None:
 
 
 def _tensors(config: Clip, encoder: Encoder, pictures: list[bytes]) -> list[torch.Tensor]:
-    """Prepare pictures by open_clip's own preprocessing: batches on the device."""
+    """Prepare images with open_clip's preprocessing; batches on the device."""
     _, _, preprocess = open_clip.create_model_and_transforms(config.model, config.pretrained)
     rows = torch.stack([preprocess(Image.open(io.BytesIO(p))) for p in pictures])
     return list(rows.to(encoder.device).split(encoder.batch_size))
@@ -68,7 +67,7 @@ def _ours(config: Clip, pictures: list[bytes]) -> float:
 
 def _bare(encoder: Encoder, batches: list[torch.Tensor]) -> float:
     gpu = encoder.device != CPU
-    with encoder.at_hand(), torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=gpu):
+    with encoder.on_device(), torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=gpu):
         started = time.perf_counter()
         for batch in batches:
             encoder.model.encode_image(batch, normalize=True)

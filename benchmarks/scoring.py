@@ -1,4 +1,4 @@
-"""Compare what was extracted with the truth."""
+"""Compare extracted texts and images with the truth."""
 
 import re
 from bisect import bisect_left
@@ -15,7 +15,7 @@ def text_f1(have: str, want: str) -> float:
 
 
 def image_matches(have: list[str], want: list[list[str]]) -> list[int]:
-    """Return for each extracted image the index of the wanted one that it is, -1 for none.
+    """Return for each extracted image the index of the expected one that it equals, -1 for none.
 
     Args: want holds for each image every address it may go by. Hosts and schemes do not count; each is taken once.
     """
@@ -33,7 +33,7 @@ def image_matches(have: list[str], want: list[list[str]]) -> list[int]:
 
 
 def longest_rise(values: list[int]) -> int:
-    """Return the length of the longest increasing subsequence: how many images stand in the right order."""
+    """Return the length of the longest increasing subsequence: the number of images in the right order."""
     ends: list[int] = []
     for value in values:
         at = bisect_left(ends, value)
@@ -42,7 +42,7 @@ def longest_rise(values: list[int]) -> int:
 
 
 def image_scores(pages: list[tuple[list[str], list[list[str]]]]) -> dict[str, float]:
-    """Score pages of (extracted, wanted): precision and recall over images, F1 over pages, order over matches."""
+    """Score pages of (extracted, expected): precision and recall over images, F1 over pages, order over matches."""
     matches = [image_matches(have, want) for have, want in pages]
     hits = [[i for i in found if i >= 0] for found in matches]
     num_hits = sum(map(len, hits))

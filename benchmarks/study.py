@@ -1,9 +1,9 @@
-"""Does the data teach? Decoders trained alike on what recipes make of one noisy web: `python -m benchmarks.study DIR`.
+"""Train equal decoders on the corpora that recipes make from one noisy web: `python -m benchmarks.study DIR`.
 
-A web is drawn of which the noise is known: wrong alt texts, copies, spam, other languages. Each recipe makes shards of
-it; a decoder of the debug configuration learns from each for equally many tokens, from several seeds, with one
-tokenizer for all; and all are asked about clean scenes that no web shows (benchmarks/study_scenes.py). What stands in
-DIR already is not done again. docs/study.md tells what came out.
+The web is generated with known noise: wrong alt texts, copies, spam, other languages. Each recipe makes shards from it;
+a decoder of the debug configuration trains on each for the same number of tokens, with several seeds and one tokenizer;
+all are evaluated on clean held-out scenes (benchmarks/study_scenes.py). A stopped study resumes from DIR. docs/study.md
+has the results.
 """
 
 import json
@@ -16,10 +16,10 @@ from pathlib import Path
 from benchmarks.results import RESULTS
 from benchmarks.study_corpus import captions
 from benchmarks.study_plot import plot
-from benchmarks.study_scenes import Figures, asked_of, write_scenes
-from pipeline.replay import replaying
-from sample import RECIPE
-from sample.web import write_web
+from benchmarks.study_scenes import Figures, chosen, write_scenes
+from pipeline.inspect.replay import replaying
+from tests.sampleweb import RECIPE
+from tests.sampleweb.web import write_web
 
 NUM_PAGES, NOISE, WEB_SEED = 600, 20, 7
 TRAINING = (  # what matters here is captions; and shapes are told apart sooner by an eye of smaller patches
@@ -31,11 +31,11 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # recipe, and what is set 
     "everything": ("everything", ()),
     "without languages": (
         str(RECIPE),
-        ("filters.language.keep=[]", "extract.gates.languages=[]", "extract.gates.min_language_score=0"),
+        ("filters.language.keep=[]", "extract.prefilter.languages=[]", "extract.prefilter.min_language_score=0"),
     ),
     "without text rules": (
         str(RECIPE),
-        ("filters.text.min_words=null", "extract.gates.min_words=0", "filters.caption.min_words=1",
+        ("filters.text.min_words=null", "extract.prefilter.min_words=0", "filters.caption.min_words=1",
          "filters.gibberish.max_emoji_fraction=null",
          "filters.gibberish.max_hashtag_fraction=null", "filters.gibberish.max_url_fraction=null"),
     ),
@@ -49,7 +49,7 @@ WEFT = str(Path(sys.executable).parent / "weft")
 
 
 def main() -> None:
-    """Make the corpora, train, ask, and keep the figures and their plot."""
+    """Make the corpora, train, evaluate, and store the figures and their plot."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/study")
     web = folder / "web"
     if not (web / "truth-images.jsonl").exists():
@@ -66,7 +66,7 @@ def main() -> None:
         list(pool.map(lambda run: _train(folder, *run), runs))
     found: dict[str, list[Figures]] = {name: [] for name in VARIANTS}
     for name, seed in runs:
-        found[name].append(asked_of(_model(folder, name, seed), tokenizer, scenes))
+        found[name].append(chosen(_model(folder, name, seed), tokenizer, scenes))
         print(f"{name}, seed {seed}: {found[name][-1]}", flush=True)
     told = {name: {**captions(_of(folder, name), web), "seeds": figures} for name, figures in found.items()}
     (RESULTS / "study.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _make(web: Path, output: Path, recipe: str, changes: tuple[str, ...]) -> None:
-    """Run the pipeline. Its proxy's port is another each time, so a run that is over is not asked again."""
+    """Run the pipeline. The proxy's port changes, so finished runs are not started again."""
     if not (output / "shards" / "shards.json").exists():
         archives = sorted(str(path) for path in web.glob("pages-*.warc.gz"))
         settings = _set(*changes, "shard.target_bytes=1000000")

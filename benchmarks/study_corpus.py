@@ -1,4 +1,4 @@
-"""What a corpus of the study holds: its captions, and how many of them the web's truth calls wrong."""
+"""Count the captions of a corpus of the study, and those that are wrong by the web's truth."""
 
 import json
 import tarfile
@@ -11,7 +11,8 @@ _RELATIONS = {"a", "on", "background", "above", "below", "to", "the", "left", "r
 def captions(corpus: Path, web: Path) -> dict[str, int]:
     """Count a corpus's captions that are trained on; `wrong`: what they name is not what the image's scene holds.
 
-    Every right phrasing names size, colour and shape of each thing, and the colour behind them (sample/captions.py).
+    Every right phrasing names size, colour and shape of each thing, and the colour behind them
+    (tests/sampleweb/captions.py).
     """
     lines = map(json.loads, (web / "truth-images.jsonl").read_text(encoding="utf-8").splitlines())
     scenes = {line["image_url"]: set((line["scene"] or "").split()) - _RELATIONS for line in lines}
@@ -20,7 +21,7 @@ def captions(corpus: Path, web: Path) -> dict[str, int]:
 
 
 def _captions(corpus: Path) -> Iterator[tuple[str, str]]:
-    """Yield the image's address and the words of each caption sample."""
+    """Yield the image address and the text of each caption sample."""
     listed = json.loads((corpus / "shards" / "shards.json").read_text(encoding="utf-8"))["shards"]
     for shard in listed:
         if shard["corpus"] == "caption" and shard["split"] == "train":

@@ -1,4 +1,4 @@
-"""Draw the study: for each corpus the figures of every seed, and their mean."""
+"""Plot the study: the figures of every seed and their mean, by corpus."""
 
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +15,7 @@ _SHOWN = {
 
 
 def plot(told: dict[str, dict[str, Any]], path: Path) -> None:
-    """Write an SVG of what the study found."""
+    """Write the results of the study as SVG."""
     names = list(told)
     panels = [
         {"title": title, "width": _WIDTH_PIXELS, "height": {"step": _ROW_PIXELS}, "layer": [

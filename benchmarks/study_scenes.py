@@ -8,17 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from sample.captions import caption
-from sample.drawing import example
-from trainer.evaluate.answering import Model
-from trainer.evaluate.asked import Reader, ask
-from trainer.evaluate.example import Answer, Example
-from trainer.evaluate.metrics.cider import cider
-from trainer.evaluate.task import Manner
-from trainer.saved import load
+from tests.sampleweb.captions import caption
+from tests.sampleweb.drawing import example
+from trainer.evaluate.caption_metrics import cider
+from trainer.evaluate.model import KosmosAdapter, Reader, encode_prompt
+from trainer.evaluate.task import AnswerMethod, AnswerMode, Completion, Example
+from trainer.load import load
 
 NUM_SCENES, BATCH, MAX_TOKENS = 300, 32, 40
-RANKED, SAID = Manner("rank", MAX_TOKENS), Manner("say", MAX_TOKENS)
+MULTIPLE_CHOICE = AnswerMode(AnswerMethod.MULTIPLE_CHOICE, MAX_TOKENS)
+GENERATE = AnswerMode(AnswerMethod.GENERATE, MAX_TOKENS)
 Figures = dict[str, float]
 """loss: of the caption's tokens [nats each]; cider; exact: captions said word for word [%]; each again, shuffled."""
 
@@ -39,7 +38,7 @@ def write_scenes(folder: Path) -> list[Example]:
     return found
 
 
-def asked_of(checkpoint: Path, tokenizer: Path, scenes: Sequence[Example]) -> Figures:
+def chosen(checkpoint: Path, tokenizer: Path, scenes: Sequence[Example]) -> Figures:
     """Ask a model about scenes, with their images and with each other's."""
     model, reader = _loaded(checkpoint, tokenizer)
     moved = [replace(scene, images=scenes[(n + 1) % len(scenes)].images) for n, scene in enumerate(scenes)]
@@ -47,12 +46,12 @@ def asked_of(checkpoint: Path, tokenizer: Path, scenes: Sequence[Example]) -> Fi
     return {**plain, **{f"{name}_shuffled": value for name, value in shuffled.items()}}
 
 
-def _figures(model: Model, reader: Reader, scenes: Sequence[Example]) -> Figures:
-    lengths = [len(reader.tokenizer.encode(scene.right[0])) for scene in scenes]
-    ranked = [replace(scene, options=scene.right) for scene in scenes]
-    loss = [-a.log_p[0] / n for a, n in zip(_answers(model, reader, ranked, RANKED), lengths, strict=True)]
-    said = [answer.text for answer in _answers(model, reader, scenes, SAID)]
-    right = [scene.right for scene in scenes]
+def _figures(model: KosmosAdapter, reader: Reader, scenes: Sequence[Example]) -> Figures:
+    lengths = [len(reader.tokenizer.encode(scene.correct[0])) for scene in scenes]
+    ranked = [replace(scene, options=scene.correct) for scene in scenes]
+    loss = [-a.log_p[0] / n for a, n in zip(_answers(model, reader, ranked, MULTIPLE_CHOICE), lengths, strict=True)]
+    said = [answer.text for answer in _answers(model, reader, scenes, GENERATE)]
+    right = [scene.correct for scene in scenes]
     return {
         "loss": round(fmean(loss), 3),
         "cider": round(100 * cider(said, right), 1),
@@ -60,12 +59,12 @@ def _figures(model: Model, reader: Reader, scenes: Sequence[Example]) -> Figures
     }
 
 
-def _answers(model: Model, reader: Reader, scenes: Sequence[Example], manner: Manner) -> list[Answer]:
-    asked = [ask(reader, scene, MAX_TOKENS) for scene in scenes]
+def _answers(model: KosmosAdapter, reader: Reader, scenes: Sequence[Example], mode: AnswerMode) -> list[Completion]:
+    asked = [encode_prompt(reader, scene, MAX_TOKENS) for scene in scenes]
     parts = [asked[first : first + BATCH] for first in range(0, len(asked), BATCH)]
-    return [answer for part in parts for answer in model.answer(manner, part)]
+    return [answer for part in parts for answer in model.answer(mode, part)]
 
 
-def _loaded(checkpoint: Path, tokenizer: Path) -> tuple[Model, Reader]:
+def _loaded(checkpoint: Path, tokenizer: Path) -> tuple[KosmosAdapter, Reader]:
     saved = load(str(checkpoint), str(tokenizer))
-    return Model(saved), Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
+    return KosmosAdapter(saved), Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)

@@ -1,4 +1,4 @@
-"""Time the loader beside webdataset on the same shards: `python -m benchmarks.train`.
+"""Compare the loader with webdataset on the same shards: `python -m benchmarks.train`.
 
 Both read tars of captions and of interleaved documents, tokenise, and make of every JPEG a square of bytes, in as many
 worker processes. Ours also shuffles, packs whole sentences into rows, keeps the mixture and can resume anywhere. The
@@ -36,7 +36,7 @@ SAMPLES_OF_A_STEP = {"caption": 64, "interleaved": 16}
 
 
 def main() -> None:
-    """Measure in turn, print the ratios, keep them."""
+    """Measure in turn, print and store the ratios."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -70,7 +70,7 @@ def _peer(folder: Path, words: Tokenizer, corpus: str) -> float:
 
 
 def _rate(counts: Iterator[int]) -> float:
-    """Return samples a second over SECONDS, from when what was made ahead at the start is gone."""
+    """Return samples per second over SECONDS, after the samples prefetched at the start are used up."""
     sum(islice(counts, 2 * WORKERS + 2))
     started, num = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - started) < SECONDS:

@@ -1,4 +1,4 @@
-"""Time the decoder's forward and backward pass beside Hugging Face's Kosmos-2, of the same sizes, on the same tokens.
+"""Compare the decoder's forward and backward pass with Hugging Face's Kosmos-2 of the same size on the same tokens.
 
 The peer has sinusoidal positions, no mask of documents, and all logits at once; ours has xPos, a mask of two documents
 a row, and the loss in chunks.
@@ -12,8 +12,8 @@ from transformers.models.kosmos2.configuration_kosmos2 import Kosmos2TextConfig
 from transformers.models.kosmos2.modeling_kosmos2 import Kosmos2TextForCausalLM
 
 from trainer.config import load
+from trainer.metrics import decoder_per_token
 from trainer.model.kosmos import Kosmos
-from trainer.watch.flops import decoder_per_token
 
 ROWS, LENGTH, VOCABULARY = 2, 512, 16_000
 SIZES = ("model.layers=6", "model.width=512", "model.ffn_width=2048", "model.heads=8", "model.dropout=0")
@@ -21,7 +21,7 @@ NUM_ROUNDS = 5
 
 
 def model_measures() -> dict[str, tuple[float, float, str]]:
-    """Measure in turn; return tokens a second, and the FLOP/s that ours makes of them."""
+    """Measure in turn; return tokens per second, and the FLOP/s of Weft's decoder."""
     threads = torch.get_num_threads()
     torch.set_num_threads(torch.get_num_interop_threads())
     torch.manual_seed(0)
@@ -36,11 +36,11 @@ def model_measures() -> dict[str, tuple[float, float, str]]:
     ).train()  # fmt: skip
     tokens = torch.randint(8, VOCABULARY, (ROWS, LENGTH))
     slots = torch.zeros_like(tokens, dtype=torch.bool)
-    stretches = 1 + (torch.arange(LENGTH) >= LENGTH // 2).long().expand(ROWS, LENGTH)
+    segments = 1 + (torch.arange(LENGTH) >= LENGTH // 2).long().expand(ROWS, LENGTH)
     targets = tokens.roll(-1, 1)
 
     def ours() -> torch.Tensor:
-        return model(tokens, slots, stretches, None, targets) / targets.numel()
+        return model(tokens, slots, segments, None, targets) / targets.numel()
 
     def theirs() -> torch.Tensor:
         loss: torch.Tensor = peer(tokens, labels=tokens).loss
@@ -59,7 +59,7 @@ def model_measures() -> dict[str, tuple[float, float, str]]:
 
 
 def _gflops_of_a_product(size: int = 2048) -> float:
-    """Return what one product of two square matrices reaches at best: what a utilisation is counted by on CPUs."""
+    """Return the peak speed of a product of square matrices, the reference for utilisation on CPUs."""
     a, b = torch.randn(size, size), torch.randn(size, size)
     seconds = []
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""webdataset behind PyTorch's DataLoader, as its users write it; it tokenises and prepares images as ours does."""
+"""webdataset with PyTorch's DataLoader, as its users write it; it tokenises and prepares images as Weft does."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,8 +12,8 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch.utils.data import DataLoader
 from torchvision.transforms import Compose, PILToTensor
 
-from trainer import formats
-from trainer.data.packing import Row
+from trainer.data import packing
+from trainer.data.packing import PackedRow
 from trainer.tokenizer import Tokenizer
 
 Batch = tuple[torch.Tensor, torch.Tensor]  # rows (B, 4, T) and images (I, C, H, W), uint8
@@ -29,7 +29,7 @@ def samples(
     workers: int,
     num: int,
 ) -> Iterator[int]:
-    """Yield how many samples each batch of `num` holds, for ever."""
+    """Yield the number of samples of each batch of `num`, forever."""
     *shape, _, _ = image_transform_v2(preprocess, is_train=False).transforms  # to the middle; then numbers, normalised
     prepare = partial(_prepare, words, corpus, Compose([*shape, PILToTensor()]), slots, length)
     tars = sorted(str(tar) for tar in (shards / corpus).glob("*.tar"))
@@ -43,10 +43,10 @@ def _prepare(
     words: Tokenizer, corpus: str, shape: Callable[[Any], torch.Tensor], slots: int, length: int, sample: dict[str, Any]
 ) -> tuple[np.ndarray, list[torch.Tensor]]:
     if corpus == "caption":
-        document = formats.caption(words, sample["txt"], "jpg", slots, length)
+        document = packing.caption(words, sample["txt"], "jpg", slots, length)
     else:
-        document = formats.interleaved(words, sample["json"]["blocks"], slots)
-    row = Row.empty(length)
+        document = packing.interleaved(words, sample["json"]["blocks"], slots)
+    row = PackedRow.empty(length)
     row.add(document, 0, min(len(document.tokens_L), length), sample["__key__"])
     return row.columns(), [shape(sample[name]) for name in document.images]
 

@@ -1,4 +1,4 @@
-"""Shards to time loaders on: drawings with the grain of photographs, in captions and in documents."""
+"""Shards for timing loaders: drawings with noise like that of photographs, as captions and documents."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.pictures import grainy_jpeg
-from pipeline.shard.sample import Sample
-from pipeline.shard.tar import ShardWriter
-from pipeline.store import Store
+from pipeline.io.store import Store
+from pipeline.shards.write import ShardSample, ShardWriter
 from schemas.shards import LISTING, TRAIN, VERSION
-from trainer.pieces import learn
+from trainer.train_tokenizer import train_tokenizer
 
 SIDE_PIXELS = 512
 GRAIN = 8  # about 90 kB each, as photographs of this size
@@ -22,7 +21,7 @@ PROSE = "The old harbour looks over the sea, and boats come in with the tide. No
 
 
 def make(folder: Path) -> None:
-    """Write shards of both corpora to `folder`, and a tokenizer beside them."""
+    """Write shards of both corpora to `folder`, and a tokenizer."""
     store = Store(str(folder))
     pictures = [grainy_jpeg(number, SIDE_PIXELS, GRAIN) for number in range(NUM_PICTURES)]
     print(f"JPEGs of {np.mean([len(p) for p in pictures]) / 1000:.0f} kB")
@@ -35,12 +34,12 @@ def make(folder: Path) -> None:
                 writer.add(_sample(f"{corpus}{number:06}", members))
             entries.append(writer.close())
     store.write_json(store.at("shards", LISTING), {"version": VERSION, "shards": entries})
-    learn(str(folder), str(folder / "tokenizer"), vocab_size=1000)
+    train_tokenizer(str(folder), str(folder / "tokenizer"), vocab_size=1000)
 
 
-def _sample(key: str, members: list[tuple[str, bytes]]) -> Sample:
+def _sample(key: str, members: list[tuple[str, bytes]]) -> ShardSample:
     nothing = {"language": "en", "host": "", "num_words": 0, "num_characters": 0}
-    return Sample(key, members, {**nothing, "key": key, "widths": [], "heights": [], "scores": []})
+    return ShardSample(key, members, {**nothing, "key": key, "widths": [], "heights": [], "scores": []})
 
 
 def _caption(number: int, pictures: list[bytes]) -> list[tuple[str, bytes]]:

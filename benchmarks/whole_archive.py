@@ -1,4 +1,4 @@
-"""Whole archives through one engine in a process of its own: `python -m benchmarks.whole_archive NAME ARCHIVE...`.
+"""Process whole archives with one engine in a separate process: `python -m benchmarks.whole_archive NAME ARCHIVE...`.
 
 NAME is one of `extract_engines`, or a recipe, which goes through all of the extract step: the guard, the tables
 written. Prints JSON: kept (pages with text), seconds, peak_memory_bytes.
@@ -15,11 +15,11 @@ from typing import Any
 from benchmarks.extract_engines import ENGINES, text_of
 from benchmarks.peak_memory import peak_memory_bytes
 from benchmarks.peers.environment import ROOT
-from pipeline.read import Response, read_archive
+from pipeline.warc.responses import Response, read_archive
 
 
 def measure(python: str, module: str, *arguments: str) -> dict[str, Any]:
-    """Run a module that prints JSON; return that, or nothing, and a line that says why, when it fails."""
+    """Run a module that prints JSON and return it; if it fails, return nothing and print the reason."""
     run = subprocess.run([python, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode:
         print(f"{module} {arguments[0]} failed: {run.stderr.strip()[-300:]}", file=sys.stderr)
@@ -36,8 +36,8 @@ def _by_engine(name: str, archives: list[str]) -> Callable[[], int]:
 
 def _by_recipe(name: str, archives: list[str]) -> Callable[[], int]:
     from jobs import recipes
-    from pipeline.extract.archive import extract_archive
-    from pipeline.store import Store
+    from pipeline.html.extract import extract_archive
+    from pipeline.io.store import Store
 
     config = recipes.load(name).extract
 
@@ -49,7 +49,7 @@ def _by_recipe(name: str, archives: list[str]) -> Callable[[], int]:
 
 
 def main(name: str, archives: list[str]) -> None:
-    """Read and extract, and print what came of it."""
+    """Read and extract, and print the result."""
     run = (_by_engine if name in ENGINES else _by_recipe)(name, archives)
     started = time.perf_counter()
     kept = run()

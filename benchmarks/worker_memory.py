@@ -1,4 +1,4 @@
-"""How much memory the largest worker of a process has held at most, watched from outside while they come and go."""
+"""The peak memory of the largest worker of a process, observed from outside."""
 
 import threading
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ SAMPLE_SECONDS = 0.1
 
 @dataclass
 class Peak:
-    """The highest that was seen so far."""
+    """The highest value so far."""
 
     num_bytes: int = 0
 
 
 @contextmanager
 def watching(pid: int) -> Iterator[Peak]:
-    """Watch the Python processes below one for as long as the context lasts: multiprocessing's, or Spark's."""
+    """Observe the Python child processes of a process (multiprocessing's or Spark's) while the context is open."""
     peak, done = Peak(), threading.Event()
 
     def watch() -> None:

@@ -1,39 +1,39 @@
-"""Every filter, in the order in which they judge.
+"""All filters, in execution order.
 
-To add one: its module, its line here, its reasons, its cases file. What is measured of a text has its line in
-filters/text instead, and judges paragraphs and pages alike.
+To add one: define it in a module, list it here, add its reasons and test cases. A text filter is instead an entry of
+TEXT_FILTERS in schemas/reasons.py and a measure in filters/text.py, and applies to paragraphs and pages.
 """
 
-from filters import addresses, captions, gibberish, interleaving, language
-from filters.text import MEASURES
-from filters.verdict import Filter
-from filters.views import Aids, with_views
+from filters import document, images, page
+from filters.features import Resources, with_features
+from filters.filter import Filter
+from filters.text import PAGE_TEXT_FILTERS, PARAGRAPH_TEXT_FILTERS
 
-PARAGRAPH_FILTERS: tuple[Filter, ...] = tuple(measure.of_paragraph for measure in MEASURES)
-"""Judge each text block of a page. Columns: text."""
+PARAGRAPH_FILTERS: tuple[Filter, ...] = PARAGRAPH_TEXT_FILTERS
+"""Applied to each text block of a page. Columns: text."""
 
 PAGE_FILTERS: tuple[Filter, ...] = (
-    language.FILTER,
-    *(measure.of_page for measure in MEASURES),
-    gibberish.EMOJI,
-    gibberish.HASHTAGS,
-    gibberish.URLS,
+    page.FILTER,
+    *PAGE_TEXT_FILTERS,
+    page.EMOJI,
+    page.HASHTAGS,
+    page.URLS,
 )
-"""Judge a page by the text that its paragraphs leave. Columns: text, language, language_score."""
+"""Applied to a page and the text of its kept paragraphs. Columns: text, language, language_score."""
 
-IMAGE_FILTERS: tuple[Filter, ...] = (addresses.FILTER,)
-"""Judge an image before it is asked for. Columns: image_url."""
+IMAGE_FILTERS: tuple[Filter, ...] = (images.FILTER,)
+"""Applied to an image before it is fetched. Columns: image_url."""
 
 DOCUMENT_FILTERS: tuple[Filter, ...] = (
-    interleaving.INTERSPERSED,
-    interleaving.NUM_IMAGES,
-    interleaving.WORDS_PER_IMAGE,
-    interleaving.SINGLE_IMAGE,
+    document.INTERSPERSED,
+    document.NUM_IMAGES,
+    document.WORDS_PER_IMAGE,
+    document.SINGLE_IMAGE,
 )
-"""Judge the interleaved form of a page, once its unusable images are gone. Columns: page_id, kinds, text."""
+"""Applied to the interleaved form of a page without its dropped images. Columns: page_id, kinds, text."""
 
-CAPTION_FILTERS: tuple[Filter, ...] = (captions.WORDS, captions.CHARACTERS)
-"""Judge an image's alt text. Columns: caption."""
+CAPTION_FILTERS: tuple[Filter, ...] = (images.WORDS, images.CHARACTERS)
+"""Applied to an image's caption. Columns: caption."""
 
 __all__ = [
     "CAPTION_FILTERS",
@@ -41,7 +41,7 @@ __all__ = [
     "IMAGE_FILTERS",
     "PAGE_FILTERS",
     "PARAGRAPH_FILTERS",
-    "Aids",
     "Filter",
-    "with_views",
+    "Resources",
+    "with_features",
 ]

@@ -1,1 +1,1 @@
-"""What a person runs: one small module per Spark job, the recipes, the command line."""
+"""The steps as Spark jobs, the recipes and the command line."""

@@ -1,34 +1,32 @@
-"""Extract: archives to `pages` and `captions`, one committed part for each archive."""
+"""Extract: archives to `pages` and `captions`, committed one archive at a time."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobs.drops import of_level
-from jobs.step import Context, Outcome, Step
-from pipeline.commits import read_commits
-from pipeline.extract.archive import extract_archive, part_name
-from pipeline.extract.gates.gates import Gates
-from pipeline.inputs import find_replaced
-from pipeline.store import Store
+from jobs.step import Context, Outcome, Step, num_of_level
+from pipeline.html.extract import extract_archive, part_name
+from pipeline.html.prefilter import Prefilter
+from pipeline.io.store import Store, read_commits
+from pipeline.warc.stream import find_replaced
 from schemas.errors import PathError
+from schemas.integrity import Sum
 from schemas.reasons import STALLED
-from schemas.recipe import Recipe
-from schemas.recipe.extract import Extract
-from schemas.sums import Sum
+from schemas.recipe import Extract, Recipe
+from schemas.tables import STEPS
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
 
 
-_EMPTY = {"NO_RESPONSE": "no response in it", "NOT_AN_ARCHIVE": "no archive"}  # by the rule that says so
-_NAMED = 5  # archives, of those that a line is about
+_EMPTY = {"NO_RESPONSE": "no response in it", "NOT_AN_ARCHIVE": "not an archive"}  # by rule
+_MAX_NAMED = 5  # archives that a message lists
 
 
 def work(context: Context) -> Outcome:
-    """Read the archives that have no committed part yet, or pages that the machine's load took, one task each.
+    """Read, one task each, the archives that are not committed yet or have pages that timed out on a busy machine.
 
-    Raises: PathError, once every other archive is done, when some could not be opened.
+    Raises: PathError when archives could not be read, after all others are done.
     """
     store, config, agent = context.store, context.recipe.extract, context.recipe.fetch.user_agent
     done = read_commits(store)
@@ -53,8 +51,8 @@ def work(context: Context) -> Outcome:
         rejected.update(commit["rejected"])
         sums.update(commit.get("sums", {}))
     judged = {
-        "page": counts["pages"] + of_level(rejected, "page"),
-        "caption": counts["captions"] + of_level(rejected, "caption"),
+        "page": counts["pages"] + num_of_level(rejected, "page"),
+        "caption": counts["captions"] + num_of_level(rejected, "caption"),
     }
     return Outcome(
         files, dict(sorted(counts.items())), dict(sorted(rejected.items())), _notes(done), judged=judged, sums=sums
@@ -62,7 +60,7 @@ def work(context: Context) -> Outcome:
 
 
 def _notes(done: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Name the archives in which there is nothing to extract from."""
+    """Return a note that names the archives without any page."""
     empty = [(commit["archive"], rule) for _, commit in sorted(done.items()) for rule in _EMPTY
              if commit["rejected"].get(rule)]  # fmt: skip
     if not empty:
@@ -72,34 +70,33 @@ def _notes(done: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 
 def _first(names: Sequence[str]) -> str:
-    """Join the first names, and say how many more there are."""
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    """Join the first names, and the number of the others."""
+    more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more
 
 
 def find_replaced_archives(store: Store, archives: Sequence[str]) -> str | None:
-    """Say which archives were replaced under their names after they were read, and what to do; None when none was."""
+    """Return a warning about archives that changed after they were read, or None."""
     commits = read_commits(store)
     sources = {name: known for name in archives if (known := commits.get(part_name(name), {}).get("source"))}
     replaced = find_replaced(sources)
     if not replaced:
         return None
     return (
-        f"{len(replaced):,} of {len(sources):,} archives were replaced after they were read (size, ETag or time of "
-        f"modification differ): {_first(replaced)}. {store.root} holds the pages of the old files. "
-        f"Give the new files new names to read them alone, and keep the old pages; or `weft extract` the same archives "
-        f"with --overwrite: it removes all pages, reads all {len(sources):,} archives again, and the steps after it "
-        "run again"
+        f"{len(replaced):,} of {len(sources):,} archives were replaced after they were read (size, ETag or "
+        f"modification time differ): {_first(replaced)}. {store.root} holds the pages of the old files. Rename the new "
+        "files to add their pages; or run `weft extract` on the same archives with --overwrite: it deletes all "
+        f"pages, reads all {len(sources):,} archives again, and all later steps run again"
     )
 
 
 def _attempt(archive: str, store: Store, config: Extract, agent: str, tally: "Accumulator[Counter[str]]") -> str | None:
     try:
         commit = extract_archive(archive, store, config, agent)
-    except PathError as error:  # the driver says it in one line, when the other archives are done
+    except PathError as error:  # the driver raises it when the other archives are done
         return str(error)
     except OSError:
-        raise  # the machine's fault, which another try may mend
+        raise  # of this machine: Spark retries the task
     except Exception as error:
         return f"{archive}: {type(error).__name__}: {error}"
     tally.add(Counter(commit["counts"]) + Counter(rejected=sum(commit["rejected"].values())))
@@ -107,31 +104,29 @@ def _attempt(archive: str, store: Store, config: Extract, agent: str, tally: "Ac
 
 
 def watch(context: Context) -> Callable[[], str]:
-    """Return what tells how far the reading is: archives of all, and what has come of those read now."""
+    """Return the function that describes progress: archives done of all, and the rows made from them."""
 
-    def tell() -> str:
+    def status() -> str:
         counts = context.tally.value
         made = ", ".join(f"{counts[name]:,} {name}" for name in ("pages", "captions", "rejected") if counts[name])
         return f"{counts['archives']:,} of {len(context.inputs):,} archives{f'; {made} so far' if made else ''}"
 
-    return tell
+    return status
 
 
 class _Extract(Step):
     def config(self, recipe: Recipe) -> dict[str, Any]:
-        """Add the name by which pages may speak to us: the one key of another section that shapes this output."""
+        """Add fetch.user_agent, which pages may name in their opt-outs."""
         return {**super().config(recipe), "fetch": {"user_agent": recipe.fetch.user_agent}}
 
 
 STEP = _Extract(
-    "extract",
-    "pages",
-    (),
+    STEPS["extract"],
     ("extract",),
     work,
     grows=True,
     resumes=True,
     watch=watch,
-    needs=lambda recipe: Gates(recipe.extract.gates),
+    needs=lambda recipe: Prefilter(recipe.extract.prefilter),
     warn=find_replaced_archives,
 )

@@ -1,4 +1,4 @@
-"""Tables and sentences for people."""
+"""Print tables and messages."""
 
 import os
 from typing import Any
@@ -10,11 +10,11 @@ from rich.text import Text
 
 from schemas.display import message, printable
 
-_WIDE = 10_000  # characters: no line is longer
+_WIDE = 10_000  # characters, more than any line has
 
 
 class _Unwrapped(Console):
-    """A console that neither wraps nor cuts a line in a file or a pipe, unless COLUMNS says how wide that is."""
+    """A console that neither wraps nor cuts lines in a file or pipe, unless COLUMNS sets a width."""
 
     def __init__(self, is_error: bool = False) -> None:
         super().__init__(stderr=is_error, markup=False, emoji=False)
@@ -23,18 +23,18 @@ class _Unwrapped(Console):
 
 
 class _Output(_Unwrapped):
-    """Standard output. Where its reader leaves, the command has nobody to work for."""
+    """Standard output. When its reader closes the pipe, the command ends."""
 
     def on_broken_pipe(self) -> None:
-        """Let the command end."""
+        """End the command."""
         raise BrokenPipeError
 
 
 class _Progress(_Unwrapped):
-    """Standard error. Where its reader leaves, the work goes on unseen."""
+    """Standard error. When its reader closes the pipe, the command continues silently."""
 
     def on_broken_pipe(self) -> None:
-        """Print no more."""
+        """Stop printing."""
         self.quiet = True
 
 
@@ -43,16 +43,16 @@ progress_console = _Progress(is_error=True)
 
 
 class PlainTable(Table):
-    """A table whose cells are text: what strangers wrote is neither markup nor control characters."""
+    """A table whose cells are plain text: markup and control characters from the web have no effect."""
 
     def add_row(self, *cells: str | Text | None, **options: Any) -> None:  # type: ignore[override]
-        """Add a row; of a string, what acts on a terminal is spelled out."""
+        """Add a row; control characters in strings are escaped."""
         shown = (Text(printable(cell, lines=True)) if isinstance(cell, str) else cell for cell in cells)
         super().add_row(*shown, **options)
 
 
 def table(title: str, *columns: str, numbers: tuple[str, ...] = (), fold: bool = False) -> PlainTable:
-    """Make a table of columns of words, which are folded on a narrow terminal or cut, and columns of numbers."""
+    """Make a table of text columns, which a narrow terminal cuts (or wraps, with `fold`), and number columns."""
     made = PlainTable(box=box.SIMPLE, title=title, title_justify="left", pad_edge=False, collapse_padding=True)
     for column in columns:
         made.add_column(column, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
@@ -61,6 +61,6 @@ def table(title: str, *columns: str, numbers: tuple[str, ...] = (), fold: bool =
     return made
 
 
-def say(line: str) -> None:
-    """Print a sentence in one line, as long as it is, without credentials and what acts on a terminal."""
+def print_line(line: str) -> None:
+    """Print a message as one line of any length; credentials are masked and control characters escaped."""
     console.print(Text(message(line)), soft_wrap=True)

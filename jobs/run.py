@@ -1,28 +1,22 @@
-"""Run every step, from archives to shards. This file is also what spark-submit takes; see docs/cluster.md."""
+"""Run steps in order, from archives to shards."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a script: the packages stand beside this file's folder, unless they are installed
-    sys.path[: not sys.flags.safe_path] = []
-    sys.path.append(str(Path(__file__).resolve().parent.parent))  # last: site-packages may hold another `dataclasses`
 
 from rich.text import Text
 
 from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
-from jobs.contact import check_contact
-from jobs.progress import console, progress
-from jobs.step import Context, Step, clear, run_step, standing
-from jobs.trouble import meant
-from pipeline.claim import claimed
-from pipeline.inputs import expand
-from pipeline.store import Manifest, Store
-from schemas.display import message
+from jobs.errors import translate_error
+from jobs.fetch import check_contact
+from jobs.printing import progress_console as console
+from jobs.progress import progress
+from jobs.step import Context, Step, clear, finished_output, run_step
+from pipeline.io.run_lock import lock_run
+from pipeline.io.store import Manifest, Store
+from pipeline.warc.inputs import expand
+from schemas.display import message, redact_address
 from schemas.errors import PathError, WeftError
 from schemas.recipe import Recipe
-from schemas.secrets import redact_address
 
 STEPS: tuple[Step, ...] = (
     extract.STEP,
@@ -44,21 +38,20 @@ def run(
     master: str | None = None,
     retry: tuple[str, ...] = (),
 ) -> dict[str, Manifest]:
-    """Run steps in order, each unless its output is there already; return the manifest of each.
+    """Run steps in order, skipping those whose output is complete; return the manifest of each.
 
-    retry names the classes of failed images that fetch asks for again.
-    The filter step alone makes its output anew by another recipe, from what it measured, and says what changed.
-    Everything that can be wrong with the arguments is said before anything is written.
-    Raises: PathError for a missing input or a missing file that the recipe names, or an output that cannot be written
-    or that another run writes, or a full disk; RecipeError when it was made with another recipe, or a model cannot be
-    loaded; IntegrityError when a part of it is damaged; MissingError without Java.
+    retry lists the failure classes of images that fetch requests again. Arguments are checked before anything is
+    written.
+    Raises: PathError for a missing input or file of the recipe, an output that cannot be written or is locked by
+    another run, or a full disk; RecipeError when the output was made with another recipe, or a model cannot be loaded;
+    IntegrityError when a part of the output is damaged; MissingError without Java.
     """
     archives = expand(list(inputs)) if inputs else []
     session.check_master(master)
     session.check_java()
     store = Store(output)
     if extract.STEP not in steps and not store.fs.exists(store.path):
-        raise PathError(f"{output} does not exist: it must be the output of `weft extract` or `weft run`")
+        raise PathError(f"{output} does not exist: give the output of `weft extract` or `weft run`")
     _check_names(archives)
     for step in steps:
         step.check_credentials(recipe)
@@ -66,30 +59,30 @@ def run(
         check_contact(recipe)
     store.check_writable()
     try:
-        with claimed(store):
+        with lock_run(store):
             store.remove_drafts()
             try:
-                return _claimed_run(steps, recipe, store, archives, overwrite, master, retry)
+                return _run_locked(steps, recipe, store, archives, overwrite, master, retry)
             except BaseException:
                 store.remove_drafts()
                 raise
     except WeftError:
         raise
     except Exception as error:
-        told = meant(error, store)
-        if told is None:
+        translated = translate_error(error, store)
+        if translated is None:
             raise
-        raise told from error
+        raise translated from error
 
 
 def _check_names(archives: Sequence[str]) -> None:
-    """Raise PathError when two archives differ in their credentials alone: an output knows them by one name."""
+    """Raise PathError when two archives differ only in their credentials: they would share one name in the output."""
     for name, count in Counter(map(redact_address, archives)).items():
         if count > 1:
-            raise PathError(f"{count} inputs are {name}, with other credentials: name it once, or copy them")
+            raise PathError(f"{count} inputs are {name} with different credentials: give it once, or copy them")
 
 
-def _claimed_run(
+def _run_locked(
     steps: Sequence[Step],
     recipe: Recipe,
     store: Store,
@@ -100,18 +93,13 @@ def _claimed_run(
 ) -> dict[str, Manifest]:
     alone = len(steps) == 1
     if not overwrite:
-        for step in steps:
-            step.check(store, recipe, alone)
-            if step.warn and (warning := step.warn(store, archives)):
-                _warn(warning)
-        there = None if retry else _all_there(steps, store, recipe, archives)
-        if there:
-            for manifest in there.values():
-                _tell(manifest, "was there already")
-            return there
+        _check_outputs(steps, recipe, store, archives)
+        finished = None if retry else _finished_outputs(steps, store, recipe, archives)
+        if finished:
+            return finished
     for step in steps:
-        anew = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
-        if step.needs and anew:
+        is_remade = overwrite or (alone and step.retunes) or store.manifest(step.folder) is None
+        if step.needs and is_remade:
             step.needs(recipe)
     with session.using(master, store) as spark:
         if any(step is not extract.STEP for step in steps):
@@ -123,17 +111,27 @@ def _claimed_run(
         return {step.name: _show(step, context) for step in steps}
 
 
-def _all_there(
+def _check_outputs(steps: Sequence[Step], recipe: Recipe, store: Store, archives: Sequence[str]) -> None:
+    """Check existing outputs against the recipe, and print the steps' warnings."""
+    for step in steps:
+        step.check(store, recipe, len(steps) == 1)
+        if step.warn and (warning := step.warn(store, archives)):
+            _warn(warning)
+
+
+def _finished_outputs(
     steps: Sequence[Step], store: Store, recipe: Recipe, archives: Sequence[str]
 ) -> dict[str, Manifest] | None:
-    """Return every step's manifest when nothing is left to do: that is told without Spark."""
-    there = {}
+    """Print and return the manifests if every step is complete, without starting Spark; else return None."""
+    finished = {}
     for step in steps:
-        _, manifest = standing(step, store, recipe, archives)
+        _, manifest = finished_output(step, store, recipe, archives)
         if manifest is None:
             return None
-        there[step.name] = manifest
-    return there
+        finished[step.name] = manifest
+    for manifest in finished.values():
+        _print_result(manifest, "already complete")
+    return finished
 
 
 def _show(step: Step, context: Context) -> Manifest:
@@ -141,31 +139,25 @@ def _show(step: Step, context: Context) -> Manifest:
     with progress(context.spark, step.name, step.watch(context) if step.watch else None):
         manifest = run_step(step, context)
     same = manifest == before
-    _tell(manifest, "was there already" if same else f"{manifest.seconds:g} s")
+    _print_result(manifest, "already complete" if same else f"{manifest.seconds:g} s")
     if not same and "changed" in manifest.notes:
-        _line("", Text(message(manifest.notes["changed"])))
+        _print_line("", Text(message(manifest.notes["changed"])))
     return manifest
 
 
-def _tell(manifest: Manifest, took: str) -> None:
-    facts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
-    left = sum(manifest.rejected.values())
-    _line(manifest.step, Text(f"{facts or '-'}" + (f"; {left:,} rejected" if left else "") + f"  ({took})"))
-    for note in ("archives", "guard"):
+def _print_result(manifest: Manifest, took: str) -> None:
+    counts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in manifest.counts.items())
+    rejected = sum(manifest.rejected.values())
+    text = f"{counts or '-'}" + (f"; {rejected:,} rejected" if rejected else "") + f"  ({took})"
+    _print_line(manifest.step, Text(text))
+    for note in ("archives", "drop_limits"):
         if note in manifest.notes:
             _warn(manifest.notes[note])
 
 
-def _warn(words: str) -> None:
-    _line("", Text.assemble(("warning", "bold yellow"), f": {message(words)}"))
+def _warn(text: str) -> None:
+    _print_line("", Text.assemble(("warning", "bold yellow"), f": {message(text)}"))
 
 
-def _line(head: str, words: Text) -> None:
-    console.print(Text(f"{head:>10}  ").append_text(words), soft_wrap=True)
-
-
-if __name__ == "__main__":
-    from jobs.cli import main
-
-    sys.argv.insert(1, "run")
-    main()
+def _print_line(head: str, text: Text) -> None:
+    console.print(Text(f"{head:>10}  ").append_text(text), soft_wrap=True)

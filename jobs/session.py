@@ -1,4 +1,4 @@
-"""Start Spark, or say in one line what it lacks."""
+"""Start and stop Spark, and check what it needs."""
 
 import os
 import re
@@ -17,26 +17,25 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from jobs.progress import console
-from pipeline.store import Store
-from schemas.display import printable
+from jobs.printing import progress_console as console
+from pipeline.io.store import Store
+from schemas.display import ADDRESS_USER, SPARK_PROPERTIES, printable
 from schemas.errors import MissingError, WeftError
-from schemas.secrets import ADDRESS_USER, SPARK_PROPERTIES
-from schemas.signals import noting
+from schemas.program import noting
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MIN_JAVA = 17
-EVENTS = "_events"  # of an output: Spark's own log of every run on it
-MAX_TASK_FAILURES = 4  # spark.task.maxFailures, which does not hold for a local master
-_COLLECTOR = "-XX:+UseParallelGC"  # nobody waits for a batch job's pauses: work done counts (0017)
-# Python does the work: Java's second compiler would take as much time again as it saves. Without it Java has 48 MB for
-# code, which the steps of a run fill, and then it may end: so it gets what Java has for both (0017).
+EVENTS = "_events"  # of an output: Spark's event log of every run
+MAX_TASK_FAILURES = 4  # spark.task.maxFailures, which a local master ignores
+_COLLECTOR = "-XX:+UseParallelGC"  # throughput matters, pauses do not (0017)
+# Python does the work, so Java's second compiler costs more time than it saves. With one compiler the code cache is
+# only 48 MB, which the steps of a run fill, and Java may end: set the default size for two (0017).
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-_NO_COUNTERS = "-XX:-UsePerfData"  # which Java keeps in /tmp, whatever its folder for temporary files is
-_STOP_SECONDS = 10  # for Spark to stop, and then for Java to end, when the process is to end
-_MEMORY = {"driver": "3g", "executor": ""}  # of a local master, ours; of executors, what the cluster's settings say
+_NO_COUNTERS = "-XX:-UsePerfData"  # Java writes them to /tmp, whatever its temporary folder is
+_STOP_SECONDS = 10  # for Spark to stop, and again for Java to end
+_MEMORY = {"driver": "3g", "executor": ""}  # driver: default of a local master; executor: left to the cluster
 _PREAMBLE = re.compile(
     r"Picked up _?JAVA\w*OPTIONS|NOTE: Picked up |WARNING: Using incubator modules|Using Spark's default log4j profile"
     r"|Setting (default|Spark) log level|To adjust logging level"
@@ -45,28 +44,28 @@ _REMEDY = f"Java {MIN_JAVA} or newer is needed; on Debian: apt install openjdk-1
 
 
 def check_master(master: str | None) -> None:
-    """Raise WeftError unless a Spark master is of a kind that Spark knows; None takes the default."""
+    """Raise WeftError unless Spark knows this kind of master; None means the default."""
     if master is not None and not re.match(r"local(\[|$)|yarn$|(spark|k8s)://", master):
         raise WeftError(f"--master {master}: write local[2], spark://HOST:7077, yarn or k8s://...")
 
 
 def check_java() -> None:
-    """Raise MissingError unless a new enough Java is on the PATH or in JAVA_HOME."""
+    """Raise MissingError unless JAVA_HOME or the PATH has a Java of at least MIN_JAVA."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java")
     if java is None:
-        raise MissingError(f"no Java was found. {_REMEDY}")
+        raise MissingError(f"no Java found. {_REMEDY}")
     answer = subprocess.run([java, _NO_COUNTERS, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(?:1\.)?(\d+)', answer)
     if version is None or int(version[1]) < MIN_JAVA:
-        raise MissingError(f"{java} is {answer.splitlines()[0] if answer else 'of no known version'}. {_REMEDY}")
+        raise MissingError(f"{java} is {answer.splitlines()[0] if answer else 'of unknown version'}. {_REMEDY}")
 
 
 def java_environment() -> dict[str, str]:
-    """Return variables by which the Java that spark-submit starts keeps its temporary files where Python keeps its own.
+    """Return variables that make the Java of spark-submit use Python's temporary folder, for Spark's scratch too.
 
-    Spark's scratch is among these files. SPARK_SUBMIT_OPTS is read as a shell reads words; what it says already is said
-    last, and wins. A folder with a comma in its name is left out: Spark would take it for two.
+    SPARK_SUBMIT_OPTS is split as by a shell; existing options come last and win. A folder with a comma in its name is
+    left out, since Spark would read it as two.
     """
     folder, options = tempfile.gettempdir(), os.environ.get("SPARK_SUBMIT_OPTS", "")
     ours = [_NO_COUNTERS] if "," in folder else [f"-Djava.io.tmpdir={shlex.quote(folder)}", _NO_COUNTERS]
@@ -79,7 +78,7 @@ def java_environment() -> dict[str, str]:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Have what is started in the block find these variables."""
+    """Set environment variables for processes started in the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -93,7 +92,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def active() -> "SparkSession | None":
-    """Return the session of a caller who started one (a notebook, a test), or None."""
+    """Return the active session, which the caller started (a notebook, a test), or None."""
     from pyspark.sql import SparkSession
 
     session: SparkSession | None = SparkSession.getActiveSession()
@@ -102,52 +101,52 @@ def active() -> "SparkSession | None":
 
 @contextmanager
 def using(master: str | None = None, output: Store | None = None) -> "Iterator[SparkSession]":
-    """Yield the session of a caller who started one, or else one that ends with the block. Args: as of `start`."""
+    """Yield the active session, or a new one that ends with the block. Args: as for `start`."""
     running = active()
     try:
-        with console.status("starting Spark"):  # seconds, in which nothing else would be seen
+        with console.status("starting Spark"):  # takes seconds
             spark = running or start(master, output)
         yield spark
     except Exception as error:
         if _java_ended(error):
             raise WeftError(
-                "Java, in which Spark's driver runs, was ended, perhaps for want of memory: leave it more, or take "
-                "fewer cores, as --master 'local[2]'; the same command goes on from here"
+                "the Java process of Spark's driver died, perhaps out of memory: free some memory or use fewer cores, "
+                "e.g. --master 'local[2]', and run the same command again to continue"
             ) from error
-        if running is None and (started := active()) is not None:  # none where the start itself failed
+        if running is None and (started := active()) is not None:  # None if the start failed
             started.stop()
         raise
     except KeyboardInterrupt:
         if running is None:
             _shut_down()
         else:
-            running.sparkContext.cancelAllJobs()  # as pyspark does itself, where its handler can
+            running.sparkContext.cancelAllJobs()  # as pyspark's own handler does
         raise
     if running is None:
         spark.stop()
 
 
 def _shut_down() -> None:
-    """Stop Spark and end its Java, with every worker, in the middle of whatever they do."""
+    """Stop Spark immediately, and end its Java process and all workers."""
     from pyspark import SparkContext
 
     context, gateway = SparkContext._active_spark_context, SparkContext._gateway
 
     def stop() -> None:
-        with suppress(Exception):  # Java may have been asked to end too
+        with suppress(Exception):  # Java may be ending too
             if context is not None:
-                context.setLogLevel("OFF")  # of what is cut off
+                context.setLogLevel("OFF")  # no messages about interrupted tasks
                 context.stop()
 
     stopping = threading.Thread(target=stop, daemon=True)
     stopping.start()
     stopping.join(_STOP_SECONDS)
     process: subprocess.Popen[bytes] | None = getattr(gateway, "proc", None)
-    if process is None:  # of spark-submit, which waits for this process and then ends by itself
+    if process is None:  # started by spark-submit, which ends after this process
         return
     assert process.stdin
     with suppress(OSError):
-        process.stdin.close()  # at which Java ends, and then its Python workers
+        process.stdin.close()  # Java then ends, and its Python workers with it
     try:
         process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
@@ -156,7 +155,7 @@ def _shut_down() -> None:
 
 
 def _java_ended(error: Exception) -> bool:
-    """Tell whether the Java that pyspark started is gone, given what was raised in Python."""
+    """Return whether the Java process of pyspark has ended, given the error raised in Python."""
     from py4j.protocol import Py4JNetworkError
     from pyspark import SparkContext
 
@@ -171,9 +170,8 @@ def _java_ended(error: Exception) -> bool:
 def start(master: str | None = None, output: Store | None = None) -> "SparkSession":
     """Return a Spark session with the settings that a run needs.
 
-    What spark-submit or spark-defaults.conf set stays. Without any master it is `local[*]`. In EVENTS of the output
-    Spark's event log is kept, from which its history server shows a finished run; an object store gets none, since
-    Spark may not be able to write to it.
+    Settings of spark-submit and spark-defaults.conf win. The default master is `local[*]`. Spark's event log, for its
+    history server, goes to EVENTS of a local output; not to an object store, which Spark may be unable to write to.
     Raises: MissingError when Java is missing or too old.
     """
     check_java()
@@ -182,7 +180,7 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
 
-    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM: its settings are to be seen first
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started Java: read its settings first
         SparkContext._ensure_initialized()
     conf = SparkConf()
     conf.setMaster(_with_retries(master or conf.get("spark.master") or "local[*]"))
@@ -193,10 +191,10 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
         output.fs.makedirs(output.at(EVENTS), exist_ok=True)
         for key, value in {"enabled": "true", "dir": Path(output.at(EVENTS)).as_uri(), "compress": "true"}.items():
             conf.setIfMissing(f"spark.eventLog.{key}", value)
-    if SparkContext._gateway is None:  # in a session of its own, Java outlives a terminal's Ctrl-C: we end it in order
+    if SparkContext._gateway is None:  # a new process session, so Ctrl-C does not kill Java before we stop it in order
         reader, writer = os.pipe()
         threading.Thread(target=_forward, args=(reader,), name="java-stderr", daemon=True).start()
-        with noting() as received:  # a Java whose start is cut off would run on for ever
+        with noting() as received:  # hold back signals: a Java interrupted while starting would never end
             try:
                 with _environment(java_environment()):
                     gateway = launch_gateway(conf, {"start_new_session": True, "stderr": writer})  # type: ignore[no-untyped-call]
@@ -208,27 +206,27 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
     on_interrupt = signal.getsignal(signal.SIGINT)
     session: SparkSession = SparkSession.builder.config(conf=conf).getOrCreate()
     if threading.current_thread() is threading.main_thread():
-        # pyspark's own handler cancels by the connection that the main thread waits at, which cannot be done
+        # pyspark's own handler needs the connection that the main thread is waiting on, and fails
         signal.signal(signal.SIGINT, on_interrupt)
     return session
 
 
 def _forward(descriptor: int) -> None:
-    """Pass on what Java writes to standard error, until it ends, without what it says of itself at every start."""
+    """Copy Java's standard error until it ends, without the lines that it prints at every start."""
     with open(descriptor, encoding="utf-8", errors="replace") as lines:
         for line in lines:
             if not _PREAMBLE.match(line):
-                with suppress(OSError, ValueError):  # nobody reads any more; Java must not wait for that
+                with suppress(OSError, ValueError):  # our standard error is closed; keep reading, or Java would block
                     console.print(Text(printable(line.rstrip("\n"))), soft_wrap=True)
 
 
 def _with_retries(master: str) -> str:
-    """Let a local task fail as often as a cluster's, so that a worker that dies ends no run."""
+    """Allow a local task as many failures as on a cluster, so that a worker that dies does not end the run."""
     return re.sub(r"^local(?:\[([^,\]]+)\])?$", lambda m: f"local[{m[1] or 1},{MAX_TASK_FAILURES}]", master)
 
 
 def check_reach(spark: "SparkSession", address: str) -> None:
-    """Raise MissingError unless Spark has a connector for an address as it takes it: file://, s3a://, ..."""
+    """Raise MissingError unless Spark has a connector for the scheme of an address: file://, s3a://, ..."""
     from py4j.protocol import Py4JJavaError
 
     scheme = address.partition("://")[0]
@@ -238,8 +236,8 @@ def check_reach(spark: "SparkSession", address: str) -> None:
         java.org.apache.hadoop.fs.FileSystem.getFileSystemClass(scheme, java.org.apache.hadoop.conf.Configuration())
     except Py4JJavaError as error:
         raise MissingError(
-            f"this Spark cannot write to {scheme}://, it lacks the connector (for s3a, hadoop-aws: docs/cluster.md); "
-            "extract alone needs none"
+            f"this Spark cannot write to {scheme}://, the connector is missing (for s3a, hadoop-aws: docs/cluster.md); "
+            "only extract works without it"
         ) from error
 
 
@@ -248,22 +246,22 @@ def _settings(master: str, memory: dict[str, str]) -> dict[str, str]:
         "spark.app.name": "weft",
         "spark.log.level": "ERROR",
         "spark.sql.session.timeZone": "UTC",
-        "spark.redaction.regex": SPARK_PROPERTIES,  # in its event log and its pages
-        "spark.redaction.string.regex": ADDRESS_USER,  # in the paths of its plans
-        "spark.ui.showConsoleProgress": "false",  # jobs/progress.py draws a better one
-        # Rows that carry images are large; small Arrow batches bound the memory of a Python worker.
+        "spark.redaction.regex": SPARK_PROPERTIES,  # in the event log and UI
+        "spark.redaction.string.regex": ADDRESS_USER,  # in the paths of query plans
+        "spark.ui.showConsoleProgress": "false",  # jobs/progress.py shows progress
+        # Rows with image bytes are large: small Arrow batches bound the memory of a Python worker.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
-        # Python's work on a row is long: tasks of a quarter of Spark's size leave no core idle at a stage's end.
+        # Rows take Python long: tasks of a quarter of Spark's default size keep all cores busy at the end of a stage.
         "spark.sql.files.maxPartitionBytes": "32m",
-        # A worker is started as a module, for which Python would look in the working directory first.
+        # Workers are started with `python -m`, which would import from the working directory first.
         "spark.executorEnv.PYTHONSAFEPATH": "1",
-        # Torch and BLAS would start as many threads in each worker as the machine has cores.
+        # By default Torch and BLAS start one thread per core of the machine in each worker.
         "spark.executorEnv.OMP_NUM_THREADS": "1",
-        "spark.executor.extraJavaOptions": f"{_COLLECTOR} {_whole_heap(memory['executor'])}",
+        "spark.executor.extraJavaOptions": f"{_COLLECTOR} {_fixed_heap(memory['executor'])}",
     }
     if master.startswith("local"):
         logging = f"-Dlog4j2.configurationFile={files('jobs') / 'log4j2.properties'}"
-        heap = "" if "PYSPARK_SUBMIT_ARGS" in os.environ else _whole_heap(memory["driver"])  # they may bound it, too
+        heap = "" if "PYSPARK_SUBMIT_ARGS" in os.environ else _fixed_heap(memory["driver"])  # which may limit it
         settings |= {
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
@@ -275,6 +273,6 @@ def _settings(master: str, memory: dict[str, str]) -> dict[str, str]:
     return settings
 
 
-def _whole_heap(memory: str) -> str:
-    """Return the option for a heap of its full size from the start: one that grows is collected whole each time."""
+def _fixed_heap(memory: str) -> str:
+    """Return the option for a heap of full size from the start: each growth would cost a full collection."""
     return f"-Xms{memory}" if re.fullmatch(r"\d+[mMgG]", memory) else ""

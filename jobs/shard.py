@@ -1,4 +1,4 @@
-"""Shard: documents, shuffled over the whole corpus, to WebDataset tars of about equal size; some are held out."""
+"""Shard: shuffle the documents globally and write them as WebDataset tars of about equal size; hold some out."""
 
 from collections import Counter
 from typing import cast
@@ -6,29 +6,27 @@ from typing import cast
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.images import with_images
-from jobs.step import Context, Outcome, Step
-from pipeline.shard.order import ORDERED, shuffle_keys
-from pipeline.shard.write import ENTRIES, PLACE, ROWS, write_shards
-from pipeline.spark import map_batches
+from jobs.step import Context, Outcome, Step, map_batches
+from jobs.tables import join_image_bytes
+from pipeline.shards.write import ENTRIES, ORDERED, PLACE, ROWS, shuffle_keys, write_shards
 from schemas.shards import LISTING, VALIDATION, VERSION, Listing, ShardEntry
-from schemas.tables import CORPORA, DOCUMENTS, IMAGES
+from schemas.tables import CORPORA, DOCUMENTS, IMAGES, STEPS
 
-# Readers that infer their columns from the first samples (Hugging Face datasets looks at five) learn every image
-# member when the fullest documents lead each shard.
+# Readers that infer columns from the first samples (five in Hugging Face datasets) find all image members when the
+# documents with most images come first in each shard.
 LEADERS = 5
 _IMAGE_IDS = "filter({blocks}, b -> b.kind = 'image').image_id"
 _TEXT_BYTES = "aggregate(blocks, 0L, (n, b) -> n + coalesce(octet_length(b.text), 0))"
 
 
 def work(context: Context) -> Outcome:
-    """Write the tars, their indexes, and last the listing that names them all."""
+    """Write the tars and their indexes, and last the listing of all shards."""
     store = context.store
     store.remove("shards")
-    documents = context.read(DOCUMENTS, "documents")
-    images = context.read(IMAGES, "images").where("status = 'ok'")
-    placed, num_shards = _place(context, documents, images)
-    rows = _rows(context, placed, documents).repartition(max(num_shards, 1), "corpus", "split", "shard")
+    documents = context.read(DOCUMENTS)
+    images = context.read(IMAGES).where("status = 'ok'")
+    assigned, num_shards = _assign(context, documents, images)
+    rows = _rows(context, assigned, documents).repartition(max(num_shards, 1), "corpus", "split", "shard")
     rows = rows.sortWithinPartitions("corpus", "split", "shard", F.desc("lead"), "order", "key", "position")
     rows = rows.select(*ROWS.names)
     entries = [cast(ShardEntry, r.asDict()) for r in map_batches(rows, write_shards(store), ENTRIES).collect()]
@@ -51,12 +49,12 @@ def work(context: Context) -> Outcome:
     return Outcome({"shards": files}, dict(counts), judged=judged)
 
 
-def _place(context: Context, documents: DataFrame, images: DataFrame) -> tuple[DataFrame, int]:
-    """Give every document its shard; return columns PLACE (but position) and the number of shards.
+def _assign(context: Context, documents: DataFrame, images: DataFrame) -> tuple[DataFrame, int]:
+    """Assign each document to a shard; return columns PLACE (without position) and the number of shards.
 
-    A document's rank in the shuffle of its split is the documents in lower buckets of its order plus its row in its
-    own bucket: exact, and no single task sorts the corpus. Rank times shards over documents gives shards of equal
-    counts.
+    The rank of a document in the shuffle of its split is the number of documents in lower buckets of its order, plus
+    its row in its own bucket: exact, without one task sorting the corpus. rank * shards / documents gives shards of
+    equal counts.
     """
     sizes = images.select("image_id", "num_bytes")
     used = documents.select("key", F.explode(F.expr(_IMAGE_IDS.format(blocks="blocks"))).alias("image_id")).join(
@@ -80,33 +78,33 @@ def _place(context: Context, documents: DataFrame, images: DataFrame) -> tuple[D
     shards = shards.withColumn("shards", F.greatest("shards", F.lit(1).cast("bigint"))).drop("num_bytes").persist()
     below = Window.partitionBy("corpus", "split").orderBy("bucket").rowsBetween(Window.unboundedPreceding, -1)
     buckets = known.groupBy("corpus", "split", "bucket").count()
-    passed = F.coalesce(F.sum("count").over(below), F.lit(0)).alias("before")
-    before = buckets.select("corpus", "split", "bucket", passed)
+    lower = F.coalesce(F.sum("count").over(below), F.lit(0)).alias("before")
+    before = buckets.select("corpus", "split", "bucket", lower)
     inside = Window.partitionBy("corpus", "split", "bucket").orderBy("order", "key")
     ranked = known.join(before, ["corpus", "split", "bucket"]).withColumn(
         "rank", F.col("before") + F.row_number().over(inside) - 1
     )
-    placed = ranked.join(shards, ["corpus", "split"]).withColumn("shard", F.expr("rank * shards div total"))
-    fullest = Window.partitionBy("corpus", "split", "shard").orderBy(F.desc("num_images"), "order", "key")
-    placed = placed.withColumn("lead", (F.row_number().over(fullest) <= LEADERS) & (F.col("num_images") > 0))
+    assigned = ranked.join(shards, ["corpus", "split"]).withColumn("shard", F.expr("rank * shards div total"))
+    most_images = Window.partitionBy("corpus", "split", "shard").orderBy(F.desc("num_images"), "order", "key")
+    assigned = assigned.withColumn("lead", (F.row_number().over(most_images) <= LEADERS) & (F.col("num_images") > 0))
     total = shards.agg(F.sum("shards")).first()
-    return placed.select("corpus", "split", "shard", "lead", "order", "key"), int(total[0] or 0) if total else 0
+    return assigned.select("corpus", "split", "shard", "lead", "order", "key"), int(total[0] or 0) if total else 0
 
 
-def _rows(context: Context, placed: DataFrame, documents: DataFrame) -> DataFrame:
-    """Make ROWS: one for each document, and one for each image of it with its bytes."""
+def _rows(context: Context, assigned: DataFrame, documents: DataFrame) -> DataFrame:
+    """Make ROWS: one per document, and one per image of it with the image's bytes."""
     place = [field.name for field in PLACE if field.name != "position"]
-    whole = F.struct(*(c.name for c in DOCUMENTS.columns)).alias("document")
-    heads = placed.join(documents.select("key", "corpus", whole), ["key", "corpus"])
-    blank = {"image_id": "string", "sha256": "string", "width": "int", "height": "int", "bytes": "binary"}
-    _, *stored = blank
-    nothing = [F.lit(None).cast(kind).alias(name) for name, kind in blank.items()]
-    heads = heads.select(*place, F.lit(-1).alias("position"), "document", *nothing)
-    pictures = F.expr(_IMAGE_IDS.format(blocks="document.blocks"))
-    used = heads.select(*place, F.posexplode(pictures).alias("position", "image_id"))
-    tails = with_images(context, used, *stored)
-    tails = tails.withColumn("document", F.lit(None).cast(heads.schema["document"].dataType))
-    return heads.unionByName(tails.select(*heads.columns))
+    document = F.struct(*(c.name for c in DOCUMENTS.columns)).alias("document")
+    of_documents = assigned.join(documents.select("key", "corpus", document), ["key", "corpus"])
+    image_columns = {"image_id": "string", "sha256": "string", "width": "int", "height": "int", "bytes": "binary"}
+    _, *stored = image_columns
+    nulls = [F.lit(None).cast(kind).alias(name) for name, kind in image_columns.items()]
+    of_documents = of_documents.select(*place, F.lit(-1).alias("position"), "document", *nulls)
+    image_ids = F.expr(_IMAGE_IDS.format(blocks="document.blocks"))
+    used = of_documents.select(*place, F.posexplode(image_ids).alias("position", "image_id"))
+    of_images = join_image_bytes(context, used, *stored)
+    of_images = of_images.withColumn("document", F.lit(None).cast(of_documents.schema["document"].dataType))
+    return of_documents.unionByName(of_images.select(*of_documents.columns))
 
 
-STEP = Step("shard", "shards", ("images", "documents"), ("shard",), work)
+STEP = Step(STEPS["shard"], ("shard",), work)

@@ -1,1 +1,1 @@
-"""One module per verb: read, extract, fetch, decode, score, deduplicate, assemble, write."""
+"""The processing steps on Arrow and Python objects, without Spark."""

@@ -1,12 +1,122 @@
-"""What bytes are that were served as an image: the name of their format, by signature.
+"""Media types by headers (Fetch standard) and by signatures (MIME Sniffing standard)."""
 
-Source: the MIME Sniffing standard (https://mimesniff.spec.whatwg.org/), sections 6 and 7, and the formats' own
-specifications. Only the names that errors give depend on it.
-"""
-
+import codecs
 import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from pipeline.read.mime import BINARY
+HTML = "text/html"
+XHTML = "application/xhtml+xml"
+HTML_TYPES = frozenset({HTML, XHTML})
+UNKNOWN_TYPES = frozenset({"unknown/unknown", "application/unknown"})
+XML_TYPES = frozenset({"text/xml", "application/xml"})
+SNIFF_BYTES = 16 << 10  # the standard reads 1,445 bytes, which may all be blank lines
+MAX_BINARY_FRACTION = 0.05  # compressed data has about 0.1, text almost none
+
+_SPACE = "\t\n\r "
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_SPLIT_MARK = re.compile(r'[",\\]')
+_ESSENCE = re.compile(rf"[{_SPACE}]*({_TOKEN}/{_TOKEN})[{_SPACE}]*(?:;|\Z)")
+_PARAMETER = re.compile(
+    rf'[{_SPACE}]*(?P<name>[^;=]*)(?:="(?P<quoted>(?:[^"\\]|\\.|\\\Z)*)[^;]*|=(?P<plain>[^;]*))?', re.DOTALL
+)
+_HTML_START = re.compile(
+    rb"<(?:!--|(?:!doctype\s+html|html|head|body|title|meta|script|style|iframe|h1|div|font|table|a|b|br|p)[\s/>])",
+    re.I,
+)
+_XHTML_START = re.compile(
+    rb"<\?xml\s[^>]*+>\s*+(?:<!--(?:(?!-->).)*+-->\s*+)*+<(?:!doctype\s+html|(?:\w+:)?html)[\s>]", re.I | re.DOTALL
+)
+BINARY = bytes(
+    [*range(1, 9), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20)]
+)  # section 3, "binary data byte", except NUL
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class MimeType(NamedTuple):
+    essence: str  # type and subtype, lower case
+    charset: str | None
+
+
+def extract_mime_type(values: Iterable[str]) -> MimeType | None:
+    """Return the media type of a message's Content-Type headers, or None when no value can be parsed.
+
+    The last value that parses counts; it inherits the charset of a previous one of the same type.
+    Source: Fetch standard, "extract a MIME type".
+
+    >>> extract_mime_type(["text/plain;charset=gbk, text/html", "text/html;charset=utf-8, x"])
+    MimeType(essence='text/html', charset='utf-8')
+    """
+    found: MimeType | None = None
+    for value in _split(", ".join(values)):
+        parsed = _parse(value)
+        if parsed is None or parsed.essence == "*/*":
+            continue
+        inherited = found.charset if found and found.essence == parsed.essence else None
+        found = MimeType(parsed.essence, inherited if parsed.charset is None else parsed.charset)
+    return found
+
+
+def _split(value: str) -> Iterator[str]:
+    """Split at commas outside quoted strings. Source: Fetch standard, "get, decode, and split"."""
+    begin = at = 0
+    is_quoted = False
+    while mark := _SPLIT_MARK.search(value, at):
+        at = mark.end()
+        if mark[0] == '"':
+            is_quoted = not is_quoted
+        elif mark[0] == "\\":
+            at += is_quoted
+        elif not is_quoted:
+            yield value[begin : at - 1]
+            begin = at
+    yield value[begin:]
+
+
+def _parse(value: str) -> MimeType | None:
+    """Source: MIME Sniffing standard, section 4.4, "parse a MIME type"."""
+    essence = _ESSENCE.match(value)
+    if essence is None:
+        return None
+    at = essence.end()
+    while at < len(value):
+        parameter = _PARAMETER.match(value, at)
+        assert parameter is not None  # it matches any string
+        at = parameter.end() + 1
+        quoted, plain = parameter["quoted"], (parameter["plain"] or "").rstrip(_SPACE)
+        if parameter["name"].lower() == "charset" and (plain or quoted is not None):
+            charset = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
+            return MimeType(essence[1].lower(), charset.strip(_SPACE).lower() or None)
+    return MimeType(essence[1].lower(), None)
+
+
+def sniff_html(body: bytes) -> str:
+    """Return text/html or application/xhtml+xml if a body's first bytes are of such a page, else "".
+
+    Beyond the standard, skip a byte order mark, let any white space or a slash end a tag name, allow comments without
+    a space, and recognize XHTML after an XML declaration by its root element, as browsers do.
+    Source: MIME Sniffing standard, section 7.1, "identifying a resource with an unknown MIME type".
+    """
+    start = body[:SNIFF_BYTES].removeprefix(codecs.BOM_UTF8)
+    if start.startswith(_WIDE_MARKS):
+        start = start[2:].replace(b"\0", b"")
+    start = start.lstrip(b"\t\n\f\r ")
+    if _HTML_START.match(start):
+        return HTML
+    return XHTML if _XHTML_START.match(start) else ""
+
+
+def is_binary(body: bytes) -> bool:
+    """Return whether a body is not text: its first bytes have control characters and do not begin an HTML page.
+
+    NUL is not counted: in UTF-16 every second byte can be NUL. Source: MIME Sniffing standard, section 3.
+    """
+    start = body[:SNIFF_BYTES].replace(b"\0", b"")
+    if not start:
+        return bool(body)
+    num_binary = len(start) - len(start.translate(None, BINARY))
+    return num_binary > MAX_BINARY_FRACTION * len(start) and not sniff_html(body)
+
 
 _WHITE_SPACE = b" \t\r\n\0"
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
@@ -45,7 +155,7 @@ _SIGNATURES = (
     (b"\x7fELF", "a Linux program"),
     (b"version https://git-lfs", "a Git LFS pointer"),
 )
-# The first of these brands that a file has names it (ISO base media file format, ISO/IEC 14496-12, section 4.3).
+# The first of these brands in a file determines its kind (ISO base media file format, ISO/IEC 14496-12, section 4.3).
 _BRANDS = {
     b"heic": "a HEIC image", b"heix": "a HEIC image", b"heim": "a HEIC image", b"heis": "a HEIC image",
     b"hevc": "a HEIC image", b"hevx": "a HEIC image", b"mif1": "a HEIF image", b"msf1": "a HEIF image",
@@ -53,8 +163,8 @@ _BRANDS = {
 }  # fmt: skip
 _RIFF = {b"AVI ": "an AVI video", b"WAVE": "a WAVE audio file"}
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
-_ELEMENT = re.compile(rb"<(?:\w+:)?([a-z]\w*)", re.I)  # neither a declaration (<!) nor an instruction (<?)
-_OF_PAGES = frozenset(
+_ELEMENT = re.compile(rb"<(?:\w+:)?([a-z]\w*)", re.I)  # not a declaration (<!) or an instruction (<?)
+_HTML_ELEMENTS = frozenset(
     b"html head body title meta link script style iframe noscript div p span a b br center font table h1 h2 h3 h4 pre"
     b" form img section main article header".split()
 )
@@ -62,12 +172,12 @@ _JSON = re.compile(rb'[{\[]\s*(?:["{\[\]}]|-?\d|true|false|null)')
 
 
 def is_avif(head: bytes) -> bool:
-    """Tell whether a file of the ISO base media file format has a brand of AVIF (AV1 Image File Format, section 6)."""
+    """Return whether an ISO base media file has an AVIF brand (AV1 Image File Format, section 6)."""
     return not {b"avif", b"avis"}.isdisjoint(_brands(head))
 
 
 def _brands(head: bytes) -> list[bytes]:
-    """Return the brands of a file of the ISO base media file format, the major one first; none of any other file."""
+    """Return the brands of an ISO base media file, the major one first; none for other files."""
     if head[4:8] != b"ftyp":
         return []
     size = min(int.from_bytes(head[:4], "big"), 1_000)
@@ -75,7 +185,7 @@ def _brands(head: bytes) -> list[bytes]:
 
 
 def kind_of(head: bytes) -> str | None:
-    """Name what bytes are that no image decoder takes, with its article; None when nothing is known of them."""
+    """Name the kind of bytes that no image decoder accepts, with an article; None when unknown."""
     if not head:
         return "an empty file"
     if found := _brands(head):
@@ -90,7 +200,7 @@ def kind_of(head: bytes) -> str | None:
         if body.startswith(signature) and body != head:
             num_bytes = len(head) - len(body)
             extra = "1 byte that is" if num_bytes == 1 else f"{num_bytes} bytes that are"
-            return f"a {name} image behind {extra} not part of it, which no browser shows"
+            return f"a {name} image after {extra} not part of it, which browsers do not show"
     return _text(body)
 
 
@@ -102,7 +212,7 @@ def _without_marks(head: bytes) -> bytes:
 
 
 def _text(body: bytes) -> str | None:
-    """Name text: markup by its first element; any UTF-16 is read by its ASCII bytes."""
+    """Name the kind of a text: markup by its first element; UTF-16 by its ASCII bytes."""
     text = _COMMENT.sub(b"", body.replace(b"\0", b"")).lstrip(_WHITE_SPACE)
     if text.startswith(b"%PDF-"):
         return "a PDF document"
@@ -111,7 +221,7 @@ def _text(body: bytes) -> str | None:
         name = element[1].lower() if element else b""
         if name == b"svg":
             return "an SVG drawing"
-        if name in _OF_PAGES or text[:14].lower() == b"<!doctype html":
+        if name in _HTML_ELEMENTS or text[:14].lower() == b"<!doctype html":
             return "a web page"
         return "an XML document" if text.startswith(b"<?xml") or element else None
     if _JSON.match(text):
@@ -120,7 +230,7 @@ def _text(body: bytes) -> str | None:
 
 
 def _is_text(text: bytes) -> bool:
-    """Tell whether bytes are UTF-8, but for a cut at the end, without a binary data byte (MIME Sniffing, section 3)."""
+    """Return whether bytes are UTF-8, possibly cut at the end, without binary data bytes (MIME Sniffing, section 3)."""
     start = text[:1_000]
     if start.translate(None, BINARY) != start:
         return False

@@ -1,20 +1,17 @@
-"""Personal data in texts, replaced by placeholders: e-mail addresses, public IP addresses, phone numbers.
+"""Replace personal data in texts by placeholders: e-mail addresses, public IP addresses, phone numbers.
 
-Precise rather than complete: what is written like a date, a price, an ISBN, a version or a bare number stays. A phone
-number has to look like one: with + and a country, or a prefix in brackets, or a word as "tel." before it, or in the
-grouping 3-3-4 of North America.
+Precision over recall: dates, prices, ISBNs, versions and bare numbers are kept. A phone number needs + and a country
+code, a prefix in brackets, a preceding word such as "tel.", or the North American grouping 3-3-4.
 """
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pyarrow as pa
-
-from pipeline.ip_addresses import is_public
-from schemas.recipe.assemble import Redact
-from schemas.tables import DOCUMENTS
+from pipeline.url import is_public
+from schemas.recipe import Redact
+from schemas.tables import DOCUMENTS, Batches
 
 EMAIL, IP, PHONE = "<email>", "<ip>", "<phone>"
 
@@ -23,7 +20,7 @@ _EMAIL = re.compile(
     r"(?![\w@-])",
     re.IGNORECASE,
 )
-# As people write them against harvesters: ann [at] host (dot) example
+# Obfuscated against harvesters: ann [at] host (dot) example
 _AT, _DOT = r" ?[\[({] ?(?:at|@) ?[\])}] ?", r"(?: ?[\[({] ?(?:dot|\.) ?[\])}] ?|\.)"
 _HAS_AT = re.compile(_AT, re.IGNORECASE)
 _SPELLED_EMAIL = re.compile(
@@ -31,8 +28,7 @@ _SPELLED_EMAIL = re.compile(
 )
 _IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
 _IPV6 = r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|" + _IPV4 + r")?"
-# Neither part of a longer number or name, nor after a word that makes it a version or a section.
-# A port may follow.
+# Not part of a longer number or name, and not after a word that makes it a version or section. A port may follow.
 _IP = re.compile(rf"(?<![\w.:-])(?:{_IPV6}(?![\w:-]|\.\d)|{_IPV4}(?!\w|-|\.\d|:(?!\d{{1,5}}\b)\w|:\d+:))")
 _VERSION = re.compile(r"(?:\b(?:v|ver|version|release|build|firmware|section|chapter)\.?\s*|§\s*)$", re.IGNORECASE)
 
@@ -51,13 +47,9 @@ _DATE = re.compile(r"^(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-.
 
 
 def redactor(config: Redact) -> Callable[[str], str] | None:
-    """Return the function that takes out of a text what a recipe names; None when it names nothing.
-
-    A text that was redacted once stays as it is.
-    """
-    steps = [
-        step for wanted, step in ((config.email, _emails), (config.ip, _addresses), (config.phone, _phones)) if wanted
-    ]
+    """Return the idempotent function that redacts a text by the recipe; None when the recipe redacts nothing."""
+    options = ((config.email, _emails), (config.ip, _addresses), (config.phone, _phones))
+    steps = [step for is_enabled, step in options if is_enabled]
     if not steps:
         return None
 
@@ -76,7 +68,7 @@ def _emails(text: str) -> str:
 
 
 def _addresses(text: str) -> str:
-    """Replace addresses of the public internet; private and loopback ones are nobody's."""
+    """Replace public IP addresses; private and loopback addresses identify nobody."""
 
     def replace(found: re.Match[str]) -> str:
         version = _VERSION.search(text[max(found.start() - 20, 0) : found.start()])
@@ -90,7 +82,7 @@ def _is_public(written: str) -> bool:
         address = ipaddress.ip_address(written)
     except ValueError:
         return False
-    if "." in written:  # an IPv4 address, or one in IPv6 form
+    if "." in written:  # IPv4, or IPv4 in IPv6 notation
         return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return is_public(address) and int(address) >> 32 != 0  # ::ab and ::12:34 are names, not IPv4-compatible addresses
 
@@ -102,13 +94,13 @@ def _phones(text: str) -> str:
     return _ANNOUNCED.sub(replace, _PHONE.sub(PHONE, text))
 
 
-def redact_documents(redact: Callable[[str], str]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return the function that redacts every word of batches of `documents`: titles, texts, alt texts and captions."""
+def redact_documents(redact: Callable[[str], str]) -> Callable[[Batches], Batches]:
+    """Return the function that redacts titles, texts, alt texts and captions in batches of `documents`."""
 
     def clean(row: dict[str, Any], *columns: str) -> dict[str, Any]:
         return {**row, **{name: row[name] and redact(row[name]) for name in columns}}
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Batches) -> Batches:
         for batch in batches:
             documents = [clean(document, "title") for document in batch.to_pylist()]
             for document in documents:

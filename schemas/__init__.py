@@ -1,1 +1,1 @@
-"""What every table, shard, manifest and recipe holds. Imports neither Spark nor torch."""
+"""Schemas of tables, shards, manifests and recipes. Imports neither Spark nor torch."""

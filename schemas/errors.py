@@ -1,4 +1,4 @@
-"""The error tree. Bad bytes from the web are data (a rejection row), never one of these."""
+"""The error tree. Malformed web data is a rejection row, never one of these errors."""
 
 
 class WeftError(Exception):
@@ -6,7 +6,7 @@ class WeftError(Exception):
 
 
 class RecipeError(WeftError):
-    """A recipe (or trainer configuration) is unknown, malformed, or differs from the one an output was made with."""
+    """A recipe or trainer configuration is unknown, malformed, or differs from the one that made an output."""
 
 
 class PathError(WeftError):
@@ -14,11 +14,11 @@ class PathError(WeftError):
 
 
 class MissingError(WeftError):
-    """Something the machine must have is missing (Java, an optional package, a device)."""
+    """A requirement of the machine is missing (Java, an optional package, a device)."""
 
 
 class SchemaError(WeftError):
-    """A table or batch does not hold the columns and types that it promises."""
+    """A table or batch lacks the declared columns or types."""
 
 
 class IntegrityError(WeftError):
@@ -30,4 +30,4 @@ class DivergedError(WeftError):
 
 
 class TransientError(WeftError):
-    """A failure that may pass by itself; the only error that is retried."""
+    """A failure that may be temporary; the only error that is retried."""

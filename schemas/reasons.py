@@ -1,6 +1,7 @@
-"""Every reason for which something is left behind. A code that is not here cannot be written."""
+"""All reason codes for rejections, and the table of text filters. Writing any other code is an error."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -10,170 +11,231 @@ class Reason:
     meaning: str
 
 
-_PARAGRAPH = "PARAGRAPH_"
+@dataclass(frozen=True)
+class TextFilter:
+    """One threshold on a text measure: `filters.text.KEY` for a page, `filters.paragraph.KEY` for a paragraph.
+
+    measure: function in filters/text.py, and name in the column `measures`
+    key:     begins with `min_` or `max_`: the smallest or largest value that is kept
+    code:    reason code for a page; `of_paragraph` gives the one for a paragraph
+    what:    what is measured, with its unit if any
+    kind:    valid thresholds: a fraction, a count, a number >= 0, or a positive number
+    note:    other cases with the same reason, for a page
+    """
+
+    measure: str
+    key: str
+    code: str
+    what: str
+    kind: Literal["fraction", "count", "number", "positive"]
+    source: str
+    note: str = ""
+
+    @property
+    def is_minimum(self) -> bool:
+        """Whether the threshold is the smallest value that is kept."""
+        return self.key.startswith("min_")
+
+    def reason(self, section: Literal["text", "paragraph"]) -> Reason:
+        """Return the reason for a page or paragraph beyond the threshold in a section of `filters`."""
+        meaning = f"{self.what}: {'below' if self.is_minimum else 'above'} filters.{section}.{self.key}"
+        if section == "text":
+            return Reason(self.code, "page", meaning + self.note)
+        return Reason(of_paragraph(self.code), "paragraph", meaning)
+
+
+_GOPHER = '"Scaling Language Models" (Gopher), arXiv 2112.11446, appendix A.1.1'
+_GOPHER_REPETITION = _GOPHER + ", table A1"
+_C4 = '"Exploring the Limits of Transfer Learning" (C4), arXiv 1910.10683, section 2.2'
+_C4_CODE = "C4's code (tensorflow/datasets, c4_utils.py), not in the paper"
+_FINEWEB = '"The FineWeb Datasets", arXiv 2406.17557, section 3.5'
+_OBELICS = "OBELICS, arXiv 2306.16527, appendix A.1.3, and its released configuration"
+_OMNICORPUS = "OmniCorpus, arXiv 2406.08418: at most 0.8 capitals and digits"
+_WORDS_SOURCE = "OBELICS, arXiv 2306.16527, appendix A.1; Gopher, arXiv 2112.11446, A.1.1"
+_ON_A_PAGE, _IN_A_LINE = ": none on a page", ": none in a kept line"
+
+# fmt: off
+TEXT_FILTERS = (
+    # Length. Also used for Gopher's word count: the paper does not define a word.
+    TextFilter("num_words", "min_words", "TOO_SHORT", "words, split at white space", "count", _WORDS_SOURCE,
+               "; or fewer than extract.prefilter.min_words"),
+    TextFilter("num_words", "max_words", "TOO_LONG", "words, split at white space", "count", _WORDS_SOURCE),
+    # Gopher's quality rules. Words are the tokens of filters/features.py: tokens with a letter or digit for the mean
+    # length, punctuation marks too for counts per word, as in datatrove. Blank lines are ignored. Stop words are
+    # case-insensitive.
+    TextFilter("mean_word_characters", "min_mean_word_characters", "SHORT_WORDS", "mean length of words [characters]",
+               "number", _GOPHER),
+    TextFilter("mean_word_characters", "max_mean_word_characters", "LONG_WORDS", "mean length of words [characters]",
+               "number", _GOPHER),
+    TextFilter("hashes_per_word", "max_hashes_per_word", "SYMBOL_RATIO", "# signs per word", "number", _GOPHER),
+    TextFilter("ellipses_per_word", "max_ellipses_per_word", "ELLIPSES", "ellipses per word", "number", _GOPHER),
+    TextFilter("bullet_line_fraction", "max_bullet_line_fraction", "BULLETS", "lines that begin with a bullet",
+               "fraction", _GOPHER),
+    TextFilter("ellipsis_line_fraction", "max_ellipsis_line_fraction", "ELLIPSIS_LINES",
+               "lines that end in an ellipsis", "fraction", _GOPHER),
+    TextFilter("alphabetic_word_fraction", "min_alphabetic_word_fraction", "NOT_ALPHABETIC", "words with a letter",
+               "fraction", _GOPHER),
+    TextFilter("num_gopher_stop_words", "min_gopher_stop_words", "FEW_DIFFERENT_STOP_WORDS",
+               "distinct words among Gopher's 8 stop words", "count",
+               _GOPHER + ': two of "the, be, to, of, and, that, have, with"'),
+    # Gopher's repetition rules: lines and paragraphs that occur earlier in the text; the most frequent 2- to 4-gram,
+    # and repeated 5- to 10-grams, as a fraction of the characters.
+    TextFilter("duplicate_line_fraction", "max_duplicate_line_fraction", "DUPLICATE_LINES", "repeated lines",
+               "fraction", _GOPHER_REPETITION),
+    TextFilter("duplicate_line_character_fraction", "max_duplicate_line_character_fraction",
+               "DUPLICATE_LINE_CHARACTERS", "characters in repeated lines", "fraction",
+               _GOPHER_REPETITION + "; FineWeb, arXiv 2406.17557, section 3.5"),
+    TextFilter("duplicate_paragraph_fraction", "max_duplicate_paragraph_fraction", "DUPLICATE_PARAGRAPHS",
+               "repeated paragraphs", "fraction", _GOPHER_REPETITION),
+    TextFilter("duplicate_paragraph_character_fraction", "max_duplicate_paragraph_character_fraction",
+               "DUPLICATE_PARAGRAPH_CHARACTERS", "characters in repeated paragraphs", "fraction", _GOPHER_REPETITION),
+    *(TextFilter(f"top_{n}_gram_fraction", f"max_top_{n}_gram_fraction", f"TOP_{n}_GRAM",
+                 f"characters in the most frequent {n}-gram", "fraction", _GOPHER_REPETITION) for n in (2, 3, 4)),
+    *(TextFilter(f"duplicate_{n}_gram_fraction", f"max_duplicate_{n}_gram_fraction", f"DUPLICATE_{n}_GRAMS",
+                 f"characters in repeated {n}-grams", "fraction", _GOPHER_REPETITION) for n in (5, 6, 7, 8, 9, 10)),
+    # C4 filters lines by words (3), terminal punctuation, javascript, policy phrases and long words, and pages by
+    # sentences, curly brackets and lorem ipsum. Set the former in `filters.paragraph`, the latter in `filters.text`:
+    # Weft's unit is the paragraph, usually one line.
+    TextFilter("num_sentences", "min_sentences", "FEW_SENTENCES", "sentences", "count",
+               _C4 + ": at least 5 in the kept lines"),
+    TextFilter("curly_brackets", "max_curly_brackets", "CURLY_BRACKETS", "opening curly brackets", "count",
+               _C4 + _ON_A_PAGE),
+    TextFilter("lorem_ipsum", "max_lorem_ipsum", "LOREM_IPSUM", "occurrences of 'lorem ipsum'", "count",
+               _C4 + _ON_A_PAGE),
+    TextFilter("javascript_mentions", "max_javascript_mentions", "JAVASCRIPT", "occurrences of 'javascript'", "count",
+               _C4 + _IN_A_LINE),
+    TextFilter("policy_phrases", "max_policy_phrases", "POLICY_PHRASES",
+               "phrases such as 'privacy policy', 'use cookies'", "count", _C4_CODE + _IN_A_LINE),
+    TextFilter("very_long_words", "max_very_long_words", "VERY_LONG_WORDS", "words of more than 1,000 characters",
+               "count", _C4_CODE + _IN_A_LINE),
+    # FineWeb's third rule, characters in repeated lines, is one of Gopher's.
+    TextFilter("punctuated_line_fraction", "min_punctuated_line_fraction", "NOT_PUNCTUATED",
+               "lines that end in punctuation, also before closing quotes or brackets", "fraction",
+               _FINEWEB + "; with 1 in filters.paragraph the rule of C4, arXiv 1910.10683"),
+    TextFilter("short_line_fraction", "max_short_line_fraction", "SHORT_LINES", "lines of 30 characters or fewer",
+               "fraction", _FINEWEB),
+    # OBELICS and OmniCorpus. The punctuation of a text with fewer than 12 tokens counts as 1. White space is a special
+    # character, as in OBELICS. Lists and model are set in the recipe's `filters.lists`.
+    TextFilter("character_repetition_fraction", "max_character_repetition_fraction", "REPEATED_CHARACTERS",
+               "10-character n-grams among the most repeated", "fraction", _OBELICS),
+    TextFilter("word_repetition_fraction", "max_word_repetition_fraction", "REPEATED_WORDS",
+               "5-grams that occur more than once in the text", "fraction", _OBELICS),
+    TextFilter("punctuation_fraction", "min_punctuation_fraction", "LITTLE_PUNCTUATION",
+               "punctuation marks among tokens", "fraction", _OBELICS),
+    TextFilter("special_character_fraction", "max_special_character_fraction", "SPECIAL_CHARACTERS",
+               "characters that are not letters or marks, including white space", "fraction", _OBELICS),
+    TextFilter("upper_case_fraction", "max_upper_case_fraction", "UPPER_CASE", "capitals among characters",
+               "fraction", _OMNICORPUS),
+    TextFilter("digit_fraction", "max_digit_fraction", "DIGITS", "digits among characters", "fraction", _OMNICORPUS),
+    TextFilter("stop_word_fraction", "min_stop_word_fraction", "FEW_STOP_WORDS", "words of filters.lists.stop_words",
+               "fraction", _OBELICS),
+    TextFilter("common_word_fraction", "min_common_word_fraction", "FEW_COMMON_WORDS",
+               "words of filters.lists.common_words", "fraction", _OBELICS),
+    TextFilter("flagged_word_fraction", "max_flagged_word_fraction", "FLAGGED_WORDS",
+               "words of filters.lists.flagged_words", "fraction", _OBELICS),
+    TextFilter("spam_word_fraction", "max_spam_word_fraction", "SPAM_WORDS", "words of filters.lists.spam_words",
+               "fraction", _OBELICS),
+    TextFilter("perplexity", "max_perplexity", "PERPLEXITY", "perplexity by filters.lists.kenlm", "positive", _OBELICS),
+)
+# fmt: on
+"""The table of text filters: recipe keys, reasons and docs derive from it; filters/text.py holds the measures."""
 
 
 def of_paragraph(code: str) -> str:
-    """Return the code of a paragraph that misses the bound by which a page's code is told."""
-    return _PARAGRAPH + code
+    """Return the paragraph's reason code for the page's reason code of a threshold."""
+    return f"PARAGRAPH_{code}"
 
-
-# filter: texts. Pages are judged by filters.text; paragraphs alike, by filters.paragraph
-OF_TEXT = (
-    Reason("TOO_SHORT", "page", "fewer words than filters.text.min_words; of pages, than extract.gates.min_words too"),
-    Reason("TOO_LONG", "page", "more words than filters.text.max_words"),
-    Reason("SHORT_WORDS", "page", "mean word length below filters.text.min_mean_word_characters"),
-    Reason("LONG_WORDS", "page", "mean word length above filters.text.max_mean_word_characters"),
-    Reason("HASHES", "page", "# signs per word above filters.text.max_hashes_per_word"),
-    Reason("ELLIPSES", "page", "ellipses per word above filters.text.max_ellipses_per_word"),
-    Reason("BULLETS", "page", "lines that begin with a bullet above filters.text.max_bullet_line_fraction"),
-    Reason("CUT_LINES", "page", "lines that end in an ellipsis above filters.text.max_ellipsis_line_fraction"),
-    Reason("NOT_ALPHABETIC", "page", "words with a letter below filters.text.min_alphabetic_word_fraction"),
-    Reason(
-        "FEW_DIFFERENT_STOP_WORDS", "page", "of Gopher's 8 stop words fewer than filters.text.min_gopher_stop_words"
-    ),
-    Reason("DUPLICATE_LINES", "page", "repeated lines above filters.text.max_duplicate_line_fraction"),
-    Reason(
-        "DUPLICATE_LINE_CHARACTERS",
-        "page",
-        "characters in repeated lines above filters.text.max_duplicate_line_character_fraction",
-    ),
-    Reason("DUPLICATE_PARAGRAPHS", "page", "repeated paragraphs above filters.text.max_duplicate_paragraph_fraction"),
-    Reason(
-        "DUPLICATE_PARAGRAPH_CHARACTERS",
-        "page",
-        "characters in repeated paragraphs above filters.text.max_duplicate_paragraph_character_fraction",
-    ),
-    *(
-        Reason(
-            f"TOP_{n}_GRAM",
-            "page",
-            f"characters in the most frequent {n}-gram above filters.text.max_top_{n}_gram_fraction",
-        )
-        for n in (2, 3, 4)
-    ),
-    *(
-        Reason(
-            f"DUPLICATE_{n}_GRAMS",
-            "page",
-            f"characters in repeated {n}-grams above filters.text.max_duplicate_{n}_gram_fraction",
-        )
-        for n in (5, 6, 7, 8, 9, 10)
-    ),
-    Reason("FEW_SENTENCES", "page", "fewer sentences than filters.text.min_sentences"),
-    Reason("CURLY_BRACKETS", "page", "more curly brackets than filters.text.max_curly_brackets"),
-    Reason("LOREM_IPSUM", "page", "'lorem ipsum' more often than filters.text.max_lorem_ipsum"),
-    Reason("JAVASCRIPT", "page", "'javascript' more often than filters.text.max_javascript_mentions"),
-    Reason("POLICY_PHRASES", "page", "phrases of notices more often than filters.text.max_policy_phrases"),
-    Reason("ENDLESS_WORDS", "page", "words of more than 1,000 characters above filters.text.max_endless_words"),
-    Reason("NOT_PUNCTUATED", "page", "lines that end in punctuation below filters.text.min_punctuated_line_fraction"),
-    Reason("SHORT_LINES", "page", "short lines above filters.text.max_short_line_fraction"),
-    Reason("REPEATED_CHARACTERS", "page", "repeated characters above filters.text.max_character_repetition_fraction"),
-    Reason("REPEATED_WORDS", "page", "repeated words above filters.text.max_word_repetition_fraction"),
-    Reason("LITTLE_PUNCTUATION", "page", "punctuation below filters.text.min_punctuation_fraction"),
-    Reason("SPECIAL_CHARACTERS", "page", "characters but letters above filters.text.max_special_character_fraction"),
-    Reason("UPPER_CASE", "page", "capitals above filters.text.max_upper_case_fraction"),
-    Reason("DIGITS", "page", "digits above filters.text.max_digit_fraction"),
-    Reason("FEW_STOP_WORDS", "page", "words of filters.lists.stop_words below filters.text.min_stop_word_fraction"),
-    Reason("FEW_COMMON_WORDS", "page", "words of a list of common ones below filters.text.min_common_word_fraction"),
-    Reason("FLAGGED_WORDS", "page", "words of a list of flagged ones above filters.text.max_flagged_word_fraction"),
-    Reason("SPAM_WORDS", "page", "words of a list of spam above filters.text.max_spam_word_fraction"),
-    Reason("PERPLEXITY", "page", "perplexity above filters.text.max_perplexity"),
-)
 
 REASONS = (
-    # extract: stretches of archives
-    Reason("UNREADABLE", "record", "a stretch of the archive that holds no readable record"),
-    Reason("NOT_AN_ARCHIVE", "record", "a file that is neither WARC, ARC nor WACZ"),
+    # extract: parts of archives
+    Reason("UNREADABLE", "record", "a byte range of the archive without a readable record"),
+    Reason("NOT_AN_ARCHIVE", "record", "a file that is not WARC, ARC or WACZ"),
     Reason("TRUNCATED_RECORD", "record", "a record that ends before its declared length"),
     Reason("BAD_HTTP", "record", "a response whose HTTP headers or body encoding cannot be decoded"),
-    Reason("NOT_HTML", "record", "a response that is no HTML page, by its type or else by its bytes"),
-    Reason("NO_ADDRESS", "record", "a response without an address (WARC-Target-URI)"),
-    Reason("NO_RESPONSE", "record", "an archive without any response: WET, WAT, or revisits alone"),
+    Reason("NOT_HTML", "record", "a response that is not an HTML page, by its type or its bytes"),
+    Reason("NO_URL", "record", "a response without a URL (WARC-Target-URI)"),
+    Reason("NO_RESPONSE", "record", "an archive without any response: WET, WAT, or only revisits"),
     # extract: pages
-    Reason("BINARY_BODY", "page", "a body that is declared HTML, and is no text once its codings are undone"),
+    Reason("BINARY_BODY", "page", "a body that is declared HTML but is not text once decoded"),
     Reason("TOO_LARGE", "page", "an HTML body above extract.max_page_bytes"),
     Reason("NOT_PARSEABLE", "page", "an HTML body from which no tree could be built"),
-    Reason("EXTRACTION_FAILED", "page", "a page on which extraction raised, or its process died"),
-    Reason("PAGE_TIMEOUT", "page", "a page that took more processor time than extract.max_seconds"),
-    Reason("PAGE_STALLED", "page", "a page that got too little processor time; the same command tries it again"),
+    Reason("EXTRACTION_FAILED", "page", "extraction of the page raised an error, or its process died"),
+    Reason("PAGE_TIMEOUT", "page", "a page that took more CPU time than extract.max_seconds"),
+    Reason("PAGE_STALLED", "page", "a page whose process got too little CPU time; the same command retries it"),
     Reason("PAGE_MEMORY", "page", "a page that needed more than extract.max_memory_bytes"),
-    Reason("HTTP_STATUS", "page", "an archived answer other than 200: no page, but a word about one"),
-    # extract: gates; WRONG_LANGUAGE and TOO_SHORT, below, are theirs too
-    Reason("BLOCKED_HOST", "page", "the page's host or address is on extract.gates.blocklist"),
-    Reason("PAGE_DIRECTIVE", "page", "the page's headers or meta elements hold one of extract.gates.directives"),
-    Reason("NO_IMAGE", "page", "a page without any image, where extract.gates.need_image wants one"),
+    Reason("HTTP_STATUS", "page", "an archived response with a status other than 200"),
+    # extract: prefilter; WRONG_LANGUAGE and TOO_SHORT, below, also apply there
+    Reason("BLOCKED_HOST", "page", "the page's host or URL is on extract.prefilter.blocklist"),
+    Reason("PAGE_OPT_OUT", "page", "the page's headers or meta elements hold one of extract.prefilter.directives"),
+    Reason("NO_IMAGE", "page", "a page without any image, with extract.prefilter.require_image"),
     # extract: captions
-    Reason("FILE_NAME_CAPTION", "caption", "the text of an image is the name of a file"),
-    Reason("BOILERPLATE_CAPTION", "caption", "the text of an image is a stock phrase, an address, a number or a sign"),
+    Reason("FILE_NAME_CAPTION", "caption", "the caption is a file name"),
+    Reason("BOILERPLATE_CAPTION", "caption", "the caption is a stock phrase, a URL, a number or a symbol"),
     # filter
-    Reason("WRONG_LANGUAGE", "page", "not in extract.gates.languages, or not among filters.language.keep"),
-    Reason("LANGUAGE_UNSURE", "page", "language score below filters.language.min_score"),
-    *OF_TEXT,
-    *(
-        Reason(of_paragraph(r.code), "paragraph", r.meaning.replace("filters.text", "filters.paragraph"))
-        for r in OF_TEXT
-    ),
+    Reason("WRONG_LANGUAGE", "page", "not in extract.prefilter.languages, or not among filters.language.keep"),
+    Reason("LOW_LANGUAGE_SCORE", "page", "language score below filters.language.min_score"),
+    *(f.reason("text") for f in TEXT_FILTERS),
+    *(f.reason("paragraph") for f in TEXT_FILTERS),
     Reason("EMOJI", "page", "emoji per word above filters.gibberish.max_emoji_fraction"),
     Reason("HASHTAGS", "page", "hashtags per word above filters.gibberish.max_hashtag_fraction"),
-    Reason("URLS", "page", "addresses per word above filters.gibberish.max_url_fraction"),
+    Reason("URLS", "page", "URLs per word above filters.gibberish.max_url_fraction"),
     Reason("SHORT_CAPTION", "caption", "fewer words than filters.caption.min_words"),
     Reason("FEW_CAPTION_CHARACTERS", "caption", "fewer characters than filters.caption.min_characters"),
-    Reason("URL_TOKEN", "image", "its address holds one of filters.image.url_tokens"),
+    Reason("URL_TOKEN", "image", "its URL contains one of filters.image.url_tokens"),
     # fetch: the failure classes of images, see IMAGE_STATUS
     Reason("DNS", "image", "the host name does not resolve"),
-    Reason("REFUSED_ADDRESS", "image", "the address leads to a network that is off limits, or is no http address"),
+    Reason("PRIVATE_ADDRESS", "image", "the URL resolves to a private or reserved network, or is not http(s)"),
     Reason("ROBOTS", "image", "robots.txt forbids it"),
-    Reason("DIRECTIVE", "image", "one of fetch.directives, or of extract.gates.directives on its page, forbids it"),
-    Reason("HTTP_4XX", "image", "the server answered with a client error"),
-    Reason("HTTP_429", "image", "the server answered that we ask too often, until the last try"),
-    Reason("HTTP_5XX", "image", "the server answered with a server error"),
-    Reason("TIMEOUT", "image", "no whole answer in the time that the recipe gives"),
-    Reason("UNREACHABLE", "image", "the connection failed otherwise"),
+    Reason("OPT_OUT", "image", "one of fetch.directives, or of extract.prefilter.directives on its page, forbids it"),
+    Reason("HTTP_4XX", "image", "the server responded with a client error"),
+    Reason("HTTP_429", "image", "the server responded with 'too many requests' on every try"),
+    Reason("HTTP_5XX", "image", "the server responded with a server error"),
+    Reason("TIMEOUT", "image", "no complete response within the recipe's time limits"),
+    Reason("UNREACHABLE", "image", "the connection failed for another reason"),
     Reason("TOO_LARGE_IMAGE", "image", "more bytes than decode.max_bytes"),
-    Reason("NOT_AN_IMAGE", "image", "the bytes are of no image format"),
-    Reason("UNDECODABLE", "image", "an image format, but broken"),
-    Reason("STALLED", "image", "its decoder got too little processor time; the same command asks for it again"),
+    Reason("NOT_AN_IMAGE", "image", "the bytes are not in an image format"),
+    Reason("UNDECODABLE", "image", "an image format, but corrupt"),
+    Reason("STALLED", "image", "the decode worker got too little CPU time; the same command fetches it again"),
     Reason("TOO_SMALL", "image", "a side shorter than decode.min_side_pixels"),
-    Reason("SINGLE_COLOUR", "image", "every pixel has one colour"),
+    Reason("SINGLE_COLOUR", "image", "all pixels have the same colour"),
     Reason("TOO_FEW_BYTES", "image", "fewer bytes than decode.min_bytes"),
-    Reason("UNWANTED_FORMAT", "image", "a format that is not among decode.formats"),
+    Reason("UNWANTED_FORMAT", "image", "a format not among decode.formats"),
     Reason("TOO_LONG_SIDE", "image", "a side longer than decode.max_original_side_pixels"),
-    Reason("ASPECT", "image", "longer to shorter side above decode.max_aspect"),
+    Reason("ASPECT_RATIO", "image", "longer to shorter side above decode.max_aspect_ratio"),
     Reason("TOO_MANY_PIXELS", "image", "more pixels than decode.max_pixels"),
     # dedup
-    Reason("DUPLICATE_CAPTURE", "page", "the same capture stands in another place of the archives"),
-    Reason("DUPLICATE_URL", "page", "a newer capture of the same address exists"),
+    Reason("DUPLICATE_CAPTURE", "page", "the same capture occurs elsewhere in the archives"),
+    Reason("DUPLICATE_URL", "page", "a newer capture of the same URL exists"),
     Reason("DUPLICATE_TEXT", "page", "another page has the same text"),
-    Reason("NEAR_DUPLICATE_TEXT", "page", "another page has nearly the same text: see dedup.near_text"),
-    Reason("DUPLICATE_IMAGE_SET", "page", "a newer page has the same set of image addresses"),
-    Reason("REPEATED_ON_HOST", "paragraph", "it stands on more pages of its host than dedup.paragraphs.max_host_pages"),
-    Reason("REPEATED_PARAGRAPH", "paragraph", "it stands on more pages than dedup.paragraphs.max_pages"),
-    Reason("LITTLE_LEFT", "page", "fewer words than dedup.min_words_left, once paragraphs that dedup took are gone"),
-    Reason("CONTAMINATED_TEXT", "paragraph", "it shares decontaminate.ngram_words words with an evaluation item"),
-    Reason("CONTAMINATED_PAGE", "page", "more than decontaminate.max_blocks of its paragraphs share such words"),
-    Reason("CONTAMINATED_CAPTION", "caption", "a caption of the image on this page shares such words"),
-    Reason("CONTAMINATED_IMAGE", "image", "it looks like an evaluation image: see decontaminate.max_image_distance"),
+    Reason("NEAR_DUPLICATE_TEXT", "page", "another page has nearly the same text: see dedup.minhash"),
+    Reason("DUPLICATE_IMAGE_SET", "page", "a newer page has the same set of image URLs"),
+    Reason("REPEATED_ON_HOST", "paragraph", "on more pages of its host than dedup.paragraphs.max_host_pages"),
+    Reason("REPEATED_PARAGRAPH", "paragraph", "on more pages than dedup.paragraphs.max_pages"),
+    Reason("TOO_SHORT_AFTER_DEDUP", "page", "fewer words than dedup.min_words_left after dedup removed paragraphs"),
+    Reason("CONTAMINATED_TEXT", "paragraph", "shares decontaminate.ngram_words words with an evaluation item"),
+    Reason("CONTAMINATED_PAGE", "page", "more than decontaminate.max_blocks of its paragraphs are contaminated"),
+    Reason("CONTAMINATED_CAPTION", "caption", "a caption of the image on this page is contaminated"),
+    Reason("CONTAMINATED_IMAGE", "image", "similar to an evaluation image: see decontaminate.max_image_distance"),
     Reason(
-        "OVERUSED_IMAGE", "image", "it, or its cluster of look-alikes, stands on more pages than the recipe lets it"
+        "OVERUSED_IMAGE", "image", "the image, or its near-duplicate cluster, is on more pages than the recipe allows"
     ),
-    Reason("DUPLICATE_IMAGE", "image", "another address gave the same bytes"),
-    Reason("LOOKALIKE_IMAGE", "image", "another image looks the same: see dedup.image_distance"),
+    Reason("DUPLICATE_IMAGE", "image", "another URL returned the same bytes"),
+    Reason("NEAR_DUPLICATE_IMAGE", "image", "a near-duplicate of another image: see dedup.phash_distance"),
     # assemble
-    Reason("UNSAFE_IMAGE", "image", "score by clip.safety above score.max_unsafe_score, or none could be told"),
-    Reason("UNSAFE_PAGE", "page", "the page holds an unsafe image, and score.unsafe_drops is page"),
-    Reason("LOW_SCORE", "image", "best CLIP score with the page's text below score.min_image_score, or none there"),
+    Reason("UNSAFE_IMAGE", "image", "score by clip.safety above score.max_unsafe_score, or not available"),
+    Reason("UNSAFE_PAGE", "page", "the page has an unsafe image, and score.unsafe_drops is page"),
+    Reason("LOW_SCORE", "image", "best CLIP score with the page's text below score.min_image_score, or not available"),
     Reason("LOW_CAPTION_SCORE", "caption", "CLIP score below score.min_caption_score, or not in the best fraction"),
-    Reason("TOO_MANY_CAPTIONS", "caption", "as many captions as assemble.max_image_captions fit the image better"),
-    Reason("OVERUSED_CAPTION", "caption", "as many images as assemble.max_caption_images fit the caption better"),
-    Reason("REPEATED_IMAGE", "image", "the image, or one that looks the same, stands earlier in the same document"),
-    Reason("TOO_MANY_IMAGES", "image", "beyond assemble.max_images of one document"),
-    Reason("NOT_INTERSPERSED", "document", "too few images stand beside text"),
+    Reason("TOO_MANY_CAPTIONS", "caption", "assemble.max_image_captions other captions fit the image better"),
+    Reason("OVERUSED_CAPTION", "caption", "assemble.max_caption_images other images fit the caption better"),
+    Reason("REPEATED_IMAGE", "image", "the image or a near-duplicate occurs earlier in the document"),
+    Reason("TOO_MANY_IMAGES", "image", "more images in the document than assemble.max_images"),
+    Reason("NOT_INTERSPERSED", "document", "too few images are adjacent to text"),
     Reason("FEW_IMAGES", "document", "fewer images than assemble.min_document_images"),
     Reason("MANY_IMAGES", "document", "more images than assemble.max_document_images"),
-    Reason("LITTLE_TEXT", "document", "fewer words for each image than assemble.min_words_per_image"),
-    Reason("SINGLE_IMAGE", "document", "one image, and the document's coin fell on the dropped side"),
-    Reason("NO_CORPUS", "page", "no image stayed and the text corpus does not want the page"),
+    Reason("TOO_LITTLE_TEXT", "document", "fewer words per image than assemble.min_words_per_image"),
+    Reason("SINGLE_IMAGE", "document", "one image, and not sampled by assemble.single_image_keep_fraction"),
+    Reason("NO_CORPUS", "page", "no image was kept, and the page is not in the text corpus"),
 )
 
 CODES = frozenset(r.code for r in REASONS)
@@ -181,7 +243,7 @@ BY_CODE = {r.code: r for r in REASONS}
 
 
 STALLED = frozenset(("PAGE_STALLED", "STALLED"))
-"""What the load of a machine took, not a rule: a step that has such rejections is not finished."""
+"""Rejections caused by an overloaded machine, not by a rule: a step with such rejections is not finished."""
 
 
 def for_status(status: str) -> str:

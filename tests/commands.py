@@ -1,4 +1,4 @@
-"""The commands that stand in README.md and docs/*.md, and the real parsers of those that are ours."""
+"""The commands in README.md and docs/*.md, and the real parsers of Weft's own."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ _SHELL = re.compile(r"^(?:\$\w|[A-Za-z_]\w*=|\d?[<>])")  # a program by a variab
 
 @dataclass(frozen=True)
 class Command:
-    """A command where it stands. whole: it can be typed so; else it is named in passing, and may lack arguments."""
+    """A command and its place. whole: it can be run as written; else it is only mentioned, and may lack arguments."""
 
     document: str
     line: int
@@ -43,7 +43,7 @@ class Command:
 
 
 def commands() -> list[Command]:
-    """List all, in the order of the documents. Raises: AssertionError for a block that is neither code nor known."""
+    """List all, in the order of the documents. Raises: AssertionError for an unknown kind of block."""
     return [command for path in DOCUMENTS for command in _of_document(path)]
 
 
@@ -81,26 +81,26 @@ def _of_block(name: str, first: int, block: str) -> Iterator[Command]:
 
 
 def _alternatives(mention: str) -> list[str]:
-    """Take `weft extract | filter` for two."""
+    """Split `weft extract | filter` into two commands."""
     first, *others = mention.split(" | ")
     return [first, *(f"weft {other}" for other in others)]
 
 
 def parse(command: Command) -> None:
-    """Parse a command as it would be run, without running it. Raises: AssertionError that says what is wrong."""
+    """Parse a command without running it. Raises: AssertionError that gives the reason."""
     words = command.words
     if words[0] == "weft":
         _parse_weft(words[1:], command.whole)
-    elif "trainer.train" in words:
-        _parse_train(words[words.index("trainer.train") + 1 :])
-    elif "jobs/run.py" in words:
-        _parse_weft(["run", *words[words.index("jobs/run.py") + 1 :]], command.whole)
+    elif "trainer" in words:
+        _parse_weft(words[words.index("trainer") + 1 :], command.whole)
+    elif "jobs/main.py" in words:
+        _parse_weft(["run", *words[words.index("jobs/main.py") + 1 :]], command.whole)
 
 
 def _parse_weft(words: list[str], whole: bool) -> None:
     from typer._click.exceptions import ClickException, MissingParameter
 
-    from jobs.cli.program import app
+    from jobs.cli.app import app
 
     command: Any = typer.main.get_command(app)
     name = "weft"
@@ -122,20 +122,8 @@ def _parse_weft(words: list[str], whole: bool) -> None:
         _check_keys(name, context.params)
 
 
-def _parse_train(words: list[str]) -> None:
-    import contextlib
-    import io
-
-    from trainer.train import main
-
-    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.suppress(SystemExit):
-        main(["--help-is-not-asked-for", *words])
-    unknown = said.getvalue().strip().splitlines()[-1:]
-    assert unknown and unknown[0].endswith("unrecognized arguments: --help-is-not-asked-for"), unknown
-
-
 def _check_keys(name: str, parameters: dict[str, Any]) -> None:
-    """Lay what `--set` says over the recipe or configuration that is named, or over the usual one."""
+    """Apply `--set` to the recipe or configuration of the command, or to the default one."""
     from jobs.recipes import load
     from trainer import config as configuration
 

@@ -1,4 +1,4 @@
-"""What tests share: one sample web, one replay of its images, one Spark session, one finished run."""
+"""Shared fixtures: a sample web, a replay of its images, a Spark session, a finished run."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ SLOW_SECONDS = 1800  # of a slow test, where it names no limit of its own; of ot
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give slow tests longer until they count as hung."""
+    """Give slow tests a longer timeout."""
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
 def pytest_timeout_set_timer() -> Generator[None, Any, Any]:
-    """Have a test that reaches its limit give up Spark's answer first; see `_leave_spark`."""
+    """Disconnect from Spark before a test times out; see `_leave_spark`."""
     is_set = yield
     fail: Any = signal.getsignal(signal.SIGALRM)
 
@@ -46,7 +46,7 @@ def pytest_timeout_set_timer() -> Generator[None, Any, Any]:
 
 
 def _leave_spark() -> None:
-    """Cut this thread's connection to Java, and cancel what Java does.
+    """Close this thread's connection to Java, and cancel Java's work.
 
     pyspark's clean-up uses the same connection: it would wait for the answer that the test waited for, and take it for
     its own. On a connection that is cut py4j opens another.
@@ -66,7 +66,7 @@ def _leave_spark() -> None:
 
 @pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """The whole sample web."""
+    """The sample web."""
     yield from _web(tmp_path_factory.mktemp("web"))
 
 
@@ -77,8 +77,8 @@ def small_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 
 def _web(folder: Path, **size: int) -> Iterator[Web]:
-    from pipeline.replay import replaying
-    from sample.web import write_web
+    from pipeline.inspect.replay import replaying
+    from tests.sampleweb.web import write_web
 
     write_web(folder, **size)
     with replaying([str(folder / "images.warc.gz")]) as port:
@@ -100,7 +100,7 @@ def finished(web: Web, spark: "SparkSession", tmp_path_factory: pytest.TempPathF
     """The sample web, run from its archives to its shards by the sample's recipe."""
     from jobs.recipes import load
     from jobs.run import STEPS, run
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     output = tmp_path_factory.mktemp("run") / "out"
     run(STEPS, load(str(RECIPE), [f"fetch.proxy={web.proxy}"]), str(output), web.archives)

@@ -1,19 +1,22 @@
-"""Tables made by hand, as the steps before the one under test would leave them."""
+"""Hand-made tables, as earlier steps would write them."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.store import Manifest, Store
-from pipeline.write import PartWriter
+import pyarrow as pa
+
+from pipeline.io.store import Manifest, Store
+from pipeline.io.tables import PartWriter
 from schemas.tables import PAGES, Table
 
 BLOCK = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)
-PAGE = {"url": "http://x/", "host": "x", "warc_file": "w", "warc_offset": 0, "captured_at": "", "language": "en",
-        "language_score": 1.0, "title": "", "licence": ""}  # fmt: skip
+EMPTY = {pa.string(): "", pa.int32(): 0, pa.int64(): 0, pa.float32(): 0.0, pa.float64(): 0.0, pa.bool_(): False}
+PAGE = {c.name: EMPTY.get(c.type) for c in PAGES.columns if not c.nullable}
+PAGE |= {"url": "http://x/", "host": "x", "warc_file": "w", "language": "en", "language_score": 1.0}
 
 
 def row(table: Table, **known: Any) -> dict[str, Any]:
-    """Return a row of a table; what is not given is null, or of a page the like of every other's."""
+    """Return a row of a table; other columns are null, or default values for a page."""
     return {**dict.fromkeys(c.name for c in table.columns), **(PAGE if table is PAGES else {}), **known}
 
 
@@ -28,7 +31,7 @@ def picture(url: str) -> dict[str, Any]:
 def commit(
     store: Store, folder: str, step: str, tables: Mapping[Table, list[dict[str, Any]]] | None = None, num_parts: int = 2
 ) -> None:
-    """Write tables in parts below a folder, each row into the next part, and their manifest."""
+    """Write tables and their manifest to a folder, each row to the next part."""
     files: dict[str, list[str]] = {}
     for table, rows in (tables or {}).items():
         files[table.name] = [f"{folder}/{table.name}-{number}.parquet" for number in range(num_parts)]

@@ -1,4 +1,4 @@
-"""What the papers count in a text, counted plainly, one text at a time: to compare with what filters find."""
+"""The papers' measures of a text in a simple implementation, to compare with the filters."""
 
 import re
 import unicodedata
@@ -14,7 +14,7 @@ ENDS, QUOTES, CLOSING = ".!?…。！？", "\"'”’»", "\"'”’»)]"
 
 
 class Text:
-    """A text, cut into all that is counted. Blank lines are no lines."""
+    """A text, split into everything that is counted. Blank lines are not lines."""
 
     def __init__(self, text: str) -> None:
         self.text, self.lower, self.length = text, text.lower(), max(len(text), 1)
@@ -25,7 +25,7 @@ class Text:
 
     @cached_property
     def tokens(self) -> list[str]:
-        """Words and marks of punctuation."""
+        """Words and punctuation marks."""
         return re.findall(TOKEN, self.text)
 
     @cached_property
@@ -44,7 +44,7 @@ class Text:
         return len(re.findall(rf"[{ENDS}]+[{re.escape(CLOSING)}]*(?=\s|$)", self.text))
 
     def punctuation(self) -> float:
-        """OBELICS: marks among words; of fewer than twelve tokens nothing is asked."""
+        """OBELICS: punctuation among words; texts of fewer than twelve tokens are not measured."""
         return part(is_mark, self.tokens) if len(self.tokens) >= 12 else 1
 
     def per_token(self, *signs: str) -> float:
@@ -55,12 +55,12 @@ class Text:
 
 
 def part(is_one: Callable[[str], bool], pieces: Sequence[str]) -> float:
-    """Return which part of the pieces is of a kind; 0 without any."""
+    """Return the fraction of the parts that are of a kind; 0 without parts."""
     return sum(map(is_one, pieces)) / max(len(pieces), 1)
 
 
 def again(pieces: list[str]) -> list[str]:
-    """Return the pieces that stand earlier in the list."""
+    """Return the parts that occur earlier in the list."""
     return [piece for i, piece in enumerate(pieces) if piece in pieces[:i]]
 
 
@@ -69,7 +69,7 @@ def is_mark(token: str) -> bool:
 
 
 def is_special(sign: str) -> bool:
-    """OBELICS: neither letter nor mark of one; white space is special."""
+    """OBELICS: neither a letter nor a combining mark; white space is special."""
     return unicodedata.category(sign)[0] not in "LM"
 
 
@@ -85,7 +85,7 @@ def top_gram(words: list[str], n: int) -> int:
 
 
 def duplicate_grams(words: list[str], n: int) -> int:
-    """Gopher: characters of n-grams that stand earlier, a repeated one being passed over as a whole."""
+    """Gopher: characters of n-grams that occur earlier; a repeated n-gram is skipped as one."""
     seen, at, found = set(), 0, 0
     while at + n <= len(words):
         gram = tuple(words[at : at + n])
@@ -99,12 +99,12 @@ def duplicate_grams(words: list[str], n: int) -> int:
 
 
 def repeated_words(words: list[str]) -> float:
-    """OBELICS: 5-grams that are said more than once, every time that they are, as a part of all."""
+    """OBELICS: occurrences of 5-grams that occur more than once, as a fraction of all."""
     grams = Counter(tuple(words[i : i + 5]) for i in range(len(words) - 4))
     return sum(times for times in grams.values() if times > 1) / max(grams.total(), 1)
 
 
 def repeated_characters(text: str) -> float:
-    """OBELICS: runs of ten characters that come again, the root of all different ones at most, as a part of all."""
+    """OBELICS: occurrences of repeated 10-grams of characters, at most √(distinct ones) of them, as a fraction."""
     runs = Counter(text[i : i + 10] for i in range(len(text) - 9))
     return sum(times for _, times in runs.most_common(int(len(runs) ** 0.5)) if times > 1) / max(runs.total(), 1)

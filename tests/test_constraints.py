@@ -1,4 +1,4 @@
-"""What Weft needs, directly or through others, is pinned; what else is installed does not matter."""
+"""Direct and indirect dependencies of Weft are pinned; other installed packages do not matter."""
 
 import re
 import tomllib
@@ -29,7 +29,7 @@ def own_requirements() -> list[Requirement]:
 
 
 def needed_by(requirement: Requirement) -> Iterator[Requirement]:
-    """Yield what a package needs; nothing where it is not installed, since then nobody can say."""
+    """Yield the dependencies of a package; none if it is not installed."""
     try:
         lines = requires(requirement.name) or []
     except PackageNotFoundError:

@@ -1,6 +1,6 @@
-"""The documents' commands: each parses, and those that can be run here are; each message of the FAQ is one that we say.
+"""Commands in the documents parse, and run if possible; messages in the FAQ exist in the code.
 
-A command that is only parsed stands in ELSEWHERE, with the reason.
+ELSEWHERE gives the reason for commands that are only parsed.
 """
 
 import ast
@@ -88,7 +88,7 @@ def test_every_command_is_run_or_has_a_reason_not_to() -> None:
     "text",
     ["weft runn -o OUT a.warc.gz", "weft run --outputt OUT a.warc.gz", "weft run a.warc.gz", "weft stats OUT --by page",
      "weft run -o OUT --set filters.langage.min_score=1 a.warc.gz", "weft train --data OUT --set stepz=1",
-     "torchrun -m trainer.train --confg debug --data OUT", "spark-submit jobs/run.py --recipe kosmos a.warc.gz"],
+     "torchrun -m trainer train --confg debug --data OUT", "spark-submit jobs/main.py --recipe kosmos a.warc.gz"],
 )  # fmt: skip
 def test_a_command_that_does_not_parse_is_found(text: str) -> None:
     with pytest.raises(AssertionError):
@@ -97,7 +97,7 @@ def test_a_command_that_does_not_parse_is_found(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def trained(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run with a tokenizer, and with a decoder that has hardly learnt."""
+    """A finished run with a tokenizer and a model after two steps."""
     output = Path(shutil.copytree(finished.output, tmp_path_factory.mktemp("trained") / "OUT"))
     for arguments in (["tokenizer"], ["train", "--config", "debug", "--set", "steps=2"]):
         start([*arguments, "--data", str(output)], output.parent)
@@ -119,7 +119,7 @@ def start(arguments: list[str], folder: Path) -> str:
 
 
 def furnish(folder: Path, finished: Finished) -> None:
-    """Put what the documents speak of into a folder: a page, an image, a listing of archives."""
+    """Write the files that the documents mention into a folder: a page, an image, a list of archives."""
     page = max(finished.rows("pages"), key=lambda p: len(p["blocks"]))
     image = next(i for i in finished.rows("images") if i["status"] == "ok")
     (folder / "all.paths").write_text("\n".join(finished.web.archives))
@@ -129,8 +129,8 @@ def furnish(folder: Path, finished: Finished) -> None:
 
 
 def of_this_run(words: list[str], finished: Finished) -> list[str]:
-    """Put the sample web's own names in the place of those that documents use for the reader's."""
-    from sample import RECIPE
+    """Replace the placeholders of the documents by names of the sample web."""
+    from tests.sampleweb import RECIPE
 
     page = finished.rows("documents")[0]
     names = {"crawl/*.warc.gz": finished.web.archives, "crawl.warc.gz": finished.web.archives,
@@ -170,7 +170,7 @@ def test_the_replay_answers(command: Command, web: Web, tmp_path: Path) -> None:
 
 
 class replay:
-    """The replay of a document, on a free port, until the block ends."""
+    """A replay command of a document, on a free port, until the block ends."""
 
     def __init__(self, words: list[str], folder: Path) -> None:
         with socket.socket() as taken:
@@ -197,7 +197,7 @@ class replay:
 
 
 @pytest.mark.slow
-def test_start_leads_from_an_archive_to_a_decoder(web: Web, finished: Finished, tmp_path: Path) -> None:
+def test_the_start_guide_leads_from_an_archive_to_a_model(web: Web, finished: Finished, tmp_path: Path) -> None:
     archives = [*web.archives, str(web.folder / "images.warc.gz")]
     (tmp_path / "crawl.warc.gz").write_bytes(b"".join(Path(a).read_bytes() for a in archives))
     furnish(tmp_path, finished)
@@ -220,8 +220,8 @@ def test_start_leads_from_an_archive_to_a_decoder(web: Web, finished: Finished, 
     assert told.splitlines() and all(re.fullmatch(r"https?://\S+ \d+", line) for line in told.splitlines())
 
 
-def said_in_the_code() -> Iterator[str]:
-    """Yield each string of the code, … in the place of what it is filled with."""
+def strings_of_the_code() -> Iterator[str]:
+    """Yield each string of the code, with … for formatted values."""
 
     def text(node: ast.expr) -> str:
         if isinstance(node, ast.Constant):
@@ -243,9 +243,9 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_the_faq_quotes_what_the_code_says(message: str) -> None:
+def test_the_faq_quotes_messages_of_the_code(message: str) -> None:
     assert len(re.sub(r"[…\W]", "", message)) >= 10, "too little is quoted to be found"
-    assert any(message in said for said in said_in_the_code())
+    assert any(message in said for said in strings_of_the_code())
 
 
 def test_the_faq_has_messages() -> None:
@@ -253,7 +253,7 @@ def test_the_faq_has_messages() -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links_have_a_target(path: Path) -> None:
     text = re.sub(r"^```.*?^```|`[^`]*`", "", path.read_text("utf-8"), flags=re.M | re.S)
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         assert "://" in target or (path.parent / target).exists(), target

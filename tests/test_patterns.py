@@ -1,7 +1,7 @@
-"""Regular expressions take linear time: each that strangers' text reaches is tried with texts made from itself.
+"""Regular expressions for untrusted text take linear time: each is tested with texts derived from itself.
 
-Quadratic and worse patterns are those that, at many places, read on for long before they fail: so the texts repeat what
-a pattern, or a part of it, takes, and end in what it does not. Arrow's patterns are RE2's, which is linear by design.
+Patterns of quadratic or higher time read far before they fail, at many positions. So the texts repeat what
+a pattern or a part of it matches, and end in what it does not. Arrow's patterns use RE2, which is linear by design.
 """
 
 import ast
@@ -27,13 +27,13 @@ SLOW_SECONDS = 0.015  # of CPU time: a linear pattern takes 1 ms for so many cha
 GROWTH = 8  # for four times as many characters: linear takes 4 times as long, quadratic 16 times
 # Patterns that are built where they are used: what they are there.
 BUILT = {
-    "pipeline.extract.depth": [(r"</script(?=[\s/>])", re.I)],
-    "pipeline.extract.images.declared": [(r"(?:^|;)\s*width\s*:([^;]*)", re.I)],
+    "pipeline.html.tree": [(r"</script(?=[\s/>])", re.I)],
+    "pipeline.html.images": [(r"(?:^|;)\s*width\s*:([^;]*)", re.I)],
 }
 # Patterns in tuples, of which a name in a loop is called.
 CALLED = {"_AROUND": {"sub"}, "_FILE_NAMES": {"fullmatch"}}
 # Texts that are bounded before a pattern sees them: how many characters, and by what.
-BOUNDED = {"pipeline.extract.images.hidden._EXTENSIONS": 2_000}  # addresses.MAX_URL_CHARACTERS
+BOUNDED = {"pipeline.html.images._EXTENSIONS": 2_000}  # addresses.MAX_URL_CHARACTERS
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
@@ -46,7 +46,7 @@ def sources() -> Iterator[tuple[str, ast.Module]]:
 
 @cache
 def found() -> dict[str, tuple[Any, int, frozenset[str]]]:
-    """Return each pattern by module and name or line: its text, its flags, and the methods that are called of it."""
+    """Return each pattern by module and name or line: its text, its flags, and the methods called on it."""
     patterns: dict[str, tuple[Any, int, frozenset[str]]] = {}
     called: dict[str, set[str]] = {name: set(methods) for name, methods in CALLED.items()}
     unknown = set()
@@ -105,7 +105,7 @@ def _compiled(values: Any, path: str = "") -> Iterator[tuple[str, re.Pattern[Any
 
 
 def example(items: Any) -> str:
-    """Return a short text that a parsed pattern takes, but for what looks around."""
+    """Return a short text that a parsed pattern matches, ignoring look-around assertions."""
     return "".join(map(_example, items))
 
 
@@ -156,7 +156,7 @@ def _class(members: Any) -> str:
 
 
 def parts(items: Any) -> Iterator[tuple[str, str]]:
-    """Yield, for each part of a parsed pattern, an example of what stands before it, and one of the part itself."""
+    """Yield, for each part of a parsed pattern, an example of what precedes it, and one of the part itself."""
     before = ""
     for item in items:
         kind, value = item
@@ -174,7 +174,7 @@ def parts(items: Any) -> Iterator[tuple[str, str]]:
 
 
 def texts(pattern: Any, flags: int) -> set[tuple[str, str, str]]:
-    """Return what adversaries write: a beginning, what is repeated, and an end."""
+    """Return adversarial texts: a start, a part to repeat, and an end."""
     text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
     tree = parser.parse(text, flags & ~re.UNICODE if isinstance(pattern, bytes) else flags)
     told = list(dict.fromkeys(parts(tree)))[:16]
@@ -186,7 +186,7 @@ def texts(pattern: Any, flags: int) -> set[tuple[str, str, str]]:
 
 
 def cost(pattern: Any, flags: int, methods: frozenset[str], text: str, num_tries: int = 1) -> float:
-    """Return the CPU time of the dearest method [seconds]."""
+    """Return the CPU time of the slowest method [seconds]."""
     compiled = re.compile(pattern, flags)
     subject: Any = text.encode("utf-8", "replace") if isinstance(pattern, bytes) else text
     dearest = 0.0
@@ -206,7 +206,7 @@ def cost(pattern: Any, flags: int, methods: frozenset[str], text: str, num_tries
 
 
 def grows(pattern: Any, flags: int, methods: frozenset[str], most: int = NUM_CHARACTERS) -> str | None:
-    """Return a text for which a pattern takes more than linear time; None when there is none among those tried."""
+    """Return a text for which a pattern takes more than linear time; None if none was found."""
     for start, pump, end in sorted(texts(pattern, flags)):
         for size in (*(s for s in STEPS if s < most), most):
             made = start + pump * (size // len(pump)) + end

@@ -1,4 +1,4 @@
-"""The README stays short, and names the folders that there are."""
+"""The README is short and names the existing folders."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The study's own count: a caption is wrong when it names another scene than its image's, by the web's truth."""
+"""The study counts a caption as wrong if it describes another scene than its image, by the ground truth."""
 
 import json
 import tarfile
@@ -10,7 +10,7 @@ from benchmarks.study_corpus import captions
 
 
 def urls(shards: Path) -> list[str]:
-    """Read the address of every caption's image, as any reader of tars would."""
+    """Read the URL of every caption's image from the tars."""
     found = []
     for path in sorted((shards / "caption").glob("*.tar")):
         with tarfile.open(path) as tar:

@@ -1,4 +1,4 @@
-"""A test that hangs fails with a traceback, and the tests after it run."""
+"""A hanging test fails with a traceback, and the following tests run."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_has_longer(request):
 """
 
 
-def test_a_test_that_hangs_fails_alone(tmp_path: Path) -> None:
+def test_only_the_hanging_test_fails(tmp_path: Path) -> None:
     pytest.importorskip("pytest_timeout")
     (tmp_path / "test_hanging.py").write_text(HANGING)
     done = subprocess.run(

@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 
 @dataclass(frozen=True)
 class Web:
-    """A sample web on disk, its truth, and the proxy that answers for its images."""
+    """A sample web on disk, its ground truth, and the proxy that serves its images."""
 
     folder: Path
     proxy: str

@@ -1,1 +1,1 @@
-"""The Kosmos-1 decoder, and what feeds, trains, saves and resumes it. Needs neither Java nor Spark."""
+"""A Kosmos-1 model: data loading, training, checkpoints, generation, evaluation. Runs without Java and Spark."""

@@ -1,6 +1,6 @@
-"""The tokenizer as a value: text to tokens and back, and where it is kept. `trainer/pieces.py` learns it.
+"""The tokenizer: encoding, decoding and storage. `trainer/train_tokenizer.py` trains it.
 
-No text from the web, whatever it spells, is ever encoded to a special token: these are control symbols.
+Special tokens are control symbols, so no text is ever encoded to one.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from fsspec.core import url_to_fs
 
 from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError
+from schemas.integrity import seal, unseal
 from schemas.shards import TOKENIZER_ABOUT
-from schemas.sums import seal, unseal
 
 PAD, UNK, BOS, EOS, IMAGE, END_IMAGE = range(6)
 SPECIAL = {"<pad>": PAD, "<unk>": UNK, "<s>": BOS, "</s>": EOS, "<image>": IMAGE, "</image>": END_IMAGE}
@@ -26,7 +26,7 @@ _MODEL = "tokenizer.model"
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """A trained tokenizer. `model` is the SentencePiece model itself, so that a tokenizer is a value."""
+    """A trained tokenizer; `model` is the serialised SentencePiece model."""
 
     model: bytes
 
@@ -38,7 +38,9 @@ class Tokenizer:
             raise IntegrityError(f"{_MODEL} is no SentencePiece model: {shorten(error)}") from error
         for piece, number in SPECIAL.items():
             if processor.piece_to_id(piece) != number:
-                raise IntegrityError(f"the tokenizer gives {piece} another id than {number}; train it with Weft")
+                raise IntegrityError(
+                    f"the tokenizer has another id than {number} for {piece}; train it with `weft tokenizer`"
+                )
         return processor
 
     @property
@@ -50,7 +52,7 @@ class Tokenizer:
         return hashlib.sha256(self.model).hexdigest()
 
     def encode(self, text: str) -> npt.NDArray[np.int32]:
-        """Encode a text; never to a special token."""
+        """Encode a text, never to a special token."""
         return np.array(self._processor.encode(text), np.int32)
 
     def decode(self, tokens: npt.NDArray[np.int32] | list[int]) -> str:
@@ -76,9 +78,9 @@ class Tokenizer:
 
 
 def about(folder: str) -> dict[str, Any] | None:
-    """Return what the tokenizer in a folder says of itself; None when there is none. A local path or an fsspec URL.
+    """Return the description of the tokenizer in a folder (a local path or an fsspec URL); None when there is none.
 
-    Raises: IntegrityError when it is none of Weft's.
+    Raises: IntegrityError when `weft tokenizer` did not write it.
     """
     fs, path = url_to_fs(folder)
     if not fs.exists(f"{path}/{TOKENIZER_ABOUT}"):
@@ -86,42 +88,42 @@ def about(folder: str) -> dict[str, Any] | None:
     name = f"{folder}/{TOKENIZER_ABOUT}"
     found: dict[str, Any] = unseal(fs.cat_file(f"{path}/{TOKENIZER_ABOUT}"), name, is_strict=True)[0]
     if not isinstance(found, dict) or not isinstance(found.get("sha256"), str):
-        raise IntegrityError(f"{name} is not of a tokenizer that `weft tokenizer` wrote")
+        raise IntegrityError(f"{name} is not of a tokenizer that `weft tokenizer` trained")
     return found
 
 
 def save(folder: str, tokenizer: Tokenizer, **known: object) -> None:
-    """Write a tokenizer, and what else is known of it, to a local path or an fsspec URL."""
+    """Write a tokenizer and its description, with further facts, to a local path or an fsspec URL."""
     fs, path = url_to_fs(folder)
-    told = {"sha256": tokenizer.sha256, "num_pieces": tokenizer.vocab_size, "special": SPECIAL, **known}
+    description = {"sha256": tokenizer.sha256, "num_pieces": tokenizer.vocab_size, "special": SPECIAL, **known}
     fs.makedirs(path, exist_ok=True)
     fs.pipe_file(f"{path}/{_MODEL}", tokenizer.model)
-    fs.pipe_file(f"{path}/{TOKENIZER_ABOUT}", seal(told))  # last: it marks a whole one
+    fs.pipe_file(f"{path}/{TOKENIZER_ABOUT}", seal(description))  # last: it marks a complete one
 
 
 def load(folder: str) -> Tokenizer:
     """Load the tokenizer in a folder, a local path or an fsspec URL.
 
-    Raises: PathError when there is none; IntegrityError when its parts do not belong together.
+    Raises: PathError when there is none; IntegrityError when its files do not match.
     """
-    told = about(folder)
-    if told is None:
+    description = about(folder)
+    if description is None:
         raise PathError(f"no tokenizer in {folder}; train one with `weft tokenizer`")
     fs, path = url_to_fs(folder)
     try:
         tokenizer = Tokenizer(fs.cat_file(f"{path}/{_MODEL}"))
     except OSError as error:
         raise PathError(f"{folder}/{_MODEL} cannot be read; train it again with --overwrite") from error
-    if told["sha256"] != tokenizer.sha256:
+    if description["sha256"] != tokenizer.sha256:
         raise IntegrityError(
             f"{folder}/{_MODEL} is not what {TOKENIZER_ABOUT} describes; train it again with --overwrite"
         )
-    _ = tokenizer.vocab_size  # a model that is none is found here
+    _ = tokenizer.vocab_size  # raises for an invalid model
     return tokenizer
 
 
 def copy(source: str, target: str) -> None:
-    """Copy a tokenizer's folder, from and to a local path or an fsspec URL."""
+    """Copy a tokenizer's folder; both are local paths or fsspec URLs."""
     (from_fs, from_path), (to_fs, to_path) = url_to_fs(source), url_to_fs(target)
     to_fs.makedirs(to_path, exist_ok=True)
     for name in (_MODEL, TOKENIZER_ABOUT):

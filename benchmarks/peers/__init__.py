@@ -1,1 +1,1 @@
-"""Peers that cannot stand in our own environment; each runs in one of its own."""
+"""Peers whose requirements conflict with Weft's; each runs in its own environment."""

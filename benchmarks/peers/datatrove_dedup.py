@@ -1,4 +1,4 @@
-"""datatrove's MinHash deduplication, up to its list of what goes, one stage after the other in one process.
+"""datatrove's MinHash deduplication up to its list of duplicates, one stage after the other in one process.
 
 Run by the Python of `.venv-datatrove-dedup`: `python -m benchmarks.peers.datatrove_dedup FOLDER`; FOLDER/documents has
 the documents. Prints JSON: seconds (all stages), signatures_per_second (in memory), peak_memory_bytes, and clusters by
@@ -21,7 +21,7 @@ SAMPLE = 3_000  # documents whose signatures are timed alone
 
 
 def main(folder: Path) -> None:
-    """Sign, find, cluster, and print what came of it."""
+    """Compute signatures, find and cluster duplicates, and print the result."""
     from datatrove.pipeline.dedup.minhash import (
         MinhashConfig,
         MinhashDedupBuckets,

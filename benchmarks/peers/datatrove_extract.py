@@ -1,4 +1,4 @@
-"""Whole archives through datatrove's WarcReader and Trafilatura extractor, as it is set by default.
+"""Process whole archives with datatrove's WarcReader and Trafilatura extractor, with default settings.
 
 Run by the Python of `.venv-datatrove`: `python -m benchmarks.peers.datatrove_extract ARCHIVE...`. Prints JSON: kept
 (pages with text), seconds, peak_memory_bytes, and texts by address.
@@ -19,7 +19,7 @@ TYPE = "WARC-Identified-Payload-Type"
 
 
 def main(archives: list[str]) -> None:
-    """Read and extract, and print what came of it."""
+    """Read and extract, and print the result."""
     import trafilatura  # noqa: F401  # before the clock starts; the extractor's child process inherits it
     from datatrove.pipeline.extractors import Trafilatura
     from datatrove.pipeline.readers import WarcReader
@@ -38,7 +38,7 @@ def main(archives: list[str]) -> None:
 
 
 def _typed_copy(archive: str, copy: Path) -> None:
-    """Copy an archive and say of each page that it is one, as Common Crawl does.
+    """Copy an archive and declare the type of each page, as Common Crawl does.
 
     Without that, libmagic takes 136 of the 676 pages for JavaScript, and datatrove passes them over.
     """

@@ -1,4 +1,4 @@
-"""datatrove's Gopher quality, Gopher repetition and C4 quality filters, as they are set by default.
+"""datatrove's Gopher quality, Gopher repetition and C4 quality filters, with default settings.
 
 Run by the Python of `.venv-datatrove-dedup`: `python -m benchmarks.peers.datatrove_filters FILE`; FILE holds a JSON
 list of texts. Prints JSON: seconds, and for each text the reason of either Gopher filter, null where it keeps the text.
@@ -13,7 +13,7 @@ ROUNDS = 2  # the faster counts, as of ours
 
 
 def main(path: Path) -> None:
-    """Judge every text by every filter, whatever the one before said, and print what came of it."""
+    """Apply every filter to every text, regardless of earlier decisions, and print the result."""
     from datatrove.data import Document
     from datatrove.pipeline.filters import C4QualityFilter, GopherQualityFilter, GopherRepetitionFilter
 

@@ -1,4 +1,4 @@
-"""A virtual environment for a peer whose pins contradict ours, made on first use and kept."""
+"""A virtual environment for a peer whose requirements conflict with Weft's, created on first use."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def python_with(name: str, requirements: tuple[str, ...]) -> str | None:
-    """Return the Python of `.venv-NAME` at the root, which is made when it is missing or was made of something else.
+    """Return the Python of `.venv-NAME` at the root, created if it is missing or outdated.
 
     Returns None, and says why in one line, when it cannot be made.
     """

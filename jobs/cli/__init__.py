@@ -1,5 +1,1 @@
-"""The command line. Each command imports what it needs: training asks for no Spark, statistics for no Java."""
-
-from jobs.cli.program import main
-
-__all__ = ["main"]
+"""The command line. Each command imports only what it needs: training runs without Spark, `stats` without Java."""

@@ -1,5 +1,5 @@
 """`python -m jobs.cli` is `weft`."""
 
-from jobs.cli.program import main
+from jobs.cli.app import main
 
 main()

@@ -1,4 +1,4 @@
-"""The application, and the options that several commands have alike."""
+"""The application, and options that several commands share."""
 
 from importlib.metadata import version
 from typing import Annotated
@@ -7,16 +7,16 @@ import typer
 
 app = typer.Typer(
     name="weft",
-    help="Web archives in, trainer-ready multimodal shards out, and a decoder that learns to see from them.",
+    help="Turn web archives into training data for multimodal models, and train one on it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},  # of every command
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"weft {version('weft')}")
         raise typer.Exit
 
@@ -31,45 +31,45 @@ def _weft(
 
 
 def renamed(old: str, new: str, value: str | None) -> str | None:
-    """Return what was given by an option's former name; it works for one more release, and a line says so."""
+    """Return the value given with an option's old name, and print a deprecation notice if there is one."""
     if value is not None:
-        typer.echo(f"weft: {old} is now {new}; the next release knows {new} alone", err=True)
+        typer.echo(f"weft: {old} is deprecated, use {new}; the next release removes {old}", err=True)
     return value
 
 
 To = Annotated[str | None, typer.Option("--to", hidden=True)]
-"""The former name of --output, where it was another."""
+"""The old name of --output in `report` and `card`."""
 
 Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
         help="WARC, ARC or WACZ files, globs ('crawl/**/*.warc.gz'), or Common Crawl `warc.paths.gz` listings; "
-        "local or any fsspec address (https://, s3://).",
+        "local paths or any fsspec address (https://, s3://).",
     ),
 ]
-Output = Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Where the run's tables and shards lie.")]
+Output = Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder of the run's tables and shards.")]
 RecipeName = Annotated[
     str,
     typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A shipped recipe (`weft recipe list`) or a YAML file."),
 ]
 SameRecipe = Annotated[
     str | None,
-    typer.Option("--recipe", "-r", metavar="NAME|FILE", help="Default: the recipe that extract was run with."),
+    typer.Option("--recipe", "-r", metavar="NAME|FILE", help="Default: the recipe of the extract step."),
 ]
 Assignments = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override one key, e.g. filters.language.min_score=0.7; repeatable."
+        "--set", metavar="KEY=VALUE", help="Override one recipe key, e.g. filters.language.min_score=0.7; repeatable."
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove what is there and make it anew.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Delete the existing output of the command's steps and remake it.")
+]
 Master = Annotated[
     str | None,
-    typer.Option("--master", metavar="URL", help="Spark master; default: what spark-submit says, else local[*]."),
+    typer.Option(
+        "--master", metavar="URL", help="Spark master, e.g. local[4]; default: spark-submit's, else local[*]."
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
-Data = Annotated[
-    str,
-    typer.Option("--data", "-d", metavar="DIR", help="Output of a run, or its shards folder; a path or an address."),
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,12 +1,110 @@
-"""The commands that make a corpus: all steps in one, and each by itself."""
+"""The commands `weft run`, one per step, and `weft recipe`."""
 
-from typing import Annotated
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from jobs.cli.options import Assignments, Inputs, Master, Output, Overwrite, RecipeName, SameRecipe, app
+from schemas.display import printable
+from schemas.errors import PathError
+from schemas.program import resuming
 from schemas.recipe import Recipe
-from schemas.signals import resuming
+
+if TYPE_CHECKING:
+    from pipeline.html.blocks import BlockPlace, PageBlock, Spot
+    from pipeline.html.images import Image
+
+SHOWN_CHARACTERS = 200  # of a block
+
+
+def show_page(inputs: list[str], url: str) -> None:
+    """Print a line for each block and image of an HTML file: + (kept) or -, probability, tag, text.
+
+    Raises: PathError unless inputs are one HTML file.
+    """
+    from pipeline.html.blocks import Spot, in_order
+    from pipeline.html.images import mark_images
+    from pipeline.html.page import classify
+    from pipeline.html.tree import NotParseable, parse
+
+    if len(inputs) != 1:
+        raise PathError(f"--url shows one page, but {len(inputs)} files are given")
+    try:
+        tree = parse(Path(inputs[0]).read_bytes(), None)
+    except OSError as error:
+        raise PathError(f"{inputs[0]}: {error.strerror}") from error
+    except NotParseable as error:
+        raise PathError(f"{inputs[0]} is not HTML: {error}") from error
+    images = mark_images(tree, url)
+    judged = classify(tree, images)
+    chosen_images = {spot.image for spot in judged.chosen_spots}
+    decisions = zip(judged.p_N.tolist(), judged.chosen_N.tolist(), strict=True)  # of the blocks, in order
+    console = Console(highlight=False)
+    for part in in_order(judged.blocks, range(len(judged.blocks)), judged.spots):
+        if isinstance(part, Spot):
+            line = _image_line(part, images[part.image], part.image in chosen_images)
+        else:
+            line = _block_line(part, *next(decisions))
+        console.print(line, soft_wrap=True)
+    kept = int(judged.chosen_N.sum())
+    console.print(
+        f"{kept} of {len(judged.blocks)} blocks and {len(chosen_images)} of {len(images)} images kept", style="bold"
+    )
+
+
+def _block_line(block: "PageBlock", p: float, chosen: bool) -> Text:
+    text = " ".join(block.text.split())
+    shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]} ... ({len(text)} characters)"
+    return _line(chosen, f"{p:.2f}", block.place, shown)
+
+
+def _image_line(spot: "Spot", image: "Image", chosen: bool) -> Text:
+    size = f" {image.width or '?'}x{image.height or '?'}" if image.width or image.height else ""
+    texts = "".join(f" {name}={text!r}" for name in ("alt", "caption") if (text := getattr(image, name)))
+    return _line(chosen, " img", spot.place, f"{image.url}{size}{texts}")
+
+
+def _line(chosen: bool, score: str, place: "BlockPlace", text: str) -> Text:
+    return Text(printable(f"{'+' if chosen else '-'} {score} {place.tag:<10} {text}"), style="" if chosen else "dim")
+
+
+recipes = typer.Typer(help="List and show recipes.", no_args_is_help=True)
+app.add_typer(recipes, name="recipe")
+
+
+@recipes.command("list")
+def list_recipes() -> None:
+    """List the shipped recipes.
+
+    Example: `weft recipe list`
+    """
+    from jobs.recipes import load, names
+
+    for name in names():
+        typer.echo(f"{name:<12} {load(name).about}")
+
+
+@recipes.command("show")
+def show_recipe(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    assignments: Assignments = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Print every key of a recipe with its value, defaults and overrides included.
+
+    Example: `weft recipe show kosmos1 --set filters.language.min_score=0.7`
+    """
+    import yaml
+
+    from jobs.recipes import load
+    from schemas.display import redacted
+
+    values = redacted(load(name, assignments).model_dump(mode="json"))
+    typer.echo(json.dumps(values, indent=1) if as_json else yaml.safe_dump(values, sort_keys=False), nl=as_json)
 
 
 @app.command("run")
@@ -18,13 +116,14 @@ def run_all(
     overwrite: Overwrite = False,
     master: Master = None,
 ) -> None:
-    """Run the whole way: archives in, shards out.
+    """Run all steps, from archives to shards.
 
-    A run that was stopped goes on where it stood; a finished one is not done again.
+    The same command continues a stopped run; finished steps are not repeated. Needs Java 17 or newer, and
+    `--set fetch.contact=...` when images are downloaded from the web.
 
     Example: `weft run --recipe kosmos1 --output OUT crawl/*.warc.gz`
     """
-    from jobs.funnel import show_funnel
+    from jobs.cli.inspect import show_funnel
     from jobs.recipes import load
     from jobs.run import STEPS, run
 
@@ -37,31 +136,29 @@ def run_all(
 def extract(
     inputs: Inputs,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="DIR", help="Where the run's tables lie.")
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the run's tables.")
     ] = None,
     recipe: RecipeName = "kosmos1",
     assignments: Assignments = None,
     overwrite: Overwrite = False,
     master: Master = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Show one page: INPUT is an HTML file that stood at URL.")
+        str | None, typer.Option(metavar="URL", help="Show the extraction of one HTML file (INPUT), as if from URL.")
     ] = None,
 ) -> None:
-    """Archives to pages of text and images in reading order, and to captions.
+    """Extract pages (text and images in reading order) and captions from archives.
 
-    Only archives that are new or unfinished are read.
+    Reads only archives that are new or unfinished. Needs Java 17 or newer.
 
-    To see how one page is judged, without an archive: `weft extract page.html --url https://host/page.html`
+    To see what is kept of one page, without an archive: `weft extract page.html --url https://host/page.html`
 
     Example: `weft extract --recipe kosmos1 --output OUT crawl/*.warc.gz`
     """
     if url is not None:
-        from jobs.page import show
-
-        show(inputs, url)
+        show_page(inputs, url)
         return
     if output is None:
-        raise typer.BadParameter("say where the pages go, as --output DIR; or, for one HTML file, its --url")
+        raise typer.BadParameter("give --output DIR, or, to show one HTML file, --url URL")
     from jobs.extract import STEP
     from jobs.recipes import load
     from jobs.run import run
@@ -70,7 +167,7 @@ def extract(
         run((STEP,), load(recipe, assignments), output, inputs, overwrite, master)
 
 
-def _step_command(name: str, doc: str, options: str = "") -> None:
+def _step_command(name: str, doc: str, needs: str, options: str = "") -> None:
     def command(
         output: Output,
         recipe: SameRecipe = None,
@@ -84,13 +181,14 @@ def _step_command(name: str, doc: str, options: str = "") -> None:
         with resuming(overwrite):
             run((step,), _recipe_of(output, recipe, assignments), output, (), overwrite, master)
 
-    command.__doc__ = f"{doc}\n\n    Example: `{' '.join(f'weft {name} --output OUT {options}'.split())}`"
+    command.__doc__ = f"{doc}\n\nNeeds {needs}.\n\nExample: `{f'weft {name} --output OUT {options}'.strip()}`"
     app.command(name)(command)
 
 
 _step_command(
     "filter",
-    "Judge pages and captions by language and rules; every measure is kept.",
+    "Apply the recipe's filters to pages, paragraphs, captions and image addresses; store every measure.",
+    "a finished `weft extract`. With a changed recipe it reuses the stored measures, and prints what changed",
     "--set filters.text.min_words=20",
 )
 
@@ -104,12 +202,13 @@ def fetch(
     master: Master = None,
     retry: Annotated[
         str | None,
-        typer.Option(metavar="CLASS,...", help="Ask again for what failed so before, e.g. timeout,http_5xx,dns."),
+        typer.Option(metavar="CLASS,...", help="Request failed images of these classes again: timeout,http_5xx,dns."),
     ] = None,
 ) -> None:
-    """Download every wanted image once with img2dataset, as its site allows, and decode it.
+    """Download each image that the corpora use once, as its site permits, and decode it.
 
-    What was answered is not asked again; --retry names the failures that are, and `weft stats` shows which there are.
+    Needs a finished `weft filter`, and `--set fetch.contact=...` for downloads from the web. Requests nothing twice,
+    except failures of the classes in --retry; `weft stats` lists the classes.
 
     Example: `weft fetch --output OUT --retry timeout,http_5xx`
     """
@@ -121,22 +220,33 @@ def fetch(
         run((STEP,), _recipe_of(output, recipe, assignments), output, (), overwrite, master, classes)
 
 
-_step_command("dedup", "Drop equal captures, addresses, texts and images; one of each stays.")
-_step_command("score", "Score images against their texts by CLIP.", "--master 'local[2]'")
-_step_command("assemble", "Make the documents of the interleaved, caption and text corpora.")
-_step_command("shard", "Write the documents as WebDataset tars with indexes and checksums.")
+_step_command(
+    "dedup",
+    "Drop duplicate and near-duplicate pages, texts and images, and what evaluation sets contain; keep one of each.",
+    "a finished `weft fetch`",
+)
+_step_command(
+    "score",
+    "Compute the CLIP similarity of images with their captions and page texts.",
+    "a finished `weft dedup` and the CLIP weights of `clip.pretrained`; uses GPUs where executors have them",
+    "--master 'local[2]'",
+)
+_step_command("assemble", "Make the documents of the interleaved, caption and text corpora.", "a finished `weft score`")
+_step_command(
+    "shard", "Write the documents as WebDataset tars with indexes and checksums.", "a finished `weft assemble`"
+)
 
 
 def _recipe_of(output: str, name: str | None, assignments: list[str] | None) -> Recipe:
-    """Load the named recipe, or the one that the run was extracted with."""
-    from jobs.recipes import load
-    from pipeline.store import Store
+    """Load the named recipe, by default the one of the extract step."""
+    from jobs.recipes import build, load
+    from pipeline.io.store import Store
     from schemas.errors import PathError
-    from schemas.overrides import override, validate
+    from schemas.renames import current_recipe
 
     if name is not None:
         return load(name, assignments)
     extracted = Store(output).manifest("pages")
     if extracted is None:
-        raise PathError(f"{output} holds no finished `weft extract`; run that first")
-    return validate(Recipe, override(extracted.recipe, assignments or []), f"the recipe of {output}")
+        raise PathError(f"{output} has no finished extract step; run `weft extract` first")
+    return build(current_recipe(extracted.recipe)[0], assignments or [], f"the recipe of {output}")

@@ -1,5 +1,6 @@
-"""Load recipes: those that ship with Weft by name, others by path."""
+"""Load recipes: shipped ones by name, others by path."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from schemas.errors import RecipeError
 from schemas.overrides import merge, nearest, override, parse, validate
 from schemas.recipe import Recipe
+from schemas.renames import current_key, current_recipe, notice
 
 _SHIPPED = files("jobs.recipes")
 
@@ -17,22 +19,31 @@ def names() -> list[str]:
 
 
 def load(name: str, assignments: list[str] | None = None) -> Recipe:
-    """Load a recipe by name or by the path of a YAML file, and lay `key=value` assignments on it.
+    """Load a recipe by name or by the path of a YAML file, and apply `key=value` assignments.
 
-    A file may say `extends: NAME` and hold only what differs. In clip.model, clip.pretrained and clip.safety a local
-    path that begins with ./ or ../ is taken from the folder of the file that says it.
+    A file with `extends: NAME` needs only the keys that differ. In clip.model, clip.pretrained and clip.safety, paths
+    that begin with ./ or ../ are relative to the folder of the file.
 
     Raises: RecipeError for an unknown name, key or value.
     """
-    values = override(_values(name), assignments or [])
-    return validate(Recipe, values, f"recipe {name}")
+    return build(_values(name), assignments or [], f"recipe {name}")
+
+
+def build(values: dict[str, Any], assignments: Iterable[str], source: str) -> Recipe:
+    """Set `key=value` assignments in a recipe's values; a line tells which former names they use.
+
+    Raises: RecipeError as load.
+    """
+    parts = [assignment.partition("=") for assignment in assignments]
+    notice("--set", [(key, current_key(key)) for key, _, _ in parts if key != current_key(key)])
+    return validate(Recipe, override(values, [current_key(key) + sign + value for key, sign, value in parts]), source)
 
 
 def _values(name: str) -> dict[str, Any]:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise RecipeError(f"there is no recipe file {name}")
+            raise RecipeError(f"recipe file {name} does not exist")
         return _read(path.read_text("utf-8"), name, path.resolve().parent)
     if name not in names():
         raise RecipeError(f"unknown recipe {name}{nearest(name, names())}; `weft recipe list` shows all")
@@ -40,15 +51,16 @@ def _values(name: str) -> dict[str, Any]:
 
 
 def _read(text: str, name: str, folder: Path) -> dict[str, Any]:
-    values = parse(text, f"recipe {name}")
+    values, former = current_recipe(parse(text, f"recipe {name}"))
+    notice(f"recipe {name}", former)
     base = values.pop("extends", None)
     clip = values.get("clip")
     for key in ("model", "pretrained", "safety"):
         if isinstance(clip, dict) and isinstance(clip.get(key), str):
-            clip[key] = _beside(folder, clip[key])
+            clip[key] = _resolve(folder, clip[key])
     return merge(_values(str(base)), values) if base else values
 
 
-def _beside(folder: Path, value: str) -> str:
+def _resolve(folder: Path, value: str) -> str:
     schema, path = ("local-dir:", value[10:]) if value.startswith("local-dir:") else ("", value)
     return f"{schema}{(folder / path).resolve()}" if path.startswith(("./", "../")) else value

@@ -1,1 +1,1 @@
-"""Addresses to bytes by img2dataset, and each failure to its class."""
+"""Download images with img2dataset, within the permissions of sites."""

@@ -1,4 +1,4 @@
-"""HTTP requests of which every wait, every header and every body has an end."""
+"""HTTP requests with limits on all waits, headers and bodies."""
 
 import http.client
 import io
@@ -13,48 +13,47 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
-from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.url import Place, credentials, parse
-from pipeline.read.message import Message, TooLarge, decode_body
+from pipeline.url import Failure, Url, credentials, parse
+from pipeline.warc.http import Message, TooLarge, decode_body
 from schemas.display import describe
-from schemas.recipe.fetch import Fetch
+from schemas.recipe import Fetch
 
 ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8,*/*;q=0.5"
 STEP_BYTES = 1 << 16
 LARGE_BYTES = 1 << 20
-MAX_HEAD_BYTES = 1 << 20  # of all heads of an answer, interim ones included
-MAX_EMPTY_LINES = 4  # before the first line of an answer
-MAX_VALUE_CHARACTERS = 1 << 16  # of a header; what stands behind does not count
-_GONE = (ConnectionResetError, BrokenPipeError)  # RemoteDisconnected among them
-_FRAMING = ("content-length", "transfer-encoding", "connection")  # headers that say where a body ends
+MAX_HEAD_BYTES = 1 << 20  # of all heads of a response, including interim ones
+MAX_EMPTY_LINES = 4  # before the first line of a response
+MAX_VALUE_CHARACTERS = 1 << 16  # of a header, which is truncated
+_DISCONNECTED = (ConnectionResetError, BrokenPipeError)  # including RemoteDisconnected
+_FRAMING = ("content-length", "transfer-encoding", "connection")  # headers that determine the end of a body
 _INTERIM = re.compile(rb"HTTP/1\.\d\s+1(?!01)\d\d\b")  # all but 101, which ends HTTP (RFC 9110, section 15.2)
 
-Key = tuple[str, str, int]  # scheme, host and port that a socket leads to
+Key = tuple[str, str, int]  # scheme, host and port of a connection
 
 
-class Line:
-    """A socket as http.client takes it, of which no read may last beyond a deadline."""
+class DeadlineSocket:
+    """A socket for http.client whose reads end at a deadline."""
 
     def __init__(self, link: socket.socket, read_seconds: float) -> None:
         self.link, self.read_seconds = link, read_seconds
         self.deadline = 0.0
-        self.num_read = 0  # bytes of the answer under way
+        self.num_read = 0  # bytes of the current response
         self.close = link.close
 
     def restart(self, deadline: float) -> None:
-        """Begin a request, which may last until a time of the monotonic clock."""
+        """Begin a request that must end by `deadline`, on the monotonic clock."""
         self.deadline, self.num_read = deadline, 0
 
     def wait(self) -> None:
-        """Have the next operation end in time."""
+        """Set the timeout of the next operation. Raises: TimeoutError after the deadline."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         self.link.settimeout(min(left, self.read_seconds))
 
     def pause(self, wait: Callable[[], None]) -> None:
-        """Wait for something of our own, whose time is not the server's."""
+        """Wait for a local resource, and extend the deadline by that time."""
         began = time.monotonic()
         wait()
         self.deadline += time.monotonic() - began
@@ -68,18 +67,18 @@ class Line:
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: DeadlineSocket) -> None:
         self.line = line
-        self.file = line.link.makefile("rb", buffering=0)  # keeps the socket open until the answer is read
+        self.file = line.link.makefile("rb", buffering=0)  # keeps the socket open until the response is read
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
         self.line.wait()
-        taken = self.file.readinto(buffer)
-        self.line.num_read += taken or 0
-        return taken
+        num_read = self.file.readinto(buffer)
+        self.line.num_read += num_read or 0
+        return num_read
 
     def close(self) -> None:
         self.file.close()
@@ -87,11 +86,11 @@ class _Reader(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """A response whose head is read here: http.client refuses more than 100 headers, lines above 64 KiB and interim
-    responses other than 100, and takes some bytes of UTF-8 for ends of lines. It gets the headers that frame the body.
+    """A response whose head is parsed here: http.client rejects more than 100 headers, lines above 64 KiB and interim
+    responses other than 100, and splits lines at some UTF-8 bytes. It only gets the headers that frame the body.
     """
 
-    fields: list[tuple[str, str]]  # all headers; each byte of a value is a character
+    fields: list[tuple[str, str]]  # all headers; values are decoded as Latin-1
     fp: Any
 
     def begin(self) -> None:
@@ -108,11 +107,11 @@ class _Response(http.client.HTTPResponse):
 
 
 def _read_head(file: io.BufferedIOBase, max_bytes: int) -> tuple[bytes, list[tuple[str, str]], int]:
-    """Read a head; return its first line, b"" when nothing comes, its headers, and how many bytes it took.
+    """Read a head; return its first line (b"" at the end of the stream), its headers, and the number of bytes read.
 
-    Empty lines before it are passed over, MAX_EMPTY_LINES at most, as servers do before a request (RFC 9112, section
-    2.2). A line without a colon is passed over; one that begins with white space goes on with the header before it
-    (section 5.2). Raises: HTTPException when the head is longer than max_bytes.
+    Skips up to MAX_EMPTY_LINES empty lines before it (RFC 9112, section 2.2) and lines without a colon; a line that
+    begins with white space continues the previous header (section 5.2).
+    Raises: HTTPException when the head is longer than max_bytes.
     """
     start, num_bytes, num_empty = b"", 0, 0
     fields: list[tuple[str, list[bytes]]] = []
@@ -136,58 +135,68 @@ def _read_head(file: io.BufferedIOBase, max_bytes: int) -> tuple[bytes, list[tup
 
 
 class _Connection(http.client.HTTPConnection):
-    auto_open = 0  # else it would connect by itself, to whatever the name means by then
+    auto_open = 0  # else it would reconnect by itself, resolving the name again
     response_class = _Response
 
-    def __init__(self, host: str, port: int, line: Line) -> None:
+    def __init__(self, host: str, port: int, line: DeadlineSocket) -> None:
         super().__init__(host, port)
         self.line = line
         self.sock = line
 
 
 class Reply:
-    """An answer whose headers have come; the body comes when it is asked for."""
+    """A response whose headers have been read; the body is read on demand."""
 
-    def __init__(self, response: _Response, line: Line) -> None:
+    def __init__(self, response: _Response, line: DeadlineSocket) -> None:
         self.response, self.line = response, line
         self.status = response.status
         self.headers = response.fields
 
     def header(self, name: str) -> str | None:
-        """Return the value of the first header of a name, or None; each byte of it is a character."""
+        """Return the value of the first header with a name, decoded as Latin-1, or None."""
         return next((value for given, value in self.headers if given.lower() == name.lower()), None)
 
-    def location(self, base: str) -> Place | None:
-        """Return where a redirect leads; None when it does not say. Bytes beyond ASCII are percent-encoded as they are.
+    def location(self, base: str) -> Url | None:
+        """Return the target of a redirect, with non-ASCII bytes percent-encoded; None without Location.
 
-        Raises: Failure 'refused_address' for what is no address of the web.
+        Raises: Failure 'private_address' for an invalid URL.
         """
         value = self.header("Location")
         return parse("".join(c if c.isascii() else f"%{ord(c):02X}" for c in value), base) if value else None
 
     def body(self, max_bytes: int, cut: bool = False, when_large: Callable[[], None] | None = None) -> bytes:
-        """Read the body and undo its content coding.
+        """Read the body and decode its content coding.
 
-        Args: cut says that what is longer is cut there, instead of failing; when_large is called once when more
-        than LARGE_BYTES have come, or are to be decompressed, and may wait: that time does not count.
-        Raises: Failure 'too_large' as soon as it is known, whether by its header, while reading or while decompressing.
+        Args: cut truncates a longer body instead of failing; when_large is called once when more than LARGE_BYTES have
+        been read, or before decompression, and may wait: that time does not count.
+        Raises: Failure 'too_large' as early as possible: by its header, while reading or while decompressing;
+        'unreachable' when the body is incomplete or cannot be decoded.
         """
         if (self.response.length or 0) > max_bytes and not cut:
             raise Failure("too_large", f"{self.response.length} bytes announced, more than {max_bytes}")
+        body = self._read(max_bytes, when_large)
+        if len(body) > max_bytes and not cut:
+            raise Failure("too_large", f"more than {max_bytes} bytes")
+        if len(body) <= max_bytes and self.response.length:
+            raise Failure(
+                "unreachable", f"the connection ended {self.response.length} bytes before the end of the image"
+            )
+        if when_large and len(body) <= LARGE_BYTES and self.header("Content-Encoding"):
+            when_large()  # its decoded size is unknown
+        return self._decode(body[:max_bytes], max_bytes, cut)
+
+    def _read(self, max_bytes: int, when_large: Callable[[], None] | None) -> bytes:
+        """Read the encoded body; of a longer one slightly more than max_bytes."""
         parts, size = [], 0
         while size <= max_bytes and (part := self.response.read(STEP_BYTES)):
             parts.append(part)
             if size <= LARGE_BYTES < size + len(part) and when_large:
                 self.line.pause(when_large)
             size += len(part)
-        body = b"".join(parts)[:max_bytes]
-        if size > max_bytes and not cut:
-            raise Failure("too_large", f"more than {max_bytes} bytes")
-        if size <= max_bytes and self.response.length:
-            raise Failure("unreachable", f"the connection ended {self.response.length} bytes before the image did")
+        return b"".join(parts)
+
+    def _decode(self, body: bytes, max_bytes: int, cut: bool) -> bytes:
         headers = [(name, value) for name, value in self.headers if name.lower() != "transfer-encoding"]
-        if when_large and size <= LARGE_BYTES and self.header("Content-Encoding"):
-            when_large()  # nobody knows how much is in it
         try:
             body, fault = decode_body(Message(self.status, headers, "", None, body, True), max_bytes)
         except TooLarge as error:
@@ -197,7 +206,7 @@ class Reply:
         return body
 
     def is_over(self) -> bool:
-        """Tell whether nothing more comes, so that its socket may serve again; a short rest is read for that."""
+        """Return whether the response is complete, so that its socket can be reused; reads a short remainder."""
         length = self.response.length
         if not self.response.isclosed() and length is not None and length <= STEP_BYTES:
             with suppress(OSError, http.client.HTTPException):
@@ -206,13 +215,13 @@ class Reply:
 
 
 def _basic(proxy: str) -> str | None:
-    """Return the value of Proxy-Authorization for the user and password in an address (RFC 7617); None without."""
-    found = credentials(proxy)
-    return f"Basic {b64encode(b':'.join(found)).decode()}" if found else None
+    """Return the Proxy-Authorization for the credentials in a proxy's URL (RFC 7617); None without credentials."""
+    user = credentials(proxy)
+    return f"Basic {b64encode(b':'.join(user)).decode()}" if user else None
 
 
 class Client:
-    """Asks for addresses, each once, with sockets that are kept for the next request to the same place."""
+    """Requests URLs, without retries, and reuses connections."""
 
     def __init__(self, config: Fetch, agent: str, network: Network) -> None:
         """Args: agent is the User-Agent header."""
@@ -224,10 +233,10 @@ class Client:
         self.idle: OrderedDict[int, tuple[Key, _Connection]] = OrderedDict()
 
     @contextmanager
-    def get(self, place: Place) -> Iterator[Reply]:
-        """Ask for an address; yield the reply.
+    def get(self, place: Url) -> Iterator[Reply]:
+        """Request a URL; yield the reply.
 
-        Raises: Failure of any class of the network, here or while the body is read.
+        Raises: Failure of any network class, here or while the body is read.
         """
         reply, connection, key = None, None, self._key(place)
         try:
@@ -236,7 +245,7 @@ class Client:
             yield reply
         except TimeoutError as error:
             raise Failure(
-                "timeout", f"no whole answer in time ({self._limits()})", passes=True, is_lost=True
+                "timeout", f"no complete response in time ({self._limits()})", is_temporary=True, is_lost=True
             ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Failure("unreachable", describe(error), is_lost=isinstance(error, OSError)) from error
@@ -250,27 +259,27 @@ class Client:
                     connection.close()
 
     def close(self) -> None:
-        """Close every socket that is kept."""
+        """Close all idle connections."""
         while self.idle:
             self.idle.popitem()[1][1].close()
 
     def _limits(self) -> str:
-        return f"{self.config.read_seconds:g} s for the next bytes, {self.config.total_seconds:g} s for all"
+        return f"{self.config.read_seconds:g} s for the next bytes, {self.config.total_seconds:g} s in total"
 
-    def _key(self, place: Place) -> Key:
+    def _key(self, place: Url) -> Key:
         next_hop = self.proxy or place
         return next_hop.scheme, next_hop.host, next_hop.port
 
-    def _send(self, place: Place, key: Key) -> tuple[_Connection, _Response]:
-        """Send on a kept socket, or a new one; a kept one that its server has closed meanwhile does not count."""
+    def _send(self, place: Url, key: Key) -> tuple[_Connection, _Response]:
+        """Send on an idle connection or a new one; also on a new one if the server has closed the idle one."""
         deadline = time.monotonic() + self.config.total_seconds
         if self.proxy:
             self.network.check_name(place.host, place.port)
-        connection = self._kept(key)
+        connection = self._take_idle(key)
         if connection is not None:
             try:
                 return connection, self._exchange(connection, place, deadline)
-            except _GONE:
+            except _DISCONNECTED:
                 connection.close()
                 if connection.line.num_read:
                     raise
@@ -286,7 +295,7 @@ class Client:
 
     def _open(self, key: Key, deadline: float) -> _Connection:
         scheme, host, port = key
-        if self.proxy:  # named by the recipe, so it may lie anywhere
+        if self.proxy:  # set in the recipe, so any address is allowed
             link = socket.create_connection((host, port), self.config.connect_seconds)
         else:
             link = self.network.connect(host, port, deadline)
@@ -297,9 +306,9 @@ class Client:
             except BaseException:
                 link.close()
                 raise
-        return _Connection(host, port, Line(link, self.config.read_seconds))
+        return _Connection(host, port, DeadlineSocket(link, self.config.read_seconds))
 
-    def _exchange(self, connection: _Connection, place: Place, deadline: float) -> _Response:
+    def _exchange(self, connection: _Connection, place: Url, deadline: float) -> _Response:
         connection.line.restart(deadline)
         connection.putrequest(
             "GET", place.url if self.proxy else place.target, skip_host=True, skip_accept_encoding=True
@@ -315,10 +324,10 @@ class Client:
         assert isinstance(response, _Response)
         return response
 
-    def _kept(self, key: Key) -> _Connection | None:
+    def _take_idle(self, key: Key) -> _Connection | None:
         with self.lock:
-            for number, (kept, connection) in self.idle.items():
-                if kept == key:
+            for number, (idle_key, connection) in self.idle.items():
+                if idle_key == key:
                     del self.idle[number]
                     return connection
         return None

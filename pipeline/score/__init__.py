@@ -1,1 +1,1 @@
-"""Images and texts to embeddings by CLIP, and the likeness of each pair."""
+"""CLIP embeddings of images and texts, and similarity scores of pairs."""

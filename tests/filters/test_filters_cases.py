@@ -1,6 +1,6 @@
 """Boundary cases of every filter: tests/cases/filters/NAME.jsonl holds input/expected pairs.
 
-Cases of texts are told for pages, and hold for paragraphs alike.
+Cases of text filters are written for pages, and apply to paragraphs too.
 """
 
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from bounds import LISTS, judged
+from all_filters import LISTS, decisions
 
 from filters import CAPTION_FILTERS, DOCUMENT_FILTERS, IMAGE_FILTERS, PAGE_FILTERS, PARAGRAPH_FILTERS
 from filters.text import MEASURES
@@ -31,7 +31,7 @@ def test_every_filter_has_cases() -> None:
     assert {name for name, _ in CASES} == FILTERS.keys() - {"single_image"}
 
 
-def test_every_reason_has_cases_on_both_sides_of_its_bound() -> None:
+def test_every_reason_has_cases_on_both_sides_of_its_threshold() -> None:
     told = {name: {case["reason"] for other, case in CASES if other == name} for name, _ in CASES}
     assert told == {name: {None, *FILTERS[name].reasons} for name in told}
 
@@ -40,11 +40,11 @@ def test_every_reason_has_cases_on_both_sides_of_its_bound() -> None:
 def test_case(name: str, case: dict[str, Any]) -> None:
     assignments = [text.replace("{lists}", str(LISTS)) for text in case.get("set", [])]
     schema = pa.schema([(key, TYPES.get(key, pa.string())) for key in case["row"]])
-    verdict = judged(FILTERS[name], [case["row"]], schema, load("kosmos1", assignments))
+    verdict = decisions(FILTERS[name], [case["row"]], schema, load("kosmos1", assignments))
     assert verdict.measure.to_pylist() == pytest.approx([case["measure"]])
     assert verdict.reason.to_pylist() == [case["reason"]]
-    if name in {measure.name for measure in MEASURES}:
+    if name in MEASURES:
         of_paragraphs = load("kosmos1", [text.replace("filters.text", "filters.paragraph") for text in assignments])
-        again = judged(OF_PARAGRAPHS[f"paragraph_{name}"], [case["row"]], schema, of_paragraphs)
+        again = decisions(OF_PARAGRAPHS[f"paragraph_{name}"], [case["row"]], schema, of_paragraphs)
         assert again.measure == verdict.measure
         assert again.reason.to_pylist() == [case["reason"] and of_paragraph(case["reason"])]

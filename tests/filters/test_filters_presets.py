@@ -1,10 +1,11 @@
-"""Shipped recipes set the bounds that were published, and their filters are told apart on a page of prose."""
+"""Shipped recipes set the published thresholds, and their filters keep prose and drop menus."""
 
 import pyarrow as pa
 import pytest
+from handmade import row, text
 
 from jobs.recipes import load, names
-from pipeline.filter import judge_pages
+from pipeline.filter import filter_pages
 from schemas.tables import PAGES
 
 PROSE = (
@@ -14,22 +15,20 @@ PROSE = (
     "been seen in the summer. Some of it was true!",
 )
 MENU = ("Home", "News", "About us", "Log in", "Please enable javascript to use it.")
-BLOCK = dict.fromkeys(field.name for field in PAGES.schema.field("blocks").type.value_type)
 
 
-def judged(recipe: str, *paragraphs: str) -> tuple[list[str], list[tuple[int, str]]]:
-    """Return the reasons against a page, and those against its paragraphs, by their block."""
-    known = {c.name: "" for c in PAGES.columns} | {"warc_offset": 0, "language": "en", "language_score": 0.9}
-    blocks = [{**BLOCK, "kind": "text", "text": text} for text in paragraphs]
-    [batch] = judge_pages(load(recipe))(iter([PAGES.batch([{**known, "blocks": blocks}])]))
+def decisions(recipe: str, *paragraphs: str) -> tuple[list[str], list[tuple[int, str]]]:
+    """Return the reasons to reject a page, and those to reject its paragraphs by block."""
+    blocks = [text(paragraph) for paragraph in paragraphs]
+    [batch] = filter_pages(load(recipe))(iter([PAGES.batch([row(PAGES, page_id="", blocks=blocks)])]))
     [page] = pa.Table.from_batches([batch]).to_pylist()
     paragraph = [(r["block"], r["rule"]) for r in page["rejected"] if r["level"] == "paragraph"]
     return page["reasons"], paragraph
 
 
 @pytest.mark.parametrize("recipe", names())
-def test_prose_stays(recipe: str) -> None:
-    assert judged(recipe, *PROSE) == ([], [])
+def test_prose_is_kept(recipe: str) -> None:
+    assert decisions(recipe, *PROSE) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -41,8 +40,8 @@ def test_prose_stays(recipe: str) -> None:
         ("everything", set()),
     ],
 )
-def test_a_menu_goes_and_leaves_the_prose(recipe: str, rules: set[str]) -> None:
-    reasons, paragraphs = judged(recipe, *MENU[:2], *PROSE, *MENU[2:])
+def test_a_menu_is_dropped_and_prose_is_kept(recipe: str, rules: set[str]) -> None:
+    reasons, paragraphs = decisions(recipe, *MENU[:2], *PROSE, *MENU[2:])
     assert reasons == []
     assert {rule for _, rule in paragraphs} == rules
     assert {block for block, _ in paragraphs} <= {0, 1, 4, 5, 6}
@@ -57,8 +56,8 @@ def test_a_menu_goes_and_leaves_the_prose(recipe: str, rules: set[str]) -> None:
         ("everything", set()),
     ],
 )
-def test_a_page_of_menus_goes(recipe: str, rules: set[str]) -> None:
-    assert set(judged(recipe, *MENU[:4])[0]) == rules
+def test_a_page_of_menus_is_dropped(recipe: str, rules: set[str]) -> None:
+    assert set(decisions(recipe, *MENU[:4])[0]) == rules
 
 
 @pytest.mark.parametrize(

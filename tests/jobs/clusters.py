@@ -1,4 +1,4 @@
-"""What tests ask of a cluster on this machine."""
+"""Helpers for tests on a local cluster."""
 
 import shlex
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from runs import started_by
 
 from jobs.session import QUICK_COMPILER
-from sample.cluster import ENVIRONMENT, Cluster
+from tests.sampleweb.cluster import ENVIRONMENT, Cluster
 
 CONF = {
     "spark.driver.host": "127.0.0.1",

@@ -1,4 +1,4 @@
-"""What tests of whole runs share: a cluster, and what an undisturbed run makes."""
+"""Fixtures of run tests: a cluster, and the result of an undisturbed run."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ import pytest
 from runs import undisturbed
 from webs import Web
 
-from sample.cluster import Cluster, standing
+from tests.sampleweb.cluster import Cluster, standing
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -22,7 +22,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def reference(small_web: Web, spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What `local[2]` makes of the small web, undisturbed."""
+    """The result of an undisturbed run of the small web with `local[2]`."""
     assert spark.sparkContext.master == "local[2,4]"
     found = undisturbed(small_web, tmp_path_factory.mktemp("reference") / "out")
     assert {name.split("/")[0] for name in found} == {"shards.json", "interleaved", "caption", "text"}

@@ -1,4 +1,4 @@
-"""A run as it stands before its fetch: pages whose captions name images of the faulty server; and what came of them."""
+"""Runs before their fetch: pages with images on the faulty server; and the results of a fetch."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,22 +8,21 @@ from typing import Any
 import pyarrow.dataset as ds
 
 from jobs import fetch
+from jobs.fetch import ANSWERS_FOLDER
 from jobs.recipes import load
-from jobs.rounds import ANSWERED
 from jobs.run import run
 from pipeline.fetch.permissions import RESERVATIONS, ROBOTS
-from pipeline.store import Manifest, Store
-from pipeline.write import PartWriter
-from sample.faulty import Server
-from schemas.ids import image_id
+from pipeline.io.store import Manifest, Store
+from pipeline.io.tables import PartWriter
 from schemas.recipe import Recipe
-from schemas.tables import CAPTIONS
+from schemas.tables import CAPTIONS, image_id
+from tests.sampleweb.faulty.server import Server
 
 Requests = Counter[tuple[str, str]]  # (host, path) to how often
 
 
 def settings(server: Server, *assignments: str) -> list[str]:
-    """Return what has a fetch ask the server's hosts as fast as they answer."""
+    """Return settings for a fetch without delays."""
     hosts = f"fetch.allow_hosts=[{', '.join(server.hosts)}]"
     return [
         "corpora=[caption]",
@@ -39,7 +38,7 @@ def recipe(server: Server, *assignments: str) -> Recipe:
 
 
 def want(output: Path, addresses: Iterable[str]) -> None:
-    """Write what extract and filter leave behind; every image stands on two pages."""
+    """Write the output of extract and filter; every image is on two pages."""
     store, part = Store(str(output)), "pages/captions/part.parquet"
     with PartWriter(store, CAPTIONS, store.at(part)) as captions:
         for number, url in enumerate(addresses):
@@ -64,7 +63,7 @@ def rows(output: Path, table: str) -> list[dict[str, Any]]:
 
 
 def statuses(output: Path) -> dict[str, str]:
-    """Return the status of each image, by address; that each stands in the table once is part of it."""
+    """Return the status of each image by URL; each must be in the table once."""
     images = rows(output, "images")
     found = {row["image_url"]: row["status"] for row in images}
     assert len(found) == len(images)
@@ -72,12 +71,12 @@ def statuses(output: Path) -> dict[str, str]:
 
 
 def requests(server: Server) -> Requests:
-    """Return every request for an image so far; those for sites' files have paths of their own."""
+    """Return every request for an image so far, without those for site files."""
     asked = {(host, path): n for host in server.hosts for path, n in server.tally.counts(host).items()}
     return Counter({key: n for key, n in asked.items() if key[1] not in (ROBOTS, RESERVATIONS)})
 
 
 def answers(output: Path) -> list[dict[str, Any]]:
     """Return what a fetch under way has committed."""
-    parts = sorted((output / ANSWERED).glob("[!_]*.parquet"))
+    parts = sorted((output / ANSWERS_FOLDER).glob("[!_]*.parquet"))
     return ds.dataset(parts, format="parquet").to_table(["image_id", "part"]).to_pylist() if parts else []

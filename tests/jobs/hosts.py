@@ -1,4 +1,4 @@
-"""Hosts of a network of their own on this machine: Linux network namespaces, each with one cable to a common switch."""
+"""Hosts in a virtual network: Linux network namespaces, each with one cable to a common switch."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def need_namespaces() -> None:
 
 @dataclass
 class Hosts:
-    """The hosts, by name; each has an address, and processes that were started on it."""
+    """The hosts by name, with their addresses and processes."""
 
     tag: str
     addresses: dict[str, str]
@@ -48,13 +48,13 @@ class Hosts:
         return process
 
     def cable(self, name: str, state: str) -> None:
-        """Pull a host's cable ("down"), or plug it in again ("up"); it is pulled at the switch, as if it were cut."""
+        """Disconnect a host ("down") or connect it ("up"), at the switch."""
         _ip("-n", self.namespace("switch"), "link", "set", f"to-{name}", state)
 
 
 @contextmanager
 def network(*names: str) -> Iterator[Hosts]:
-    """Have hosts that reach one another, and nothing else."""
+    """Make hosts that reach each other, and nothing else."""
     hosts = Hosts(uuid.uuid4().hex[:6], {name: f"{PREFIX}{number}" for number, name in enumerate(names, 2)})
     switch = hosts.namespace("switch")
     made = []
@@ -81,7 +81,7 @@ def network(*names: str) -> Iterator[Hosts]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started in its session: a cut-off executor does not hear its Worker any more."""
+    """End a process and its session: a disconnected executor no longer hears its Worker."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""The rules of the papers a second time: for each bound of a recipe, the code of what misses it, and a plain count."""
+"""A second implementation of the papers' rules: for each threshold of a recipe, its reason code and a simple count."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,7 +16,7 @@ from plain import (
     top_gram,
 )
 
-from filters.function_words import ENGLISH
+from filters.words import ENGLISH
 
 GOPHER_STOP_WORDS = {"the", "be", "to", "of", "and", "that", "have", "with"}
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
@@ -26,7 +26,7 @@ Count = Callable[[Text], float]
 
 
 def per_word(is_one: Callable[[str], bool], text: Text) -> float:
-    """Count words as white space divides them, where signs of spam are held against all words."""
+    """Count words separated by white space, for measures of spam."""
     return sum(map(is_one, text.text.split())) / max(text.num_words, 1)
 
 
@@ -53,10 +53,10 @@ RULES: dict[str, tuple[str, Count]] = {
     # Gopher
     "min_mean_word_characters": ("SHORT_WORDS", Text.mean_word),
     "max_mean_word_characters": ("LONG_WORDS", Text.mean_word),
-    "max_hashes_per_word": ("HASHES", lambda t: t.per_token("#")),
+    "max_hashes_per_word": ("SYMBOL_RATIO", lambda t: t.per_token("#")),
     "max_ellipses_per_word": ("ELLIPSES", lambda t: t.per_token(*ELLIPSES)),
     "max_bullet_line_fraction": ("BULLETS", lambda t: part(lambda line: line.startswith(BULLETS), t.lines)),
-    "max_ellipsis_line_fraction": ("CUT_LINES", lambda t: part(lambda line: line.endswith(ELLIPSES), t.lines)),
+    "max_ellipsis_line_fraction": ("ELLIPSIS_LINES", lambda t: part(lambda line: line.endswith(ELLIPSES), t.lines)),
     "min_alphabetic_word_fraction": ("NOT_ALPHABETIC", lambda t: part(lambda w: any(map(str.isalpha, w)), t.tokens)),
     "min_gopher_stop_words": (
         "FEW_DIFFERENT_STOP_WORDS",
@@ -77,7 +77,7 @@ RULES: dict[str, tuple[str, Count]] = {
     "max_lorem_ipsum": ("LOREM_IPSUM", lambda t: t.lower.count("lorem ipsum")),
     "max_javascript_mentions": ("JAVASCRIPT", lambda t: t.lower.count("javascript")),
     "max_policy_phrases": ("POLICY_PHRASES", lambda t: sum(map(t.lower.count, POLICY))),
-    "max_endless_words": ("ENDLESS_WORDS", lambda t: sum(len(word) > 1000 for word in t.text.split())),
+    "max_very_long_words": ("VERY_LONG_WORDS", lambda t: sum(len(word) > 1000 for word in t.text.split())),
     # FineWeb
     "min_punctuated_line_fraction": ("NOT_PUNCTUATED", lambda t: part(is_punctuated, t.lines)),
     "max_short_line_fraction": ("SHORT_LINES", lambda t: part(lambda line: len(line) <= 30, t.lines)),
@@ -98,7 +98,7 @@ RULES: dict[str, tuple[str, Count]] = {
 
 
 def broken(text: str, bounds: Mapping[str, float | None]) -> set[str]:
-    """Return the codes of the bounds that a text misses; of a bound without a rule here, KeyError."""
+    """Return the reason codes of the thresholds that a text misses. KeyError for a threshold without a rule here."""
     read = Text(text)
     return {
         code

@@ -1,4 +1,4 @@
-"""Start `weft` as a person does, in a process of its own, and kill what runs."""
+"""Start `weft` in a process, and kill processes."""
 
 import hashlib
 import os
@@ -14,16 +14,16 @@ from typing import Any
 
 from webs import Web
 
-from pipeline.lookup import STEPS
+from schemas.tables import STEPS as SPECS
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent
 TIMEOUT_SECONDS = 600
-FOLDERS = {step: folder for folder, step in STEPS.items()}
+FOLDERS = {step.name: step.folder for step in SPECS.values()}
 
 
 def weft(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command until it ends."""
     return subprocess.run(
         [str(BIN / "weft"), *arguments],
         capture_output=True,
@@ -36,14 +36,14 @@ def weft(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 def run_arguments(web: Web, output: Path, *more: str) -> list[str]:
     """Return the arguments that run a sample web by the sample's recipe."""
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     return ["run", "--recipe", str(RECIPE), "--output", str(output), "--set", f"fetch.proxy={web.proxy}",
-            "--set", "fetch.shard_images=10", *more, *web.archives]  # fmt: skip
+            "--set", "fetch.commit_images=10", *more, *web.archives]  # fmt: skip
 
 
 def started_by(pid: int) -> list[int]:
-    """Return the processes that a process has started and that still run."""
+    """Return the running child processes of a process."""
     found = []
     for thread in Path(f"/proc/{pid}/task").glob("*"):
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -52,12 +52,12 @@ def started_by(pid: int) -> list[int]:
 
 
 def tree_of(pid: int) -> list[int]:
-    """Return every process below a process that still runs."""
+    """Return all running descendants of a process."""
     return [found for child in started_by(pid) for found in (child, *tree_of(child))]
 
 
 def java_of(pid: int) -> list[int]:
-    """Return the Java processes that a process has started and that still run."""
+    """Return the running Java processes that a process has started."""
     return [child for child in started_by(pid) if _named(child, "java")]
 
 
@@ -68,14 +68,14 @@ def _named(pid: int, name: str) -> bool:
 
 
 def state(pid: int) -> str:
-    """Return what a process does: R runs, S sleeps, Z is dead and not buried, '' is gone."""
+    """Return the state of a process: R running, S sleeping, Z zombie, '' gone."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return ""
 
 
 def kill_tree(process: subprocess.Popen[Any]) -> None:
-    """SIGKILL a process and all that it has started: Java has a session of its own, workers a process group."""
+    """SIGKILL a process and all its descendants: Java has its own session, workers have a process group."""
     if process.poll() is None:
         for pid in (process.pid, *tree_of(process.pid)):
             with suppress(ProcessLookupError):
@@ -84,7 +84,7 @@ def kill_tree(process: subprocess.Popen[Any]) -> None:
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
-    """Wait until something holds while a process runs."""
+    """Wait for a condition while a process runs."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert process.poll() is None, "it ended before it could be killed"
@@ -93,7 +93,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> N
 
 
 def wait_until_gone(processes: list[int]) -> None:
-    """Wait, for seconds at most, until processes have ended: they are those of a command that is over."""
+    """Wait, for some seconds at most, until the processes of an ended command have ended."""
     deadline = time.monotonic() + 20
     while left := [pid for pid in processes if state(pid) not in ("Z", "")]:
         assert time.monotonic() < deadline, f"{left} outlive the command"
@@ -101,7 +101,7 @@ def wait_until_gone(processes: list[int]) -> None:
 
 
 def kill_when(condition: Callable[[], bool], *arguments: str) -> None:
-    """Start the command and SIGKILL it, Java and workers included, as soon as the condition holds."""
+    """Start the command, and SIGKILL it with Java and workers as soon as the condition holds."""
     process = subprocess.Popen(
         [str(BIN / "weft"), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -112,7 +112,7 @@ def kill_when(condition: Callable[[], bool], *arguments: str) -> None:
 
 
 class Run:
-    """A run in a process of its own, and what it says on the way."""
+    """A run in another process, and its messages."""
 
     def __init__(self, output: Path, arguments: list[str], **environment: str) -> None:
         self.output = output
@@ -134,7 +134,7 @@ class Run:
         self.said.extend(self.process.stderr)
 
     def works_on(self, step: str) -> bool:
-        """Tell whether a step has begun and is not over."""
+        """Return whether a step is running."""
         begun = (self.output / "_config" / f"{step}.json").exists()
         return begun and not (self.output / FOLDERS[step] / "_manifest.json").exists()
 
@@ -177,10 +177,10 @@ def sums(output: Path) -> dict[str, str]:
 
 
 def undisturbed(web: Web, output: Path, *assignments: str) -> dict[str, str]:
-    """Run a web by the sample's recipe in the session that is active; return the sums of what came of it."""
+    """Run a web with the sample's recipe in the active session; return the checksums of the shards."""
     from jobs.recipes import load
     from jobs.run import STEPS, run
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     run(STEPS, load(str(RECIPE), [f"fetch.proxy={web.proxy}", *assignments]), str(output), web.archives)
     return sums(output)

@@ -1,5 +1,5 @@
-"""The step on tables of its own: which captions and images are picked by scores, caps and the classifier, and where
-images stand."""
+"""The assemble step: which captions and images are selected by scores, limits and the classifier, and where
+images are placed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,9 @@ from handmade import commit, picture, row, text
 from jobs import assemble
 from jobs.recipes import load
 from jobs.step import Context
-from pipeline.store import Store
+from pipeline.io.store import Store
 from schemas.errors import RecipeError
-from schemas.ids import image_id, text_id
-from schemas.tables import CAPTIONS, IMAGES, LOOKALIKES, PAGES, SAFETY, SCORES
+from schemas.tables import CAPTIONS, IMAGES, NEAR_DUPLICATE_IMAGES, PAGES, SAFETY, SCORES, image_id, text_id
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -70,19 +69,19 @@ def output(tmp_path: Path) -> Path:
         for (b, s), score in zip(PLACES[p], found, strict=True)
     ]
     safety = [row(SAFETY, image_id=image_id(url(i)), unsafe=unsafe) for i, unsafe in UNSAFE.items()]
-    looks = [row(LOOKALIKES, image_id=image_id(url(i)), cluster="same") for i in "ab"]
+    looks = [row(NEAR_DUPLICATE_IMAGES, image_id=image_id(url(i)), cluster="same") for i in "ab"]
     pages = [row(PAGES, page_id=p, warc_file=p, captured_at=p, blocks=of_page) for p, of_page in blocks.items()]
     images = [row(IMAGES, image_id=image_id(url(i)), image_url=url(i), status="ok") for i in "abc"]
     commit(store, "pages", "extract", {PAGES: pages, CAPTIONS: captions})
     commit(store, "measures", "filter")
     commit(store, "images", "fetch", {IMAGES: images})
-    commit(store, "rejections/dedup", "dedup", {LOOKALIKES: looks})
+    commit(store, "rejections/dedup", "dedup", {NEAR_DUPLICATE_IMAGES: looks})
     commit(store, "scores", "score", {SCORES: scores, SAFETY: safety})
     return tmp_path
 
 
 def assembled(output: Path, spark: "SparkSession", *assignments: str) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
-    """Return the layout of each page and the caption pairs, by corpus; and the ledger."""
+    """Return the layout of each page, the caption pairs by corpus, and the rejections."""
     recipe = load("kosmos1", [*BASE, *assignments])
     assemble.STEP.work(Context(spark, Store(str(output)), recipe, ()))
     found: dict[str, Any] = {"caption": set()}
@@ -98,7 +97,7 @@ def assembled(output: Path, spark: "SparkSession", *assignments: str) -> tuple[d
     return found, sorted(ledger, key=str)
 
 
-def test_the_best_fraction_of_captions_stays(output: Path, spark: "SparkSession") -> None:
+def test_the_best_fraction_of_captions_is_kept(output: Path, spark: "SparkSession") -> None:
     found, ledger = assembled(output, spark, "corpora=[caption]", "score.max_caption_fraction=0.6")
     # Six pairs have a score. The fourth best has .3, and so has the fifth.
     assert found == {"caption": {("a", "one"), ("c", "one"), ("b", "one"), ("a", "two"), ("b", "two")}}
@@ -111,9 +110,7 @@ def test_the_best_fraction_of_captions_stays(output: Path, spark: "SparkSession"
     assert assembled(output, spark, "corpora=[caption]", *both)[0] == {"caption": {("a", "one"), ("c", "one")}}
 
 
-def test_an_image_has_no_more_captions_and_a_caption_no_more_images_than_the_recipe_lets_it(
-    output: Path, spark: "SparkSession"
-) -> None:
+def test_captions_of_an_image_and_images_of_a_caption_are_limited(output: Path, spark: "SparkSession") -> None:
     caps = ("assemble.max_image_captions=1", "assemble.max_caption_images=2")
     found, ledger = assembled(output, spark, "corpora=[caption]", *caps)
     assert found == {"caption": {("a", "one"), ("c", "one")}}
@@ -129,7 +126,7 @@ def test_an_image_has_no_more_captions_and_a_caption_no_more_images_than_the_rec
 SAFE = ("clip.safety=head.safetensors", "score.max_unsafe_score=0.5")
 
 
-def test_unsafe_images_go_and_those_that_could_not_be_judged(output: Path, spark: "SparkSession") -> None:
+def test_unsafe_and_unclassified_images_are_dropped(output: Path, spark: "SparkSession") -> None:
     found, ledger = assembled(output, spark, *SAFE)
     assert found == {
         "p": ["a", "One sentence. Two sentences.", "Three."],
@@ -140,7 +137,7 @@ def test_unsafe_images_go_and_those_that_could_not_be_judged(output: Path, spark
     assert ledger == [("UNSAFE_IMAGE", "b", None, None, 0.75, 0.5), ("UNSAFE_IMAGE", "c", None, None, None, 0.5)]
 
 
-def test_an_unsafe_image_takes_its_page(output: Path, spark: "SparkSession") -> None:
+def test_an_unsafe_image_drops_its_page(output: Path, spark: "SparkSession") -> None:
     found, ledger = assembled(output, spark, *SAFE, "score.unsafe_drops=page")
     assert found == {"r": ["a", "Five."], "caption": set()}
     gone = {(rule, page, detail) for rule, _, page, detail, _, _ in ledger if rule == "UNSAFE_PAGE"}
@@ -148,7 +145,7 @@ def test_an_unsafe_image_takes_its_page(output: Path, spark: "SparkSession") -> 
     assert gone == {("UNSAFE_PAGE", "p", first), ("UNSAFE_PAGE", "q", image_id(url("c")))}
 
 
-def test_images_stand_before_the_sentences_that_they_are_assigned_to(output: Path, spark: "SparkSession") -> None:
+def test_images_are_before_their_assigned_sentences(output: Path, spark: "SparkSession") -> None:
     settings = ("clip.texts=sentences", "assemble.placement=assignment", "corpora=[interleaved]")
     found, ledger = assembled(output, spark, *settings)
     # .25 + .625 + .1875 is the highest sum, though a's own best sentence is b's.
@@ -160,14 +157,14 @@ def test_images_stand_before_the_sentences_that_they_are_assigned_to(output: Pat
 
 
 def test_of_lookalikes_one_stays_on_each_page(output: Path, spark: "SparkSession") -> None:
-    settings = ("dedup.image_distance=4", "dedup.keep_lookalikes=one_a_page", "corpora=[interleaved]")
+    settings = ("dedup.phash_distance=4", "dedup.keep_near_duplicate_images=one_a_page", "corpora=[interleaved]")
     found, ledger = assembled(output, spark, *settings)
     assert found["p"] == ["a", "One sentence. Two sentences.", "c", "Three."]
     assert found["r"] == ["a", "Five."]
     assert ledger == [("REPEATED_IMAGE", "b", "p", image_id(url("a")), None, None)]
 
 
-def test_personal_data_goes_from_every_text_of_a_document(tmp_path: Path, spark: "SparkSession") -> None:
+def test_personal_data_is_removed_from_every_text(tmp_path: Path, spark: "SparkSession") -> None:
     store = Store(str(tmp_path))
     shown = {**picture(url("a")), "alt": "by jo@x.org", "caption": "call +49 30 901820"}
     page = row(PAGES, page_id="p", title="jo@x.org", blocks=[shown, text("Write to jo@x.org today.")])
@@ -194,6 +191,6 @@ def test_personal_data_goes_from_every_text_of_a_document(tmp_path: Path, spark:
         ([*SAFE, "clip.enabled=false"], "needs clip.enabled and clip.safety"),
     ],
 )
-def test_what_a_recipe_must_say_beside(assignments: list[str], words: str) -> None:
+def test_settings_that_require_others(assignments: list[str], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         load("kosmos1", assignments)

@@ -1,4 +1,4 @@
-"""`weft card`: what it says of a run is what the run's truth says, hosts cannot write markup, machines are not told."""
+"""`weft card`: it agrees with the ground truth, escapes markup, and reveals nothing of the machine."""
 
 import fnmatch
 import hashlib
@@ -21,11 +21,9 @@ import yaml
 from runs import weft
 from webs import Finished
 
-from pipeline.card import croissant, gather, readme
-from pipeline.card.facts import Facts
-from pipeline.card.front import size_category
-from pipeline.markdown import block, code, plain, table
-from pipeline.public import public_name, public_values
+from pipeline.inspect.card import block, code, plain, readme, size_category, table
+from pipeline.inspect.croissant import croissant
+from pipeline.inspect.facts import Facts, gather, public_name, public_values
 from schemas.recipe import Recipe
 from schemas.tables import CORPORA
 
@@ -37,17 +35,17 @@ def facts(finished: Finished) -> Facts:
 
 @pytest.fixture(scope="module")
 def carded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, some hosts of which are held out, with its card."""
-    from jobs.card import show
+    """A finished run with a validation split and a card."""
+    from jobs.cli.output import write_card
     from jobs.recipes import load
     from jobs.run import run
     from jobs.shard import STEP
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     output = Path(shutil.copytree(finished.output, tmp_path_factory.mktemp("carded") / "out"))
     overrides = [f"fetch.proxy={finished.web.proxy}", "shard.validation_fraction=0.4"]
     run((STEP,), load(str(RECIPE), overrides), str(output), overwrite=True)
-    show(str(output), None, None, None)
+    write_card(str(output), None, None, None)
     return output
 
 
@@ -55,7 +53,7 @@ def front(text: str) -> dict[str, Any]:
     return yaml.safe_load(text.split("---\n")[1])
 
 
-def test_the_front_matter_leads_to_every_shard(carded: Path) -> None:
+def test_the_front_matter_names_every_shard(carded: Path) -> None:
     values = front((carded / "shards" / "README.md").read_text("utf-8"))
     assert values["license"] == "other" and values["language"] == ["en"]
     assert [c["config_name"] for c in values["configs"]] == list(CORPORA)
@@ -77,7 +75,7 @@ def test_the_size_category(number: int, category: str) -> None:
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
-def test_datasets_loads_the_folder_by_the_card(carded: Path, corpus: str, tmp_path: Path) -> None:
+def test_datasets_loads_the_folder_with_the_card(carded: Path, corpus: str, tmp_path: Path) -> None:
     import datasets
 
     shards = carded / "shards"
@@ -122,7 +120,7 @@ def test_counts_are_those_of_the_run(finished: Finished, facts: Facts) -> None:
     assert {key: int(n.replace(",", "")) for key, n in listed.items()} == rules
 
 
-def test_the_card_keeps_the_machine_to_itself(finished: Finished, carded: Path) -> None:
+def test_the_card_reveals_nothing_of_the_machine(finished: Finished, carded: Path) -> None:
     for name in ("README.md", "croissant.json"):
         text = (carded / "shards" / name).read_text("utf-8")
         assert str(finished.web.folder) not in text and str(finished.output) not in text
@@ -168,7 +166,7 @@ def test_verify_knows_the_card(carded: Path) -> None:
     assert done.returncode == 0 and "note" not in done.stdout
 
 
-def test_nothing_to_describe_is_one_line(finished: Finished, tmp_path: Path) -> None:
+def test_an_empty_folder_gives_one_line(finished: Finished, tmp_path: Path) -> None:
     shutil.copytree(finished.output / "shards", tmp_path / "shards")
     for folder in (tmp_path, tmp_path / "shards", tmp_path / "none"):
         done = weft("card", str(folder))
@@ -188,7 +186,7 @@ HOSTILE = [
 
 
 def rendered(text: str) -> str:
-    """Render Markdown as GitHub does, tables and links that write themselves included."""
+    """Render Markdown like GitHub, with tables and automatic links."""
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"html": True}).enable(["table"]).render(text)
@@ -196,7 +194,7 @@ def rendered(text: str) -> str:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_of_strangers_stay_words(facts: Facts, name: str) -> None:
-    hostile = replace(facts, hosts={name: 3, "after.example": 1}, archives=[name], name=name, licence=None)
+    hostile = replace(facts, hosts={name: 3, "after.example": 1}, archives=[name], name=name, license=None)
     text = readme(hostile)
     assert front(text)["pretty_name"] == name
     usual = rendered(readme(facts).split("---\n", 2)[2])
@@ -214,27 +212,27 @@ def test_cells_and_spans() -> None:
     assert plain("*a* <b> www.x.example me@x.example") == r"\*a\* \<b\> www&#46;x.example me&#64;x.example"
 
 
-def test_redaction_and_evaluation_sets_are_told(facts: Facts) -> None:
+def test_redaction_and_evaluation_sets_are_described(facts: Facts) -> None:
     recipe = facts.recipe.model_dump()
     recipe["redact"] |= {"email": True, "ip": True}
     recipe["decontaminate"] |= {"texts": ["items.jsonl"]}
     recipe["fetch"] |= {"contact": "mailto:crawl@weft.example", "robots_txt": False, "directives": ()}
     text = readme(replace(facts, recipe=Recipe.model_validate(recipe)))
-    assert "Placeholders stand for e-mail addresses and public IP addresses" in text
-    assert "Nothing looked for phone numbers" in text
-    assert "`items.jsonl`" in text and "share 13 words" in text
+    assert "Placeholders replace e-mail addresses and public IP addresses" in text
+    assert "Not searched for, and kept: phone numbers" in text
+    assert "`items.jsonl`" in text and "share 13 consecutive words" in text
     assert "write to `crawl@weft.example`" in text
-    assert "**not asked for**" in text and text.count("**not honoured**") == 1
+    assert "**not requested**" in text and text.count("**not respected**") == 1
 
 
 def test_refusals_are_counted(finished: Finished, facts: Facts) -> None:
     took = Counter((r["step"], r["rule"]) for r in finished.rejections)
-    assert took["fetch", "DIRECTIVE"] > 0, "the sample web has such an image"
+    assert took["fetch", "OPT_OUT"] > 0, "the sample web has such an image"
     (line,) = (x for x in readme(facts).splitlines() if "tdmrep.json" in x)
-    assert line.endswith(f"Images refused so: {took['fetch', 'DIRECTIVE']:,}.")
+    assert line.endswith(f"Dropped images: {took['fetch', 'OPT_OUT']:,}.")
 
 
-def test_a_run_of_which_nothing_stayed_has_a_card(facts: Facts, tmp_path: Path) -> None:
+def test_a_run_without_samples_has_a_card(facts: Facts, tmp_path: Path) -> None:
     import mlcroissant
 
     empty = replace(facts, shards=[], hosts={}, languages={}, captured=("", ""))
@@ -267,7 +265,7 @@ def by_path(value: Any, path: str) -> Any:
     return value
 
 
-def test_croissant_tells_the_truth_about_files_and_fields(carded: Path) -> None:
+def test_croissant_describes_files_and_fields_correctly(carded: Path) -> None:
     shards = carded / "shards"
     value = json.loads((shards / "croissant.json").read_text("utf-8"))
     files = {d["@id"]: d for d in value["distribution"] if d["@type"] == "cr:FileObject"}

@@ -1,4 +1,4 @@
-"""The command line told wrong things: one clear line, exit status 2, nothing half-written."""
+"""Wrong command lines: one clear line, exit status 2, no partial output."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from commands import Command, parse
 from runs import BIN, TIMEOUT_SECONDS, weft
 from webs import Finished
 
-from jobs.reference.commands import walk
+from tools.reference import walk
 
 ARCHIVE = "WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
 CONTACT = ("--set", "fetch.contact=mailto:crawl@weft.example")
@@ -75,10 +75,10 @@ def test_a_wrong_key(archive: str, tmp_path: Path, assignment: str, words: tuple
 
 
 def test_a_blocklist_that_is_not_there(archive: str, tmp_path: Path) -> None:
-    blocklist = f"extract.gates.blocklist={tmp_path}/hosts.txt"
+    blocklist = f"extract.prefilter.blocklist={tmp_path}/hosts.txt"
     says(
         ["run", "-o", str(tmp_path / "out"), "--set", blocklist, *CONTACT, archive],
-        "extract.gates.blocklist",
+        "extract.prefilter.blocklist",
         "hosts.txt",
     )
     assert not (tmp_path / "out").exists()
@@ -96,12 +96,12 @@ def test_an_output_that_cannot_be_written(archive: str, tmp_path: Path) -> None:
     )
 
 
-def test_a_master_that_spark_does_not_know(archive: str, tmp_path: Path) -> None:
+def test_an_unknown_master(archive: str, tmp_path: Path) -> None:
     says(["run", "-o", str(tmp_path / "out"), "--master", "localhost", archive], "--master localhost", "spark://")
     assert not (tmp_path / "out").exists()
 
 
-def test_strangers_asked_without_a_contact(archive: str, tmp_path: Path) -> None:
+def test_fetching_without_a_contact(archive: str, tmp_path: Path) -> None:
     says(["run", "-o", str(tmp_path / "out"), archive], "--set fetch.contact=https://...", "mailto:")
     assert not (tmp_path / "out").exists()
 
@@ -112,7 +112,7 @@ def test_no_java(archive: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_step_before_its_time(tmp_path: Path) -> None:
+def test_a_step_before_its_inputs(tmp_path: Path) -> None:
     says(["filter", "-o", str(tmp_path / "nothing")], "weft extract")
     says(["stats", str(tmp_path)], "shards.json")
 
@@ -125,7 +125,7 @@ def test_another_recipe_names_the_difference(finished: Finished) -> None:
     assert {p: p.stat().st_mtime_ns for p in finished.output.rglob("*")} == before
 
 
-def test_one_page_is_shown_as_it_is_judged(tmp_path: Path) -> None:
+def test_one_page_is_shown_with_its_decision(tmp_path: Path) -> None:
     words = "The oak at the end of the lane, number {}, is older than the village, and nobody has counted its rings."
     html = f"<nav><a href=/>Home</a></nav><article><p>{words.format(1)}</p><img src=a.jpg><p>{words.format(2)}</p>"
     (tmp_path / "page.html").write_text(html)
@@ -133,7 +133,7 @@ def test_one_page_is_shown_as_it_is_judged(tmp_path: Path) -> None:
     assert [(line[0], line.split()[-1]) for line in shown[:-1]] == [
         ("-", "Home"), ("+", "rings."), ("+", "http://host.example/x/a.jpg"), ("+", "rings."),
     ]  # fmt: skip
-    assert shown[-1] == "2 of 3 blocks and 1 of 1 images stay"
+    assert shown[-1] == "2 of 3 blocks and 1 of 1 images kept"
     says(["extract", str(tmp_path / "none.html"), "--url", "http://host.example/"], "none.html", "No such file")
     says(["extract", "a.html", "b.html", "--url", "http://host.example/"], "one page")
 
@@ -141,8 +141,8 @@ def test_one_page_is_shown_as_it_is_judged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "--foo"], "No such option: --foo; `weft run --help` explains"),
-        (["stats"], "Missing argument 'DIR'; `weft stats --help` explains"),
+        (["run", "--foo"], "No such option: --foo; see `weft run --help`"),
+        (["stats"], "Missing argument 'DIR'; see `weft stats --help`"),
         (["nothing"], "No such command 'nothing'"),
         (["plan", "--cores", "0", "x"], "greater than or equal to 1"),
     ],
@@ -194,15 +194,15 @@ def test_a_closed_pipe_of_messages_ends_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, b"")
 
 
-def test_a_former_name_of_output_works_and_says_so(tmp_path: Path) -> None:
+def test_a_former_option_works_with_a_notice(tmp_path: Path) -> None:
     done = weft("card", str(tmp_path), "--to", str(tmp_path))
     assert done.returncode == 2
     notice, error = done.stderr.splitlines()
-    assert notice == "weft: --to is now --output; the next release knows --output alone"
+    assert notice == "weft: --to is deprecated, use --output; the next release removes --to"
     assert "shards.json" in error
 
 
-def test_nothing_is_cut_or_wrapped_where_nobody_has_a_terminal(tmp_path: Path) -> None:
+def test_nothing_is_truncated_or_wrapped_without_a_terminal(tmp_path: Path) -> None:
     folder = tmp_path / ("a-long-name-" * 15)
     folder.mkdir()
     (folder / "far.paths").write_text("https://host.example/b.warc\n")
@@ -235,7 +235,7 @@ def test_stats_and_their_json(finished: Finished) -> None:
 def test_stats_count_the_tokens_of_a_tokenizer(finished: Finished, tmp_path: Path) -> None:
     (tmp_path / "shards").symlink_to(finished.output / "shards")
     made = weft("tokenizer", "--data", str(tmp_path), "--vocab-size", "1000")
-    assert made.stdout == f"1,000 pieces in {tmp_path}/tokenizer\n", made.stderr
+    assert made.stdout == f"1,000 tokens in {tmp_path}/tokenizer\n", made.stderr
     counted = json.loads((tmp_path / "tokenizer" / "tokenizer.json").read_text())["counted"]
     told = json.loads(weft("stats", str(tmp_path), "--json").stdout)["corpora"]
     for corpus, facts in told.items():
@@ -251,21 +251,21 @@ def test_stats_count_the_tokens_of_a_tokenizer(finished: Finished, tmp_path: Pat
         ("filters.lists.stop_words=none.txt", "none.txt"),
         ("clip.model=local-dir:none", "clip.model=local-dir:none"),
         ("clip.safety=none.safetensors", "clip.safety=none.safetensors"),
-        ("extract.gates.blocklist=none.txt", "none.txt"),
+        ("extract.prefilter.blocklist=none.txt", "none.txt"),
     ],
 )
-def test_a_file_that_the_recipe_names_is_missed_before_anything_is_written(
+def test_a_missing_file_of_the_recipe_is_found_before_anything_is_written(
     setting: str, words: str, archive: str, tmp_path: Path
 ) -> None:
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     output = tmp_path / "out"
     says(["run", "--recipe", str(RECIPE), "--set", setting, *CONTACT, "-o", str(output), archive], words)
     assert not any(output.rglob("*.parquet"))
 
 
-def test_what_tells_of_a_run_needs_no_spark() -> None:
-    asked = "jobs.card, jobs.funnel, jobs.plan, jobs.stats, jobs.verify, jobs.why"
+def test_commands_about_a_run_need_no_spark() -> None:
+    asked = "jobs.cli.output, jobs.cli.inspect, jobs.cli.plan, jobs.cli.inspect, jobs.cli.output, jobs.cli.why"
     source = f"import sys; sys.modules['pyspark'] = sys.modules['py4j'] = None; import {asked}"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

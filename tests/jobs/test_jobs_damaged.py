@@ -1,4 +1,4 @@
-"""Commands that read an output of which a file is damaged or gone: one line, with the remedy."""
+"""Commands on an output with a damaged or missing file: one line, with the remedy."""
 
 import shutil
 from collections.abc import Callable
@@ -10,20 +10,22 @@ import pytest
 from runs import weft
 from webs import Finished
 
-from jobs import card, funnel, stats, why
+from jobs.cli.inspect import show_dropped, show_stats
+from jobs.cli.output import write_card
+from jobs.cli.why import show_why
+from jobs.errors import explain_read_errors
 from jobs.report import report
-from jobs.trouble import reading
 from schemas.errors import WeftError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 READERS: dict[str, Callable[[str, str], object]] = {  # an output, and an id in the file that is damaged
-    "stats": lambda output, _: stats.show(output, as_json=True),
-    "stats --funnel": lambda output, _: funnel.show(output, "rule", 9, as_json=True),
-    "stats --by host": lambda output, _: funnel.show(output, "host", 9, as_json=True),
-    "why": lambda output, name: why.show(output, name, as_json=True),
-    "card": lambda output, _: card.show(output, None, None, None),
+    "stats": lambda output, _: show_stats(output, as_json=True),
+    "stats --funnel": lambda output, _: show_dropped(output, "rule", 9, as_json=True),
+    "stats --by host": lambda output, _: show_dropped(output, "host", 9, as_json=True),
+    "why": lambda output, name: show_why(output, name, as_json=True),
+    "card": lambda output, _: write_card(output, None, None, None),
     "report": lambda output, _: report(output, None, 3, None),
 }
 READS = [
@@ -78,13 +80,13 @@ def hurt(path: Path, damage: str) -> None:
 
 
 @pytest.mark.parametrize(("reader", "pattern", "damage"), CASES)
-def test_a_damaged_file_is_said_in_a_line(
+def test_a_damaged_file_gives_one_line(
     output: Path, spark: "SparkSession", reader: str, pattern: str, damage: str
 ) -> None:
     path = largest(output, pattern)
     name = id_in(path) if reader == "why" else ""  # statistics leave out what has no such id
     hurt(path, damage)
-    with pytest.raises(WeftError) as raised, reading(str(output)):
+    with pytest.raises(WeftError) as raised, explain_read_errors(str(output)):
         READERS[reader](str(output), name)
     said = str(raised.value)
     assert "\n" not in said and len(said) < 1000
@@ -94,7 +96,7 @@ def test_a_damaged_file_is_said_in_a_line(
 
 
 @pytest.mark.parametrize("command", ["stats", "report"])
-def test_the_command_ends_with_2_and_says_a_line(output: Path, command: str) -> None:
+def test_the_command_ends_with_status_2_and_one_line(output: Path, command: str) -> None:
     hurt(largest(output, "shards/**/*.index.parquet"), "cut off")
     done = weft(command, str(output), *(("--master", "local[1]") if command == "report" else ()))
     said = [line for line in done.stderr.splitlines() if not line.startswith("report: ")]  # how far it is

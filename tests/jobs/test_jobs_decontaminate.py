@@ -1,4 +1,4 @@
-"""What repeated paragraphs and evaluation sets take in dedup, as the ledger tells it, and what the next steps read."""
+"""Repeated paragraphs and evaluation sets in dedup: rejections, and the input of later steps."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from handmade import commit, picture, row, text
 from PIL import Image
 
 from jobs import dedup
-from jobs.ledger import surviving_captions, surviving_images, surviving_pages
 from jobs.recipes import load
 from jobs.run import run
 from jobs.step import Context
-from pipeline.store import Store
+from jobs.tables import surviving_captions, surviving_images, surviving_pages
+from pipeline.io.store import Store
 from schemas.tables import CAPTIONS, IMAGES, PAGES
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def output(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_the_ledger_tells_what_took_each(partitions: int, output: Path, spark: "SparkSession") -> None:
+def test_rejections_name_the_rule(partitions: int, output: Path, spark: "SparkSession") -> None:
     sets = output.parent / "sets"
     recipe = load("everything", [
         f"decontaminate.texts=[{sets}/texts.jsonl]", f"decontaminate.images=[{sets}/pictures]",
@@ -86,12 +86,12 @@ def test_the_ledger_tells_what_took_each(partitions: int, output: Path, spark: "
         ("DUPLICATE_IMAGE_SET", "page", "older", None, None, None, None, "holds"),
         ("DUPLICATE_IMAGE_SET", "page", "mirror", None, None, None, None, "holds"),
         *((*menu, p, None, 0, 3, 2, None) for p in ("clean", "holds", "emptied")),
-        ("LITTLE_LEFT", "page", "emptied", None, None, 1, 2, None),
+        ("TOO_SHORT_AFTER_DEDUP", "page", "emptied", None, None, 1, 2, None),
     ]
     assert sorted(ledger, key=str) == sorted(expected, key=str)
     manifest = Store(str(output)).manifest("rejections/dedup")
     assert manifest is not None
-    assert manifest.notes == {"evaluation_items": "3, of which 1 are too short to be looked for"}
+    assert manifest.notes == {"evaluation_items": "3, of which 1 are too short to search for"}
     context = Context(spark, Store(str(output)), recipe, ())
     left = {r["page_id"]: r["positions"] for r in surviving_pages(context, "filter", "dedup").collect()}
     assert left == {"clean": [1, 2], "holds": [1, 2]}

@@ -1,4 +1,4 @@
-"""Without the packages of an extra, every command that needs them says in one line how to install them."""
+"""Without the packages of an extra, every command that needs them gives one line that says how to install them."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ class Missing(MetaPathFinder):
 MISSING = sys.argv.pop(1).split(",")
 sys.meta_path.insert(0, Missing())
 sys.argv[0] = "weft"
-from jobs.cli import main
+from jobs.cli.app import main
 main()
 """
 TRAIN = ("torch", "torchvision", "open_clip", "sentencepiece", "safetensors", "bs4", "tensorboard")
@@ -30,7 +30,7 @@ PIPELINE = ("pyspark", "py4j", "ada_url", "aiohttp", "brotli", "chardet", "fast_
 
 
 def bare(missing: tuple[str, ...], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `weft` as where some modules are not installed."""
+    """Run `weft` as if some modules were not installed."""
     command = [sys.executable, "-c", BARE, ",".join(missing), *arguments]
     return subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
 
@@ -54,13 +54,13 @@ def bare(missing: tuple[str, ...], *arguments: str) -> subprocess.CompletedProce
         ("tasks", "train"),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(arguments: str, extra: str) -> None:
+def test_a_missing_package_gives_one_line(arguments: str, extra: str) -> None:
     done = bare((*PIPELINE, *TRAIN), *arguments.split())
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.count("\n") == 1 and done.stderr.endswith(f': pip install "weft[{extra}]"\n'), done.stderr
 
 
 @pytest.mark.parametrize("arguments", ["--help", "train --help", "recipe list", "recipe show kosmos1"])
-def test_what_needs_no_extra_works(arguments: str) -> None:
+def test_commands_without_extras_work(arguments: str) -> None:
     done = bare((*PIPELINE, *TRAIN), *arguments.split())
     assert done.returncode == 0, done.stderr

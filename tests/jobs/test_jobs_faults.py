@@ -1,4 +1,4 @@
-"""Faults in every step: what was committed stays, the same command goes on, and the shards are the same bytes."""
+"""Faults in every step: commits are kept, the same command resumes, and the shards are the same bytes."""
 
 import os
 import re
@@ -28,8 +28,8 @@ from runs import (
 )
 from webs import Web
 
-from pipeline.lookup import STEPS
-from sample.cluster import Cluster
+from schemas.tables import STEPS
+from tests.sampleweb.cluster import Cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,7 +48,7 @@ def wait_for_step(run: Run, step: str) -> None:
 
 
 def kill_in(run: Run, step: str, victims: Callable[[], list[int]], effect: str) -> None:
-    """Kill one busy process of those that do a step, and see that it was missed; an idle one is not."""
+    """Kill one busy process of a step, and check that it was missed; an idle one is not."""
     before = run.count(effect)
     wait_for_step(run, step)
     for idle in victims():  # so that a task needs a new one, which is busy with its imports at least
@@ -69,10 +69,10 @@ def kill_in(run: Run, step: str, victims: Callable[[], list[int]], effect: str) 
 
 @pytest.mark.slow
 def test_a_worker_is_killed_in_every_step(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
-    output, near = tmp_path / "out", "dedup.near_text.enabled=true"  # without it, dedup has next to no Python
+    output, near = tmp_path / "out", "dedup.minhash.enabled=true"  # without it, dedup has next to no Python
     expected = undisturbed(small_web, tmp_path / "undisturbed", near)
     with running(output, run_arguments(small_web, output, "--master", "local[2]", "--set", near)) as run:
-        for step in STEPS.values():
+        for step in STEPS:
             kill_in(run, step, lambda: workers(java_of(run.process.pid)), KILLED)
         assert run.end() == 0, run.log()
     assert sums(output) == expected
@@ -84,16 +84,16 @@ def test_an_executor_is_lost_in_every_step(
 ) -> None:
     output = tmp_path / "out"
     with running(output, run_arguments(small_web, output, "--master", cluster.url), **SUBMITTED) as run:
-        for step in STEPS.values():
+        for step in STEPS:
             kill_executor(run, step, cluster)
         assert run.end() == 0, run.log()
     assert sums(output) == reference
 
 
 def kill_executor(run: Run, step: str, cluster: Cluster) -> None:
-    """Kill executors during a step until one is missed: those whose Python computes, or, after a second, any.
+    """Kill executors during a step until one is missed: those with busy Python workers, or after a second any.
 
-    One that has just been started may not have told the driver of itself, and is not missed.
+    One that has just started may not be registered with the driver, and is not missed.
     """
     before = run.count(LOST)
     wait_for_step(run, step)
@@ -112,7 +112,7 @@ def kill_executor(run: Run, step: str, cluster: Cluster) -> None:
 
 
 def age(pid: int) -> float:
-    """Return for how long a process has run [s]; 0 for one that is gone."""
+    """Return the age of a process [s]; 0 if it has ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
         started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
         return float(Path("/proc/uptime").read_text().split()[0]) - started
@@ -134,7 +134,7 @@ def test_the_driver_is_killed_in_every_step(small_web: Web, reference: dict[str,
 
     events = set((output / "_events").iterdir())
     again = weft(*arguments)
-    assert again.returncode == 0 and again.stderr.count("was there already") == len(STEPS)
+    assert again.returncode == 0 and again.stderr.count("already complete") == len(STEPS)
     assert set((output / "_events").iterdir()) == events, "Spark was started for nothing"
 
 
@@ -152,7 +152,7 @@ def test_a_full_disk(small_web: Web, reference: dict[str, str], tmp_path: Path) 
             done = weft(*arguments)
             assert done.returncode == 2, f"{size} is enough: take less"
             last = done.stderr.splitlines()[-1]
-            assert re.match(r"weft: no space left .*the same command goes on", last), done.stderr[-2_000:]
+            assert re.match(r"weft: no space left .*run the same command again", last), done.stderr[-2_000:]
         mount("-o", "remount,size=500m", str(disk))
         done = weft(*arguments)
         assert done.returncode == 0, done.stderr
@@ -167,7 +167,7 @@ def mount(*arguments: str) -> None:
 
 
 @pytest.mark.slow
-def test_an_archive_vanishes_while_others_are_read(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
+def test_an_archive_disappears_while_others_are_read(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
     folder, away, output = tmp_path / "web", tmp_path / "away", tmp_path / "out"
     folder.mkdir()
     for archive in small_web.archives:
@@ -194,9 +194,7 @@ def test_an_archive_vanishes_while_others_are_read(small_web: Web, reference: di
 
 
 @pytest.mark.slow
-def test_a_part_that_was_cut_short_is_named_and_mended(
-    small_web: Web, reference: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_truncated_part_is_named_and_repaired(small_web: Web, reference: dict[str, str], tmp_path: Path) -> None:
     output = tmp_path / "out"
     arguments = run_arguments(small_web, output, "--master", "local[2]")
     kill_when((output / "_config" / "filter.json").exists, *arguments)

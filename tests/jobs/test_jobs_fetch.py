@@ -1,4 +1,4 @@
-"""Fetch: every image is asked for once and has its class; what is asked again, and what is not."""
+"""Fetch: every image is requested once and has its class; which requests are repeated."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +9,11 @@ from urllib.parse import quote
 import pytest
 from fetching import fetched, recipe, requests, rows, statuses, want
 
-from jobs.rounds import UNDER_WAY
-from pipeline.store import Store
-from sample.faulty import Server, serving
-from sample.faulty.gallery import picture
+from jobs.fetch import WORK_FOLDER
+from pipeline.io.store import Store
 from schemas.reasons import for_status
+from tests.sampleweb.faulty.gallery import picture
+from tests.sampleweb.faulty.server import Server, serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,7 +42,7 @@ CLASSES = {
     "/reset/1.jpg": "unreachable",
     "/loop/1.jpg": "unreachable",
     "/huge/999999999/1.jpg": "too_large",
-    "/noai/1.jpg": "directive",
+    "/noai/1.jpg": "opt_out",
     "/page/1.jpg": "not_an_image",
     "/wide/1.png": "too_many_pixels",
 }
@@ -60,13 +60,13 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def truth(server: Server) -> dict[str, str]:
-    """The class of every address that is wanted."""
+    """The expected class of every URL."""
     return {
         **{server.url(path): status for path, status in CLASSES.items()},
         server.url("/ok/43.jpg", PRIVATE): "ok",
         server.url("/private/1.jpg", PRIVATE): "robots",
-        "http://10.0.0.1/1.jpg": "refused_address",
-        "ftp://127.0.0.1/1.jpg": "refused_address",
+        "http://10.0.0.1/1.jpg": "private_address",
+        "ftp://127.0.0.1/1.jpg": "private_address",
         "http://nowhere.invalid/1.jpg": "dns",
     }
 
@@ -80,14 +80,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
 def output(
     server: Server, truth: dict[str, str], cache: str, spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A whole fetch."""
+    """A complete fetch."""
     output = tmp_path_factory.mktemp("fetch")
     want(output, truth)
     fetched(output, recipe(server, *SOURCE, cache))
     return output
 
 
-def test_every_image_is_asked_for_once_and_has_its_class(
+def test_every_image_is_requested_once_and_has_its_class(
     server: Server, truth: dict[str, str], output: Path, spark: "SparkSession"
 ) -> None:
     assert statuses(output) == truth
@@ -100,10 +100,10 @@ def test_every_image_is_asked_for_once_and_has_its_class(
     by_spark = spark.read.parquet(str(output / "images"))
     assert dict(by_spark.select("image_url", "status").collect()) == truth
     assert by_spark.count() == len(truth)
-    assert not (output / UNDER_WAY).exists()
+    assert not (output / WORK_FOLDER).exists()
 
 
-def test_images_hold_what_came(server: Server, output: Path) -> None:
+def test_images_hold_the_received_bytes(server: Server, output: Path) -> None:
     for row in rows(output, "images"):
         path = row["image_url"].removeprefix(server.url(""))
         if path.startswith(("/ok", "/flaky/1", "/chain")):
@@ -115,7 +115,7 @@ def test_images_hold_what_came(server: Server, output: Path) -> None:
             assert (row["bytes"] is None) == (row["status"] != "ok")
 
 
-def test_rejections_name_rule_address_and_what_was_said(server: Server, truth: dict[str, str], output: Path) -> None:
+def test_rejections_name_rule_url_and_reason(server: Server, truth: dict[str, str], output: Path) -> None:
     rejections = rows(output, "rejections")
     failed = {url: for_status(status) for url, status in truth.items() if status != "ok"}
     assert sorted((row["url"], row["rule"]) for row in rejections) == sorted(failed.items())
@@ -126,7 +126,7 @@ def test_rejections_name_rule_address_and_what_was_said(server: Server, truth: d
     assert all(details.values())
 
 
-def test_a_rerun_asks_for_nothing(server: Server, truth: dict[str, str], output: Path) -> None:
+def test_a_rerun_requests_nothing(server: Server, truth: dict[str, str], output: Path) -> None:
     before, asked = Store(str(output)).manifest("images"), requests(server)
     assert (
         fetched(output, recipe(server, "fetch.threads=2", "fetch.read_seconds=9", "fetch.user_agent=other")) == before
@@ -134,7 +134,7 @@ def test_a_rerun_asks_for_nothing(server: Server, truth: dict[str, str], output:
     assert requests(server) == asked
 
 
-def test_classes_of_failures_are_asked_for_again(
+def test_classes_of_failures_are_retried(
     server: Server, truth: dict[str, str], output: Path, cache: str, tmp_path: Path
 ) -> None:
     again = tmp_path / "out"
@@ -155,7 +155,7 @@ def test_classes_of_failures_are_asked_for_again(
     assert statuses(again) == now
 
 
-def test_new_images_alone_are_asked_for(
+def test_only_new_images_are_requested(
     server: Server, truth: dict[str, str], output: Path, cache: str, tmp_path: Path
 ) -> None:
     more = tmp_path / "out"
@@ -171,7 +171,9 @@ def test_new_images_alone_are_asked_for(
     assert [server.count("/robots.txt", host) for host in server.hosts] == site_files
 
 
-def test_what_sites_allow_is_known_in_another_run(server: Server, cache: str, output: Path, tmp_path: Path) -> None:
+def test_permissions_of_sites_are_reused_in_another_run(
+    server: Server, cache: str, output: Path, tmp_path: Path
+) -> None:
     site_files = [server.count("/robots.txt", host) for host in server.hosts]
     wanted = {server.url("/ok/60.jpg", host): "ok" for host in server.hosts}
     wanted |= {server.url("/private/2.jpg", PRIVATE): "robots"}

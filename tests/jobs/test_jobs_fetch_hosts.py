@@ -1,4 +1,4 @@
-"""Fetch among hosts: redirects from one task to another, limits that hold over all, and hosts that are strangers."""
+"""Fetch over hosts: redirects between tasks, global limits, and hosts that need a contact."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +8,10 @@ from urllib.parse import quote
 import pytest
 from fetching import fetched, recipe, requests, rows, statuses, want
 
-from jobs.contact import check_contact
+from jobs.fetch import check_contact
 from jobs.recipes import load
-from sample.faulty import Server, serving
 from schemas.errors import RecipeError
+from tests.sampleweb.faulty.server import Server, serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -31,7 +31,7 @@ def led(server: Server, host: str, target: str) -> str:
     return server.url(f"/to/302/{quote(target, safe='')}", host)
 
 
-def test_redirects_lead_from_task_to_task(server: Server, spark: "SparkSession", tmp_path: Path) -> None:
+def test_redirects_between_tasks(server: Server, spark: "SparkSession", tmp_path: Path) -> None:
     late = {
         host: [f"/late/{LATE_SECONDS}/{host[-1]}{n:02d}.jpg" for n in range(NUM_IMAGES)] for host in (FIRST, SECOND)
     }
@@ -39,13 +39,13 @@ def test_redirects_lead_from_task_to_task(server: Server, spark: "SparkSession",
     truth = {led(server, host, server.url(path, THIRD)): "ok" for host, paths in late.items() for path in paths}
     truth |= {led(server, SECOND, back): "ok"}  # by way of the third to the first
     truth |= {led(server, FIRST, server.url("/private/1.jpg", THIRD)): "robots"}
-    truth |= {led(server, SECOND, "http://10.0.0.1/1.jpg"): "refused_address"}
+    truth |= {led(server, SECOND, "http://10.0.0.1/1.jpg"): "private_address"}
     want(tmp_path, truth)
     limits = [f"fetch.host_requests_per_second={RATE}", "fetch.host_connections=2"]
     manifest = fetched(tmp_path, recipe(server, *limits))
 
     assert statuses(tmp_path) == truth
-    assert manifest.counts == {"ok": 2 * NUM_IMAGES + 1, "refused_address": 1, "robots": 1}
+    assert manifest.counts == {"ok": 2 * NUM_IMAGES + 1, "private_address": 1, "robots": 1}
     arrived = [(THIRD, path) for paths in late.values() for path in paths]
     others = [(FIRST, "/ok/1.jpg"), (THIRD, back.removeprefix(server.url("", THIRD)))]
     first = [
@@ -71,14 +71,14 @@ def test_redirects_lead_from_task_to_task(server: Server, spark: "SparkSession",
         ["corpora=[text]"],
     ],
 )
-def test_contact_is_given_or_nobody_is_asked_who_would_want_it(assignments: list[str]) -> None:
+def test_hosts_are_requested_with_a_contact_only(assignments: list[str]) -> None:
     check_contact(load("everything", assignments))
 
 
 @pytest.mark.parametrize(
     "assignments", [[], ["fetch.proxy=http://proxy.example:3128"], ["fetch.proxy=http://127.host.example:3128"]]
 )
-def test_strangers_are_not_asked_without_a_contact(assignments: list[str], tmp_path: Path) -> None:
+def test_other_hosts_are_not_requested_without_a_contact(assignments: list[str], tmp_path: Path) -> None:
     want(tmp_path, ["http://host.example/1.jpg"])
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(RecipeError, match=r"fetch\.contact="):
@@ -86,11 +86,11 @@ def test_strangers_are_not_asked_without_a_contact(assignments: list[str], tmp_p
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_strangers_among_allowed_hosts_are_found_before_anything_is_asked(
+def test_other_hosts_among_allowed_ones_are_found_before_any_request(
     server: Server, spark: "SparkSession", tmp_path: Path
 ) -> None:
     want(tmp_path, [server.url("/ok/90.jpg"), "http://host.example/1.jpg"])
     for _ in range(2):  # and when the same is tried again
-        with pytest.raises(RecipeError, match=r"host\.example .*fetch\.contact="):
+        with pytest.raises(RecipeError, match=r"host\.example, .*fetch\.contact="):
             fetched(tmp_path, recipe(server))
     assert server.count("/ok/90.jpg") == 0

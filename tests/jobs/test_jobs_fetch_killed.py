@@ -1,4 +1,4 @@
-"""Fetch, killed at every level: what was committed is not asked for again, and nothing is lost."""
+"""Fetch, killed at every level: committed answers are not requested again, and nothing is lost."""
 
 import os
 import signal
@@ -13,9 +13,9 @@ from clusters import SUBMITTED, executors
 from fetching import answers, fetched, recipe, requests, settings, statuses, want
 from runs import BIN, TIMEOUT_SECONDS, java_of, kill_when, running, started_by, wait_for, wait_until_gone
 
-from sample.cluster import Cluster
-from sample.faulty import Server, serving
-from schemas.ids import image_id
+from schemas.tables import image_id
+from tests.sampleweb.cluster import Cluster
+from tests.sampleweb.faulty.server import Server, serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HOSTS = "127.0.0.1", "127.0.0.2"  # of different tasks of two
 NUM_IMAGES, LATE_SECONDS = 64, 0.1  # of each host; the first commit comes when half of a host's have been decoded
 Wanted = dict[str, tuple[str, str]]  # id of an image to its host and path
-SLOWLY = ("fetch.host_connections=4", "fetch.shard_images=5")
+SLOWLY = ("fetch.host_connections=4", "fetch.commit_images=5")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def wanted(server: Server, tmp_path: Path) -> Wanted:
-    """What is wanted, in a run that stands before its fetch."""
+    """The requested images, in a run before its fetch."""
     images = [(host, f"/late/{LATE_SECONDS}/{number}.jpg") for host in HOSTS for number in range(NUM_IMAGES)]
     found = {image_id(server.url(path, host)): (host, path) for host, path in images}
     want(tmp_path, [server.url(path, host) for host, path in found.values()])
@@ -48,18 +48,18 @@ def command(server: Server, output: Path, master: str) -> list[str]:
 
 
 def answered(output: Path) -> set[str]:
-    """Return the ids of images that a fetch under way has committed."""
+    """Return the ids of images that a running fetch has committed."""
     return {answer["image_id"] for answer in answers(output)}
 
 
 def busy_workers(java: int) -> list[int]:
-    """Return the Python workers of a Spark process that fetch: those with a child, which decodes."""
+    """Return the Python workers of a Spark process that fetch: those with a decode worker."""
     workers = [worker for daemon in started_by(java) for worker in started_by(daemon)]
     return [worker for worker in workers if started_by(worker)]
 
 
 def check(server: Server, output: Path, wanted: Wanted, before: set[str]) -> None:
-    """Compare what became of a fetch that was killed, when it had committed the images `before`, with what should."""
+    """Check the result of a fetch that was killed after it had committed the images `before`."""
     assert statuses(output) == {server.url(path, host): "ok" for host, path in wanted.values()}
     asked = requests(server)
     assert asked.keys() == set(wanted.values())

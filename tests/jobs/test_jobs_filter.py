@@ -1,4 +1,4 @@
-"""Paragraphs and images that the filter step takes: each has its row, and every later step sees the page without it."""
+"""Paragraphs and images that the filter step drops: each has a rejection, and later steps see the page without it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,13 +8,12 @@ from fetching import rows
 from handmade import commit, picture, row, text
 
 from jobs import fetch, filter
-from jobs.ledger import surviving_images, surviving_pages, without_refused
 from jobs.recipes import load
 from jobs.run import run
 from jobs.step import Context
-from pipeline.store import Store
-from schemas.ids import image_id
-from schemas.tables import CAPTIONS, IMAGES, PAGES, REJECTIONS, rejection
+from jobs.tables import drop_rejected, surviving_images, surviving_pages
+from pipeline.io.store import Store
+from schemas.tables import CAPTIONS, IMAGES, PAGES, REJECTIONS, image_id, rejection
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -49,7 +48,7 @@ def filtered(tmp_path: Path, spark: "SparkSession") -> Context:
     return Context(spark, store, recipe, ())
 
 
-def test_every_reason_has_its_row(filtered: Context) -> None:
+def test_every_reason_has_a_rejection(filtered: Context) -> None:
     found = rows(Path(filtered.store.root), "rejections/filter")
     told = {(r["level"], r["page_id"], r["warc_offset"], r["block"], r["rule"], r["measure"], r["threshold"])
             for r in found if r["level"] != "image"}  # fmt: skip
@@ -68,7 +67,7 @@ def test_every_reason_has_its_row(filtered: Context) -> None:
     assert measures["emptied", 2] == {"num_words": 0}
 
 
-def test_later_steps_see_the_page_without_them(filtered: Context) -> None:
+def test_later_steps_read_the_page_without_them(filtered: Context) -> None:
     pages = {(p["page_id"], p["warc_offset"]): p for p in surviving_pages(filtered, "filter").collect()}
     assert pages.keys() == {("whole", 0), ("mixed", 1), ("mixed", 3)}
     mixed = pages["mixed", 1]
@@ -78,7 +77,7 @@ def test_later_steps_see_the_page_without_them(filtered: Context) -> None:
 
 
 def test_steps_add_up(filtered: Context) -> None:
-    """A later step names blocks by where they stood on the page as extracted, too."""
+    """Later steps also name blocks by their position on the extracted page."""
     of_mixed = {"page_id": "mixed", "warc_file": "w", "warc_offset": 1}
     again = [rejection("dedup", "DUPLICATE_TEXT", "paragraph", block=2, **of_mixed)]
     commit(filtered.store, "rejections/dedup", "dedup", {REJECTIONS: again})
@@ -87,10 +86,10 @@ def test_steps_add_up(filtered: Context) -> None:
     assert len(pages["mixed", 3]["blocks"]) == 1
 
 
-def test_refused_images_are_not_wanted(filtered: Context) -> None:
-    assert {r["image_url"] for r in fetch._wanted(filtered).collect()} == {PHOTO}
+def test_rejected_images_are_not_requested(filtered: Context) -> None:
+    assert {r["image_url"] for r in fetch._used_images(filtered).collect()} == {PHOTO}
     commit(filtered.store, "rejections/dedup", "dedup")
     came = [row(IMAGES, image_id=image_id(url), image_url=url, status="ok") for url in (LOGO, PHOTO)]
     commit(filtered.store, "images", "fetch", {IMAGES: came})
     assert [r["image_url"] for r in surviving_images(filtered).collect()] == [PHOTO]
-    assert without_refused(filtered, surviving_images(filtered), "filter").count() == 1
+    assert drop_rejected(filtered, surviving_images(filtered), "filter").count() == 1

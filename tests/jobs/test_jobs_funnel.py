@@ -1,4 +1,4 @@
-"""The funnel adds up: on the sample web as its truth says, and where several rules speak against one thing."""
+"""The funnel adds up: it agrees with the ground truth, also where several rules reject one item."""
 
 import json
 from collections import Counter
@@ -12,11 +12,11 @@ from runs import weft
 from test_jobs_truth import Expected, capture, gate
 from webs import Finished
 
-from pipeline.funnel import by_host, by_rule
-from pipeline.store import Store
-from sample.web import PAGE_LESS
+from pipeline.inspect.funnel import by_host, by_rule
+from pipeline.io.store import Store
 from schemas.errors import PathError
 from schemas.tables import PAGES, REJECTIONS, rejection
+from tests.sampleweb.web import PAGE_LESS
 
 NO_LIMIT = 1000
 
@@ -26,7 +26,7 @@ def expected(finished: Finished) -> Expected:
     return Expected(finished)
 
 
-def test_what_comes_in_is_what_was_taken_and_what_goes_on(finished: Finished) -> None:
+def test_input_equals_dropped_plus_kept(finished: Finished) -> None:
     rows = by_rule(str(finished.output), NO_LIMIT)
     assert [r["step"] for r in rows if r["things"] == "pages"] == ["extract", "filter", "dedup", "assemble", "shard"]
     for r in (r for r in rows if r["things"] != "records"):  # of which nobody counts what came in
@@ -47,7 +47,7 @@ def test_what_comes_in_is_what_was_taken_and_what_goes_on(finished: Finished) ->
     assert out["assemble", "images in documents"] >= kept, "the rest went with the form of its page"
 
 
-def test_the_rules_take_what_the_truth_says(finished: Finished, expected: Expected) -> None:
+def test_the_rules_drop_what_the_ground_truth_says(finished: Finished, expected: Expected) -> None:
     ids = {capture(p): p["page_id"] for p in finished.rows("pages")}
     every = finished.web.truth("truth.jsonl")
     ends = Counter(gate(t) for t in expected.gated)
@@ -98,7 +98,7 @@ def test_it_is_printed_for_people_and_for_programs(finished: Finished) -> None:
 
 @pytest.fixture
 def judged(tmp_path: Path) -> str:
-    """A filter's ledger: rules alone and together against pages, captions alike, an image, and another host."""
+    """Rejections of a filter: single and several rules for pages and captions, an image, and another host."""
     store = Store(str(tmp_path))
     pages = [row(PAGES, page_id=str(n), url=f"http://h{n % 2}/{n}", host=f"h{n % 2}", blocks=[]) for n in range(5)]
     against = {0: ("TOO_SHORT",), 1: ("TOO_SHORT", "EMOJI", "URLS"), 2: ("EMOJI",)}
@@ -121,7 +121,7 @@ def judged(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def test_several_rules_against_one_thing(judged: str) -> None:
+def test_several_rules_for_one_item(judged: str) -> None:
     pages, images, captions = by_rule(judged, NO_LIMIT)
     assert (pages["in"], pages["taken"], pages["out"]) == (5, 3, 2)
     assert [(r["rule"], r["dropped"], r["alone"], r["fraction"]) for r in pages["rules"]] == [
@@ -135,7 +135,7 @@ def test_several_rules_against_one_thing(judged: str) -> None:
     assert (images["things"], images["in"], images["taken"], images["out"]) == ("images", None, 1, None)
 
 
-def test_hosts_are_told_apart_by_name_alone(judged: str) -> None:
+def test_hosts_are_distinguished_by_name_only(judged: str) -> None:
     told = by_host(judged, NO_LIMIT)
     assert [(h["host"], h["in"], h["taken"], h["rules"]) for h in told["pages"]["hosts"]] == [
         ("h0", 3, 2, {"EMOJI": 1, "TOO_SHORT": 1}), ("h1", 2, 1, {"EMOJI": 1, "TOO_SHORT": 1, "URLS": 1})

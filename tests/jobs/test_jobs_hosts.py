@@ -1,4 +1,4 @@
-"""A cluster of several hosts, each with a network of its own: all take part, and one may be cut off and come back."""
+"""A cluster of several hosts with separate networks: all take part, and one may be disconnected and reconnected."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ from hosts import Hosts, need_namespaces, network
 from runs import BIN, ROOT, TIMEOUT_SECONDS, run_arguments, sums
 from webs import Web
 
-from sample.cluster import ENVIRONMENT
+from tests.sampleweb.cluster import ENVIRONMENT
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +24,8 @@ IMAGE_PORT, MASTER_PORT = 8080, 7077
 SILENT_SECONDS = 10  # after which a Worker counts as lost, and an executor too
 IMAGES = """
 import sys
-from pipeline.read.captures import Index
-from pipeline.replay import Proxy
+from pipeline.inspect.replay import Index
+from pipeline.inspect.replay import Proxy
 Proxy(sys.argv[1], int(sys.argv[2]), Index(sys.argv[3:])).serve_forever()
 """
 
@@ -55,7 +55,7 @@ class Farm:
         master = f"spark://{self.hosts.addresses['master']}:{MASTER_PORT}"
         arguments = run_arguments(Web(web.folder, f"http://{images}:{IMAGE_PORT}"), output)[1:]
         contact = ["--set", "fetch.contact=mailto:nobody@host.example"]
-        command = [str(BIN / "spark-submit"), "--master", master, *options, str(ROOT / "jobs" / "run.py")]
+        command = [str(BIN / "spark-submit"), "--master", master, *options, str(ROOT / "jobs" / "main.py")]
         environment = {"PYSPARK_PYTHON": sys.executable}
         return self.hosts.start("driver", [*command, *arguments, *contact], self.folder / "driver.log", environment)
 
@@ -97,7 +97,7 @@ def wait_for(condition: Callable[[], bool], say: Callable[[], str]) -> None:
         time.sleep(0.1)
 
 
-def test_three_hosts_make_what_one_machine_makes(
+def test_three_hosts_give_the_result_of_one(
     farm: Farm, small_web: Web, reference: dict[str, str], tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
@@ -107,7 +107,7 @@ def test_three_hosts_make_what_one_machine_makes(
     assert sums(output) == reference
 
 
-def test_a_worker_is_cut_off_and_comes_back(
+def test_a_worker_is_disconnected_and_reconnected(
     farm: Farm, small_web: Web, reference: dict[str, str], tmp_path: Path
 ) -> None:
     output, lost = tmp_path / "out", WORKERS[0]

@@ -1,4 +1,4 @@
-"""The same inputs give the same shards, byte for byte: on one core, on two, on a cluster, and after being killed."""
+"""The same inputs give the same shards, byte for byte: on one core, on two, on a cluster, and after a kill."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from fetching import answers, statuses
 from runs import BIN, ROOT, TIMEOUT_SECONDS, kill_when, run_arguments, sums, weft
 from webs import Web
 
-from sample.cluster import ENVIRONMENT, Cluster
+from tests.sampleweb.cluster import ENVIRONMENT, Cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -37,10 +37,10 @@ def test_one_core_killed_in_extract_and_in_fetch(small_web: Web, reference: dict
     assert statuses(output)  # which has each image once
 
 
-def test_a_finished_run_is_not_done_again(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
+def test_a_finished_run_is_not_repeated(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
     from jobs.recipes import load
     from jobs.run import STEPS, run
-    from sample import RECIPE
+    from tests.sampleweb import RECIPE
 
     output = tmp_path / "out"
     recipe = load(str(RECIPE), ["clip.enabled=false", "corpora=[text]"])
@@ -61,7 +61,7 @@ def test_a_finished_run_is_not_done_again(small_web: Web, spark: "SparkSession",
 
 def test_a_cluster_by_spark_submit(small_web: Web, reference: dict[str, str], cluster: Cluster, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    submit = [str(BIN / "spark-submit"), "--master", cluster.url, *SUBMIT_OPTIONS, str(ROOT / "jobs" / "run.py")]
+    submit = [str(BIN / "spark-submit"), "--master", cluster.url, *SUBMIT_OPTIONS, str(ROOT / "jobs" / "main.py")]
     done = subprocess.run(
         [*submit, *run_arguments(small_web, output)[1:]],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""`weft plan`: the shipped rates are the benchmarks', and a run's own figures come back from its pilot."""
+"""`weft plan`: the shipped rates are those of the benchmarks, and a pilot of the whole input predicts itself."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,10 @@ from runs import ROOT, weft
 from webs import Finished
 
 from benchmarks.rates import from_benchmark
-from jobs.rates import shipped
+from jobs.submit import shipped_rates
 
 
-def test_the_shipped_rates_are_what_the_benchmarks_measured() -> None:
+def test_the_shipped_rates_are_those_of_the_benchmarks() -> None:
     listed = yaml.safe_load((ROOT / "jobs" / "rates.yaml").read_text("utf-8"))
     of_benchmarks = {name: rate for name, rate in listed.items() if "benchmark" in rate}
     assert of_benchmarks
@@ -21,14 +21,14 @@ def test_the_shipped_rates_are_what_the_benchmarks_measured() -> None:
         assert rate["value"] == pytest.approx(from_benchmark(rate), rel=1e-3), name
 
 
-def test_every_shipped_rate_has_a_unit_a_source_and_a_value_or_none_measured() -> None:
-    for name, figure in shipped().items():
+def test_every_shipped_rate_has_a_unit_a_source_and_a_value_if_measured() -> None:
+    for name, figure in shipped_rates().items():
         assert figure.unit and all(figure.sources), name
         assert (figure.value is None) == (figure.known == "not measured"), name
         assert figure.value is None or figure.value > 0, name
 
 
-def test_a_pilot_of_the_whole_input_plans_what_it_was(finished: Finished) -> None:
+def test_a_pilot_of_the_whole_input_predicts_itself(finished: Finished) -> None:
     done = weft("plan", "--json", "--from", str(finished.output), "--pilot-cores", "2", "--cores", "2",
                 *finished.web.archives)  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -48,7 +48,7 @@ def test_a_pilot_of_the_whole_input_plans_what_it_was(finished: Finished) -> Non
     assert known == {"pilot"}
 
 
-def test_without_a_pilot_nothing_is_claimed_that_nobody_measured(tmp_path: Path) -> None:
+def test_without_a_pilot_only_measured_values_are_claimed(tmp_path: Path) -> None:
     (tmp_path / "far.paths").write_text("https://host.example/b.warc\n")
     done = weft("plan", str(tmp_path / "far.paths"), "--cores", "100", "--gpus", "8", "--json")
     assert done.returncode == 0, done.stderr
@@ -57,7 +57,7 @@ def test_without_a_pilot_nothing_is_claimed_that_nobody_measured(tmp_path: Path)
     assert planned["input"]["bytes"]["known"] == "published"
     assert any("score on GPUs: not measured" in note for note in planned["notes"])
     notes = "\n".join(planned["notes"])
-    assert "core-hours, not measured and in no sum: dedup, assemble, shard" in notes
+    assert "core-hours: not measured and in no sum: dedup, assemble, shard" in notes
     assert "fetch may take longer: hours by the busiest host is not measured" in notes
     shown = weft("plan", str(tmp_path / "far.paths"), "--gpus", "8")
     assert shown.returncode == 0

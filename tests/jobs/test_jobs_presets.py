@@ -1,7 +1,7 @@
-"""Under each shipped recipe exactly the right pages, paragraphs, images and captions of the sample web go.
+"""Each shipped recipe drops exactly the expected pages, paragraphs, images and captions of the sample web.
 
-What must go is told by the truth and by plain counts (rules.py). Pages are extracted without gates, so that filters see
-those in other languages and the shortest too.
+Expectations follow from the ground truth and simple counts (rules.py). Pages are extracted without a prefilter, so
+that filters read those in other languages and the shortest too.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from plain import Text
 from rules import RULES, broken
 from webs import Web
 
-from filters import CAPTION_FILTERS, IMAGE_FILTERS, Filter
+from filters import CAPTION_FILTERS, IMAGE_FILTERS
+from filters.filter import Filter
 from jobs.recipes import load, names
-from pipeline.extract.archive import extract_archive
-from pipeline.filter import judge_pages, judge_rows
-from pipeline.store import Store
-from schemas.recipe import Recipe
-from schemas.recipe.extract import Extract
+from pipeline.filter import filter_pages, filter_rows
+from pipeline.html.extract import extract_archive
+from pipeline.io.store import Store
+from schemas.recipe import Extract, Recipe
 
 OUT_OF_REACH = {("fineweb", "TOO_LONG"): "100,000 words are more than all other pages of the sample web have"}
 CAPTION_RULES = {"min_words": "SHORT_CAPTION", "min_characters": "FEW_CAPTION_CHARACTERS"}
@@ -41,7 +41,7 @@ def bounds(section: Any) -> dict[str, float]:
 
 
 class Extracted:
-    """What extraction makes of the sample web, and its truth."""
+    """The extracted sample web, and its ground truth."""
 
     def __init__(self, web: Web, output: Path) -> None:
         for archive in web.archives:
@@ -57,7 +57,7 @@ class Extracted:
 
 @dataclass(frozen=True)
 class Judged:
-    """The sample web under one recipe: what was planted, what must go, what goes."""
+    """The sample web with one recipe: planted faults, expected rejections, and actual ones."""
 
     name: str
     recipe: Recipe
@@ -65,7 +65,7 @@ class Judged:
 
     @cached_property
     def goes(self) -> dict[Capture, Against]:
-        batches = judge_pages(self.recipe)(iter(self.web.pages.to_batches()))
+        batches = filter_pages(self.recipe)(iter(self.web.pages.to_batches()))
         judged = [row for batch in batches for row in batch.to_pylist()]
         assert all(row["reasons"] == [a["rule"] for a in row["rejected"] if a["level"] == "page"] for row in judged)
         return {
@@ -75,17 +75,17 @@ class Judged:
 
     @cached_property
     def rules(self) -> set[str]:
-        """Every rule on pages, paragraphs, images and captions that the recipe switches on."""
+        """Every rule on pages, paragraphs, images and captions that the recipe enables."""
         filters = self.recipe.filters
         found = {RULES[key][0] for key in (*bounds(filters.text), *bounds(filters.gibberish))}
         found |= {f"PARAGRAPH_{RULES[key][0]}" for key in bounds(filters.paragraph)}
         found |= {CAPTION_RULES[key] for key, bound in bounds(filters.caption).items() if bound > 1}  # 1 is no bound
         found |= {"WRONG_LANGUAGE"} if filters.language.keep else set()
-        found |= {"LANGUAGE_UNSURE"} if filters.language.min_score else set()
+        found |= {"LOW_LANGUAGE_SCORE"} if filters.language.min_score else set()
         return found | ({"URL_TOKEN"} if filters.image.url_tokens else set())
 
     def must_go(self, key: Capture) -> Against:
-        """Judge a page by plain counting, of what its paragraphs leave; its language is the truth's."""
+        """Return the expected reasons of a page by simple counts over its kept paragraphs, with its true language."""
         filters, truth = self.recipe.filters, self.web.truth[key]
         texts = {i: b["text"] for i, b in enumerate(self.web.rows[key]["blocks"]) if b["kind"] == "text"}
         gone = {i: broken(text, bounds(filters.paragraph)) for i, text in texts.items()}
@@ -94,27 +94,27 @@ class Judged:
         found |= {(rule, None) for rule in broken(left, bounds(filters.text) | bounds(filters.gibberish))}
         if filters.language.keep and truth["language"] not in filters.language.keep:
             found.add(("WRONG_LANGUAGE", None))
-        elif filters.language.min_score and truth["fate"] == "LANGUAGE_UNSURE":
-            found.add(("LANGUAGE_UNSURE", None))
+        elif filters.language.min_score and truth["fate"] == "LOW_LANGUAGE_SCORE":
+            found.add(("LOW_LANGUAGE_SCORE", None))
         return found
 
     @cached_property
     def captions(self) -> dict[tuple[str, str, str], set[str]]:
-        """The rules that take each caption, by its page, image and words."""
+        """The rules that drop each caption, by its page, image and text."""
         rows = self._rows(self.web.captions, CAPTION_FILTERS)
         return {(r["page_id"], r["image_url"], r["caption"]): {a["rule"] for a in r["rejected"]} for r in rows}
 
     @cached_property
     def images(self) -> dict[str, set[str]]:
-        """The rules that take each image, by its address."""
+        """The rules that drop each image, by its URL."""
         addresses = pa.table({"image_url": [image["image_url"] for image in self.web.images]})
         return {r["image_url"]: {a["rule"] for a in r["rejected"]} for r in self._rows(addresses, IMAGE_FILTERS)}
 
     def _rows(self, table: pa.Table, filters: tuple[Filter, ...]) -> list[Row]:
-        return [row for b in judge_rows(filters, self.recipe)(iter(table.to_batches())) for row in b.to_pylist()]
+        return [row for b in filter_rows(filters, self.recipe)(iter(table.to_batches())) for row in b.to_pylist()]
 
     def takes(self, rule: str, key: Capture, block: int | None) -> bool:
-        """Tell whether a rule takes a page, or a paragraph, image or caption that is a block of its truth."""
+        """Return whether a rule drops a page, or a paragraph, image or caption of its ground truth."""
         page, planted = self.web.rows[key], None if block is None else self.web.truth[key]["blocks"][block]
         if planted is None:
             return (rule, None) in self.goes[key]
@@ -157,14 +157,14 @@ def test_every_image_has_exactly_its_reason(judged: Judged) -> None:
     assert judged.images == {url: {"URL_TOKEN"} if url in named else set() for url in judged.images}
 
 
-def test_what_was_planted_goes_under_every_recipe_that_bounds_it(judged: Judged) -> None:
+def test_planted_faults_are_dropped_by_every_recipe_with_a_threshold(judged: Judged) -> None:
     for key, truth in judged.web.truth.items():
         planted = {(f["rule"], f["block"]) for f in truth["faults"] if f["rule"] in judged.rules}
         taken = {(rule, block) for rule, block in planted if judged.takes(rule, key, block)}
         assert planted - taken == {(rule, None) for rule, _ in planted if (judged.name, rule) in OUT_OF_REACH}, key
 
 
-def test_every_rule_is_broken_by_what_was_planted(judged: Judged) -> None:
+def test_every_rule_has_a_planted_fault(judged: Judged) -> None:
     every = judged.web.truth.values()
     planted = {truth["fate"] for truth in every} | {fault["rule"] for truth in every for fault in truth["faults"]}
     assert judged.rules <= planted

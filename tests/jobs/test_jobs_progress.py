@@ -1,4 +1,4 @@
-"""What is told while a step runs, and what Spark's history server tells afterwards."""
+"""Progress while a step runs, and Spark's history server afterwards."""
 
 import json
 import os
@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from runs import TIMEOUT_SECONDS, weft
 from webs import Web
 
-from jobs.progress import span, words
-from jobs.stages import LATELY_SECONDS, Look, Pace, Stages
+from jobs.progress import RECENT_SECONDS, Pace, Snapshot, Stages, describe, duration
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -33,7 +32,7 @@ def soon(condition: Callable[[], Any]) -> Any:
     return value
 
 
-def test_tasks_time_left_and_rows_of_a_step_are_seen(spark: "SparkSession", tmp_path: Path) -> None:
+def test_tasks_remaining_time_and_rows_of_a_step_are_shown(spark: "SparkSession", tmp_path: Path) -> None:
     from pyspark import InheritableThread
 
     def wait(number: int) -> int:
@@ -47,62 +46,62 @@ def test_tasks_time_left_and_rows_of_a_step_are_seen(spark: "SparkSession", tmp_
     job = InheritableThread(target=lambda: rdd.toDF("int").write.parquet(str(tmp_path / "rows")))
     try:
         job.start()
-        look = soon(lambda: (seen := stages.look()).tasks and seen)
+        look = soon(lambda: (seen := stages.snapshot()).tasks and seen)
         assert (look.stage, look.done, look.tasks, look.failed, look.seconds_left) == (1, 0, 4, 0, None)
         for number in range(2):
             (tmp_path / f"go-{number}").touch()
-        look = soon(lambda: (seen := stages.look()).done == 2 and seen)
+        look = soon(lambda: (seen := stages.snapshot()).done == 2 and seen)
         assert look.seconds_left is not None and look.seconds_left > 0
     finally:
         for number in range(4):
             (tmp_path / f"go-{number}").touch()
         job.join(TIMEOUT_SECONDS)
-    assert soon(lambda: stages.look().rows) == 4
-    assert stages.look().tasks == 0
+    assert soon(lambda: stages.snapshot().rows) == 4
+    assert stages.snapshot().tasks == 0
     stages.close()
     spark.range(7).write.parquet(str(tmp_path / "after"))
-    assert stages.look().rows == 4
+    assert stages.snapshot().rows == 4
 
 
-def test_no_time_is_left_to_be_shown_while_nothing_finishes() -> None:
+def test_no_remaining_time_is_shown_before_a_task_finishes() -> None:
     pace = Pace(begun=100.0)
-    assert pace.left(now=130.0, num_done=0, num_tasks=10) is None
-    assert pace.left(now=140.0, num_done=4, num_tasks=10) == 60  # 10 s each, 6 to go
-    assert pace.left(now=150.0, num_done=4, num_tasks=10) == 50
-    assert [pace.left(float(now), 4, 10) for now in range(151, 1000, 10)] == [None] * 85  # it hangs
-    assert pace.left(now=1000.0, num_done=5, num_tasks=10) == 900
-    assert pace.left(now=1001.0, num_done=3, num_tasks=10) == pytest.approx(
+    assert pace.seconds_left(now=130.0, num_done=0, num_tasks=10) is None
+    assert pace.seconds_left(now=140.0, num_done=4, num_tasks=10) == 60  # 10 s each, 6 to go
+    assert pace.seconds_left(now=150.0, num_done=4, num_tasks=10) == 50
+    assert [pace.seconds_left(float(now), 4, 10) for now in range(151, 1000, 10)] == [None] * 85  # it hangs
+    assert pace.seconds_left(now=1000.0, num_done=5, num_tasks=10) == 900
+    assert pace.seconds_left(now=1001.0, num_done=3, num_tasks=10) == pytest.approx(
         901 / 3 * 7
     )  # two were lost and are repeated
 
 
 @given(st.lists(st.tuples(st.floats(0, 1000), st.integers(0, 3)), max_size=30))
-def test_whatever_finishes_when_time_left_is_said_only_just_after(steps: list[tuple[float, int]]) -> None:
+def test_remaining_time_is_only_shown_just_after_a_task(steps: list[tuple[float, int]]) -> None:
     pace, now, done, finished = Pace(0.0), 0.0, 0, None
     for seconds, num in steps:
         now, done = now + seconds, done + num
         finished = now if num else finished
-        left = pace.left(now, done, 100)
-        if finished is None or now - finished > LATELY_SECONDS:
+        left = pace.seconds_left(now, done, 100)
+        if finished is None or now - finished > RECENT_SECONDS:
             assert left is None
         else:
             assert left is not None and left >= 0
 
 
 def test_words_say_what_is_left_what_failed_and_what_came() -> None:
-    assert words(Look(1, 0, 4, 0, 0, None), None) == ""
-    assert words(Look(1, 2, 4, 1, 1_200, 90.4), None) == (
-        "about 90 s left of these tasks; 1 failed, repeated; 1,200 rows written"
+    assert describe(Snapshot(1, 0, 4, 0, 0, None), None) == ""
+    assert describe(Snapshot(1, 2, 4, 1, 1_200, 90.4), None) == (
+        "about 90 s left for these tasks; 1 failed, repeated; 1,200 rows written"
     )
-    assert words(Look(1, 2, 4, 0, 1_200, 600), lambda: "7 pages") == "about 10 min left of these tasks; 7 pages"
-    assert [span(s) for s in (0, 99, 150, 900, 9_000)] == ["0 s", "99 s", "2.5 min", "15 min", "2.5 h"]
+    assert describe(Snapshot(1, 2, 4, 0, 1_200, 600), lambda: "7 pages") == "about 10 min left for these tasks; 7 pages"
+    assert [duration(s) for s in (0, 99, 150, 900, 9_000)] == ["0 s", "99 s", "2.5 min", "15 min", "2.5 h"]
 
 
-def test_extract_tells_what_has_come_of_the_archives(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
+def test_extract_shows_its_counts(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:
     from jobs.extract import STEP
     from jobs.recipes import load
     from jobs.step import Context, run_step
-    from pipeline.store import Store
+    from pipeline.io.store import Store
 
     context = Context(spark, Store(str(tmp_path)), load("everything", []), small_web.archives)
     assert STEP.watch

@@ -1,4 +1,4 @@
-"""The reference pages: they stand in docs/ as the code would write them now, and leave nothing out."""
+"""The reference pages in docs/ are current and complete."""
 
 import re
 from pathlib import Path
@@ -8,10 +8,9 @@ import pytest
 from pydantic import BaseModel
 
 from jobs.recipes import load, names
-from jobs.reference import PAGES
-from jobs.reference.commands import walk
 from schemas import shards, tables
 from schemas.recipe import Recipe
+from tools.reference import PAGES, walk
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -46,7 +45,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     return found
 
 
-def test_every_key_of_a_recipe_is_there_with_a_meaning() -> None:
+def test_every_key_of_a_recipe_is_described() -> None:
     text = PAGES["recipes.md"]().split("## Shipped recipes")[0]
     rows = dict(re.findall(r"^\| `([a-z_.0-9]+)` \|(.*)\|$", text, re.M))
     assert sorted(rows) == sorted(keys(Recipe))
@@ -54,7 +53,7 @@ def test_every_key_of_a_recipe_is_there_with_a_meaning() -> None:
         assert re.split(r"(?<!\\)\|", cells)[-1].strip(), f"{key} has no description"
     assert "≥ 0, ≤ 1" in rows["filters.language.min_score"] and "`0.0`" in rows["filters.language.min_score"]
     assert "one of `blocks`, `trafilatura`" in rows["extract.engine"]
-    assert "*needed*" in rows["name"]
+    assert "*required*" in rows["name"]
 
 
 @pytest.mark.parametrize("name", names())
@@ -88,5 +87,5 @@ def test_wrong_arguments_get_a_usage_line(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    done = subprocess.run([sys.executable, "-m", "jobs.reference", "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "") and done.stderr == "usage: python -m jobs.reference DIR\n"
+    done = subprocess.run([sys.executable, "-m", "tools.reference", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr == "usage: python -m tools.reference DIR\n"

@@ -1,4 +1,4 @@
-"""A report tells what the sample web's truth says, of a run finished or not, in whatever parts its tables lie."""
+"""A report agrees with the ground truth of the sample web, for finished and unfinished runs and any parts of tables."""
 
 import base64
 import io
@@ -20,12 +20,11 @@ from runs import ROOT, weft
 from test_jobs_truth import MAX_IMAGES, Expected
 from webs import Finished
 
-from pipeline.lookup import STEPS
-from pipeline.report.data import Sources, gather
-from pipeline.store import Store
+from jobs.report import gather
+from jobs.report_sources import ReportFiles
+from pipeline.io.store import Store
 from schemas.errors import PathError
-from schemas.ids import image_id
-from schemas.tables import PAGES, REJECTIONS, rejection
+from schemas.tables import PAGES, REJECTIONS, STEPS, image_id, rejection
 
 NUM_SAMPLES = 20
 SCORED = "clip_score"
@@ -38,7 +37,7 @@ def expected(finished: Finished) -> Expected:
 
 @pytest.fixture(scope="module")
 def told(finished: Finished, spark: SparkSession) -> dict[str, Any]:
-    return gather(spark, Sources(str(finished.output)), NUM_SAMPLES)
+    return gather(spark, ReportFiles(str(finished.output)), NUM_SAMPLES)
 
 
 def share(told: dict[str, Any], name: str, of: str) -> dict[str, int]:
@@ -58,22 +57,22 @@ def rule_of(told: dict[str, Any], step: str, rule: str) -> dict[str, Any]:
 
 
 def documents(expected: Expected, finished: Finished) -> list[int]:
-    """How many images each interleaved document has."""
+    """The number of images of each interleaved document."""
     ids = {(p["url"], p["captured_at"]): p["page_id"] for p in finished.rows("pages")}
     ends = [(t, expected.end(t, ids[t["url"], t["captured_at"]])) for t in expected.pages]
     return [min(len(expected.kept_images(t)), MAX_IMAGES) for t, end in ends if end == "interleaved"]
 
 
-def test_shares_are_what_the_truth_counts(told: dict, expected: Expected) -> None:
+def test_fractions_agree_with_the_ground_truth(told: dict, expected: Expected) -> None:
     fates = Counter(expected.images[url]["fate"] for url in expected.fetched)
     status = {name.upper().replace("OK", "ok"): n for name, n in share(told, "image status", "images").items()}
     assert status == fates
     assert share(told, "languages", "pages") == Counter(t["language"] for t in expected.pages)
     assert share(told, "hosts", "pages") == Counter(urlsplit(t["url"]).hostname for t in expected.pages)
-    assert sum(share(told, "directives", "images").values()) == fates["DIRECTIVE"] > 0
+    assert sum(share(told, "directives", "images").values()) == fates["OPT_OUT"] > 0
 
 
-def test_spreads_are_what_the_truth_measures(told: dict, expected: Expected, finished: Finished) -> None:
+def test_distributions_agree_with_the_ground_truth(told: dict, expected: Expected, finished: Finished) -> None:
     images = documents(expected, finished)
     counted = spread(told, "images", "interleaved")
     assert {b["from"]: b["count"] for b in counted["bins"]} == Counter(images)
@@ -90,7 +89,7 @@ def test_spreads_are_what_the_truth_measures(told: dict, expected: Expected, fin
         assert sum(b["count"] for b in spread(told, "words", of)["bins"]) == facts["samples"] + facts["held_out"]
 
 
-def test_each_rule_shows_what_it_took(told: dict, expected: Expected, finished: Finished) -> None:
+def test_each_rule_shows_what_it_dropped(told: dict, expected: Expected, finished: Finished) -> None:
     texts = {t["url"]: t["paragraphs"] for t in expected.pages}
     every = finished.web.truth("truth.jsonl")
     for step, rule in (("filter", "EMOJI"), ("filter", "URLS"), ("dedup", "DUPLICATE_TEXT")):
@@ -115,13 +114,13 @@ def thumb(told: dict[str, Any], key: str) -> bytes:
 
 
 def size(expected: Expected, url: str) -> tuple[int, int]:
-    """The size of a picture's thumb."""
+    """The size of an image's thumbnail."""
     width, height = expected.images[url]["width"], expected.images[url]["height"]
     scale = min(1, 240 / max(width, height))
     return round(width * scale), round(height * scale)
 
 
-def test_clusters_are_those_of_the_truth(told: dict, expected: Expected, finished: Finished) -> None:
+def test_clusters_agree_with_the_ground_truth(told: dict, expected: Expected, finished: Finished) -> None:
     groups = defaultdict(set)
     for url, survivor in expected.duplicates.items():
         groups[image_id(survivor)] |= {image_id(url)}
@@ -158,18 +157,18 @@ def test_samples_are_of_the_shards_and_show_their_images(told: dict, expected: E
         assert sample["num_words"] == len(written.split())
 
 
-def test_it_is_the_same_in_whatever_parts_and_order_tables_lie(
+def test_it_does_not_depend_on_parts_and_order_of_tables(
     told: dict, finished: Finished, spark: SparkSession, tmp_path: Path
 ) -> None:
     shutil.copytree(finished.output, tmp_path / "out")
     store, partitions = Store(str(tmp_path / "out")), spark.conf.get("spark.sql.shuffle.partitions")
-    for folder in STEPS:
+    for folder in (step.folder for step in STEPS.values()):
         manifest = store.manifest(folder)
         files = {name: of if name == "shards" else [one_part(store, of)] for name, of in manifest.files.items() if of}
         store.commit(folder, replace(manifest, files=files))
     spark.conf.set("spark.sql.shuffle.partitions", "5")
     try:
-        again = gather(spark, Sources(store.root), NUM_SAMPLES)
+        again = gather(spark, ReportFiles(store.root), NUM_SAMPLES)
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", partitions)
     assert json.dumps(again) == json.dumps(told)
@@ -183,7 +182,7 @@ def one_part(store: Store, files: list[str]) -> str:
     return path
 
 
-def test_steps_that_have_not_finished_have_no_part_in_it(
+def test_unfinished_steps_are_left_out(
     finished: Finished, expected: Expected, spark: SparkSession, tmp_path: Path
 ) -> None:
     ignore = shutil.ignore_patterns("*.tar")
@@ -193,8 +192,8 @@ def test_steps_that_have_not_finished_have_no_part_in_it(
     for unfinished, left in ((("shards",), 6), (("documents", "scores", "rejections/dedup"), 3)):
         for folder in unfinished:
             store.remove(folder, "_manifest.json")
-        half = gather(spark, Sources(store.root), NUM_SAMPLES)
-        assert [s["step"] for s in half["steps"]] == list(STEPS.values())[:left]
+        half = gather(spark, ReportFiles(store.root), NUM_SAMPLES)
+        assert [s["step"] for s in half["steps"]] == list(STEPS)[:left]
         assert (half["samples"], half["shards"], half["corpora"]) == ([], [], {})
         seen.append(half)
     images = documents(expected, finished)
@@ -204,7 +203,7 @@ def test_steps_that_have_not_finished_have_no_part_in_it(
 
 
 def test_a_shards_folder_alone(told: dict, finished: Finished, spark: SparkSession) -> None:
-    alone = gather(spark, Sources(str(finished.output / "shards")), NUM_SAMPLES)
+    alone = gather(spark, ReportFiles(str(finished.output / "shards")), NUM_SAMPLES)
     for name in ("samples", "shards", "num_shards", "corpora"):
         assert json.dumps(alone[name]) == json.dumps(told[name]), name
     assert (alone["recipe"], alone["steps"], alone["funnel"], alone["clusters"]) == ({}, [], [], [])
@@ -218,19 +217,19 @@ def test_a_shards_folder_alone(told: dict, finished: Finished, spark: SparkSessi
 HOSTILE = "</script><img src=x onerror=alert(1)>\x00\u2028 {{7*7}} \ud7ff\U0001f600 ‮" + "a" * 3000
 
 
-def test_hostile_words_are_data(spark: SparkSession, tmp_path: Path) -> None:
+def test_hostile_texts_are_data(spark: SparkSession, tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    page = row(PAGES, page_id="p", url=HOSTILE, host=HOSTILE, language=HOSTILE, licence=HOSTILE, blocks=[text(HOSTILE)])
+    page = row(PAGES, page_id="p", url=HOSTILE, host=HOSTILE, language=HOSTILE, license=HOSTILE, blocks=[text(HOSTILE)])
     against = {"page_id": "p", "url": HOSTILE, "warc_file": "w", "warc_offset": 0, "detail": HOSTILE}
     rejected = [
         rejection("extract", rule, "page", **against, measure=float("nan"), threshold=float("inf"))
-        for rule in ("TOO_SHORT", "PAGE_DIRECTIVE")
+        for rule in ("TOO_SHORT", "PAGE_OPT_OUT")
     ]
     commit(store, "pages", "extract", {PAGES: [page], REJECTIONS: rejected})
-    told = json.loads(json.dumps(gather(spark, Sources(store.root), NUM_SAMPLES), allow_nan=False))
+    told = json.loads(json.dumps(gather(spark, ReportFiles(store.root), NUM_SAMPLES), allow_nan=False))
     (example,) = rule_of(told, "extract", "TOO_SHORT")["examples"]
     assert {example[name] for name in ("url", "text", "detail")} == {HOSTILE[:400] + "…"}
-    for name in ("hosts", "languages", "licences", "directives"):
+    for name in ("hosts", "languages", "licenses", "directives"):
         assert share(told, name, "pages") == {HOSTILE[:200]: 1}
 
 
@@ -268,4 +267,4 @@ def test_wrong_arguments(
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(PathError):
-        Sources(str(tmp_path))
+        ReportFiles(str(tmp_path))

@@ -1,4 +1,4 @@
-"""Another recipe for a filter step that is done: judged by what was measured, the same as if it had been run anew."""
+"""Another recipe for a finished filter step: decisions from stored measures equal those of a new run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,9 @@ from handmade import commit, picture, row, text
 from jobs import dedup, filter
 from jobs.recipes import load
 from jobs.run import run
-from pipeline.store import Manifest, Store
+from pipeline.io.store import Manifest, Store
 from schemas.errors import RecipeError
-from schemas.ids import image_id
-from schemas.tables import CAPTIONS, PAGES
+from schemas.tables import CAPTIONS, PAGES, image_id
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,7 +50,7 @@ def tables(output: str) -> list[Any]:
     return [sorted(of_folder, key=str) for of_folder in found]
 
 
-def test_it_is_as_if_it_had_been_run_anew(tmp_path: Path, spark: "SparkSession") -> None:
+def test_it_equals_a_new_run(tmp_path: Path, spark: "SparkSession") -> None:
     output, fresh = extracted(tmp_path / "a"), extracted(tmp_path / "b")
     before = filtered(output)
     assert before.rejected == {"PARAGRAPH_TOO_SHORT": 7}
@@ -60,7 +59,7 @@ def test_it_is_as_if_it_had_been_run_anew(tmp_path: Path, spark: "SparkSession")
     assert (retuned.counts, retuned.rejected, retuned.judged) == (anew.counts, anew.rejected, anew.judged)
     # 2 to 8 words of one paragraph and three of the other: 5 to 11, of which one is an address.
     assert retuned.notes["changed"] == (
-        "from the measures that were kept: pages that stay 7 -> 1; TOO_SHORT 0 -> 1; URLS 0 -> 5; WRONG_LANGUAGE 0 -> 1"
+        "from stored measures: kept pages 7 -> 1; TOO_SHORT 0 -> 1; URLS 0 -> 5; WRONG_LANGUAGE 0 -> 1"
     )
     assert not any((tmp_path / "a" / file).exists() for of_table in before.files.values() for file in of_table)
     assert filtered(output, *CHANGED) == retuned, "nothing is left to do"
@@ -77,10 +76,10 @@ def test_back_again(tmp_path: Path, spark: "SparkSession") -> None:
 
 
 @pytest.mark.parametrize("change", ["filters.paragraph.min_words=1", "filters.text.min_sentences=1"])
-def test_what_was_not_measured_is_measured(change: str, tmp_path: Path, spark: "SparkSession") -> None:
+def test_missing_measures_are_computed(change: str, tmp_path: Path, spark: "SparkSession") -> None:
     output, fresh = extracted(tmp_path / "a"), extracted(tmp_path / "b")
     filtered(output)
-    assert filtered(output, change).notes["changed"].startswith("measured anew: pages that stay 7 -> ")
+    assert filtered(output, change).notes["changed"].startswith("measured again: kept pages 7 -> ")
     filtered(fresh, change)
     assert tables(output) == tables(fresh)
 

@@ -1,4 +1,4 @@
-"""An S3 store: an archive that was replaced under its key is noticed by its ETag."""
+"""An S3 store: an archive that was replaced under its key is detected by its ETag."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,9 @@ import fsspec
 import pytest
 
 from jobs.extract import find_replaced_archives
-from pipeline.extract.archive import extract_archive
-from pipeline.store import Store
-from schemas.recipe.extract import Extract
+from pipeline.html.extract import extract_archive
+from pipeline.io.store import Store
+from schemas.recipe import Extract
 
 moto = pytest.importorskip("moto.server")
 BUCKET = "s3://bucket"
@@ -36,7 +36,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
 
 
 def archive(word: str) -> bytes:
-    """Return an archive of one page; the lengths of words decide its own."""
+    """Return an archive of one page; the lengths of words determine its length."""
     body = f"<html><body><article><p>The {word} mill by the river grinds flour again, as it did. </p></article>"
     answer = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{body * 9}"
     head = f"WARC-Type: response\r\nWARC-Target-URI: http://a.example/\r\nContent-Length: {len(answer)}"

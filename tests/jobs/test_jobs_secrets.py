@@ -1,4 +1,4 @@
-"""A run with credentials in its recipe and in its inputs: no file that it leaves and no line that it prints has one."""
+"""A run with credentials in its recipe and inputs: no file and no message contains one."""
 
 import gzip
 import json
@@ -16,10 +16,10 @@ from jobs.extract import STEP as EXTRACT
 from jobs.fetch import STEP as FETCH
 from jobs.recipes import load
 from jobs.run import run
-from jobs.step import standing
-from pipeline.store import Store
+from jobs.step import finished_output
+from pipeline.io.store import Store
+from schemas.display import redacted
 from schemas.errors import PathError, RecipeError
-from schemas.secrets import redacted
 
 SECRET = "s3cret"
 PAGE = (
@@ -36,7 +36,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[str]:
-    """Serve an archive of one page; return its address, which is signed and holds a password."""
+    """Serve an archive of one page; return its URL, which has a signature and a password."""
     body = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{PAGE}".encode()
     head = (
         "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://pages.example/\r\nWARC-Date: 2024-01-01T00:00:00Z"
@@ -53,7 +53,7 @@ def archive(tmp_path: Path) -> Iterator[str]:
 
 
 def unpacked(path: Path) -> bytes:
-    """Return a file's bytes as people read them: Spark packs its event log."""
+    """Return a file's bytes, decompressed if it is a Spark event log."""
     data = path.read_bytes()
     if path.suffix == ".zstd":
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
@@ -81,7 +81,7 @@ def test_no_file_and_no_line_holds_a_credential(tmp_path: Path, archive: str) ->
     # The same archive, signed anew, and another password are nothing new; without a password fetch cannot go on.
     again = weft("run", "-r", "everything", *(word.replace(SECRET, "other") for word in asked),
                  archive.replace(SECRET, "other"))  # fmt: skip
-    assert again.returncode == 0 and again.stderr.count("was there already") == 7, again.stderr
+    assert again.returncode == 0 and again.stderr.count("already complete") == 7, again.stderr
     refused = weft("fetch", "-o", str(output), "--retry", "unreachable")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert "--set fetch.proxy=" in refused.stderr
@@ -97,18 +97,20 @@ def test_credentials_do_not_make_another_configuration(tmp_path: Path) -> None:
     assert STEP.config(first) != STEP.config(other)
 
 
-def test_an_output_from_before_is_known_by_its_archives_without_credentials(tmp_path: Path) -> None:
+def test_an_older_output_is_recognised_by_archives_without_credentials(tmp_path: Path) -> None:
     recipe = load("everything")
-    names = standing(EXTRACT, Store(str(tmp_path)), recipe, ["https://u:p@h/a.warc.gz?sig=1", "/b.warc"])[0]["archives"]
+    names = finished_output(EXTRACT, Store(str(tmp_path)), recipe, ["https://u:p@h/a.warc.gz?sig=1", "/b.warc"])[0][
+        "archives"
+    ]
     assert names == "https://***@h/a.warc.gz?sig=***\n/b.warc"
 
 
-def test_two_archives_that_differ_in_credentials_alone_are_refused(tmp_path: Path, archive: str) -> None:
+def test_two_archives_that_differ_only_in_credentials_are_an_error(tmp_path: Path, archive: str) -> None:
     with pytest.raises(PathError, match="2 inputs are http"):
         run((EXTRACT,), load("everything"), str(tmp_path / "out"), [archive, archive.replace(SECRET, "other")])
 
 
-def test_masked_credentials_are_asked_for(tmp_path: Path) -> None:
+def test_masked_credentials_are_an_error(tmp_path: Path) -> None:
     recipe = load("everything", ["fetch.proxy=http://***@127.0.0.1:9"])
     with pytest.raises(RecipeError, match=r"--set fetch\.proxy="):
         FETCH.check_credentials(recipe)

@@ -1,4 +1,4 @@
-"""The Java that Spark's driver runs in: its room for code, and what is said when it is killed."""
+"""The Java process of Spark's driver: its code cache, and the message when it is killed."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ from runs import BIN, TIMEOUT_SECONDS, java_of, running, wait_for, wait_until_go
 from webs import Web
 
 from jobs import session
-from pipeline.claim import CLAIM
+from pipeline.io.run_lock import CLAIM
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def test_java_has_room_for_the_code_of_all_steps(spark: "SparkSession") -> None:
+def test_the_code_cache_is_large_enough_for_all_steps(spark: "SparkSession") -> None:
     java = spark.sparkContext._jvm
     assert java is not None
     pools = java.java.lang.management.ManagementFactory.getMemoryPoolMXBeans()
@@ -39,7 +39,7 @@ def test_java_is_killed(small_web: Web, tmp_path: Path) -> None:
         with suppress(ProcessLookupError):  # Python workers see by themselves that Java is gone
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 2
-    assert said.splitlines()[-1].startswith("weft: Java, in which Spark's driver runs, was ended")
+    assert said.splitlines()[-1].startswith("weft: the Java process of Spark's driver died")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -52,11 +52,11 @@ def test_a_signal_while_java_starts(small_web: Web, tmp_path: Path, number: sign
         run.process.send_signal(number)
         assert run.end() == 128 + number, run.log()
         wait_until_gone(javas)
-    assert run.said == [f"weft: interrupted by {number.name}; the same command goes on from here\n"]
+    assert run.said == [f"weft: interrupted by {number.name}; run the same command to continue\n"]
     assert not (output / f"{CLAIM}.json").exists()
 
 
-def test_java_says_nothing_of_itself_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_java_prints_nothing_and_leaves_no_files(tmp_path: Path) -> None:
     page = b"<html><body><article><p>" + b"The oak at the end of the lane is older than the village. " * 20
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + page
     fields = (
@@ -81,7 +81,7 @@ def test_java_says_nothing_of_itself_and_nothing_is_left_behind(tmp_path: Path) 
     assert [path for folder in folders for path in folder.rglob("*")] == []
 
 
-def test_what_java_says_of_a_run_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
+def test_messages_of_java_about_a_run_are_shown(capfd: pytest.CaptureFixture[str]) -> None:
     reader, writer = os.pipe()
     os.write(
         writer, b'Picked up JAVA_TOOL_OPTIONS: -Dx=1\nSetting default log level to "WARN".\nERROR Executor: lost\n'

@@ -1,4 +1,4 @@
-"""Shards: what they hold, and that the readers people use can read them."""
+"""Shards: their content, and common readers."""
 
 import hashlib
 import io
@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 from webs import Finished
 
-from pipeline.shard.order import split_of
-from schemas.ids import order
+from pipeline.shards.write import split_of
 from schemas.shards import INDEX, TRAIN, VALIDATION
-from schemas.tables import CORPORA
+from schemas.tables import CORPORA, order
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def listing(finished: Finished) -> list[dict]:
     return json.loads((finished.output / "shards" / "shards.json").read_text())["shards"]
 
 
-def test_the_listing_tells_the_truth_about_every_file(finished: Finished, listing: list[dict]) -> None:
+def test_the_listing_describes_every_file_correctly(finished: Finished, listing: list[dict]) -> None:
     shards = finished.output / "shards"
     assert {s["corpus"] for s in listing} == set(CORPORA)
     named = {s[kind] for s in listing for kind in ("tar", "index")}
@@ -38,7 +37,7 @@ def test_the_listing_tells_the_truth_about_every_file(finished: Finished, listin
         assert shard["num_images"] == sum(name.endswith("jpg") for _, name in names)
 
 
-def test_the_index_leads_to_every_member(finished: Finished, listing: list[dict]) -> None:
+def test_the_index_locates_every_member(finished: Finished, listing: list[dict]) -> None:
     for shard in listing:
         data = (finished.output / "shards" / shard["tar"]).read_bytes()
         table = pq.read_table(finished.output / "shards" / shard["index"])
@@ -126,8 +125,8 @@ def test_whole_hosts_are_held_out(finished: Finished, tmp_path: Path) -> None:
     from jobs.recipes import load
     from jobs.run import run
     from jobs.shard import STEP
-    from pipeline.stats import corpora
-    from sample import RECIPE
+    from pipeline.shards.stats import corpora
+    from tests.sampleweb import RECIPE
 
     output = tmp_path / "out"
     shutil.copytree(finished.output, output)

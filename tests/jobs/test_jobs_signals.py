@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM in the middle of every step: one line, the right status, nothing left over; the same command ends.
+"""SIGINT and SIGTERM in every step: one line, the right status, no processes left; the same command resumes.
 
-A step is held in its middle by stopping the Python workers that do it.
+A step is paused by stopping its Python workers.
 """
 
 import os
@@ -26,16 +26,16 @@ from runs import (
 )
 from webs import Web
 
-from pipeline.claim import CLAIM
-from pipeline.lookup import STEPS
+from pipeline.io.run_lock import CLAIM
+from schemas.tables import STEPS
 
 BUSY_SECONDS = 0.2  # a younger worker may not have told Java of itself, which then waits for it and for nothing else
 HELD_SECONDS = 1.0  # for what is not held to come to its end
-NEAR = "dedup.near_text.enabled=true"  # without it, dedup has next to no Python
+NEAR = "dedup.minhash.enabled=true"  # without it, dedup has next to no Python
 
 
 def hold(run: Run, step: str) -> None:
-    """Wait until a step is under way, and stop the workers that do it."""
+    """Wait until a step runs, and stop its workers."""
     seen: dict[int, float] = {}
     stopped: set[int] = set()
     held_at = deadline = time.monotonic() + TIMEOUT_SECONDS
@@ -53,7 +53,7 @@ def hold(run: Run, step: str) -> None:
 
 
 def interrupt(run: Run, step: str, number: signal.Signals, group: bool) -> None:
-    """Hold a step, send a signal to its process, or to its group as a terminal does, and see how it ends."""
+    """Pause a step, send a signal to its process, or to its group as a terminal does, and check how it ends."""
     hold(run, step)
     processes = tree_of(run.process.pid)
     assert len(processes) > 1, "Java, and Python workers"
@@ -62,7 +62,7 @@ def interrupt(run: Run, step: str, number: signal.Signals, group: bool) -> None:
     else:
         run.process.send_signal(number)
     assert run.end() == 128 + number, run.log()
-    assert run.said[-1] == f"weft: interrupted by {number.name}; the same command goes on from here\n", run.log()
+    assert run.said[-1] == f"weft: interrupted by {number.name}; run the same command to continue\n", run.log()
     assert not [line for line in run.said if line.startswith(("Traceback", "ERROR", "WARN "))], run.log()
 
     wait_until_gone(processes)
@@ -84,11 +84,11 @@ def test_a_signal_ends_a_step(small_web: Web, tmp_path: Path, step: str, number:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)  # nine runs of the command
-def test_the_same_command_goes_on_after_a_signal_in_every_step(small_web: Web, spark: object, tmp_path: Path) -> None:
+def test_the_same_command_resumes_after_a_signal_in_every_step(small_web: Web, spark: object, tmp_path: Path) -> None:
     expected = undisturbed(small_web, tmp_path / "undisturbed", NEAR)
     output = tmp_path / "out"
     arguments = run_arguments(small_web, output, "--master", "local[2]", "--set", NEAR)
-    for turn, step in enumerate(STEPS.values()):
+    for turn, step in enumerate(STEPS):
         number = signal.SIGINT if turn % 2 else signal.SIGTERM
         with running(output, arguments) as run:
             interrupt(run, step, number, group=turn % 4 > 1)

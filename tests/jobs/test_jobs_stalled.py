@@ -1,4 +1,4 @@
-"""What the load of the machine took is tried again by the same command; what a rule took is not."""
+"""Items lost to the load of the machine are retried by the same command; items dropped by a rule are not."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +14,11 @@ from jobs import extract
 from jobs.recipes import load
 from jobs.run import run
 from jobs.step import Context, Outcome, Step, run_step
-from pipeline.commits import COMMITS, read_commits
-from pipeline.extract.archive import part_name
-from pipeline.store import Store
-from sample.faulty import serving
+from pipeline.html.extract import part_name
+from pipeline.io.store import COMMITS, Store, read_commits
 from schemas.reasons import BY_CODE, STALLED
+from schemas.tables import STEPS
+from tests.sampleweb.faulty.server import serving
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -32,7 +32,7 @@ def test_a_step_is_finished_once_nothing_is_stalled(rule: str, num_runs: int, tm
         made.append({} if made else {rule: 1, "EMOJI": 2})
         return Outcome({}, {"pages": 3}, made[-1])
 
-    step, store = Step("filter", "measures", (), ("filters",), work), Store(str(tmp_path))
+    step, store = Step(replace(STEPS["filter"], inputs=()), ("filters",), work), Store(str(tmp_path))
     context = Context(None, store, load("kosmos1"), ())  # type: ignore[arg-type]
     assert run_step(step, context).rejected == {rule: 1, "EMOJI": 2}
     for _ in range(2):
@@ -56,7 +56,7 @@ def test_an_archive_with_a_stalled_page_is_read_again(small_web: Web, spark: "Sp
     assert {part_name(a) for a in archives} == read_commits(store).keys()
 
 
-def test_a_stalled_image_is_asked_for_again(spark: "SparkSession", tmp_path: Path) -> None:
+def test_a_stalled_image_is_requested_again(spark: "SparkSession", tmp_path: Path) -> None:
     sound, late, missing = "/ok/1.jpg", "/flaky/1/2.jpg", "/missing/3.jpg"  # the second comes at the second request
     with serving(1) as server:
         settings = recipe(server, "fetch.retries=0", f"fetch.cache={tmp_path / 'cache'}")
@@ -74,7 +74,7 @@ def test_a_stalled_image_is_asked_for_again(spark: "SparkSession", tmp_path: Pat
 
 
 def _stall(store: Store, url: str) -> None:
-    """Have an image of a finished fetch, one that failed, be one that was stalled."""
+    """Mark a failed image of a finished fetch as stalled."""
     manifest = store.manifest("images")
     assert manifest
     for file in manifest.files["images"]:

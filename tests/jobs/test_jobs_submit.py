@@ -1,4 +1,4 @@
-"""`weft submit`: its line for each kind of cluster, what is wrong said first, and a run that really goes."""
+"""`weft submit`: the command for each kind of cluster, early errors, and a real run."""
 
 import os
 import shlex
@@ -13,18 +13,18 @@ from clusters import SUBMIT_OPTIONS, executors
 from runs import BIN, ROOT, run_arguments, running, sums, tree_of, wait_for, wait_until_gone, weft
 from webs import Web
 
-from pipeline.claim import CLAIM
-from sample.cluster import Cluster
+from pipeline.io.run_lock import CLAIM
+from tests.sampleweb.cluster import Cluster
 
 CONTACT = ("--set", "fetch.contact=mailto:crawl@weft.example")
-SCRIPT = str(ROOT / "jobs" / "run.py")
+SCRIPT = str(ROOT / "jobs" / "main.py")
 IMAGE = ("--conf", "spark.kubernetes.container.image=registry.example/spark:4")
 UPLOAD = ("--conf", "spark.kubernetes.file.upload.path=s3a://bucket/sent")
 
 
 @pytest.fixture
 def archives(tmp_path: Path) -> list[str]:
-    """Nine archives of 2 GB together, sparse: their sizes are all that is looked at."""
+    """Nine sparse archives of 2 GB in total; only their sizes matter."""
     for number in range(9):
         with (tmp_path / f"{number}.warc").open("wb") as f:
             f.truncate(2_000_000_000 // 9)
@@ -40,7 +40,7 @@ def environment(tmp_path: Path) -> str:
 
 @pytest.fixture
 def spark_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Spark that is a script alone: it prints its arguments and exits with 7."""
+    """A Spark that is only a script: it prints its arguments and exits with status 7."""
     home = tmp_path / "spark"
     (home / "bin").mkdir(parents=True)
     (home / "bin" / "spark-submit").write_text('#!/bin/sh\necho "$@"\nexit 7\n')
@@ -73,11 +73,11 @@ time.sleep(60)
 @pytest.mark.parametrize(
     ("mode", "number", "remedy"),
     [
-        ("client", signal.SIGINT, "the same command goes on from here"),
-        ("cluster", signal.SIGTERM, "the driver goes on on the cluster, whose own commands end it"),
+        ("client", signal.SIGINT, "run the same command to continue"),
+        ("cluster", signal.SIGTERM, "the driver keeps running on the cluster; stop it with the cluster's own commands"),
     ],
 )
-def test_a_signal_goes_on_to_the_driver_and_waits_for_it(
+def test_a_signal_is_forwarded_to_the_driver(
     spark_home: Path, archives: list[str], monkeypatch: pytest.MonkeyPatch, mode: str, number: signal.Signals,
     remedy: str,
 ) -> None:  # fmt: skip
@@ -168,7 +168,7 @@ def test_kubernetes_with_gpus(archives: list[str], spark_home: Path) -> None:
     )
 
 
-def test_what_a_person_sets_wins(archives: list[str], spark_home: Path) -> None:
+def test_settings_of_the_user_win(archives: list[str], spark_home: Path) -> None:
     (spark_home / "conf").mkdir()
     defaults = "# ours\nspark.executor.memory   5g\nspark.sql.shuffle.partitions=7\n"
     (spark_home / "conf" / "spark-defaults.conf").write_text(defaults)
@@ -177,7 +177,7 @@ def test_what_a_person_sets_wins(archives: list[str], spark_home: Path) -> None:
     assert not [word for word in said if word.startswith(("spark.executor.memory=", "spark.sql.shuffle.partitions"))]
 
 
-def test_a_recipe_file_goes_along_to_a_driver_elsewhere(
+def test_a_recipe_file_is_sent_to_a_remote_driver(
     archives: list[str], spark_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HADOOP_CONF_DIR", "/etc/hadoop/conf")
@@ -203,7 +203,7 @@ def test_a_recipe_file_goes_along_to_a_driver_elsewhere(
         (("--master", "h:7077"), ("spark://HOST:7077",)),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(
+def test_errors_give_one_line(
     options: tuple[str, ...], words: tuple[str, ...], archives: list[str], spark_home: Path
 ) -> None:
     said = refused(*options, archives[0])
@@ -215,14 +215,14 @@ def test_a_missing_input(spark_home: Path, tmp_path: Path) -> None:
     assert "none.warc" in refused("--master", "spark://h:7077", str(tmp_path / "none.warc"))
 
 
-def test_a_local_output_is_warned_of_and_the_exit_status_passed_on(archives: list[str], spark_home: Path) -> None:
+def test_a_local_output_gives_a_warning_and_the_exit_status_is_returned(archives: list[str], spark_home: Path) -> None:
     done = weft("submit", "--master", "spark://h:7077", "--recipe", "kosmos1", *CONTACT, "-o", "out", archives[0])
     assert done.returncode == 7  # what the script that stands for spark-submit exits with
     assert "--output out is a local path" in done.stderr
     assert str(Path.cwd() / "out") in shlex.split(done.stdout)
 
 
-def test_the_wheel_carries_every_file_of_the_packages(tmp_path: Path) -> None:
+def test_the_wheel_contains_every_file_of_the_packages(tmp_path: Path) -> None:
     packages = ("schemas", "filters", "pipeline", "jobs", "trainer", "sample")
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *packages]
     files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -237,11 +237,11 @@ def test_the_wheel_carries_every_file_of_the_packages(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / built.stdout.splitlines()[-1]) as wheel:
         carried = {name for name in wheel.namelist() if not name.split("/")[0].endswith(".dist-info")}
         wheel.extractall(tmp_path / "site-packages")
-    assert carried == tree - {"sample/README.md"}
+    assert carried == tree - {"tests/sampleweb/README.md"}
 
     # spark-submit runs the script where it lies: what lies beside it must not hide the standard library's modules
     (tmp_path / "site-packages" / "dataclasses.py").write_text("raise RuntimeError('of a distribution of that name')")
-    script = [sys.executable, str(tmp_path / "site-packages" / "jobs" / "run.py"), "--help"]
+    script = [sys.executable, str(tmp_path / "site-packages" / "jobs" / "main.py"), "--help"]
     done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -275,7 +275,7 @@ def test_a_signal_ends_a_submitted_run(
         assert run.end() == 128 + number, run.log()
         wait_until_gone(of_run)
     said = [line for line in run.said if "interrupted" in line]
-    assert said == [f"weft: interrupted by {number.name}; the same command goes on from here\n"], run.log()
+    assert said == [f"weft: interrupted by {number.name}; run the same command to continue\n"], run.log()
     assert run.said[-1] == said[0]
     assert not [line for line in run.said if "Traceback" in line or " ERROR " in line], run.log()
     assert not (output / f"{CLAIM}.json").exists()

@@ -1,4 +1,4 @@
-"""The sample web, end to end: which pages and images survive, and which rule took every other one."""
+"""The sample web, end to end: which pages and images are kept, and which rule dropped every other one."""
 
 from collections import Counter, defaultdict
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 from webs import Finished
 
-from sample.web import PAGE_LESS
-from schemas.ids import fraction, image_id
 from schemas.reasons import for_status
+from schemas.tables import fraction, image_id
+from tests.sampleweb.web import PAGE_LESS
 
-PAGE_RULES = {"WRONG_LANGUAGE", "LANGUAGE_UNSURE", "TOO_SHORT", "EMOJI", "HASHTAGS", "URLS",
+PAGE_RULES = {"WRONG_LANGUAGE", "LOW_LANGUAGE_SCORE", "TOO_SHORT", "EMOJI", "HASHTAGS", "URLS",
               "DUPLICATE_CAPTURE", "DUPLICATE_URL", "DUPLICATE_TEXT"}  # fmt: skip
 MIN_CAPTION_WORDS = 3
 MAX_IMAGES = 5
 
 
 def gate(page: dict[str, Any]) -> str | None:
-    """Return the rule by which a gate takes a page before it is extracted; None where none does.
+    """Return the rule by which the prefilter rejects a page; None if it passes.
 
-    Of the sample web's pages in other languages no part is English, and of its short ones none holds an image.
+    The sample web's pages in other languages have no English part, and its short pages have no image.
     """
     if not page["paragraphs"]:
         return "TOO_SHORT"
@@ -27,7 +27,7 @@ def gate(page: dict[str, Any]) -> str | None:
 
 
 class Expected:
-    """What the truth says must come out, by the rules of recipe kosmos1 written down a second time."""
+    """The expected result, by the ground truth and a second implementation of the rules of recipe kosmos1."""
 
     def __init__(self, finished: Finished) -> None:
         self.images = {t["image_url"]: t for t in finished.web.truth("truth-images.jsonl")}
@@ -38,7 +38,7 @@ class Expected:
         self.duplicates = self._duplicates()
 
     def _wanted(self, page: dict[str, Any]) -> set[str]:
-        """Images that are asked for: those of pages that the filters keep, and of captions in English."""
+        """Requested images: those of pages that the filters keep, and of captions in English."""
         in_text = page["fate"] not in PAGE_RULES or page["fate"].startswith("DUPLICATE")
         blocks = {b["image"] for b in page["blocks"] if "image" in b} if in_text else set()
         return blocks | {url for url, _ in self.captions(page)}
@@ -47,7 +47,7 @@ class Expected:
         return [(url, alt) for url, alt, _ in page["captions"] if len(alt.split()) >= MIN_CAPTION_WORDS]
 
     def _duplicates(self) -> dict[str, str]:
-        """Of addresses with the same bytes the smallest id stays."""
+        """Of URLs with the same bytes, the smallest id is kept."""
         groups = defaultdict(list)
         for url in self.fetched:
             truth = self.images[url]
@@ -109,7 +109,7 @@ def test_every_page_was_extracted_and_nothing_else(finished: Finished, expected:
     assert {(r["level"], r["rule"] == "NOT_HTML") for r in rejected} == {("page", False), ("record", True)}
 
 
-def test_a_page_that_a_gate_takes_has_that_rule_alone(finished: Finished, expected: Expected) -> None:
+def test_a_page_rejected_by_the_prefilter_has_only_that_rule(finished: Finished, expected: Expected) -> None:
     took = [(t["url"], t["warc_file"].rsplit("/", 1)[-1], gate(t)) for t in expected.gated]
     other = ("HTTP_STATUS", "NOT_HTML")
     places = {place(r) for r in finished.rejections if r["step"] == "extract" and r["rule"] not in other}
@@ -146,7 +146,7 @@ def test_captions_are_every_alt_text_of_a_page(finished: Finished, expected: Exp
     assert {(r["page_id"], r["image_url"], r["caption"]) for r in finished.rows("captions")} == written
 
 
-def test_every_page_ends_where_the_truth_says(
+def test_every_page_ends_as_the_ground_truth_says(
     finished: Finished, expected: Expected, pages: dict, against: dict
 ) -> None:
     corpora = {place(d): d["corpus"] for d in finished.rows("documents") if d["corpus"] != "caption"}
@@ -161,7 +161,7 @@ def test_every_page_ends_where_the_truth_says(
         assert corpora.get(place(page)) == (None if end in PAGE_RULES else end), truth["url"]
 
 
-def test_documents_lose_exactly_the_images_that_rules_take(
+def test_documents_lose_exactly_the_images_that_rules_drop(
     finished: Finished, expected: Expected, pages: dict, against: dict
 ) -> None:
     documents = {place(d): d for d in finished.rows("documents") if d["corpus"] != "caption"}
@@ -188,7 +188,7 @@ def test_documents_lose_exactly_the_images_that_rules_take(
         assert texts == [b["text"] for b in page["blocks"] if b["kind"] == "text"]
 
 
-def test_images_are_asked_for_once_and_each_gets_its_status(finished: Finished, expected: Expected) -> None:
+def test_images_are_requested_once_and_each_has_its_status(finished: Finished, expected: Expected) -> None:
     rows = finished.rows("images")
     assert Counter(r["image_url"] for r in rows) == Counter(expected.fetched)
     told = {url: "ok" if t["fate"] == "ok" else t["fate"] for url, t in expected.images.items()}
@@ -198,13 +198,13 @@ def test_images_are_asked_for_once_and_each_gets_its_status(finished: Finished, 
     assert rejected == {url: rule for url, rule in found.items() if rule != "ok"}
 
 
-def test_duplicate_images_name_their_survivor(finished: Finished, expected: Expected) -> None:
+def test_duplicate_images_name_the_one_that_is_kept(finished: Finished, expected: Expected) -> None:
     rows = [r for r in finished.rejections if r["rule"] == "DUPLICATE_IMAGE"]
     assert expected.duplicates, "the sample web has images under two addresses"
     assert {r["url"]: r["detail"] for r in rows} == {u: image_id(s) for u, s in expected.duplicates.items()}
 
 
-def test_captions_that_match_stay_and_others_go(finished: Finished, expected: Expected) -> None:
+def test_only_matching_captions_are_kept(finished: Finished, expected: Expected) -> None:
     pairs = {
         (url, alt): matches
         for page in expected.pages
@@ -218,14 +218,14 @@ def test_captions_that_match_stay_and_others_go(finished: Finished, expected: Ex
     assert kept | gone == pairs.keys()
     assert not kept & gone
     right = sum(pairs[p] for p in kept)
-    # The shipped CLIP is small. Its figures on held-out scenes stand in sample/clip/README.md.
+    # The shipped CLIP is small. Its figures on held-out scenes stand in tests/sampleweb/clip/README.md.
     assert right / len(kept) > 0.98
     assert right / sum(pairs.values()) > 0.9
 
 
 def test_no_rejection_is_unaccounted_for(finished: Finished) -> None:
     seen = {r["rule"] for r in finished.rejections}
-    checked = PAGE_RULES | {for_status(s) for s in ("http_4xx", "http_5xx", "directive", "not_an_image", "undecodable",
+    checked = PAGE_RULES | {for_status(s) for s in ("http_4xx", "http_5xx", "opt_out", "not_an_image", "undecodable",
                                                     "too_small", "single_colour")}  # fmt: skip
     assert seen == checked | {"HTTP_STATUS", "NOT_HTML", "SHORT_CAPTION", "LOW_CAPTION_SCORE", "DUPLICATE_IMAGE",
                               "REPEATED_IMAGE", "TOO_MANY_IMAGES", "NOT_INTERSPERSED", "SINGLE_IMAGE"}  # fmt: skip

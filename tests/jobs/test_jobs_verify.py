@@ -1,4 +1,4 @@
-"""`weft verify`: a whole output is said to be whole; each kind of damage is found, with its file and sample named."""
+"""`weft verify`: a complete output has no defects; each kind of damage is found, with its file and sample."""
 
 import hashlib
 import json
@@ -16,9 +16,9 @@ import pytest
 from runs import running, state, tree_of, weft
 from webs import Finished
 
-from pipeline.verify import Report, verify
-from schemas.sums import SEAL, seal, sum_folder
-from trainer import pieces as tokenizers
+from pipeline.inspect.verify import Report, verify_output
+from schemas.integrity import SEAL, seal, sum_folder
+from trainer import train_tokenizer as tokenizers
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def output(finished: Finished, tmp_path: Path) -> Path:
 
 
 def check(output: Path, deep: bool = True) -> Report:
-    return verify(str(output), deep, 1)
+    return verify_output(str(output), deep, 1)
 
 
 def listing(output: Path) -> list[dict[str, Any]]:
@@ -47,26 +47,26 @@ def flip(path: Path, offset: int, bit: int = 1) -> None:
 
 
 @pytest.mark.parametrize("deep", [True, False])
-def test_a_finished_run_is_whole(output: Path, deep: bool) -> None:
+def test_a_finished_run_has_no_defects(output: Path, deep: bool) -> None:
     report = check(output, deep)
     assert (report.defects, report.notes) == ([], [])
     assert report.counts["samples"] == sum(e["num_samples"] for e in listing(output))
     assert report.counts["shards"] == len(listing(output))
 
 
-def test_shards_alone_are_whole_in_several_processes(output: Path) -> None:
-    assert verify(str(output / "shards"), True, 2).defects == []
+def test_shards_alone_have_no_defects_in_several_processes(output: Path) -> None:
+    assert verify_output(str(output / "shards"), True, 2).defects == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_processes_at_once(output: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_all_processes(output: Path, number: signal.Signals) -> None:
     with running(output, ["verify", str(output), "--processes", "2"]) as run:
         while len(processes := tree_of(run.process.pid)) < 3:  # what starts the two is one more
             assert run.process.poll() is None, run.log()
             time.sleep(0.01)
         os.killpg(run.process.pid, number)
         assert run.end() == 128 + number, run.log()
-        assert run.said == [f"weft: interrupted by {number.name}; the same command starts again\n"]
+        assert run.said == [f"weft: interrupted by {number.name}; run the same command to start again\n"]
         deadline = time.monotonic() + 10
         while any(state(pid) not in ("Z", "") for pid in processes):
             assert time.monotonic() < deadline, "a process outlives the check"
@@ -112,7 +112,7 @@ def test_a_tar_and_the_images_it_was_made_of_are_two_defects(output: Path) -> No
     assert "cannot be read" not in whats[str(tar.relative_to(output))]
 
 
-def test_a_tar_that_is_cut_off_names_where(output: Path) -> None:
+def test_a_truncated_tar_names_the_position(output: Path) -> None:
     tar, rows = first(output, "caption")
     member = rows[3]["members"][0]
     with tar.open("r+b") as file:
@@ -121,7 +121,7 @@ def test_a_tar_that_is_cut_off_names_where(output: Path) -> None:
     assert defect.key == rows[3]["key"] and f"{len(rows) - 3} of {len(rows)} samples are lost" in defect.what
 
 
-def test_an_index_row_that_leads_astray_is_found(output: Path) -> None:
+def test_a_wrong_index_row_is_found(output: Path) -> None:
     tar, rows = first(output, "text")
     path = tar.with_name(f"{tar.stem}.index.parquet")
     rows[1]["members"][0]["offset"] += 512
@@ -153,7 +153,7 @@ def test_a_damaged_part_of_a_table_is_named(output: Path, folder: str, damage: s
 
 
 def flipped_files(output: Path, files: list[Path], random: Random, deep: bool) -> None:
-    """Flip one bit in each of some files, and see that each of them is named, and no other."""
+    """Flip one bit in each of some files, and check that exactly these are named."""
     before = {path: path.read_bytes() for path in files}
     for path in files:
         flip(path, random.randrange(len(before[path])), 1 << random.randrange(8))
@@ -164,14 +164,14 @@ def flipped_files(output: Path, files: list[Path], random: Random, deep: bool) -
 
 
 def is_document(path: Path) -> bool:
-    """Tell whether a file says what others hold: while it is damaged, they are not looked for."""
+    """Return whether a file describes others, which are not checked while it is damaged."""
     return path.name in ("_manifest.json", "shards.json", "sums.json", "tokenizer.json")
 
 
 @pytest.mark.parametrize("deep", [True, False])
 def test_300_flipped_bits_are_found(output: Path, deep: bool) -> None:
-    """One in every kind of file, but for those that docs/operations.md names as not checked."""
-    tokenizers.learn(str(output), str(output / "tokenizer"), vocab_size=500)
+    """One in every kind of file, except those that docs/operations.md lists as not checked."""
+    tokenizers.train_tokenizer(str(output), str(output / "tokenizer"), vocab_size=500)
     checkpoint = output / "checkpoints" / "step-00000001"
     checkpoint.mkdir(parents=True)
     (checkpoint / "state.json").write_bytes(seal({"step": 1}))
@@ -193,19 +193,21 @@ def test_300_flipped_bits_are_found(output: Path, deep: bool) -> None:
     assert check(output, deep).defects == []
 
 
-def test_an_output_without_sums_is_said_to_have_none(output: Path) -> None:
+def test_an_output_without_checksums_is_reported(output: Path) -> None:
     for path in output.rglob("*.json"):
         document = json.loads(path.read_text())
         if document.pop(SEAL, None):
             path.write_text(json.dumps({key: value for key, value in document.items() if key != "sums"}))
     report = check(output)
-    assert report.defects == [] and len(report.notes) == 1 and "an older release wrote no sums of" in report.notes[0]
+    assert (
+        report.defects == [] and len(report.notes) == 1 and "an older release wrote no checksums of" in report.notes[0]
+    )
     manifest = output / "scores" / "_manifest.json"
     manifest.write_bytes(manifest.read_bytes()[:-20])
     assert [(d.file, d.step) for d in check(output).defects] == [("scores/_manifest.json", "score")]
 
 
-def test_strangers_beside_the_shards_are_a_note(output: Path) -> None:
+def test_unknown_files_beside_the_shards_give_a_note(output: Path) -> None:
     (output / "shards" / "text" / "copy.tar").write_bytes(b"")
     report = check(output)
     assert report.defects == [] and "text/copy.tar" in report.notes[0]
@@ -213,7 +215,7 @@ def test_strangers_beside_the_shards_are_a_note(output: Path) -> None:
 
 def test_the_command(output: Path) -> None:
     done = weft("verify", str(output), JAVA_HOME="/nowhere")
-    assert (done.returncode, done.stderr) == (0, "") and done.stdout.endswith("all good\n")
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.endswith("no defects\n")
     tar, rows = first(output, "text")
     flip(tar, rows[0]["members"][0]["offset"])
     done = weft("verify", str(output))

@@ -1,4 +1,4 @@
-"""`weft why` on the sample web, whose truth knows how every page and image ends; and on what is hard to name."""
+"""`weft why` on the sample web, compared with its ground truth; and names that are hard to resolve."""
 
 import json
 import tarfile
@@ -12,12 +12,11 @@ from runs import weft
 from test_jobs_truth import MAX_IMAGES, PAGE_RULES, Expected, capture, gate
 from webs import Finished
 
-from pipeline.store import Store
-from pipeline.why import why
+from pipeline.inspect.why import why
+from pipeline.io.store import Store
 from schemas.errors import PathError
-from schemas.ids import image_id
 from schemas.reasons import BY_CODE
-from schemas.tables import CAPTIONS, LOOKALIKES, PAGES, REJECTIONS, rejection
+from schemas.tables import CAPTIONS, NEAR_DUPLICATE_IMAGES, PAGES, REJECTIONS, image_id, rejection
 
 NO_JAVA = {"PATH": "", "JAVA_HOME": ""}
 
@@ -28,7 +27,7 @@ def expected(finished: Finished) -> Expected:
 
 
 def one_of_each(expected: Expected, finished: Finished) -> dict[str, dict[str, Any]]:
-    """Return a page of the truth for each way in which one ends."""
+    """Return a page of the ground truth for each possible outcome."""
     ids = {capture(p): p["page_id"] for p in finished.rows("pages")}
     found: dict[str, dict[str, Any]] = {}
     for truth in expected.pages:
@@ -37,7 +36,7 @@ def one_of_each(expected: Expected, finished: Finished) -> dict[str, dict[str, A
     return found
 
 
-def test_each_page_ends_where_the_truth_says(finished: Finished, expected: Expected) -> None:
+def test_each_page_ends_as_the_ground_truth_says(finished: Finished, expected: Expected) -> None:
     pages = one_of_each(expected, finished)
     assert {key.split()[0] for key in pages} == {"interleaved", "text"} | PAGE_RULES - {"WRONG_LANGUAGE", "TOO_SHORT"}
     for truth in pages.values():
@@ -79,7 +78,7 @@ def test_a_page_that_was_not_extracted(finished: Finished, expected: Expected) -
         assert story["rejections"][0]["measure"] < story["rejections"][0]["threshold"]
 
 
-def test_each_image_ends_as_the_truth_says(finished: Finished, expected: Expected) -> None:
+def test_each_image_ends_as_the_ground_truth_says(finished: Finished, expected: Expected) -> None:
     on_pages = defaultdict(set)
     for page in expected.pages:
         for url in [b["image"] for b in page["blocks"] if "image" in b] + [url for url, _, _ in page["captions"]]:
@@ -99,7 +98,7 @@ def test_each_image_ends_as_the_truth_says(finished: Finished, expected: Expecte
     assert image_id(duplicate) in why(str(finished.output), survivor)["images"][0]["stands_for"]
 
 
-def test_a_sample_is_where_the_story_says(finished: Finished, expected: Expected) -> None:
+def test_a_sample_is_in_the_named_shard(finished: Finished, expected: Expected) -> None:
     page = next(t for t in one_of_each(expected, finished).values() if t["end"] == "interleaved")
     story = why(str(finished.output), page["page_id"])["pages"][0]
     image = next(i for i in story["images"] if i["in_document"])
@@ -114,13 +113,13 @@ def test_a_sample_is_where_the_story_says(finished: Finished, expected: Expected
     assert why(str(finished.output), named)["images"][0]["image_id"] == image["image_id"]
 
 
-def test_people_read_sentences_and_programs_json(finished: Finished, expected: Expected) -> None:
+def test_output_as_text_and_as_json(finished: Finished, expected: Expected) -> None:
     page = next(t for key, t in one_of_each(expected, finished).items() if key.startswith("EMOJI"))
     told = weft("why", str(finished.output), page["url"], **NO_JAVA)
     assert told.returncode == 0, told.stderr
     words = " ".join(told.stdout.split())
     for said in (page["url"], page["page_id"], page["warc_file"], "EMOJI, " + BY_CODE["EMOJI"].meaning, "bound 0.1",
-                 "it went with the page (EMOJI)", "left behind: EMOJI", "in corpus caption as"):  # fmt: skip
+                 "dropped with the page (EMOJI)", "dropped: EMOJI", "in corpus caption as"):  # fmt: skip
         assert said in words
     assert all(len(line) <= 80 for line in told.stdout.splitlines() if "/" not in line)
     as_json = weft("why", str(finished.output), page["url"], "--json", **NO_JAVA).stdout
@@ -128,12 +127,12 @@ def test_people_read_sentences_and_programs_json(finished: Finished, expected: E
 
 
 @pytest.mark.parametrize("name", ["nowhere", "0" * 32, "http://nowhere.example/"])
-def test_what_nobody_knows(finished: Finished, name: str) -> None:
+def test_unknown_items(finished: Finished, name: str) -> None:
     with pytest.raises(PathError, match=f"(?s){name}.*was its archive among the inputs"):
         why(str(finished.output), name)
 
 
-def test_an_unknown_name_is_one_line(finished: Finished, tmp_path: Path) -> None:
+def test_an_unknown_name_gives_one_line(finished: Finished, tmp_path: Path) -> None:
     for arguments, words in (
         (
             [str(finished.output), "http://nowhere.example/a"],
@@ -149,7 +148,7 @@ def test_an_unknown_name_is_one_line(finished: Finished, tmp_path: Path) -> None
 
 @pytest.fixture(params=["local", "memory"])
 def extracted(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A run that has only been extracted, on a disk and behind fsspec: a page captured twice, and a record."""
+    """A run after extract, on a disk and through fsspec: a page captured twice, and a record."""
     root = str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}"
     blocks = [text("Some words."), picture("http://x/a.jpg"), text("More."), picture("http://x/b.jpg")]
     pages = [
@@ -167,8 +166,8 @@ def extracted(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return root
 
 
-def test_steps_that_have_not_run_are_said(extracted: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from jobs.why import show
+def test_steps_that_have_not_run_are_named(extracted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from jobs.cli.why import show_why
 
     stories = why(extracted, "http://x/page/")["pages"]
     assert [s["page_id"] for s in stories] == [f"{n:032x}" for n in (1, 2)], "by time of capture"
@@ -176,16 +175,16 @@ def test_steps_that_have_not_run_are_said(extracted: str, capsys: pytest.Capture
     assert [(c["caption"], [r["rule"] for r in c["rejections"]]) for c in stories[0]["captions"]] == [
         ("A thing", []), ("b.jpg", ["FILE_NAME_CAPTION"])
     ]  # fmt: skip
-    show(extracted, "http://x/page/", as_json=False)
+    show_why(extracted, "http://x/page/", as_json=False)
     assert "filter, fetch, dedup, score, assemble, shard have not run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["http://x/page", "https://x/page/", "https://x/page#part", "http://x/page/#part"])
-def test_addresses_are_forgiven_their_ends(extracted: str, name: str) -> None:
+def test_url_variants_are_accepted(extracted: str, name: str) -> None:
     assert len(why(extracted, name)["pages"]) == 2
 
 
-def test_a_record_and_an_image_that_nobody_asked_for(extracted: str) -> None:
+def test_a_record_and_an_image_that_were_not_requested(extracted: str) -> None:
     (record,) = why(extracted, "http://x/cut")["pages"]
     assert (record["page_id"], record["warc_offset"]) == (None, 7)
     assert [r["rule"] for r in record["rejections"]] == ["TRUNCATED_RECORD"]
@@ -200,7 +199,7 @@ def test_images_that_their_page_forbids(tmp_path: Path) -> None:
     store, place = Store(str(tmp_path)), {"page_id": "p" * 32, "warc_file": "w", "warc_offset": 0}
     forbidden = [
         rejection(
-            "extract", "DIRECTIVE", "image", image_id=image_id(url), url=url, detail="meta robots: noimageai", **place
+            "extract", "OPT_OUT", "image", image_id=image_id(url), url=url, detail="meta robots: noimageai", **place
         )
         for url in ("http://x/a.jpg", "http://x/b.jpg")
     ]
@@ -209,21 +208,21 @@ def test_images_that_their_page_forbids(tmp_path: Path) -> None:
     (story,) = why(str(tmp_path), "http://x/page")["pages"]
     assert story["rejections"] == [], "the page itself stays"
     assert {(i["image_url"], i["block"], i["rejections"][0]["rule"]) for i in story["images"]} == {
-        ("http://x/a.jpg", None, "DIRECTIVE"), ("http://x/b.jpg", None, "DIRECTIVE")
+        ("http://x/a.jpg", None, "OPT_OUT"), ("http://x/b.jpg", None, "OPT_OUT")
     }  # fmt: skip
     (image,) = why(str(tmp_path), "http://x/a.jpg")["images"]
-    assert [(r["rule"], r["page_id"]) for r in image["rejections"]] == [("DIRECTIVE", "p" * 32)]
+    assert [(r["rule"], r["page_id"]) for r in image["rejections"]] == [("OPT_OUT", "p" * 32)]
 
 
 def test_lookalikes_name_each_other(extracted: str) -> None:
     a, b, c = (image_id(f"http://x/{name}.jpg") for name in "abc")
-    looks = [row(LOOKALIKES, image_id=image, cluster="same") for image in (a, b)]
-    looks.append(row(LOOKALIKES, image_id=c, cluster="other"))
-    goes = rejection("dedup", "LOOKALIKE_IMAGE", "image", image_id=b, url="http://x/b.jpg", measure=2, threshold=4,
+    looks = [row(NEAR_DUPLICATE_IMAGES, image_id=image, cluster="same") for image in (a, b)]
+    looks.append(row(NEAR_DUPLICATE_IMAGES, image_id=c, cluster="other"))
+    goes = rejection("dedup", "NEAR_DUPLICATE_IMAGE", "image", image_id=b, url="http://x/b.jpg", measure=2, threshold=4,
                      detail=a)  # fmt: skip
-    commit(Store(extracted), "rejections/dedup", "dedup", {LOOKALIKES: looks, REJECTIONS: [goes]})
+    commit(Store(extracted), "rejections/dedup", "dedup", {NEAR_DUPLICATE_IMAGES: looks, REJECTIONS: [goes]})
     (story,) = why(extracted, a)["images"]
-    assert (story["lookalikes"], story["stands_for"], story["rejections"]) == ([b], [b], [])
+    assert (story["near_duplicates"], story["stands_for"], story["rejections"]) == ([b], [b], [])
     (story,) = why(extracted, b)["images"]
     *_, last = story["rejections"]
-    assert (last["rule"], last["measure"], last["threshold"], last["detail"]) == ("LOOKALIKE_IMAGE", 2, 4, a)
+    assert (last["rule"], last["measure"], last["threshold"], last["detail"]) == ("NEAR_DUPLICATE_IMAGE", 2, 4, a)

@@ -1,4 +1,4 @@
-"""Pages in a headless Chromium: opened from a file, watched for requests and for words on the console."""
+"""Pages in a headless Chromium, opened from a file; requests and console messages are recorded."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ _DRAWN = """() => new Promise((done) => new PerformanceObserver((marks) => {
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start Chromium; without one the test is skipped, but fails under CI."""
+    """Start Chromium; without it, the test is skipped, or fails in CI."""
     if not CHROMIUM and not os.environ.get("CI"):
         pytest.skip("no Chromium here; on Debian: apt install chromium")
     with sync_playwright() as playwright:
@@ -29,7 +29,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, path: Path, width: int = 1280, scheme: Any = "light") -> Iterator[Page]:
-    """Open a report and wait for its charts; afterwards nothing may have been asked for or complained of."""
+    """Open a report and wait for its charts; there may be no request and no console message."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     asked: list[str] = []

@@ -1,14 +1,13 @@
-"""What one fetch asks of servers that misbehave, and the class of every answer.
+"""Requests of one fetch to misbehaving servers, and the class of every answer.
 
-Paths say what comes, see sample/faulty/faults.py. Hosts are named by their roles.
+Paths define the answer, see tests/sampleweb/faulty/faults.py. Hosts are named by their roles.
 """
 
 from urllib.parse import quote
 
-from pipeline.fetch.opener import LOST_IN_A_ROW, MOVED
-from schemas.recipe import Recipe
-from schemas.recipe.decode import Decode
-from schemas.recipe.fetch import Fetch
+from pipeline.fetch.commit_log import MOVED
+from pipeline.fetch.download import LOST_IN_A_ROW
+from schemas.recipe import Decode, Fetch, Recipe
 
 ROBOTS_FILE, RESERVATIONS_FILE = "/robots.txt", "/.well-known/tdmrep.json"
 READ_BYTES = 500 * 1024  # of a robots.txt; in this one they end with `Disallow: /`, which is no rule of it
@@ -53,13 +52,13 @@ RECIPE = Recipe(
         read_seconds=1.5,
         total_seconds=TOTAL_SECONDS,
         threads=64,
-        shard_images=50,
+        commit_images=50,
     ),
 )
 
 
 def to(target: str, status: int = 302) -> str:
-    """Return the path that redirects to a target; in it, as in all addresses here, PORT stands for the server's."""
+    """Return the path that redirects to a target; PORT is a placeholder for the server's port, as in all URLs here."""
     return f"/to/{status}/{quote(target, safe='')}"
 
 
@@ -67,12 +66,12 @@ def to(target: str, status: int = 302) -> str:
 CASES = [
     *[("sound", f"/{kind}/1.jpg", "ok", 1) for kind in ("ok", "gzipped", "mistyped", "untyped", "drip/1", "late/0.5")],
     ("sound", "/tagged/otherbot%3A%20noai/1.jpg", "ok", 1),
-    ("sound", "/tagged/weft%3A%20noai/1.jpg", "directive", 1),
-    ("sound", "/tagged/otherbot%3A%20noindex,%20weft%3A%20noimageai/1.jpg", "directive", 1),
+    ("sound", "/tagged/weft%3A%20noai/1.jpg", "opt_out", 1),
+    ("sound", "/tagged/otherbot%3A%20noindex,%20weft%3A%20noimageai/1.jpg", "opt_out", 1),
     ("sound", "/tagged/max-snippet%3A%205,%20nofollow/1.jpg", "ok", 1),
     *[("sound", f"/{kind}/1.jpg", "ok", 1) for kind in ("hinted/1", "headers/300", "long/200000")],
-    ("sound", "/noai/1.jpg", "directive", 1),
-    ("sound", "/reserved/1.jpg", "directive", 1),
+    ("sound", "/noai/1.jpg", "opt_out", 1),
+    ("sound", "/reserved/1.jpg", "opt_out", 1),
     ("sound", "/missing/1.jpg", "http_4xx", 1),
     ("sound", "/forbidden/1.jpg", "http_4xx", 1),
     ("sound", "/gone/1.jpg", "http_4xx", 1),
@@ -104,7 +103,7 @@ CASES = [
     ("moves", "/chain/9/2.jpg", "unreachable", 1),
     ("moves", "/loop/3.jpg", "unreachable", 1),
     ("moves", to("/missing/9.jpg", 307), "http_4xx", 1),
-    ("moves", to("file:///etc/hosts"), "refused_address", 1),
+    ("moves", to("file:///etc/hosts"), "private_address", 1),
     ("moves", to(f"//{HOSTS['rated']}:PORT/ok/77.jpg", 308), MOVED, 1),
     ("moves", to(f"http://{HOSTS['unwanted']}:PORT/ok/77.jpg"), MOVED, 1),
     ("moves", to("http://10.0.0.1/1.jpg"), MOVED, 1),
@@ -128,22 +127,22 @@ CASES = [
     ("others", "/ok/1.jpg", "ok", 1),
     ("delay", "/ok/1.jpg", "ok", 1),
     ("delay", "/ok/2.jpg", "ok", 1),
-    ("reserving", "/private/1.jpg", "directive", 0),
+    ("reserving", "/private/1.jpg", "opt_out", 0),
     ("reserving", "/ok/1.jpg", "ok", 1),
 ]
 LOST = [f"/silent/{number}.jpg" for number in range(20)]  # of role lost
 ADDRESSES = {
-    "http://10.0.0.1/2.jpg": "refused_address",
-    "http://[::1]:PORT/ok/1.jpg": "refused_address",
-    "http://localhost:PORT/ok/1.jpg": "refused_address",
-    "http://2130706632:PORT/ok/1.jpg": "refused_address",  # 127.0.0.200
-    "http://0x7f.0.0.0310:PORT/ok/1.jpg": "refused_address",  # the same
-    "http://private.example/2.jpg": "refused_address",
+    "http://10.0.0.1/2.jpg": "private_address",
+    "http://[::1]:PORT/ok/1.jpg": "private_address",
+    "http://localhost:PORT/ok/1.jpg": "private_address",
+    "http://2130706632:PORT/ok/1.jpg": "private_address",  # 127.0.0.200
+    "http://0x7f.0.0.0310:PORT/ok/1.jpg": "private_address",  # the same
+    "http://private.example/2.jpg": "private_address",
     "http://absent.example/1.jpg": "dns",
     "http://uncertain.example:PORT/ok/1.jpg": "ok",
     **{f"http://uncertain.example:PORT/stale/{number}.jpg": "ok" for number in range(5)},
-    f"ftp://{HOSTS['sound']}:PORT/ok/1.jpg": "refused_address",
-    "http://[/1.jpg": "refused_address",
+    f"ftp://{HOSTS['sound']}:PORT/ok/1.jpg": "private_address",
+    "http://[/1.jpg": "private_address",
     f"http://{HOSTS['closed']}:1/1.jpg": "unreachable",
     # once or twice: on a kept connection it looks like the end of that
     f"http://{HOSTS['cut']}:PORT/reset/1.jpg": "unreachable",

@@ -1,4 +1,4 @@
-"""Run one fetch of all the cases, and a second one that goes on where the first was led to another host."""
+"""Run a fetch of all cases, and a second one that follows redirects of the first to other hosts."""
 
 import socket
 import threading
@@ -17,21 +17,21 @@ import pyarrow.parquet as pq
 import pytest
 from fetch_cases import ADDRESSES, CASES, HOSTS, LOST, NUM_HOSTS, RECIPE, RESERVATIONS, ROBOTS, ROBOTS_FILE
 
-from pipeline.fetch import task
+from jobs import fetch
+from jobs.fetch import REQUESTS, FetchPaths, fence_path, fetch_task
+from pipeline.fetch.commit_log import MOVED
 from pipeline.fetch.network import Network
-from pipeline.fetch.opener import MOVED
-from pipeline.fetch.task import WANTED, Places, fence_of, fetch
-from pipeline.fetch.url import host
-from pipeline.store import Store
-from sample.faulty import Server, serving
-from sample.faulty.faults import answer
-from sample.faulty.gallery import picture
-from sample.faulty.site_files import DISALLOW
+from pipeline.io.store import Store
+from pipeline.url import host
 from schemas.errors import TransientError
+from tests.sampleweb.faulty.faults import answer
+from tests.sampleweb.faulty.gallery import picture
+from tests.sampleweb.faulty.server import Server, serving
+from tests.sampleweb.faulty.site_files import DISALLOW
 
 
 class Odd(BaseHTTPRequestHandler):
-    """What the faulty server does not do: robots.txt comes at a second try and by a redirect; headers are kept."""
+    """Behaviours that the faulty server lacks: robots.txt on a second try and by a redirect; headers are recorded."""
 
     protocol_version = "HTTP/1.1"
     asked: list[tuple[str, dict[str, str]]]
@@ -55,7 +55,7 @@ class Odd(BaseHTTPRequestHandler):
 
 
 class Names:
-    """Resolves names that no resolver knows; `uncertain.example` not at the first time, nor when asked for anew."""
+    """Resolves names that no resolver knows; `uncertain.example` not at first, nor in another fetch."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def _odd_server() -> Iterator[ThreadingHTTPServer]:
 
 @dataclass
 class Fetched:
-    """What came of it."""
+    """The result."""
 
     server: Server
     urls: dict[str, str]  # an address here to what was asked for
@@ -110,7 +110,7 @@ def _address(role: str, path: str) -> str:
 
 @contextmanager
 def fetching(folder: Path) -> Iterator[Fetched]:
-    """Fetch, and let the servers live on for as long as the context lasts."""
+    """Fetch; the servers run until the context ends."""
     robots, reservations = ({HOSTS[r]: shape for r, shape in given.items()} for given in (ROBOTS, RESERVATIONS))
     for path in ("/bomb/1.jpg", "/wide/1.png", *(f"/ok/{number}.jpg" for number in range(20))):
         answer(path, 0)  # it keeps what takes long to make
@@ -127,7 +127,7 @@ def fetching(folder: Path) -> Iterator[Fetched]:
         _odd_server() as odd,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(task, "Network", partial(Network, resolve=Names()))
+        patch.setattr(fetch, "Network", partial(Network, resolve=Names()))
         patch.setattr(socket.socket, "connect", connect_here)
         yield _fetched(server, odd.server_port, connected, Store(str(folder)))
 
@@ -135,18 +135,18 @@ def fetching(folder: Path) -> Iterator[Fetched]:
 def _fetched(server: Server, odd_port: int, connected: set[str], store: Store) -> Fetched:
     addresses = [*(_address(*case[:2]) for case in CASES), *(_address("lost", path) for path in LOST), *ADDRESSES]
     urls = {a: a.replace("ODDPORT", str(odd_port)).replace("PORT", str(server.port)) for a in addresses}
-    first = Places("answers", "images", 1, 1, time.time())
+    first = FetchPaths("answers", "images", 1, 1, time.time())
     wanted = [(url, url, 0) for url in urls.values()]
     rows = _asked_for(store, first, wanted)
     num_asked = {host: server.tally.counts(host) for host in HOSTS.values()}
     repeated = _asked_for(store, first, wanted)
     moved = [(url, row["location"], row["num_redirects"]) for url, row in rows.items() if row["status"] == MOVED]
     led_on = _asked_for(store, replace(first, round=2), moved)
-    store.create(store.at(fence_of("answers", 2)), b"")
-    recipe = RECIPE.model_copy(update={"fetch": RECIPE.fetch.model_copy(update={"shard_images": 1})})
+    store.create(store.at(fence_path("answers", 2)), b"")
+    recipe = RECIPE.model_copy(update={"fetch": RECIPE.fetch.model_copy(update={"commit_images": 1})})
     overtaken = [(url, url, 0) for url in (server.url(f"/missing/{n}.jpg", HOSTS["overtaken"]) for n in range(40))]
     with pytest.raises(TransientError, match="later run"):
-        list(fetch(store, replace(first, round=3), recipe)(iter([_batch(overtaken)])))
+        list(fetch_task(store, replace(first, round=3), recipe)(iter([_batch(overtaken)])))
     num_overtaken = sum(count for path, count in server.tally.counts(HOSTS["overtaken"]).items() if "missing" in path)
     images = [pq.read_table(store.at(part)).to_pylist() for part in store.parts("images")]
     stored = {row["image_id"]: row["bytes"] for part in images for row in part}
@@ -155,13 +155,13 @@ def _fetched(server: Server, odd_port: int, connected: set[str], store: Store) -
 
 def _batch(wanted: list[tuple[str, str, int]]) -> pa.RecordBatch:
     rows = [{"image_id": u, "image_url": u, "url": at, "host": host(at), "num_redirects": n} for u, at, n in wanted]
-    return pa.RecordBatch.from_pylist(rows, schema=WANTED)
+    return pa.RecordBatch.from_pylist(rows, schema=REQUESTS)
 
 
-def _asked_for(store: Store, places: Places, wanted: list[tuple[str, str, int]]) -> dict[str, dict[str, Any]]:
-    """Fetch, and return the rows that are new, by the address that was wanted at first."""
+def _asked_for(store: Store, places: FetchPaths, wanted: list[tuple[str, str, int]]) -> dict[str, dict[str, Any]]:
+    """Fetch, and return the new rows by the original URL."""
     before = set(store.parts(places.answers))
-    list(fetch(store, places, RECIPE)(iter([_batch(wanted)])))
+    list(fetch_task(store, places, RECIPE)(iter([_batch(wanted)])))
     parts = [part for part in store.parts(places.answers) if part not in before]
     rows = [row for part in parts for row in pq.read_table(store.at(part)).to_pylist()]
     assert len(rows) in (len(wanted), 0)

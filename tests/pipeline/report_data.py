@@ -1,4 +1,4 @@
-"""A report's data by hand: every kind of figure, samples of every corpus, and texts that attack the page."""
+"""Hand-made data of a report: every kind of number, samples of every corpus, and texts that attack the page."""
 
 import base64
 import io
@@ -33,7 +33,7 @@ CORPORA = ("interleaved", "caption", "text")
 
 
 def thumb(number: int, side: int = 240, noisy: bool = False) -> str:
-    """Draw a JPEG as the report holds it: a plain one of few bytes, or a noisy one of many."""
+    """Make a JPEG thumbnail: a plain one of few bytes, or a noisy one of many."""
     small = Image.new("RGB", (4, 3))
     small.putdata(
         [((number * 37 + 60 * i) % 256, (number * 91 + 40 * i) % 256, (150 + 20 * i) % 256) for i in range(12)]
@@ -47,7 +47,7 @@ def thumb(number: int, side: int = 240, noisy: bool = False) -> str:
 
 
 def report(num_samples: int = 6, noisy: bool = False, hostile: bool = False) -> dict[str, Any]:
-    """Make a report's data with so many samples of each corpus."""
+    """Make the data of a report with `number` samples of each corpus."""
     thumbs = {f"t{i}": thumb(i, noisy=noisy) for i in range(max(8, num_samples * 3 if noisy else 8))}
     samples = [_sample(corpus, i, len(thumbs)) for corpus in CORPORA for i in range(num_samples)]
     made = {
@@ -108,7 +108,7 @@ _WARNINGS = [
         "text": "only 3 of 300 images are kept (1.0 %)",
         "remedy": "`weft fetch --output OUT --retry dns`",
     },
-    {"step": "shard", "text": "not finished: shard", "remedy": "the same `weft run` goes on from there"},
+    {"step": "shard", "text": "not finished: shard", "remedy": "the same `weft run` continues from there"},
 ]
 _TOTALS = {"archives": 12, "pages": 48_210, "images": 131_402, "samples": 21_877, "bytes": 8_412_345_678}
 _SECONDS = {"extract": 1510.2, "filter": 210.0, "fetch": 2411.9, "dedup": 95.4, "score": 640.0, "assemble": 88.0}
@@ -119,7 +119,7 @@ _STEPS = [
 _RECIPE = {
     "name": "kosmos1",
     "seed": 7,
-    "extract": {"engine": "blocks", "gates": {"languages": ["en", "de"], "min_words": 20}},
+    "extract": {"engine": "blocks", "prefilter": {"languages": ["en", "de"], "min_words": 20}},
     "filters": {"text": {"min_words": 50, "max_hashes_per_word": 0.1}, "caption": {"min_words": 3}},
     "clip": {"min_score": None},
 }
@@ -151,10 +151,10 @@ def _stage(step: str, things: str, came: int, taken: int, before: int, *rules: d
 
 def _funnel() -> list[dict[str, Any]]:
     no_image = _rule("NO_IMAGE", "a page without any image", 8_120, 6_011)
-    language = _rule("WRONG_LANGUAGE", "not in extract.gates.languages", 6_970, 4_870)
+    language = _rule("WRONG_LANGUAGE", "not in extract.prefilter.languages", 6_970, 4_870)
     name = _rule("FILE_NAME_CAPTION", "the text of an image is the name of a file", 4_310, 4_310)
     short = _rule("TOO_SHORT", "fewer words than filters.text.min_words", 9_800, 5_400, 21, 50)
-    unsure = _rule("LANGUAGE_UNSURE", "language score below filters.language.min_score", 7_150, 3_900, 0.41, 0.65)
+    unsure = _rule("LOW_LANGUAGE_SCORE", "language score below filters.language.min_score", 7_150, 3_900, 0.41, 0.65)
     bullets = _rule("BULLETS", "bullets above filters.text.max_bullet_line_fraction", 310, 12, 0.962, 0.9)
     token = _rule("URL_TOKEN", "its address holds one of filters.image.url_tokens", 21_000, 21_000, image=True)
     small = _rule("TOO_SMALL", "a side below filters.image.min_side_pixels", 20_700, 20_700, 64, 150, image=True)
@@ -213,7 +213,7 @@ def _shares() -> list[dict[str, Any]]:
         _share("Languages", "pages", {"en": 26_110, "de": 4_700}),
         _share("Hosts", "pages", {f"host{i}.example.com": 900 - 50 * i for i in range(15)}, 22_560, 1_405),
         _share("Image status", "images", {"OK": 66_100, "TOO_SMALL": 20_700, "HTTP_STATUS": 11_200}),
-        _share("Licences", "pages", {"": 30_000, "CC BY 4.0": 810}),
+        _share("Licenses", "pages", {"": 30_000, "CC BY 4.0": 810}),
     ]
 
 
@@ -246,7 +246,7 @@ def _shards() -> list[dict[str, Any]]:
 
 
 def _poison(made: dict[str, Any]) -> None:
-    """Put each attack where texts of the web stand, and each address where addresses do."""
+    """Put each attack into a text field, and each URL into a URL field."""
     made["title"] = ATTACKS[0]
     made["warnings"] = [{"step": "fetch", "text": attack, "remedy": attack} for attack in ATTACKS]
     made["recipe"] = {ATTACKS[1]: {ATTACKS[0]: ATTACKS[2]}, "list": list(ATTACKS)}

@@ -1,4 +1,4 @@
-"""Pages and what is known of their images, to documents: each rule of the house, and where a page ends."""
+"""Assembly of documents from pages and images: each rule, and the corpus of each page."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,8 +9,8 @@ import pytest
 
 from jobs.recipes import load
 from pipeline.assemble import PAGES_WITH_IMAGES, assemble_pages
-from schemas.ids import fraction, image_id
 from schemas.recipe import Recipe
+from schemas.tables import fraction, image_id
 
 ALL_STAY = ["assemble.single_image_keep_fraction=1"]
 
@@ -68,11 +68,11 @@ def _checked(rejection: dict[str, Any]) -> dict[str, Any]:
         ("tABCDEt", "text", "tt", ["NOT_INTERSPERSED"]),
     ],
 )
-def test_where_a_page_ends(layout: str, corpus: str | None, left: str, rules: list[str]) -> None:
+def test_the_corpus_of_a_page(layout: str, corpus: str | None, left: str, rules: list[str]) -> None:
     assert assemble(layout) == (corpus, left, rules)
 
 
-def test_the_coin_drops_the_document_and_leaves_the_text() -> None:
+def test_random_dropping_keeps_the_text() -> None:
     seed = next(s for s in range(100) if fraction(s, "single-image", "p") >= 0.5)
     fair = "assemble.single_image_keep_fraction=0.5"
     assert assemble("tAt", fair, f"seed={seed}") == ("text", "tt", ["SINGLE_IMAGE"])
@@ -81,7 +81,7 @@ def test_the_coin_drops_the_document_and_leaves_the_text() -> None:
     assert assemble("tAt", fair, f"seed={other}")[0] == "interleaved"
 
 
-def test_scores_take_an_image_and_leave_the_text() -> None:
+def test_scores_drop_an_image_and_keep_the_text() -> None:
     bound = "score.min_image_score=0.25"
     scores = {"A": 0.25, "B": 0.125}
     assert assemble("tAtBt", bound, scores=scores) == ("interleaved", "tAtt", ["LOW_SCORE"])
@@ -91,7 +91,7 @@ def test_scores_take_an_image_and_leave_the_text() -> None:
     assert assemble("tAt") == ("interleaved", "tAt", [])
 
 
-def test_of_images_that_look_alike_the_first_stays() -> None:
+def test_the_first_of_near_duplicate_images_is_kept() -> None:
     looks = {"A": "same", "C": "same"}
     assert assemble("tAtBtCt", looks=looks) == ("interleaved", "tAtBtt", ["REPEATED_IMAGE"])
     bound = "score.min_image_score=0.25"
@@ -99,7 +99,7 @@ def test_of_images_that_look_alike_the_first_stays() -> None:
     assert low == ("interleaved", "ttBtCt", ["LOW_SCORE"]), "one that goes for another reason stands in no one's way"
 
 
-def test_corpora_that_are_not_wanted() -> None:
+def test_disabled_corpora() -> None:
     assert assemble("tAt", "corpora=[text]") == ("text", "tt", [])
     assert assemble("t", "corpora=[interleaved]") == (None, "t", ["NO_CORPUS"])
     assert assemble("tAt", "corpora=[caption]") == (None, "tAt", ["NO_CORPUS"])

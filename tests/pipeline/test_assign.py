@@ -1,4 +1,4 @@
-"""Images to sentences: the best sum, as a search of every possibility finds it, and documents cut where images go."""
+"""Assignment of images to sentences: the highest sum, as by exhaustive search, and where texts are split."""
 
 from itertools import permutations
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.assign import assign, place
+from pipeline.assemble import assign, place
 
 
 def matrices(most_images: int, most_sentences: int) -> st.SearchStrategy[np.ndarray]:
@@ -30,7 +30,7 @@ def test_no_other_assignment_has_a_higher_sum(scores: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 40), (40, 40), (40, 3), (500, 60), (7, 1)])
-def test_it_is_scipys_assignment_and_what_is_left_over_takes_its_best(shape: tuple[int, int]) -> None:
+def test_it_equals_scipy_and_surplus_images_take_their_best_sentence(shape: tuple[int, int]) -> None:
     scores = np.random.default_rng(shape[0]).uniform(-1, 1, shape)
     images, sentences = linear_sum_assignment(-scores)
     places = np.array(assign(scores))
@@ -47,7 +47,7 @@ def document(blocks: list[dict[str, Any]]) -> list[str]:
     return [b["text"] if b["kind"] == "text" else f"{b['image_id']} {b['score']:g}" for b in blocks]
 
 
-def test_a_block_is_cut_before_the_sentence_that_an_image_gets() -> None:
+def test_a_block_is_split_before_the_sentence_of_an_image() -> None:
     texts = {0: "One is red. Two is blue! Three is green.", 3: "  Four,\nfive.", 9: "Six."}
     places = [(0, 0), (0, 1), (0, 2), (3, 0), (3, 1), (9, 0)]
     wanted = {1: ("a", (0, 1)), 2: ("b", (3, 0)), 5: ("c", (9, 0)), 7: ("d", (0, 2))}
@@ -62,7 +62,7 @@ def test_a_block_is_cut_before_the_sentence_that_an_image_gets() -> None:
                      "c 0.5", "Six."]  # fmt: skip
 
 
-def test_images_that_share_a_sentence_stand_in_the_pages_order() -> None:
+def test_images_of_one_sentence_keep_the_order_of_the_page() -> None:
     blocks = {i: {**EMPTY, "kind": "image", "image_id": name, "score": 1.0} for i, name in enumerate("abc")}
     blocks[7] = {**EMPTY, "kind": "text", "text": "Only this."}
     scores = {i: [{"block": 7, "sentence": 0, "score": value}] for i, value in enumerate((0.1, 0.3, 0.2))}

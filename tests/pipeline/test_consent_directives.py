@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
-from pipeline.consent.directives import ALL_ROBOTS, MAX_SOURCE_CHARACTERS, in_headers, in_page, may_be_in_page
-from schemas.recipe.values import DIRECTIVES
+from pipeline.warc.http import ALL_ROBOTS, MAX_SOURCE_CHARACTERS, in_headers, in_page, may_be_in_page
+from schemas.recipe import DIRECTIVES
 
 
 def cases(name: str) -> list[dict]:
@@ -27,7 +27,7 @@ def test_what_elements_forbid(case: dict) -> None:
     assert in_page(LexborHTMLParser(case["html"]), "Weft") == case["found"]
 
 
-def test_without_a_name_only_what_all_are_told_counts() -> None:
+def test_without_a_name_only_general_directives_apply() -> None:
     assert list(in_headers([("X-Robots-Tag", "noai, weft: noml, *: noindex")], ALL_ROBOTS)) == ["noai", "noindex"]
     page = LexborHTMLParser('<meta name="weft" content="noai"><meta name="robots" content="noml">')
     assert list(in_page(page, ALL_ROBOTS)) == ["noml"]
@@ -38,7 +38,7 @@ def test_every_directive_of_the_recipe_is_known() -> None:
     assert DIRECTIVES[-1] == "tdm-reservation" and tuple(in_headers(said, "weft")) == DIRECTIVES
 
 
-def test_a_long_source_is_cut() -> None:
+def test_a_long_source_is_truncated() -> None:
     (source,) = in_headers([("X-Robots-Tag", "noai" + ", nofollow" * 1000)], "weft").values()
     assert len(source) == MAX_SOURCE_CHARACTERS and source.startswith("X-Robots-Tag: noai, nofollow")
 
@@ -48,7 +48,7 @@ _VALUES = st.lists(_WORDS).map("".join) | st.text(max_size=30)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["X-Robots-Tag", "TDM-reservation", "Date"]), _VALUES)))
-def test_whatever_headers_say_is_told_with_its_source(headers: list[tuple[str, str]]) -> None:
+def test_any_headers_are_parsed_with_their_source(headers: list[tuple[str, str]]) -> None:
     found = in_headers(headers, "weft")
     assert found.keys() <= set(DIRECTIVES)
     assert set(found.values()) <= {f"{name}: {value}" for name, value in headers}
@@ -68,11 +68,11 @@ _TAGS = st.tuples(
     st.lists(_TAGS, min_size=1, max_size=4).map("".join),
     st.sampled_from(["utf-8", "utf-16", "utf-16-le", "latin-1", "shift_jis"]),
 )
-def test_a_glance_overlooks_nothing(html: str, charset: str) -> None:
+def test_the_quick_check_misses_nothing(html: str, charset: str) -> None:
     if in_page(LexborHTMLParser(html), "weft"):
         assert may_be_in_page(html.encode(charset, "replace"), "weft")
 
 
-def test_a_glance_saves_the_tree_of_most_pages() -> None:
+def test_the_quick_check_avoids_parsing_most_pages() -> None:
     quiet = ['<meta name="robots" content="index, follow">', "robots: noai", '<meta name="a" content="noai">']
     assert not any(may_be_in_page(html.encode(), "weft") for html in quiet)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.consent.reservation import MAX_RULES, Reservations
-from pipeline.consent.robots import MAX_BYTES
+from pipeline.fetch.permissions import MAX_BYTES, MAX_RULES, Reservations
 
 CASES = Path(__file__).parent.parent / "cases" / "consent" / "reservations.jsonl"
 SITE = "http://host.example"
@@ -46,11 +45,11 @@ def test_only_an_answer_with_a_file_reserves(status: int, refused: bool) -> None
     ids=["byte order mark", "as large as may be", "too large", "empty", "cut", "HTML", "no UTF-8", "deep", "a number",
          "half a character"],
 )  # fmt: skip
-def test_a_file_with_a_fault_reserves_nothing(body: bytes, refused: bool) -> None:
+def test_a_malformed_file_reserves_nothing(body: bytes, refused: bool) -> None:
     assert Reservations.read(200, body).refuses(SITE + "/a") is refused
 
 
-def test_no_file_wears_us_out() -> None:
+def test_no_file_takes_long() -> None:
     rules = [{"location": f"/*{'a' * 9}b{i}", "tdm-reservation": 1} for i in range(8000)]
     started = time.process_time()
     found = Reservations.read(200, json.dumps(rules).encode())
@@ -66,5 +65,5 @@ _RULES = st.fixed_dictionaries(
 
 
 @given(st.integers(0, 599), st.binary(max_size=99) | st.lists(_RULES).map(json.dumps).map(str.encode), st.text())
-def test_whatever_comes_is_judged(status: int, body: bytes, rest: str) -> None:
+def test_any_input_gives_a_decision(status: int, body: bytes, rest: str) -> None:
     assert Reservations.read(status, body).refuses(SITE + "/" + rest) in (True, False)

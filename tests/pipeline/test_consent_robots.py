@@ -1,4 +1,4 @@
-"""robots.txt as RFC 9309 reads it: tests/cases/consent/robots.jsonl holds files with the addresses that they refuse."""
+"""robots.txt by RFC 9309: tests/cases/consent/robots.jsonl holds files with the URLs that they disallow."""
 
 import json
 import time
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.consent.robots import MAX_BYTES, MAX_URL_CHARACTERS, MAX_WILDCARDS, Robots
+from pipeline.fetch.permissions import MAX_BYTES, MAX_URL_CHARACTERS, MAX_WILDCARDS, Robots
 
 CASES = Path(__file__).parent.parent / "cases" / "consent" / "robots.jsonl"
 SITE = "http://host.example"
@@ -22,7 +22,7 @@ def robots(text: str, status: int = 200) -> Robots:
 @pytest.mark.parametrize(
     "case", [json.loads(line) for line in CASES.read_text("utf-8").splitlines()], ids=lambda c: c["name"]
 )
-def test_what_a_file_refuses(case: dict) -> None:
+def test_what_a_file_disallows(case: dict) -> None:
     found = robots(case["robots"])
     assert [path for path in case["refused"] + case["allowed"] if found.refuses(SITE + path)] == case["refused"]
     assert found.crawl_delay_seconds == case.get("delay", 0)
@@ -46,7 +46,7 @@ def test_byte_order_marks(charset: str) -> None:
     assert found.refuses(SITE + "/%E5%9B%BE/a") and not found.refuses(SITE + "/a")
 
 
-def test_what_stands_behind_the_bound_does_not_count() -> None:
+def test_text_beyond_the_size_limit_is_ignored() -> None:
     padding = b"#" * (MAX_BYTES - len(ALL) - len(b"Disallow: /a\n") - 1) + b"\n"
     whole = Robots.read("weft", 200, ALL + padding + b"Disallow: /a\n" + b"Disallow: /b\n")
     assert whole.refuses(SITE + "/a") and not whole.refuses(SITE + "/b")
@@ -54,7 +54,7 @@ def test_what_stands_behind_the_bound_does_not_count() -> None:
     assert not cut.refuses(SITE + "/abd"), "half a rule is no rule"
 
 
-def test_what_cannot_be_judged_is_refused_where_rules_are() -> None:
+def test_urls_that_cannot_be_matched_are_disallowed_if_there_are_rules() -> None:
     unclear = [
         "http://[host.example/a",
         "http://ho\u2100st.example/?a",
@@ -67,7 +67,7 @@ def test_what_cannot_be_judged_is_refused_where_rules_are() -> None:
     assert not any(robots("", 404).refuses(url) for url in unclear[:-1])
 
 
-def test_more_wildcards_than_anybody_needs_refuse_everything() -> None:
+def test_too_many_wildcards_disallow_everything() -> None:
     rules = "Disallow: /*a\n" * (MAX_WILDCARDS - 1)
     assert not robots("User-agent: *\n" + rules).refuses(SITE + "/b")
     assert robots("User-agent: *\n" + rules + "Disallow: /*a").refuses(SITE + "/b")
@@ -88,7 +88,7 @@ def test_more_wildcards_than_anybody_needs_refuse_everything() -> None:
     ],
     ids=["rules", "wildcards", "near misses", "one rule", "agents", "agents, no colon", "no agent", "spaces"],
 )
-def test_no_file_wears_us_out(body: bytes) -> None:
+def test_no_file_takes_long(body: bytes) -> None:
     started = time.process_time()
     found = Robots.read("weft", 200, body)
     assert not found.refuses(SITE + "/" + "a" * (MAX_URL_CHARACTERS - 20))
@@ -105,7 +105,7 @@ _CHARACTERS = st.text(st.characters(codec=None), max_size=40)  # halves of surro
 
 
 @given(st.integers(0, 999), st.binary(max_size=200) | _LINES.map(lambda s: s.encode(errors="replace")), _CHARACTERS)
-def test_whatever_comes_is_judged(status: int, body: bytes, rest: str) -> None:
+def test_any_input_gives_a_decision(status: int, body: bytes, rest: str) -> None:
     found = Robots.read("weft", status, body)
     assert found.refuses("https://" + rest) in (True, False)
     assert found.refuses(SITE + "/" + rest) in (True, False)
@@ -113,7 +113,7 @@ def test_whatever_comes_is_judged(status: int, body: bytes, rest: str) -> None:
 
 
 @given(_LINES)
-def test_groups_of_others_change_nothing(text: str) -> None:
+def test_groups_of_other_agents_are_ignored(text: str) -> None:
     others = "User-agent: other\nUser-agent: we\nDisallow: /\nAllow: /b\nCrawl-delay: 7\n"
     alone, beside = robots(text), robots(others + text)
     for path in ("/", "/a", "/b", "/a/x?y"):

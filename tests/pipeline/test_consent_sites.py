@@ -1,4 +1,4 @@
-"""Answers of sites, kept across runs: which still count, and what damage does to them."""
+"""Cached answers of sites: their expiry, and damaged files."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.consent.sites import SiteFile, SiteFiles
-from pipeline.store import Store
+from pipeline.fetch.permissions import SiteFile, SiteFiles
+from pipeline.io.store import Store
 
 URL = "http://host.example/robots.txt"
 DAY = 86_400.0
@@ -41,18 +41,18 @@ def kept(folder: Path, since: float = 1_000.0) -> SiteFiles:
         (200, 1_000 - DAY, 0, False),
     ],
 )
-def test_which_answers_count(tmp_path: Path, status: int, now: float, since: float, counts: bool) -> None:
+def test_which_answers_are_valid(tmp_path: Path, status: int, now: float, since: float, counts: bool) -> None:
     files = kept(tmp_path, since)
     files.put(answer(status))
     assert files.get(URL, now) == (answer(status) if counts else None)
 
 
-def test_an_address_that_was_never_asked(tmp_path: Path) -> None:
+def test_an_unknown_address(tmp_path: Path) -> None:
     kept(tmp_path).put(answer())
     assert kept(tmp_path).get("https://host.example/robots.txt", 1_000) is None
 
 
-def test_a_newer_answer_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+def test_a_newer_answer_replaces_an_older_one(tmp_path: Path) -> None:
     kept(tmp_path).put(answer(503, 1_000))
     kept(tmp_path).put(answer(200, 1_001))
     assert kept(tmp_path).get(URL, 1_002) == answer(200, 1_001)
@@ -66,7 +66,7 @@ def test_a_newer_answer_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
      {"fetched_at": float("nan")}, {"fetched_at": float("inf")}, {"url": "http://other.example/robots.txt"},
      {"more": 1}],
 )  # fmt: skip
-def test_a_damaged_file_is_as_none_at_all(tmp_path: Path, damage: bytes | dict) -> None:
+def test_a_damaged_file_is_ignored(tmp_path: Path, damage: bytes | dict) -> None:
     kept(tmp_path).put(answer())
     (path,) = tmp_path.rglob("*.json")
     whole = json.loads(path.read_bytes())
@@ -77,7 +77,7 @@ def test_a_damaged_file_is_as_none_at_all(tmp_path: Path, damage: bytes | dict) 
 
 
 @given(st.binary(max_size=300))
-def test_every_body_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
+def test_every_body_is_restored(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
     files = kept(tmp_path_factory.mktemp("sites"))
     files.put(answer(body=body))
     assert files.get(URL, 1_000) == answer(body=body)

@@ -1,4 +1,4 @@
-"""Main content: blocks as a reader sees them, forests, the choice among blocks, and texts made of them."""
+"""Main content: blocks as displayed, forests, the choice of blocks, and their text."""
 
 import itertools
 import re
@@ -9,14 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract import extract_page
-from pipeline.extract.content.blocks import cut
-from pipeline.extract.content.features import features
-from pipeline.extract.content.forest import Forest
-from pipeline.extract.content.paragraphs import join
-from pipeline.extract.content.text import choose_text, forests, with_surroundings
-from pipeline.extract.content.weights import weights
-from pipeline.extract.images import mark_images
+from pipeline.html.blocks import cut, join
+from pipeline.html.images import mark_images
+from pipeline.html.main_content import Forest, choose_text, features, forests, weights, with_surroundings
+from pipeline.html.page import extract_page
 
 PAGE = "http://host.example/page.html"
 
@@ -67,11 +63,11 @@ def tree(body: str) -> lxml.html.HtmlElement:
         ("<p> </p><div></div>", []),
     ],
 )
-def test_blocks_are_what_a_reader_sees(body: str, texts: list[str]) -> None:
+def test_blocks_are_as_displayed(body: str, texts: list[str]) -> None:
     assert [b.shown for b in cut(tree(body))[0]] == texts
 
 
-def test_a_block_knows_its_place() -> None:
+def test_a_block_has_its_position() -> None:
     blocks, _ = cut(tree("<nav><ul><li><a href=x>Home</a></li></ul></nav><article class=post><p>A <b>big</b> one</p>"))
     menu, text = blocks
     assert (menu.place.tag, menu.link_characters, menu.num_links) == ("li", 4, 1)
@@ -81,7 +77,7 @@ def test_a_block_knows_its_place() -> None:
     assert (menu.place.depth, text.place.depth) == (3, 2)
 
 
-def test_images_stand_before_the_block_that_they_lead() -> None:
+def test_images_are_before_the_block_that_follows_them() -> None:
     html = tree("<p>One</p><img src=a.jpg><p><img src=b.jpg>Two</p><p>Three <a href=x><img src=c.jpg></a> more</p>")
     images = mark_images(html, PAGE)
     spots = cut(html)[1]
@@ -104,7 +100,7 @@ def test_no_letter_is_lost_or_doubled(parts: list[str]) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_a_forest_says_what_its_trees_say(seed: int) -> None:
+def test_a_forest_sums_its_trees(seed: int) -> None:
     rng = np.random.default_rng(seed)
     # two trees: a stump, and one with a leaf on the left and a node on the right
     forest = Forest(
@@ -126,7 +122,7 @@ def test_a_forest_says_what_its_trees_say(seed: int) -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 0.99), st.integers(1, 50)), min_size=1, max_size=8))
-def test_no_set_of_blocks_promises_more(blocks: list[tuple[float, int]]) -> None:
+def test_no_other_set_of_blocks_scores_higher(blocks: list[tuple[float, int]]) -> None:
     p, words = (np.array(column, np.float32) for column in zip(*blocks, strict=True))
 
     def promise(chosen: np.ndarray) -> float:
@@ -181,7 +177,7 @@ def test_lists_and_tables_are_lines(body: str, texts: list[str | int]) -> None:
     assert join(blocks, [True] * len(blocks), spots) == texts
 
 
-def test_a_caption_goes_with_its_image_and_is_no_text() -> None:
+def test_a_caption_belongs_to_its_image_not_the_text() -> None:
     words = "This paragraph, number {}, is long enough to be taken for main text by anyone who reads it."
     html = f"<article><p>{words.format(1)}</p><figure><img src=a.jpg><figcaption>The oak in May</figcaption></figure>"
     page = extract_page(f"{html}<p>{words.format(2)}</p></article>".encode(), "utf-8", PAGE)
@@ -189,7 +185,7 @@ def test_a_caption_goes_with_its_image_and_is_no_text() -> None:
 
 
 @given(st.lists(st.booleans(), min_size=6, max_size=6))
-def test_text_is_the_same_whatever_images_there_are(shown: list[bool]) -> None:
+def test_text_does_not_depend_on_images(shown: list[bool]) -> None:
     words = "This paragraph, number {}, is long enough to be taken for main text by anyone who reads it."
     html = "<article><h1>A title</h1>" + "".join(
         f"<p>{words.format(n)}</p><figure><img src={n}.jpg alt='picture {n}'></figure>" for n in range(6)
@@ -215,7 +211,7 @@ def test_text_is_the_same_whatever_images_there_are(shown: list[bool]) -> None:
         ("<button><img src=share-arrow.png alt='Share this page'></button>", False),
     ],
 )
-def test_a_button_may_hold_a_picture_that_it_enlarges(button: str, is_content: bool) -> None:
+def test_a_button_may_hold_an_image(button: str, is_content: bool) -> None:
     words = "<p>The harbour was rebuilt after the storm, when the old quay was carried away in a single night.</p>"
     html = (
         f"<html><body><main><article><h1>The harbour</h1>{words * 3}{button}{words * 3}</article></main></body></html>"

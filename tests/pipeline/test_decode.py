@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from jobs.recipes import load
-from pipeline import colour
-from pipeline.decode import decode
-from schemas.recipe.decode import Decode
+from pipeline.images import decode as module
+from pipeline.images.decode import decode
+from schemas.recipe import Decode
 from schemas.tables import IMAGE_STATUS, IMAGES
 
 CONFIG = load("kosmos1").decode
@@ -52,7 +52,7 @@ def test_formats(kind: str) -> None:
     assert row["num_bytes"] == len(row["bytes"])
 
 
-def test_of_an_icon_the_largest_image_is_taken() -> None:
+def test_the_largest_image_of_an_icon_is_decoded() -> None:
     row = decode(encoded(LEFT_RED.resize((128, 128)), "ICO", sizes=[(16, 16), (64, 64), (128, 128)]), Decode())
     assert near(stored(row), 20, 64, (255, 0, 0)) and near(stored(row), 108, 64, (0, 0, 255))
     assert (row["original_width"], row["original_height"]) == stored(row).size == (128, 128)
@@ -120,7 +120,9 @@ def png(*chunks: bytes) -> bytes:
         (encoded(LEFT_RED.convert("LAB"), "TIFF"), RED, BLUE),
     ],
 )
-def test_every_mode_looks_as_it_was_meant(data: bytes, left: tuple[int, int, int], right: tuple[int, int, int]) -> None:
+def test_every_mode_is_converted_correctly(
+    data: bytes, left: tuple[int, int, int], right: tuple[int, int, int]
+) -> None:
     image = stored(decode(data, Decode()))
     assert near(image, 20, 50, left) and near(image, 180, 50, right), (
         image.getpixel((20, 50)),
@@ -128,13 +130,13 @@ def test_every_mode_looks_as_it_was_meant(data: bytes, left: tuple[int, int, int
     )
 
 
-def test_what_is_transparent_has_no_colour_at_the_edges_of_what_is_not() -> None:
+def test_transparent_pixels_do_not_colour_edges() -> None:
     dotted = Image.new("RGBA", (1024, 1024), (0, 0, 0, 0))  # black, where it were seen
     dotted.paste((255, 255, 255, 255), (0, 0, 1024, 511))
     assert stored(decode(encoded(dotted), Decode())).convert("L").getextrema()[0] > 250
 
 
-def test_pixels_without_a_number_are_refused() -> None:
+def test_nan_pixels_are_rejected() -> None:
     assert (
         decode(encoded(Image.fromarray(np.full((9, 9), np.nan, np.float32)), "TIFF"), Decode())["status"]
         == "undecodable"
@@ -167,7 +169,7 @@ def test_orientation_is_applied(orientation: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_no_orientation_but_that_of_exif_counts(kind: str) -> None:
+def test_only_the_exif_orientation_applies(kind: str) -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     options: dict[str, object] = {"xmp": xmp}
     if kind == "PNG":
@@ -189,7 +191,7 @@ BROKEN_EXIF = (
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("exif", BROKEN_EXIF)
-def test_broken_exif_does_not_lose_the_picture(exif: bytes, kind: str) -> None:
+def test_broken_exif_does_not_reject_the_image(exif: bytes, kind: str) -> None:
     assert near(stored(decode(encoded(LEFT_RED, kind, exif=exif), Decode())), 20, 50, RED)
 
 
@@ -223,7 +225,7 @@ _SRGB_CURVE = b"para" + struct.pack(">IHH", 0, 3, 0) + fixed(2.4, 1 / 1.055, 0.0
 
 
 def rgb_profile(order: bytes = b"rgb", tone: bytes = _SRGB_CURVE) -> bytes:
-    """A profile by which the channels mean sRGB's primaries in a given order."""
+    """A profile with sRGB's primaries in a given order."""
     columns = {
         bytes([to]) + b"XYZ": b"XYZ \0\0\0\0" + _PRIMARIES[bytes([of])] for to, of in zip(b"rgb", order, strict=True)
     }
@@ -231,7 +233,7 @@ def rgb_profile(order: bytes = b"rgb", tone: bytes = _SRGB_CURVE) -> bytes:
 
 
 def ink_profile() -> bytes:
-    """A profile of four inks by which no ink is black, and any cyan ink is white (lut8Type, section 6.5.7)."""
+    """A CMYK profile in which no ink is black, and any cyan ink is white (lut8Type, section 6.5.7)."""
     ramp = bytes(range(256))
     lab = b"".join(bytes([255 if corner >= 8 else 0, 128, 128]) for corner in range(16))  # cyan varies least rapidly
     table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1) + ramp * 4 + lab + ramp * 3
@@ -291,7 +293,7 @@ def test_profiles_of_every_mode(data: bytes, left: tuple[int, int, int], right: 
 @pytest.mark.parametrize(
     "broken", [b"nonsense", SWAPPED[:200], SWAPPED[:128] + b"\xff" * 400, bytes(128) + SWAPPED[128:], b"\0" * 500]
 )
-def test_a_broken_profile_does_not_lose_the_picture(broken: bytes, kind: str) -> None:
+def test_a_broken_profile_does_not_reject_the_image(broken: bytes, kind: str) -> None:
     image = stored(decode(encoded(LEFT_RED, kind, icc_profile=broken), Decode()))
     assert near(image, 20, 50, RED) and near(image, 180, 50, BLUE)
 
@@ -301,12 +303,12 @@ def test_a_profile_of_srgb_changes_no_byte() -> None:
     assert plain["bytes"] == tagged["bytes"]
 
 
-def test_few_transforms_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(colour, "_MAX_CACHED", 2)
+def test_few_transforms_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_CACHED", 2)
     profiles = [rgb_profile(tone=curve(gamma)) for gamma in (1, 1.2, 1.4)]
     first = [decode(encoded(HALF, icc_profile=p), Decode())["bytes"] for p in profiles]
     assert [decode(encoded(HALF, icc_profile=p), Decode())["bytes"] for p in profiles] == first
-    assert len(set(first)) == 3 and len(colour._transforms) <= 2
+    assert len(set(first)) == 3 and len(module._transforms) <= 2
 
 
 NOISY = Image.fromarray(np.random.default_rng(2).integers(0, 256, (60, 80, 3), np.uint8)).resize((640, 480))
@@ -332,7 +334,7 @@ def test_a_jpeg_may_not_lack_more(options: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_only_the_first_frame_is_kept(kind: str) -> None:
+def test_only_the_first_frame_is_stored(kind: str) -> None:
     second = Image.new("RGB", LEFT_RED.size, "green")
     row = decode(encoded(LEFT_RED, kind, save_all=True, append_images=[second]), Decode())
     assert near(stored(row), 20, 50, RED) and near(stored(row), 180, 50, BLUE)
@@ -346,7 +348,7 @@ def test_large_images_shrink_and_small_ones_do_not_grow() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_an_image_shrinks_to_the_means_of_its_areas(kind: str) -> None:
+def test_an_image_is_downscaled_by_area_means(kind: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (768, 1_024), np.uint8))
     picture = noise.resize((4_096, 3_072), Image.Resampling.BICUBIC)  # grey, for a JPEG keeps colours coarsely
     means = np.asarray(picture, float).reshape(384, 8, 512, 8).mean((1, 3))
@@ -354,7 +356,7 @@ def test_an_image_shrinks_to_the_means_of_its_areas(kind: str) -> None:
     assert np.abs(np.asarray(image.convert("L"), float) - means).mean() < 1  # of 255
 
 
-def test_the_hash_of_a_picture_hardly_depends_on_its_size_and_form() -> None:
+def test_the_perceptual_hash_hardly_depends_on_size_and_format() -> None:
     rng = np.random.default_rng(1)
     picture = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize(
         (2_400, 1_800), Image.Resampling.BICUBIC
@@ -367,12 +369,12 @@ def test_the_hash_of_a_picture_hardly_depends_on_its_size_and_form() -> None:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that says it is large, and holds nothing."""
+    """A PNG whose header declares a large size, without data."""
     return png(png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), png_chunk(b"IDAT", b""))
 
 
 def webp_header(width: int, height: int) -> bytes:
-    """An animated WebP (RFC 9649, sections 2.7.1) that says it is large, with the frame of a small one."""
+    """An animated WebP (RFC 9649, section 2.7.1) that declares a large size, with a small frame."""
     frame = encoded(LEFT_RED, "WEBP")[12:]
     canvas = bytes([2, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     size = (199).to_bytes(3, "little") + (99).to_bytes(3, "little")
@@ -383,14 +385,14 @@ def webp_header(width: int, height: int) -> bytes:
 
 
 def gif_frame(left: int, top: int, width: int, height: int, disposal: int = 0) -> bytes:
-    """A GIF of 8 x 8 pixels whose first frame lies elsewhere, and is to be replaced by the ground afterwards."""
+    """A GIF of 8 x 8 pixels whose first frame is outside, and is disposed to the background."""
     control = b"!\xf9\x04" + bytes([disposal << 2, 0, 0, 0, 0])
     return (b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + bytes(6) + control
             + b"," + struct.pack("<HHHHB", left, top, width, height, 0) + b"\x02\x02\x4c\x01\0;")  # fmt: skip
 
 
 def tiff_of_strips(rows_per_strip: int, byte_count: int, compression: int) -> bytes:
-    """A TIFF of 200 x 100 grey pixels whose one strip is told to be absurd."""
+    """A TIFF of 200 x 100 grey pixels that declares an absurd size of its strip."""
     tags = ((256, 200), (257, 100), (258, 8), (259, compression), (262, 1), (273, 8), (277, 1), (278, rows_per_strip),
             (279, byte_count))  # fmt: skip
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
@@ -405,7 +407,7 @@ SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 COMMENTED = f"<?xml version='1.0'?>\n<!-- <html> -->\n<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'svg11.dtd'>{SVG}"
 
 
-BEHIND = "a {} image behind {} not part of it, which no browser shows: not decoded"
+BEHIND = "a {} image after {} not part of it, which browsers do not show: not decoded"
 
 
 def ftyp(*brands: bytes) -> bytes:
@@ -444,11 +446,11 @@ def ftyp(*brands: bytes) -> bytes:
         (b"\x1f\x8b\x08\0", "gzip data: not decoded"),
         (b"\n" + encoded(LEFT_RED, "JPEG"), BEHIND.format("JPEG", "1 byte that is")),
         (b"\xef\xbb\xbf" + encoded(LEFT_RED, "PNG"), BEHIND.format("PNG", "3 bytes that are")),
-        (b"\0\1\2\3", "the bytes are of no image format that is read"),
+        (b"\0\1\2\3", "the bytes are not in a supported image format"),
         (b"", "an empty file: not decoded"),
     ],
 )
-def test_what_is_no_image_says_what_it_is(data: bytes, error: str) -> None:
+def test_other_files_are_named_by_type(data: bytes, error: str) -> None:
     row = decode(data, CONFIG)
     assert (row["status"], row["error"]) == ("not_an_image", error)
     assert row["sha256"] == hashlib.sha256(data).hexdigest()
@@ -461,7 +463,7 @@ def test_what_is_no_image_says_what_it_is(data: bytes, error: str) -> None:
         (encoded(LEFT_RED.resize((63, 64))), "too_small"),
         (encoded(Image.new("RGB", (80, 80), "teal")), "single_colour"),
         (encoded(Image.new("RGB", (80, 80), "teal"), "JPEG"), "single_colour"),
-        (encoded(LEFT_RED.resize((700, 100))), "aspect"),
+        (encoded(LEFT_RED.resize((700, 100))), "aspect_ratio"),
         (encoded(LEFT_RED.resize((64, 63)))[:60], "too_small"),  # as its header says; the rest is not looked at
         (png_header(65_536, 65_536), "too_many_pixels"),
         (webp_header(16_384, 16_384), "too_many_pixels"),
@@ -480,7 +482,7 @@ def test_what_is_no_image_says_what_it_is(data: bytes, error: str) -> None:
     ids=lambda v: v if isinstance(v, str) else "",
 )
 def test_refusals(data: bytes, status: str) -> None:
-    bounds = {"max_aspect": 6.0} | ({"max_bytes": 1_000} if status == "too_large" else {})
+    bounds = {"max_aspect_ratio": 6.0} | ({"max_bytes": 1_000} if status == "too_large" else {})
     row = decode(data, CONFIG.model_copy(update=bounds))
     assert row["status"] == status and row["error"] and row["bytes"] is None
 
@@ -493,19 +495,19 @@ SMALL_GIF = encoded(LEFT_RED, "GIF")
     [
         ("min_bytes", len(SMALL_GIF), "too_few_bytes"),
         ("max_original_side_pixels", 200, "too_long_side"),
-        ("max_aspect", 2.0, "aspect"),
+        ("max_aspect_ratio", 2.0, "aspect_ratio"),
         ("min_side_pixels", 100, "too_small"),
         ("max_pixels", 20_000, "too_many_pixels"),
         ("max_bytes", len(SMALL_GIF), "too_large"),
     ],
 )
-def test_a_bound_is_kept_by_what_meets_it(bound: str, kept: float, status: str) -> None:
+def test_values_at_a_threshold_are_accepted(bound: str, kept: float, status: str) -> None:
     beyond = kept + (1 if bound.startswith("min") else -1)
     assert decode(SMALL_GIF, Decode(**{bound: kept}))["status"] == "ok"
     assert decode(SMALL_GIF, Decode(**{bound: beyond}))["status"] == status
 
 
-def test_formats_that_are_not_wanted_go() -> None:
+def test_disabled_formats_are_rejected() -> None:
     wanted = Decode(formats=("jpeg", "png"))
     assert decode(encoded(LEFT_RED, "JPEG"), wanted)["status"] == "ok"
     row = decode(SMALL_GIF, wanted)
@@ -521,11 +523,11 @@ def test_any_bytes_get_a_status(noise: bytes, cut: int) -> None:
         IMAGES.batch([{**row, "image_id": "i", "image_url": "u", "original_bytes": len(data)}])
 
 
-def test_a_side_that_no_column_holds_is_a_status() -> None:
+def test_a_side_that_exceeds_the_column_is_a_status() -> None:
     row = decode(bmp_header(-100, 1), Decode(max_pixels=2**40))  # 4294967196 wide
     assert row["status"] == "undecodable" and row["original_width"] is None
 
 
-def test_the_same_bytes_are_stored_alike() -> None:
+def test_decoding_is_deterministic() -> None:
     data = encoded(LEFT_RED.resize((900, 700)))
     assert decode(data, CONFIG) == decode(data, CONFIG)

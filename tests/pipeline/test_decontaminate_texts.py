@@ -1,4 +1,4 @@
-"""Texts that evaluation sets hold: found whatever their case and punctuation, and nothing else is."""
+"""Texts of evaluation sets: found regardless of case and punctuation, and nothing else is."""
 
 import gzip
 import json
@@ -12,12 +12,11 @@ from handmade import row
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.decontaminate.contaminated import contaminated_captions, contaminated_texts
-from pipeline.decontaminate.items import ItemText, read_items
-from pipeline.decontaminate.ngrams import Ngrams, ngrams
-from pipeline.spark import spark_schema
+from jobs.decontaminate import contaminated_captions, contaminated_texts
+from jobs.step import spark_schema
+from pipeline.dedup.ngrams import ItemText, Ngrams, ngrams, read_items
 from schemas.errors import PathError
-from schemas.recipe.decontaminate import Decontaminate
+from schemas.recipe import Decontaminate
 from schemas.tables import CAPTIONS
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def test_the_same_as_word_by_word(items: list[str], texts: list[str]) -> None:
     assert list(zip(counts.tolist(), found.tolist(), strict=True)) == [naive(items, text, 4, 2) for text in texts]
 
 
-def test_what_many_items_share_is_nobodys_own() -> None:
+def test_text_shared_by_many_items_is_ignored() -> None:
     rule = "Read the question and choose the answer that you think is right of these four"
     own = [f"{rule} {'abcdefghijkl'[n] * 5} stands for what the painter had in mind when he drew it" for n in range(11)]
     ten, eleven = index(*own[:9], f"{own[9]} {rule}"), index(*own)
@@ -117,7 +116,7 @@ def test_what_many_items_share_is_nobodys_own() -> None:
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_paragraphs_go_and_pages_with_too_many(partitions: int, spark: "SparkSession") -> None:
+def test_paragraphs_are_dropped_and_pages_with_too_many(partitions: int, spark: "SparkSession") -> None:
     other = "Thirteen other words that no evaluation item has ever said in this very order"
     pages = [
         page("one", other, f"Q: {WORDS.upper()}?", "http://x/i", SHORT, positions=[0, 2, 3, 9]),
@@ -133,7 +132,7 @@ def test_paragraphs_go_and_pages_with_too_many(partitions: int, spark: "SparkSes
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_captions_go(partitions: int, spark: "SparkSession") -> None:
+def test_captions_are_dropped(partitions: int, spark: "SparkSession") -> None:
     texts = {"a": SHORT.lower() + ".", "b": TINY, "c": f"Photo: {SHORT}"}
     rows = [
         row(CAPTIONS, image_id=i, image_url=f"http://x/{i}", caption=text, page_id="p") for i, text in texts.items()
@@ -163,17 +162,15 @@ def test_every_string_of_an_item_counts_or_those_below_a_key(tmp_path: Path) -> 
         (b'{"a": "b"}\n{"a": \n', (), r"set\.jsonl:2: not JSON: "),
         (b'"\xff"\n', (), r"set\.jsonl:1: not JSON: "),
         (b"[" * 100_000, (), r"set\.jsonl:1: "),
-        (b"\n", (), r"set\.jsonl: no item of it has a string$"),
+        (b"\n", (), r"set\.jsonl: no item has a string$"),
         (
             b'{"a": "b"}',
             ("text", "q"),
-            r"set\.jsonl: no item of it has a string below text, q \(decontaminate\.keys\)$",
+            r"set\.jsonl: no item has a string below text, q \(decontaminate\.keys\)$",
         ),
     ],
 )
-def test_what_is_wrong_with_a_set_is_said_in_a_line(
-    data: bytes | None, keys: tuple[str, ...], words: str, tmp_path: Path
-) -> None:
+def test_an_invalid_set_gives_one_line(data: bytes | None, keys: tuple[str, ...], words: str, tmp_path: Path) -> None:
     if data is not None:
         (tmp_path / "set.jsonl").write_bytes(data)
     with pytest.raises(PathError, match=words) as raised:
@@ -181,7 +178,7 @@ def test_what_is_wrong_with_a_set_is_said_in_a_line(
     assert "\n" not in str(raised.value)
 
 
-def test_a_broken_archive_of_items_is_told(tmp_path: Path) -> None:
+def test_a_broken_archive_of_items_is_an_error(tmp_path: Path) -> None:
     whole = gzip.compress(b'{"a": "b"}\n' * 1000)
     for name, data in (("cut.jsonl.gz", whole[:30]), ("no.jsonl.gz", b"plain")):
         (tmp_path / name).write_bytes(data)
@@ -190,5 +187,5 @@ def test_a_broken_archive_of_items_is_told(tmp_path: Path) -> None:
 
 
 def test_a_short_item_is_shorter_than_a_run() -> None:
-    with pytest.raises(ValueError, match="min_item_words is at most"):
+    with pytest.raises(ValueError, match="min_item_words must be at most"):
         Decontaminate(ngram_words=5)

@@ -1,19 +1,27 @@
-"""Connected components: what Spark finds is what the local union-find finds, whatever the shape and the partitions."""
+"""Connected components: what Spark finds is what one task finds, whatever the shape and the partitions."""
 
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.duplicates.components import FEW, components, spark_components
+from jobs.near_duplicates import MAX_LOCAL_PAIRS, spark_components
+from jobs.near_duplicates import components as of_arrays
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 Pairs = list[tuple[int, int]]
+
+
+def components(pairs: Sequence[tuple]) -> dict:
+    nodes, smallest = of_arrays(np.array(pairs or np.empty((0, 2), np.int64)))
+    return dict(zip(nodes.tolist(), smallest.tolist(), strict=True))
 
 
 def shuffled(pairs: Pairs, seed: int) -> Pairs:
@@ -22,7 +30,7 @@ def shuffled(pairs: Pairs, seed: int) -> Pairs:
 
 
 def sparse(seed: int) -> Pairs:
-    """Return a random graph of 200 nodes near the point where its components grow together."""
+    """Return a random graph of 200 nodes near its percolation threshold."""
     coin = random.Random(seed)
     nodes = [coin.randrange(-(2**63), 2**63) for _ in range(200)]
     return [(coin.choice(nodes), coin.choice(nodes)) for _ in range(100)]
@@ -50,7 +58,7 @@ LARGE: dict[str, Pairs] = {
 def same_on_spark(pairs: Pairs, partitions: int, few: int, spark: "SparkSession") -> None:
     frame = spark.createDataFrame(pd.DataFrame(pairs, columns=["a", "b"])).repartition(partitions)
     found = spark_components(frame, few).toPandas()
-    expected = components(pair for pair in pairs if pair[0] != pair[1])
+    expected = components([pair for pair in pairs if pair[0] != pair[1]])
     assert sorted(zip(found["node"], found["component"], strict=True)) == sorted(expected.items())
 
 
@@ -61,7 +69,7 @@ def test_spark_alone_finds_the_same(name: str, spark: "SparkSession") -> None:
 
 @pytest.mark.parametrize("partitions", [1, 5])
 def test_one_task_finds_the_same(partitions: int, spark: "SparkSession") -> None:
-    same_on_spark(GRAPHS["random"], partitions, FEW, spark)
+    same_on_spark(GRAPHS["random"], partitions, MAX_LOCAL_PAIRS, spark)
 
 
 def test_one_task_ends_what_rounds_began(spark: "SparkSession") -> None:
@@ -75,7 +83,7 @@ def test_large_graphs(name: str, partitions: int, spark: "SparkSession") -> None
     same_on_spark(LARGE[name], partitions, 0, spark)
 
 
-def test_spark_finds_nothing_in_nothing(spark: "SparkSession") -> None:
+def test_an_empty_graph(spark: "SparkSession") -> None:
     assert spark_components(spark.createDataFrame([(7, 7)], "a bigint, b bigint")).collect() == []
 
 

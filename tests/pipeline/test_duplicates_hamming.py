@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.duplicates.hamming import BANDED, BITS, BLOCK, HASHES, banded, bounds_of, paired
+from pipeline.dedup.hashing import BANDED, BITS, BLOCK, HASHES, banded, bounds_of, paired
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
 FLIPS = st.lists(st.integers(0, BITS - 1), max_size=12)
@@ -52,7 +52,7 @@ def test_bands_cover_every_bit_once(distance: int) -> None:
     assert all(0 < high - low <= 32 for low, high in bounds)
 
 
-def test_distance_decides() -> None:
+def test_only_close_pairs_are_found() -> None:
     far = flipped(-1, [0, 13, 26, 39, 63])  # a bit in each of five bands
     assert found([-1, far], 4) == []
     assert found([-1, far], 5) == [tuple(sorted((-1, far)))]

@@ -1,4 +1,4 @@
-"""Paragraphs that stand on many pages, and pages that show the same images: which go, however the work is split."""
+"""Paragraphs that occur on many pages, and pages with the same images: what is dropped, for any partitioning."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -7,11 +7,9 @@ import pyarrow as pa
 import pytest
 from blocks import PLACED, frame, page, told
 
-from pipeline.duplicates.keys import SAME_IMAGES, SAME_TEXT
-from pipeline.duplicates.paragraphs import keyed, keyed_paragraphs, normalised, repeated_paragraphs
-from pipeline.duplicates.remnants import remnants
-from pipeline.duplicates.survivors import split
-from schemas.recipe.dedup import Paragraphs
+from jobs.dedup import keyed, keyed_paragraphs, normalised, repeated_paragraphs, too_short_pages
+from jobs.near_duplicates import SAME_IMAGES, SAME_TEXT, keep_first
+from schemas.recipe import Paragraphs
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,14 +36,14 @@ def gone(partitions: int, spark: "SparkSession", **settings: object) -> list[tup
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_what_stands_on_many_pages_of_a_host_goes_from_all_of_them(partitions: int, spark: "SparkSession") -> None:
+def test_text_on_many_pages_of_a_host_is_dropped_from_all(partitions: int, spark: "SparkSession") -> None:
     why = ("REPEATED_ON_HOST", 3, 2, None)
     assert gone(partitions, spark, max_host_pages=2) == [("1", 2, *why), ("2", 1, *why), ("2", 2, *why), ("3", 1, *why)]
     assert gone(partitions, spark, max_host_pages=3) == []
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_in_the_whole_run_the_newest_page_keeps_it(partitions: int, spark: "SparkSession") -> None:
+def test_across_hosts_the_newest_page_keeps_it(partitions: int, spark: "SparkSession") -> None:
     assert gone(partitions, spark, max_pages=1, keep="newest") == [
         ("1", 2, "REPEATED_PARAGRAPH", 4, 1, "2"),
         ("3", 1, "REPEATED_PARAGRAPH", 4, 1, "2"),
@@ -54,7 +52,7 @@ def test_in_the_whole_run_the_newest_page_keeps_it(partitions: int, spark: "Spar
     ]
 
 
-def test_both_bounds_tell_their_reasons_and_short_paragraphs_stay(spark: "SparkSession") -> None:
+def test_both_thresholds_have_reasons_and_short_paragraphs_are_kept(spark: "SparkSession") -> None:
     found = gone(3, spark, max_host_pages=2, max_pages=1, min_words=5)
     assert [entry[:3] for entry in found] == [("3", 0, "REPEATED_PARAGRAPH"), ("4", 1, "REPEATED_PARAGRAPH")]
     assert repeated_paragraphs(keyed_paragraphs(frame(WORLD, 1, spark), 1), Paragraphs()) is None
@@ -88,7 +86,7 @@ def test_keys_are_the_first_bits_of_sha1() -> None:
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_a_page_goes_when_too_little_is_left(partitions: int, spark: "SparkSession") -> None:
+def test_a_page_is_dropped_when_too_little_text_is_left(partitions: int, spark: "SparkSession") -> None:
     pages = [
         page("1", "one two three", "four five", positions=[2, 5]),
         page("2", "one two three", "four"),
@@ -101,13 +99,16 @@ def test_a_page_goes_when_too_little_is_left(partitions: int, spark: "SparkSessi
     all_pages = frame(pages, partitions, spark)
     columns = ("page_id", "rule", "measure", "threshold")
     # Page 3 has too few words, but lost none here.
-    assert told(remnants(all_pages, blocks, 2), *columns) == [("2", "LITTLE_LEFT", 1, 2), ("4", "LITTLE_LEFT", 0, 2)]
-    assert [name for name, *_ in told(remnants(all_pages, blocks, 4), *columns)] == ["1", "2", "4"]
-    assert told(remnants(all_pages, blocks, 0), *columns) == []
+    assert told(too_short_pages(all_pages, blocks, 2), *columns) == [
+        ("2", "TOO_SHORT_AFTER_DEDUP", 1, 2),
+        ("4", "TOO_SHORT_AFTER_DEDUP", 0, 2),
+    ]
+    assert [name for name, *_ in told(too_short_pages(all_pages, blocks, 4), *columns)] == ["1", "2", "4"]
+    assert told(too_short_pages(all_pages, blocks, 0), *columns) == []
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_of_pages_with_the_same_images_the_newest_stays(partitions: int, spark: "SparkSession") -> None:
+def test_the_newest_of_pages_with_the_same_images_is_kept(partitions: int, spark: "SparkSession") -> None:
     pages = [
         page("1", "http://x/a", "old", "http://x/b", captured_at="2020"),
         page("2", "http://x/b", "http://x/a", "new", "http://x/a", captured_at="2021"),
@@ -117,12 +118,12 @@ def test_of_pages_with_the_same_images_the_newest_stays(partitions: int, spark: 
         page("6", "http://x/a", captured_at="2022"),
     ]
     keyed_pages = frame(pages, partitions, spark).selectExpr("*", f"{SAME_IMAGES} as image_set")
-    stays, gone = split(keyed_pages, "image_set", ("captured_at desc", "page_id"), "page_id")
+    stays, gone = keep_first(keyed_pages, "image_set", ("captured_at desc", "page_id"), "page_id")
     assert told(stays, "page_id") == [("2",), ("3",), ("4",), ("5",)]
     assert told(gone, "page_id", "survivor") == [("1", "2"), ("6", "3")]
 
 
-def test_texts_are_the_same_whatever_stands_between(spark: "SparkSession") -> None:
+def test_texts_are_equal_regardless_of_separators(spark: "SparkSession") -> None:
     pages = [
         page("1", "a", "http://x/a", "b"),
         page("2", "a", "b"),

@@ -1,4 +1,4 @@
-"""Near-duplicate texts: shingles by hand, estimates against the truth, and who goes, however the work is split."""
+"""Near-duplicate texts: shingles by hand, estimated and exact similarity, and what is dropped."""
 
 import random
 from typing import TYPE_CHECKING
@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.duplicates.minhash import bands, signatures, similarity, sketches
-from pipeline.duplicates.shingles import BLOCK, shingles
-from pipeline.duplicates.texts import SIGNED, signed_texts, signer, surplus_texts
-from schemas.recipe.dedup import NearText
+from jobs.near_duplicates import SIGNED, near_duplicate_texts, signer, with_signatures
+from pipeline.dedup.hashing import BLOCK_CHARACTERS, bands, shingles, signatures, similarity, sketches
+from schemas.recipe import MinHash
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -52,13 +51,13 @@ def signed(texts: list[str], ngram: int = 5) -> np.ndarray:
         ("ΣΊΣΥΦΟΣ Йод", "σισυφοσ иод"),
     ],
 )
-def test_words_are_folded(text: str, same: str) -> None:
+def test_words_are_case_folded(text: str, same: str) -> None:
     assert hashes(text) == hashes(same)
     assert len(hashes(same)) == len(same.split())
 
 
 @pytest.mark.parametrize(("text", "other"), [("ab c", "a bc"), ("한국", "한글"), ("𠀀", "𠀁"), ("one two", "two one")])
-def test_others_are_told_apart(text: str, other: str) -> None:
+def test_different_words_are_distinguished(text: str, other: str) -> None:
     assert hashes(text, 2) != hashes(other, 2)
 
 
@@ -73,17 +72,17 @@ TEXT = st.text(st.sampled_from("ab é1,.\n我ก🙂\U00020000"), max_size=30)
 
 
 @given(st.lists(TEXT, max_size=8), st.integers(1, 6))
-def test_a_text_has_its_shingles_whatever_stands_around_it(texts: list[str], ngram: int) -> None:
+def test_shingles_do_not_depend_on_other_texts(texts: list[str], ngram: int) -> None:
     together, counts = shingles(texts, ngram)
     alone = [shingles([text], ngram)[0] for text in texts]
     assert [len(found) for found in alone] == counts.tolist()
     assert together.tolist() == [h for found in alone for h in found]
 
 
-def test_blocks_do_not_show() -> None:
-    long = " ".join(words(BLOCK // 4, 1))
+def test_shingles_do_not_depend_on_blocks() -> None:
+    long = " ".join(words(BLOCK_CHARACTERS // 4, 1))
     one, counts = shingles(["first of all", long, "one two", long], 5)
-    assert counts[1] == counts[3] == BLOCK // 4 - 4
+    assert counts[1] == counts[3] == BLOCK_CHARACTERS // 4 - 4
     assert one[1 : 1 + counts[1]].tolist() == one[-counts[3] :].tolist()
     assert (signatures(one, counts, 16)[1] == signatures(one[1 : 1 + counts[1]], counts[1:2], 16)[0]).all()
 
@@ -147,13 +146,13 @@ def gone(spark: "SparkSession", partitions: int, **config: float) -> dict[str, "
     frame = spark.createDataFrame(
         random.Random(partitions).sample(PAGES, len(PAGES)), "page_id string, captured_at string, text string"
     )
-    settings = NearText.model_validate(config)
-    rows = surplus_texts(signed_texts(frame.repartition(partitions), settings), settings).collect()
+    settings = MinHash.model_validate(config)
+    rows = near_duplicate_texts(with_signatures(frame.repartition(partitions), settings), settings).collect()
     assert len(rows) == len({row.page_id for row in rows})
     return {row.page_id: row for row in rows}
 
 
-def test_the_same_pages_go_however_the_work_is_split(spark: "SparkSession") -> None:
+def test_the_same_pages_are_dropped_for_any_partitioning(spark: "SparkSession") -> None:
     found = gone(spark, 1)
     assert {page: row.detail for page, row in found.items()} == {
         **{f"o{n}": f"e{n}" for n in range(10)},  # the newest stays
@@ -175,11 +174,11 @@ def test_the_same_pages_go_however_the_work_is_split(spark: "SparkSession") -> N
 def test_batches_without_words() -> None:
     empty = pa.RecordBatch.from_pydict({"page_id": ["a"], "text": ["…"]})
     for batch in (empty, empty.slice(0, 0)):
-        (found,) = signer(NearText())(iter([batch]))
+        (found,) = signer(MinHash())(iter([batch]))
         assert found.num_rows == 0 and found.schema.names == ["page_id", *(field.name for field in SIGNED)]
 
 
-def test_a_page_that_is_too_unlike_the_survivor_stays(spark: "SparkSession") -> None:
+def test_a_page_too_different_from_the_kept_one_is_kept(spark: "SparkSession") -> None:
     found = gone(spark, 2, min_similarity=0.97)
     assert found and all(row.measure >= row.threshold == 0.97 for row in found.values())
     assert "u10" in found and "o0" not in found

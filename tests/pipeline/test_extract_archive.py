@@ -1,4 +1,4 @@
-"""One archive to its part: every response leaves a page or a row, and what fails costs no more than itself."""
+"""Extraction of one archive: every response gives a page or a rejection, and an error costs only itself."""
 
 import os
 from pathlib import Path
@@ -6,15 +6,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.drops import of_level
 from jobs.extract import _notes, find_replaced_archives
-from pipeline.commits import read_commits
-from pipeline.extract import archive as extraction
-from pipeline.extract.archive import extract_archive
-from pipeline.extract.images.captions import Caption
-from pipeline.extract.page import Page
-from pipeline.store import Store
-from schemas.recipe.extract import Extract, Gates
+from jobs.step import num_of_level
+from pipeline.html import extract as extraction
+from pipeline.html.captions import Caption
+from pipeline.html.extract import extract_archive
+from pipeline.html.page import Page
+from pipeline.io.store import Store, read_commits
+from schemas.recipe import Extract, PrefilterConfig
 from schemas.tables import REJECTIONS
 
 WORDS = "The harbour was rebuilt after the storm, and the old mill by the river grinds flour again. " * 6
@@ -45,17 +44,19 @@ def test_every_response_ends_in_pages_or_in_rejections(tmp_path: Path, store: St
     records = [page("old"), warc("a.png", "", "image/png"), warc("b", "<html>", status="404 Not Found"),
                warc("c", "", status="302 Found", content_type=""), warc("d", "\1\2\3" * 99), page("new")]  # fmt: skip
     (tmp_path / "a.warc").write_bytes(b"".join(records))
-    commit = extract_archive(str(tmp_path / "a.warc"), store, Extract(gates=Gates(languages=(), min_language_score=0)))
+    commit = extract_archive(
+        str(tmp_path / "a.warc"), store, Extract(prefilter=PrefilterConfig(languages=(), min_language_score=0))
+    )
     places = [sum(map(len, records[:number])) for number in range(len(records))]
     found = {row["warc_offset"]: "page" for row in rows(store, commit, "pages")}
     found |= {row["warc_offset"]: row["rule"] for row in rows(store, commit, "rejections")}
     expected = ["page", "NOT_HTML", "HTTP_STATUS", "NOT_HTML", "BINARY_BODY", "page"]
     assert found == dict(zip(places, expected, strict=True))
-    assert of_level(commit["rejected"], "page") == 2, "what is no page counts as none that a rule took"
+    assert num_of_level(commit["rejected"], "page") == 2, "what is no page counts as none that a rule took"
 
 
 @pytest.mark.parametrize("fault", ["raises", "fits no table"])
-def test_a_page_whose_rows_cannot_be_made_costs_itself_alone(
+def test_a_page_that_fails_costs_only_itself(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     def caption_of(image: object) -> Caption:
@@ -66,7 +67,9 @@ def test_a_page_whose_rows_cannot_be_made_costs_itself_alone(
 
     monkeypatch.setattr(extraction, "caption_of", caption_of)
     (tmp_path / "a.warc").write_bytes(page("first") + page("bad") + page("last"))
-    commit = extract_archive(str(tmp_path / "a.warc"), store, Extract(gates=Gates(languages=(), min_language_score=0)))
+    commit = extract_archive(
+        str(tmp_path / "a.warc"), store, Extract(prefilter=PrefilterConfig(languages=(), min_language_score=0))
+    )
     assert [row["url"] for row in rows(store, commit, "pages")] == ["http://a.example/first", "http://a.example/last"]
     assert len(rows(store, commit, "captions")) == commit["counts"]["captions"] == 2
     (row,) = rows(store, commit, "rejections")
@@ -77,21 +80,24 @@ def test_a_page_whose_rows_cannot_be_made_costs_itself_alone(
     )
 
 
-def test_a_page_of_which_the_text_fits_no_table(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_whose_text_is_too_large_for_a_table(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(extraction, "extract_page", lambda *_: Page("\ud800", [], []))
     (tmp_path / "a.warc").write_bytes(page("bad"))
-    commit = extract_archive(str(tmp_path / "a.warc"), store, Extract(gates=Gates(languages=(), min_language_score=0)))
+    commit = extract_archive(
+        str(tmp_path / "a.warc"), store, Extract(prefilter=PrefilterConfig(languages=(), min_language_score=0))
+    )
     assert commit["rejected"] == {"EXTRACTION_FAILED": 1} and not rows(store, commit, "pages")
 
 
-def test_archives_without_pages_are_named_in_one_line(tmp_path: Path, store: Store) -> None:
+def test_archives_without_pages_give_one_line(tmp_path: Path, store: Store) -> None:
     archives = {"a.wet": warc("a", "text", kind="conversion"), "b.warc": page("b"), "c.txt": b"words"}
     for name, data in archives.items():
         (tmp_path / name).write_bytes(data)
         extract_archive(str(tmp_path / name), store, Extract())
-    assert _notes(read_commits(store)) == {
-        "archives": f"2 of 3 archives hold no page: {tmp_path}/a.wet (no response in it), {tmp_path}/c.txt (no archive)"
-    }
+    named = f"{tmp_path}/a.wet (no response in it), {tmp_path}/c.txt (not an archive)"
+    assert _notes(read_commits(store)) == {"archives": f"2 of 3 archives hold no page: {named}"}
 
 
 def test_an_archive_that_was_replaced_is_named_with_the_remedy(tmp_path: Path, store: Store) -> None:
@@ -107,6 +113,6 @@ def test_an_archive_that_was_replaced_is_named_with_the_remedy(tmp_path: Path, s
     warning = find_replaced_archives(store, names)
     assert warning is not None
     assert warning.startswith("2 of 3 archives were replaced after they were read")
-    assert f"{names[0]}, {names[1]}." in warning and "--overwrite: it removes all pages" in warning
+    assert f"{names[0]}, {names[1]}." in warning and "--overwrite: it deletes all pages" in warning
     Path(names[2]).unlink()
     assert "2 of 3" in str(find_replaced_archives(store, names)), "what is gone is not replaced"

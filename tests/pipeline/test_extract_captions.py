@@ -1,4 +1,4 @@
-"""The words of an image: tests/cases/captions holds texts with what stays of them, or why nothing does."""
+"""Texts of images: tests/cases/captions holds texts with their cleaned form, or the reason to drop them."""
 
 import json
 from pathlib import Path
@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract.archive import extract_archive
-from pipeline.extract.images import Image
-from pipeline.extract.images.captions import Caption, Unusable, caption_of, clean
-from pipeline.extract.images.stock_phrases import STOCK_PHRASES
-from pipeline.store import Store
+from pipeline.html.captions import STOCK_PHRASES, Caption, Unusable, caption_of, clean
+from pipeline.html.extract import extract_archive
+from pipeline.html.images import Image
+from pipeline.io.store import Store
 from schemas.reasons import REASONS
-from schemas.recipe.extract import Extract
+from schemas.recipe import Extract
 
 
 def cases(name: str) -> list[dict]:
@@ -27,12 +26,12 @@ def image(alt: str = "", title: str = "", caption: str = "") -> Image:
 
 
 @pytest.mark.parametrize("case", cases("cleaned"), ids=lambda c: c["name"])
-def test_what_stays_of_a_text(case: dict) -> None:
+def test_the_cleaned_form_of_a_text(case: dict) -> None:
     assert clean(case["text"]) == Caption(case["caption"])
 
 
 @pytest.mark.parametrize("case", cases("unusable"), ids=lambda c: c["text"])
-def test_texts_that_say_nothing(case: dict) -> None:
+def test_texts_without_information(case: dict) -> None:
     assert clean(case["text"]) == Unusable(case["reason"], case["text"])
 
 
@@ -49,7 +48,7 @@ _PIECES = st.sampled_from(["image", "of", "an", "photo:", "3", "/", "12", "(2)",
 
 
 @given(st.text(max_size=80) | st.lists(_PIECES, max_size=14).map("".join) | st.lists(_PIECES, max_size=9).map(" ".join))
-def test_cleaning_is_done_once(text: str) -> None:
+def test_cleaning_is_idempotent(text: str) -> None:
     found = clean(text)
     if isinstance(found, Caption):
         assert found.text.strip() == found.text != ""
@@ -60,7 +59,7 @@ def test_cleaning_is_done_once(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["-", "- ", "_", "img_", "(1", "&amp;", "<b", "1/", "a-", "screenshot "])
-def test_long_texts_take_no_long_time(unit: str) -> None:
+def test_long_texts_take_linear_time(unit: str) -> None:
     clean("img_123" + unit * 100_000)  # would not end, were one of the patterns to try every division
 
 

@@ -1,12 +1,12 @@
-"""Characters that no reader sees."""
+"""Invisible characters."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract import extract_page
-from pipeline.extract.characters import clean
-from pipeline.extract.images.captions import Caption, caption_of
+from pipeline.html.captions import Caption, caption_of
+from pipeline.html.page import extract_page
+from pipeline.html.tree import clean
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 
@@ -26,12 +26,12 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
         ("\u200eleft\u200f\u202aright\u202c", "\u200eleft\u200f\u202aright\u202c"),
     ],
 )
-def test_what_is_not_seen_goes_and_what_shapes_letters_stays(text: str, seen: str) -> None:
+def test_invisible_characters_are_removed_but_not_joiners(text: str, seen: str) -> None:
     assert clean(text) == seen
 
 
 @given(st.text())
-def test_what_was_cleaned_stays_as_it_is(text: str) -> None:
+def test_cleaning_is_idempotent(text: str) -> None:
     once = clean(text)
     assert clean(once) == once
     assert not set(once) & {chr(n) for n in (*range(0x7F, 0xA0), 0xAD, 0x200B, 0x2060, 0xFEFF)}

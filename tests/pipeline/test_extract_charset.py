@@ -1,8 +1,8 @@
-"""Bytes to text: what a page says of its charset, and what its bytes say."""
+"""Decoding of pages: the declared charset, and detection from bytes."""
 
 import pytest
 
-from pipeline.extract.charset import SAMPLE_BYTES, decode_html
+from pipeline.html.tree import SAMPLE_BYTES, decode_html
 
 GREETING = "<p>Привет, мир</p>"
 
@@ -37,7 +37,7 @@ GREETING = "<p>Привет, мир</p>"
          "utf-8 unsaid and cut off", "the mark goes before all", "utf-16", "utf-16 by its mark",
          "utf-32 by its mark", "an unknown name is passed over", "utf-8 unsaid", "one broken character"],
 )  # fmt: skip
-def test_what_a_page_says_of_its_charset(body: bytes, charset: str | None) -> None:
+def test_the_declared_charset_of_a_page(body: bytes, charset: str | None) -> None:
     assert GREETING in decode_html(body, charset)
 
 
@@ -51,7 +51,7 @@ def test_what_a_page_says_of_its_charset(body: bytes, charset: str | None) -> No
         ("tis-620", "cp874", "ภาษาไทย…"),
     ],
 )
-def test_names_mean_what_browsers_read_by_them(name: str, encoding: str, text: str) -> None:
+def test_names_mean_the_same_as_in_browsers(name: str, encoding: str, text: str) -> None:
     body = text.replace("〜", "～").encode(encoding)
     assert decode_html(body, name) == text.replace("〜", "～")
 
@@ -66,11 +66,11 @@ def test_names_mean_what_browsers_read_by_them(name: str, encoding: str, text: s
         ("Le café du port s’appelle « L’Étoile » — on y mange très bien", "cp1252", "utf-8"),
     ],
 )
-def test_bytes_that_are_not_utf_8_are_read_by_their_name(text: str, encoding: str, name: str) -> None:
+def test_bytes_that_are_not_utf_8_are_decoded_by_the_declared_charset(text: str, encoding: str, name: str) -> None:
     assert decode_html(f"<p>{text}</p>".encode(encoding), name) == f"<p>{text}</p>"
 
 
-def test_broken_characters_cost_themselves_alone() -> None:
+def test_broken_characters_do_not_affect_others() -> None:
     body = "Le café du port s’appelle « L’Étoile » — on y mange".encode() + b"\xff\xfe\x93" + b" ici"
     assert decode_html(body, None) == "Le café du port s’appelle « L’Étoile » — on y mange\ufffd\ufffd\ufffd ici"
 
@@ -97,13 +97,13 @@ UNSAID = [(text, encoding) for text, encodings in SENTENCES.items() for encoding
 
 
 @pytest.mark.parametrize(("text", "encoding"), UNSAID, ids=lambda value: str(value)[:12])
-def test_bytes_tell_their_charset(text: str, encoding: str) -> None:
+def test_the_charset_is_detected_from_bytes(text: str, encoding: str) -> None:
     html = f"<html><head><title>x</title></head><body><p>{text}</p><p>{text}</p></body></html>"
     assert decode_html(html.encode(encoding), None) == html
 
 
 @pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "iso8859-5"])
-def test_the_text_that_tells_may_stand_behind_a_long_script(encoding: str) -> None:
+def test_detection_reads_text_after_a_long_script(encoding: str) -> None:
     script = "<script>" + "let x = 1; " * SAMPLE_BYTES + "</script>"
     html = f"<html>{script}<p>{next(iter(SENTENCES))}</p></html>"
     assert decode_html(html.encode(encoding), None) == html

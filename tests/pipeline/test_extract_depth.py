@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract.depth import MAX_DEPTH, flatten
-from pipeline.extract.tree import parse
+from pipeline.html.tree import MAX_DEPTH, flatten, parse
 
 OPENED = [
     "<div>", "<font color=red>", "<span>", "<ul><li>", "<table><tr><td>", "<blockquote>", "<b>", "<x-a>", "<section>",
@@ -32,7 +31,7 @@ def test_no_text_is_lost_however_deep(tag: str, num: int) -> None:
     assert depth(html) <= 2 * MAX_DEPTH
 
 
-def test_closed_elements_give_their_levels_back() -> None:
+def test_closed_elements_reduce_the_depth() -> None:
     html = "<main>" + "<div>" * 600 + "<p>deep</p>" + "</div>" * 600 + "<p id=after>after</p></main>"
     tree = parse(html.encode(), "utf-8")
     (after,) = tree.xpath("//*[@id='after']")
@@ -40,7 +39,7 @@ def test_closed_elements_give_their_levels_back() -> None:
     assert [p.text for p in tree.iter("p")] == ["deep", "after"]
 
 
-def test_what_stands_below_the_bound_keeps_its_boundaries() -> None:
+def test_elements_below_the_limit_keep_their_boundaries() -> None:
     html = "<div>" * 600 + "<p>One</p><ul><li>two</li><li>three</li></ul><script>'<div>'</script><p>four</p>"
     tree = parse(html.encode(), "utf-8")
     found = [(e.tag, e.text.strip()) for e in tree.iter("p", "li") if e.text]
@@ -57,7 +56,7 @@ def test_what_stands_below_the_bound_keeps_its_boundaries() -> None:
         "<table>" + "<tr><td>a<td>b" * 3_000 + "</table>",
     ],
 )
-def test_long_pages_that_are_not_deep_stay_as_they_are(html: str) -> None:
+def test_long_shallow_pages_are_unchanged(html: str) -> None:
     assert flatten(html) is html
 
 

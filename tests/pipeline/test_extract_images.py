@@ -9,10 +9,8 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract import extract_page
-from pipeline.extract.images import Image, mark_images, marked
-from pipeline.extract.images.addresses import absolute
-from pipeline.extract.images.srcset import best, candidates
+from pipeline.html.images import Image, absolute, best, candidates, mark_images, marked
+from pipeline.html.page import extract_page
 
 PAGE = "http://host.example/dir/page.html"
 CASES = [
@@ -34,7 +32,7 @@ def said(html: str) -> list[Image]:
     return mark_images(lxml.html.document_fromstring(html), PAGE)
 
 
-def test_what_the_page_says_of_an_image() -> None:
+def test_the_fields_of_an_image() -> None:
     html = """<figure><img src=a.jpg alt="  An  old
       oak " width="320px" height=200><figcaption>The oak, <b>in May</b><script>x()</script></figcaption></figure>
       <img src=b.jpg title="A  title" width="100%"><img src=c.jpg alt=c title=t style="max-width:9px; WIDTH: 640px">"""
@@ -58,18 +56,18 @@ def test_what_the_page_says_of_an_image() -> None:
         ("<figure><img src=a><img src=b><figcaption>Both</figcaption></figure>", ["Both", "Both"]),
     ],
 )
-def test_captions_beside_images(html: str, captions: list[str]) -> None:
+def test_captions_of_images(html: str, captions: list[str]) -> None:
     assert [i.caption for i in said(html)] == captions
 
 
-def test_twins_share_their_words() -> None:
+def test_duplicate_images_share_their_texts() -> None:
     html = "<img src='data:,' alt=''><noscript><img src=a.jpg alt='An oak' title='Oak' width=320></noscript>"
     (image,) = said(html)
     assert (image.alt, image.title, image.width) == ("An oak", "Oak", 320)
 
 
 @given(st.text(max_size=40))
-def test_resolving_is_stable(address: str) -> None:
+def test_resolving_is_idempotent(address: str) -> None:
     url = absolute(address, PAGE)
     assert url is None or (url.isascii() and absolute(url, PAGE) == url)
 
@@ -89,7 +87,7 @@ def test_srcset_never_fails(srcset: str) -> None:
 
 
 @given(st.lists(st.tuples(st.from_regex(r"[a-z]([a-z,/]{0,8}[a-z])?", fullmatch=True), st.integers(1, 4_000))))
-def test_srcset_gives_back_what_was_written(images: list[tuple[str, int]]) -> None:
+def test_srcset_round_trips(images: list[tuple[str, int]]) -> None:
     written = ", ".join(f"{address} {width}w" for address, width in images)
     assert [(c.address, c.width) for c in candidates(written)] == images
 
@@ -102,7 +100,7 @@ _TAGS = st.sampled_from(["img", "amp-img", "picture", "source", "noscript", "fig
 
 
 @given(st.lists(st.tuples(_TAGS, st.dictionaries(_ATTRIBUTES, _VALUES, max_size=3)), max_size=20))
-def test_any_nesting_leaves_a_mark_for_each_image(tags: list[tuple[str, dict[str, str]]]) -> None:
+def test_any_nesting_keeps_a_placeholder_for_each_image(tags: list[tuple[str, dict[str, str]]]) -> None:
     html = "".join(f"<{tag} " + " ".join(f'{k}="{v}"' for k, v in attributes.items()) + ">" for tag, attributes in tags)
     tree = lxml.html.document_fromstring(f"<p>text</p>{html}")
     images = mark_images(tree, PAGE)
@@ -112,7 +110,7 @@ def test_any_nesting_leaves_a_mark_for_each_image(tags: list[tuple[str, dict[str
 
 @given(st.binary(max_size=400) | st.text(alphabet="<>/imgsrc= 'pdivnoscript\"&;é", max_size=200).map(str.encode))
 def test_any_bytes_make_a_page_or_say_why_not(body: bytes) -> None:
-    from pipeline.extract.tree import NotParseable
+    from pipeline.html.tree import NotParseable
 
     try:
         page = extract_page(body, None, PAGE)
@@ -122,7 +120,7 @@ def test_any_bytes_make_a_page_or_say_why_not(body: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a.jpg", "/b.png", "//c.example/d"]), st.text(alphabet="ab c", max_size=5))))
-def test_alt_texts_are_those_that_another_parser_sees(images: list[tuple[str, str]]) -> None:
+def test_alt_texts_equal_those_of_another_parser(images: list[tuple[str, str]]) -> None:
     # numbered, so that no two neighbours are the same image
     html = "".join(f"<p>{i}<img src='{src}?{i}' alt='{alt}'></p>" for i, (src, alt) in enumerate(images))
     page = extract_page(f"<html><body>{html}</body></html>".encode(), "utf-8", PAGE)

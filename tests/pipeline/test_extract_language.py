@@ -1,8 +1,8 @@
-"""Which language a text is in, in capitals too."""
+"""Language identification, also of capitals."""
 
 import pytest
 
-from pipeline.extract.language import identify, probability
+from pipeline.html.prefilter import identify, probability
 
 SENTENCES = {
     "en": "The harbour was rebuilt after the storm, when the old wooden quay was carried away in a single night.",
@@ -31,7 +31,7 @@ def test_a_run_of_capitals_reads_as_the_same_text_in_lower_case() -> None:
     assert identify(contract)[0] == "en"
 
 
-def test_a_single_word_in_capitals_stays_as_it_is() -> None:
+def test_a_single_word_in_capitals_is_unchanged() -> None:
     for text in ("Heute hat die NASA eine Sonde zum Mars gestartet.", "Wir fahren mit dem ICE nach Köln."):
         assert identify(text) == identify(text.replace("  ", " "))
         assert identify(text)[0] == "de"

@@ -1,6 +1,6 @@
-"""A page's blocks: text as it reads, images where they stand."""
+"""A page's blocks: text and images in reading order."""
 
-from pipeline.extract import extract_page
+from pipeline.html.page import extract_page
 
 PAGE = "http://host.example/page.html"
 LONG = "{} This paragraph is long enough to be taken for main text by any reader, and it says something of its own."
@@ -14,7 +14,7 @@ def blocks(body: str) -> list[str]:
     ]
 
 
-def test_images_stand_between_the_paragraphs_that_surround_them() -> None:
+def test_images_are_between_the_surrounding_paragraphs() -> None:
     a, b, c = (LONG.format(n) for n in ("One.", "Two.", "Three."))
     html = f"<p>{a}</p><figure><img src=1.jpg></figure><p>{b}</p><div><a href=x><img src=2.jpg></a></div><p>{c}</p>"
     assert blocks(html) == [a, "1.jpg", b, "2.jpg", c]

@@ -1,12 +1,10 @@
-"""What browsers show of markup that trees do not: shadow roots, formulas, ruby, documents in frames."""
+"""Markup that browsers display in a special way: shadow roots, formulas, ruby, documents in frames."""
 
 import pytest
 
-from pipeline.extract import extract_page
-from pipeline.extract.content.blocks import cut
-from pipeline.extract.depth import MAX_DEPTH
-from pipeline.extract.rendering import MAX_NESTED_ROOTS
-from pipeline.extract.tree import parse
+from pipeline.html.blocks import cut
+from pipeline.html.page import extract_page
+from pipeline.html.tree import MAX_DEPTH, MAX_NESTED_ROOTS, parse
 
 LONG = "{} This paragraph is long enough to be taken for main text by any reader, and it says something of its own."
 
@@ -31,7 +29,7 @@ def texts(body: str) -> list[str]:
         ("<table><tr><td><template shadowrootmode=open>no host</template>x</td></tr></table>", ["x"]),
     ],
 )  # fmt: skip
-def test_shadow_roots_stand_in_their_hosts(body: str, shown: list[str]) -> None:
+def test_shadow_roots_are_inside_their_hosts(body: str, shown: list[str]) -> None:
     assert texts(body) == shown
 
 
@@ -56,7 +54,7 @@ def test_no_text_is_lost_however_deep_shadow_roots_nest(opened: str, closed: str
     assert texts(nested(opened, closed, num)) == [*map(str, range(num)), "end"]
 
 
-def test_a_root_below_the_bound_is_read_with_what_its_host_holds_beside_it() -> None:
+def test_a_root_below_the_limit_is_read_with_its_host() -> None:
     around = MAX_NESTED_ROOTS - 1
     inner = ROOT.format("<p>shadow</p>", "<p>light</p>")
 
@@ -69,7 +67,7 @@ def test_a_root_below_the_bound_is_read_with_what_its_host_holds_beside_it() -> 
 
 @pytest.mark.parametrize("num", [509, 510, 511, 512, 700])
 @pytest.mark.parametrize("light", ["", "<p>light</p>"])
-def test_a_root_at_the_bound_of_depth_takes_nothing_from_what_stands_around_its_host(num: int, light: str) -> None:
+def test_a_root_at_the_depth_limit_does_not_affect_its_surroundings(num: int, light: str) -> None:
     html = f"<div>first<p>before</p>{'<div>' * num}{ROOT.format('<p>shadow</p>', light)}{'</div>' * num}<p>after</p>"
     shown = texts(html)
     assert [text for text in shown if text != "light"] == ["first", "before", "shadow", "after"]
@@ -100,7 +98,7 @@ def test_a_host_has_one_root_the_first() -> None:
          "</mjx-assistive-mml></mjx-container>", "x^2"),
     ],
 )  # fmt: skip
-def test_a_formula_stays_in_its_sentence_in_one_form(formula: str, text: str) -> None:
+def test_a_formula_is_in_its_sentence_in_one_form(formula: str, text: str) -> None:
     assert texts(f"<p>It grows with {formula} every hour.</p>") == [f"It grows with {text} every hour."]
 
 
@@ -121,7 +119,7 @@ def test_a_formula_in_a_formula_is_a_part_of_it() -> None:
     ]
 
 
-def test_what_repeats_a_formula_goes_and_no_more() -> None:
+def test_only_repetitions_of_a_formula_are_removed() -> None:
     both = "<span class=katex-mathml><math><mi>{0}</mi></math></span><span class=katex-html>{0}</span>"
     assert texts(f"<p>{both.format('x')} and {both.format('y')} hold.</p>") == ["x and y hold."]
 
@@ -147,7 +145,7 @@ def test_the_other_engine_reads_deep_pages_too() -> None:
         ("<p>a</p><iframe src=x>fallback</iframe><object data=x><p>fallback</p></object><p>b</p>", ["a", "b"]),
     ],
 )
-def test_what_stands_above_or_inside_is_read_once(body: str, shown: list[str]) -> None:
+def test_annotations_are_read_once(body: str, shown: list[str]) -> None:
     assert texts(body) == shown
 
 

@@ -1,4 +1,4 @@
-"""The client: heads of answers, redirects as bytes, what a proxy is sent, and when a connection is given up."""
+"""The client: response heads, redirects as bytes, proxies, and timeouts."""
 
 import itertools
 import socket
@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from pipeline.fetch import network as module
 from pipeline.fetch.client import MAX_EMPTY_LINES, MAX_HEAD_BYTES, MAX_VALUE_CHARACTERS, Client, Reply
-from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.url import parse
-from sample.faulty import Server, serving
-from sample.faulty.gallery import picture
-from schemas.recipe.fetch import Fetch
+from pipeline.url import Failure, parse
+from schemas.recipe import Fetch
+from tests.sampleweb.faulty.gallery import picture
+from tests.sampleweb.faulty.server import Server, serving
 
 CONFIG = Fetch(allow_hosts=("127.0.0.1",), read_seconds=5, total_seconds=10)
 
@@ -45,7 +44,7 @@ def get(url: str, config: Fetch = CONFIG) -> Iterator[Reply]:
 
 
 @pytest.mark.parametrize("path", ["hinted/1", "hinted/20", "headers/101", "headers/5000", "long/65537", "long/1000000"])
-def test_odd_heads_cost_no_image(server: Server, path: str) -> None:
+def test_unusual_heads_are_accepted(server: Server, path: str) -> None:
     with client() as made:
         for number in (1, 2):  # the second on the connection of the first
             with made.get(parse(server.url(f"/{path}/{number}.jpg"))) as reply:
@@ -53,14 +52,14 @@ def test_odd_heads_cost_no_image(server: Server, path: str) -> None:
         assert len(made.idle) == 1
 
 
-def test_all_headers_are_there_and_values_are_cut(server: Server) -> None:
+def test_all_headers_are_kept_with_truncated_values(server: Server) -> None:
     with get(server.url("/headers/300/1.jpg")) as reply:
         assert [reply.header(f"x-{number}") for number in range(300)] == [str(number) for number in range(300)]
     with get(server.url("/long/100000/1.jpg")) as reply:
         assert reply.header("X-Long") == "x" * MAX_VALUE_CHARACTERS
 
 
-def test_a_head_without_end_is_given_up(server: Server) -> None:
+def test_an_endless_head_is_an_error(server: Server) -> None:
     with (
         pytest.raises(Failure, match=r"unreachable: .*more than 1048576 bytes of headers"),
         get(server.url(f"/long/{MAX_HEAD_BYTES}/1.jpg")),
@@ -135,7 +134,7 @@ def test_an_answer_may_begin_with_empty_lines(before: bytes, hint: bytes) -> Non
         assert (reply.status, reply.headers, reply.body(9)) == (200, [("Content-Length", "2")], b"ok")
 
 
-def test_empty_lines_without_end_are_no_answer() -> None:
+def test_endless_empty_lines_are_an_error() -> None:
     for num in (MAX_EMPTY_LINES + 1, 100_000):
         with answering(b"\r\n" * num + OK + b"ok") as url, pytest.raises(Failure, match="unreachable"), get(url):
             pass
@@ -166,7 +165,7 @@ def answering(answer: bytes) -> Iterator[str]:
 
 
 class Proxy(BaseHTTPRequestHandler):
-    """Answers everything; whatever comes for a private network has leaked."""
+    """Answers everything; a request for a private network is a leak."""
 
     protocol_version = "HTTP/1.1"  # so that connections are kept
     asked: list[str]
@@ -201,9 +200,9 @@ def proxy() -> Iterator[Fetch]:
      "metadata.google.internal", "metadata.google.internal.", "printer.local", "router.lan", "db.corp", "nas.home.arpa",
      "api.default.svc", "%6c%6fcalhost", "10.0.0.1.nip.io", "localtest.me", "named.example:22", "1.1.1.1:25"],
 )  # fmt: skip
-def test_a_proxy_is_not_asked_for_private_places(proxy: Fetch, host: str) -> None:
+def test_private_addresses_are_not_requested_through_a_proxy(proxy: Fetch, host: str) -> None:
     before = len(Proxy.asked)
-    with pytest.raises(Failure, match="refused_address"), get(f"http://{host}/", proxy):
+    with pytest.raises(Failure, match="private_address"), get(f"http://{host}/", proxy):
         pass
     assert len(Proxy.asked) == before
 
@@ -212,18 +211,18 @@ def test_a_proxy_is_not_asked_for_private_places(proxy: Fetch, host: str) -> Non
     "host", ["host.example", "1.1.1.1", "[2a00:1450::1]", "local.example", "notlocalhost.example", "named.internal",
              "10.9.9.9", "host.example:8080", "localhost.example", "internal.de"]
 )  # fmt: skip
-def test_a_proxy_is_asked_for_all_others(proxy: Fetch, host: str) -> None:
+def test_public_addresses_are_requested_through_a_proxy(proxy: Fetch, host: str) -> None:
     with get(f"http://{host}/a", proxy) as reply:
         assert reply.status == 200
     assert Proxy.asked[-1] == parse(f"http://{host}/a").url
 
 
-def test_redirects_behind_a_proxy_are_checked_too(proxy: Fetch) -> None:
+def test_redirects_through_a_proxy_are_checked_too(proxy: Fetch) -> None:
     with client(proxy) as made:
         with made.get(parse("http://host.example/away")) as reply:
             place = reply.location("http://host.example/away")
         assert place is not None and place.host == "169.254.169.254"
-        with pytest.raises(Failure, match="refused_address"), made.get(place):
+        with pytest.raises(Failure, match="private_address"), made.get(place):
             pass
 
 

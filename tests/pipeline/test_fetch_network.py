@@ -1,4 +1,4 @@
-"""Where sockets may lead: the public internet, and what the recipe names."""
+"""Allowed connections: the public internet, and hosts of the recipe."""
 
 import ipaddress
 import socket
@@ -14,11 +14,9 @@ from typing import Any
 import pytest
 
 from pipeline.fetch.client import Client
-from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.url import asked, parse
-from pipeline.ip_addresses import is_public
-from schemas.recipe.fetch import Fetch
+from pipeline.url import Failure, is_public, parse, request_url
+from schemas.recipe import Fetch
 
 CONTACT = "https://weft.example/bot"
 PRIVATE = {
@@ -66,14 +64,14 @@ PRIVATE = {
 
 
 def ask(config: Fetch, host: str, port: int = 80, **how: Any) -> Failure:
-    """Return the failure of a connection that must not come about."""
+    """Return the failure of a forbidden connection."""
     with pytest.raises(Failure) as caught:
         Network(config, **how).connect(host, port)
     return caught.value
 
 
 def leads_to(*numbers: str) -> Callable[..., list[Any]]:
-    """Return a resolver that knows one answer."""
+    """Return a resolver with a single answer."""
     return lambda host, port, **options: [a for n in numbers for a in socket.getaddrinfo(n, port, **options)]
 
 
@@ -86,14 +84,14 @@ def listener() -> Iterator[int]:
 @pytest.mark.parametrize("number", PRIVATE, ids=lambda number: f"{number} {PRIVATE[number]}")
 def test_what_is_not_public(number: str) -> None:
     assert not is_public(ipaddress.ip_address(number))
-    assert ask(Fetch(contact=CONTACT), number).status == "refused_address"
+    assert ask(Fetch(contact=CONTACT), number).status == "private_address"
     named = ask(Fetch(contact=CONTACT), "name.example", resolve=leads_to("1.1.1.1", number))
-    assert named.status == "refused_address"  # though another of its addresses is public
+    assert named.status == "private_address"  # though another of its addresses is public
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "0x7f000001", "0", "localhost"])
 def test_disguises_do_not_help(host: str) -> None:
-    assert ask(Fetch(contact=CONTACT), host).status == "refused_address"
+    assert ask(Fetch(contact=CONTACT), host).status == "private_address"
     if host != "localhost":
         assert parse(f"http://{host}/").host in ("127.0.0.1", "0.0.0.0")
 
@@ -107,25 +105,27 @@ def test_browsers_read_these_as_addresses_too(host: str) -> None:
     "address", ["file:///etc/passwd", "ftp://h.example/a", "data:,a", "gopher://h/", "a", "http://[/"]
 )
 def test_only_addresses_of_the_web_are_asked(address: str) -> None:
-    with pytest.raises(Failure, match="refused_address"):
+    with pytest.raises(Failure, match="private_address"):
         parse(address)
 
 
 def test_a_proxy_is_asked_in_http() -> None:
-    assert asked("https://h.example/a?b", has_proxy=False) == "https://h.example/a?b"
-    assert asked("https://h.example/a?b", has_proxy=True) == "http://h.example/a?b"
-    assert asked("http://h.example/a?b", has_proxy=True) == "http://h.example/a?b"
-    assert asked("https://[/", has_proxy=True) == "http://[/"  # what cannot be parsed is one image's failure
+    assert request_url("https://h.example/a?b", has_proxy=False) == "https://h.example/a?b"
+    assert request_url("https://h.example/a?b", has_proxy=True) == "http://h.example/a?b"
+    assert request_url("http://h.example/a?b", has_proxy=True) == "http://h.example/a?b"
+    assert request_url("https://[/", has_proxy=True) == "http://[/"  # what cannot be parsed is one image's failure
 
 
 @pytest.mark.parametrize("port", [0, 1, 22, 25, 79, 81, 444, 1023])
-def test_ports_of_other_services_are_refused(port: int) -> None:
-    assert "is no web server's" in ask(Fetch(contact=CONTACT), "name.example", port, resolve=leads_to("1.1.1.1")).error
+def test_ports_of_other_services_are_forbidden(port: int) -> None:
+    assert "is not a web port" in ask(Fetch(contact=CONTACT), "name.example", port, resolve=leads_to("1.1.1.1")).error
 
 
 @pytest.mark.parametrize("port", [80, 443, 1024, 8080, 65535])
-def test_other_ports_are_not(port: int) -> None:
-    assert "leads to 10.0.0.1" in ask(Fetch(contact=CONTACT), "name.example", port, resolve=leads_to("10.0.0.1")).error
+def test_other_ports_are_allowed(port: int) -> None:
+    assert (
+        "resolves to 10.0.0.1" in ask(Fetch(contact=CONTACT), "name.example", port, resolve=leads_to("10.0.0.1")).error
+    )
 
 
 def test_hosts_that_the_recipe_names(listener: int) -> None:
@@ -133,11 +133,11 @@ def test_hosts_that_the_recipe_names(listener: int) -> None:
     with Network(config, leads_to("127.0.0.1")).connect("name.example", listener) as link:
         assert link.getpeername() == ("127.0.0.1", listener)
     # it is the name that is allowed, not where it leads
-    assert ask(config, "other.example", listener, resolve=leads_to("127.0.0.1")).status == "refused_address"
-    assert ask(config, "sub.name.example", listener, resolve=leads_to("127.0.0.1")).status == "refused_address"
+    assert ask(config, "other.example", listener, resolve=leads_to("127.0.0.1")).status == "private_address"
+    assert ask(config, "sub.name.example", listener, resolve=leads_to("127.0.0.1")).status == "private_address"
 
 
-def test_without_a_contact_only_loopback_is_asked(listener: int) -> None:
+def test_without_a_contact_only_loopback_is_requested(listener: int) -> None:
     config = Fetch(allow_hosts=("name.example",))
     Network(config, leads_to("127.0.0.1")).connect("name.example", listener).close()
     for numbers in (["10.0.0.1"], ["127.0.0.1", "10.0.0.1"]):
@@ -152,7 +152,7 @@ def test_a_name_cannot_change_between_the_check_and_the_connection(listener: int
     with network.connect("name.example", listener) as link:
         assert link.getpeername()[0] == "127.0.0.1"
     assert answers == [["10.0.0.1"]]  # it was resolved once
-    with pytest.raises(Failure, match="refused_address"):
+    with pytest.raises(Failure, match="private_address"):
         network.connect("name.example", listener)
 
 
@@ -169,11 +169,11 @@ def test_names_that_do_not_resolve(code: int, passes: bool) -> None:
         raise socket.gaierror(code, "no such luck")
 
     failure = ask(Fetch(contact=CONTACT), "name.example", resolve=resolve)
-    assert (failure.status, failure.passes) == ("dns", passes)
+    assert (failure.status, failure.is_temporary) == ("dns", passes)
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", "a\0.example"])
-def test_names_that_are_none(host: str) -> None:
+def test_invalid_names(host: str) -> None:
     assert ask(Fetch(contact=CONTACT), host).status == "dns"
 
 
@@ -190,7 +190,7 @@ class Page(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """A server of HTTPS that calls itself weft.example: its port, and its certificate, which nobody has signed."""
+    """An HTTPS server named weft.example: its port, and its self-signed certificate."""
     folder = tmp_path_factory.mktemp("tls")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=weft.example"]
@@ -221,4 +221,4 @@ def test_certificates_are_checked(secure: tuple[int, Path], is_trusted: bool, ho
             return
         with pytest.raises(Failure, match="certificate") as caught, client.get(parse(f"https://{host}:{port}/")):
             pass
-        assert (caught.value.status, caught.value.passes) == ("unreachable", False)
+        assert (caught.value.status, caught.value.is_temporary) == ("unreachable", False)

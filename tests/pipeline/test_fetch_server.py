@@ -1,4 +1,4 @@
-"""Fetching from servers that misbehave: the class of every answer, and how many requests each address received."""
+"""Fetching from misbehaving servers: the class of every answer, and the number of requests for each URL."""
 
 import hashlib
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ from fetch_cases import (
 )
 from fetch_run import Fetched, Odd, fetching
 
-from pipeline.fetch.opener import LOST_AT_FIRST
-from pipeline.fetch.schedule import FIRST_CONNECTIONS
-from sample.faulty.gallery import picture
+from pipeline.fetch.download import LOST_AT_FIRST
+from pipeline.fetch.scheduler import FIRST_CONNECTIONS
+from tests.sampleweb.faulty.gallery import picture
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +41,11 @@ def test_class_of_other_addresses(fetched: Fetched, url: str, status: str) -> No
     assert fetched.rows[fetched.urls[url]]["status"] == status
 
 
-def test_nobody_else_is_connected_to(fetched: Fetched) -> None:
+def test_no_other_host_is_connected_to(fetched: Fetched) -> None:
     assert fetched.connected == set(HOSTS.values())
 
 
-def test_site_files_are_asked_for_once(fetched: Fetched) -> None:
+def test_site_files_are_requested_once(fetched: Fetched) -> None:
     for role in HOSTS.keys() - {"overtaken", "odd", "closed", "error", "mute", "unwanted"}:
         assert (role, fetched.count(role, ROBOTS_FILE), fetched.count(role, RESERVATIONS_FILE)) == (role, 1, 1)
     # whoever forbids everything, or has us assume it, is asked for nothing more (RFC 9309, section 2.3.1.4)
@@ -64,7 +64,7 @@ def test_a_redirected_robots_txt_and_the_headers_that_we_send(fetched: Fetched) 
         assert not headers.keys() & {"Cookie", "Referer", "Authorization"}
 
 
-def test_pictures_are_those_that_were_sent(fetched: Fetched) -> None:
+def test_images_are_those_that_were_sent(fetched: Fetched) -> None:
     for kind in ("ok", "gzipped", "mistyped", "drip/1"):
         row = fetched.row("sound", f"/{kind}/1.jpg")
         assert row["sha256"] == hashlib.sha256(picture(1)[1]).hexdigest()
@@ -81,16 +81,16 @@ def test_redirects_are_followed_within_a_host(fetched: Fetched) -> None:
     assert [fetched.count("moves", f"/chain/{left}/2.jpg") for left in range(9, 2, -1)] == [1, 1, 1, 1, 1, 1, 0]
     assert fetched.row("moves", "/chain/9/2.jpg")["error"].endswith("more than 5 redirects")
     assert fetched.count("moves", "/loop/back/3.jpg") == 1
-    assert "circle" in fetched.row("moves", "/loop/3.jpg")["error"]
+    assert "redirect loop" in fetched.row("moves", "/loop/3.jpg")["error"]
     assert fetched.count("moves", "/missing/9.jpg") == 1
 
 
-def test_redirects_to_another_host_are_the_next_fetch_s(fetched: Fetched) -> None:
+def test_redirects_to_another_host_wait_for_the_next_fetch(fetched: Fetched) -> None:
     expected = {
         f"http://{HOSTS['rated']}:{fetched.server.port}/ok/77.jpg": "ok",
         f"http://{HOSTS['unwanted']}:{fetched.server.port}/ok/77.jpg": "robots",
-        "http://10.0.0.1/1.jpg": "refused_address",
-        "http://private.example/1.jpg": "refused_address",
+        "http://10.0.0.1/1.jpg": "private_address",
+        "http://private.example/1.jpg": "private_address",
     }
     assert {fetched.rows[url]["location"]: row["status"] for url, row in fetched.led_on.items()} == expected
     assert all(row["num_redirects"] == 1 for row in fetched.led_on.values())
@@ -98,16 +98,16 @@ def test_redirects_to_another_host_are_the_next_fetch_s(fetched: Fetched) -> Non
     assert fetched.server.count("/ok/77.jpg", HOSTS["unwanted"]) == 0
 
 
-def test_what_has_an_answer_is_not_asked_for_again(fetched: Fetched) -> None:
+def test_answered_urls_are_not_requested_again(fetched: Fetched) -> None:
     assert fetched.repeated == {}
     assert fetched.server.tally.counts(HOSTS["sound"]) == fetched.num_asked[HOSTS["sound"]]
 
 
-def test_a_run_that_was_taken_over_stops_asking(fetched: Fetched) -> None:
+def test_a_run_that_was_taken_over_stops_its_requests(fetched: Fetched) -> None:
     assert 1 <= fetched.num_overtaken < 10  # of 40: those under way when the first answer could not be committed
 
 
-def test_waits_are_kept(fetched: Fetched) -> None:
+def test_delays_are_respected(fetched: Fetched) -> None:
     def gaps(role: str, path: str = "") -> list[float]:
         return [later - earlier for earlier, later in pairwise(fetched.arrivals(role, path))]
 
@@ -124,7 +124,7 @@ def test_waits_are_kept(fetched: Fetched) -> None:
     assert len(gaps("delay")) == 3 and min(gaps("delay")) >= 0.9  # both site files, two images
 
 
-def test_limits_of_a_host_are_kept(fetched: Fetched) -> None:
+def test_limits_of_a_host_are_respected(fetched: Fetched) -> None:
     tally, times = fetched.server.tally, fetched.arrivals("rated")[:22]
     assert times[-1] - times[0] >= 21 / PER_SECOND - 0.1
     assert tally.num_connections[HOSTS["rated"]] <= CONNECTIONS + 1  # of the second fetch
@@ -133,13 +133,13 @@ def test_limits_of_a_host_are_kept(fetched: Fetched) -> None:
     assert tally.most_connected[HOSTS["narrow"]] == CONNECTIONS
 
 
-def test_a_host_that_never_answers_is_given_up(fetched: Fetched) -> None:
+def test_a_host_that_never_answers_is_skipped(fetched: Fetched) -> None:
     assert {fetched.row("lost", path)["status"] for path in LOST} == {"timeout"}
     num_requests = sum(fetched.count("lost", path) for path in LOST)
     assert LOST_AT_FIRST <= num_requests < LOST_AT_FIRST + FIRST_CONNECTIONS
-    assert sum("not asked" in fetched.row("lost", path)["error"] for path in LOST) >= len(LOST) - num_requests
+    assert sum("not requested" in fetched.row("lost", path)["error"] for path in LOST) >= len(LOST) - num_requests
 
 
-def test_no_more_is_read_than_may_be(fetched: Fetched) -> None:
+def test_no_more_than_the_limit_is_read(fetched: Fetched) -> None:
     sent = fetched.server.tally.sent_bytes
     assert sent["endless"] < 20 * MAX_BYTES and sent["huge"] < 20 * MAX_BYTES  # the rest lay in the system's buffers

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract.gates.blocklist import Blocklist
-from pipeline.fetch.failure import Failure
 from pipeline.fetch.network import Network
-from pipeline.fetch.url import asked, host, parse, parse_listed, resolve
-from pipeline.funnel.taken import hosts_of
-from pipeline.read.captures import address_key
-from pipeline.shard.order import split_of
+from pipeline.html.prefilter import Blocklist
+from pipeline.inspect.funnel import hosts_of
+from pipeline.inspect.replay import address_key
+from pipeline.shards.write import split_of
+from pipeline.url import Failure, host, parse, parse_listed, request_url, resolve
 from schemas.errors import PathError
-from schemas.recipe.fetch import Fetch
+from schemas.recipe import Fetch
 
 # Every way to write a host, and the host: case, IDNA, escapes, credentials, ports, backslashes, dots, numbers.
 SPELLINGS = {
@@ -52,7 +51,7 @@ def test_every_spelling_of_a_host_is_that_host(url: str, name: str) -> None:
     assert host(url) == name
 
 
-def test_all_who_ask_for_a_host_agree() -> None:
+def test_all_parsers_of_hosts_agree() -> None:
     for name, urls in SPELLINGS.items():
         urls = [url for url in urls if not url.startswith("ftp:") and "\ud800" not in url]
         assert set(hosts_of(pa.array(urls)).to_pylist()) == {name}
@@ -62,7 +61,7 @@ def test_all_who_ask_for_a_host_agree() -> None:
                 assert parse(url).host == name
                 assert f":{parse(url).port}" in str(address_key(url)).removeprefix(name) or parse(url).port in (80, 443)
             else:
-                with pytest.raises(Failure, match="refused_address"):
+                with pytest.raises(Failure, match="private_address"):
                     parse(url)
                 assert address_key(url) is None
     assert hosts_of(pa.chunked_array([["http://A.example"], [None, "b"]])).to_pylist() == ["a.example", "", ""]
@@ -92,7 +91,7 @@ def test_parts_of_an_address() -> None:
     v6 = parse("http://[::1]:80/")
     assert (v6.authority, v6.host, v6.port, v6.target) == ("[::1]", "::1", 80, "/")
     assert parse("../x", "http://h.example./a/b").url == "http://h.example/x"
-    assert asked("https://h.example/", has_proxy=True) == "http://h.example/"
+    assert request_url("https://h.example/", has_proxy=True) == "http://h.example/"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_addresses_resolve_as_in_browsers(address: str, url: str | None) -> None
     assert resolve(address, "https://static.example/site/dir/") == url
 
 
-def test_without_a_base_only_whole_addresses_resolve() -> None:
+def test_without_a_base_only_absolute_urls_resolve() -> None:
     assert resolve("http://h.example", "") == "http://h.example/"
     assert resolve("a.jpg", "") is None and resolve("//h.example/a.jpg", "") is None
 
@@ -135,12 +134,12 @@ def test_without_a_base_only_whole_addresses_resolve() -> None:
      ("[::1]:80", "::1", "/"), ("127.1", "127.0.0.1", "/"),
      ("host.example/go?to=http://other.example", "host.example", "/go?to=http://other.example")],
 )  # fmt: skip
-def test_what_people_list(entry: str, name: str, target: str) -> None:
+def test_lists_of_hosts(entry: str, name: str, target: str) -> None:
     place = parse_listed(entry)
     assert (place.host, place.target) == (name, target)
 
 
-def test_hosts_of_a_recipe_are_read_like_those_of_addresses() -> None:
+def test_hosts_of_a_recipe_are_parsed_like_those_of_urls() -> None:
     assert Network(Fetch(allow_hosts=("München.example.", "::1", "127.1"))).allowed == {
         "xn--mnchen-3ya.example", "::1", "127.0.0.1"
     }  # fmt: skip
@@ -149,7 +148,7 @@ def test_hosts_of_a_recipe_are_read_like_those_of_addresses() -> None:
 @pytest.mark.parametrize(
     "entry", ["münchen.example", "XN--MNCHEN-3YA.example", "https://münchen.example./", "*.münchen.example"]
 )
-def test_a_blocklist_knows_every_spelling(tmp_path, entry: str) -> None:
+def test_a_blocklist_matches_every_spelling(tmp_path, entry: str) -> None:
     (tmp_path / "list.txt").write_text(f"\ufeff{entry}\n127.1\nb.example/Ä/\n", "utf-8")
     blocked = Blocklist(str(tmp_path / "list.txt"))
     for url in [*SPELLINGS["xn--mnchen-3ya.example"], "http://www.münchen.example./x"]:
@@ -163,5 +162,5 @@ def test_a_blocklist_knows_every_spelling(tmp_path, entry: str) -> None:
 @pytest.mark.parametrize("line", ["two words.example", "http://", "a<b", "/only/a/path"])
 def test_a_line_that_names_no_host_is_reported(tmp_path, line: str) -> None:
     (tmp_path / "list.txt").write_text(f"# hosts\na.example\n{line}\n")
-    with pytest.raises(PathError, match=r"extract\.gates\.blocklist: .*line 3: .* is neither a host nor an address; "):
+    with pytest.raises(PathError, match=r"extract\.prefilter\.blocklist: .*line 3: .* is neither a host nor a URL; "):
         Blocklist(str(tmp_path / "list.txt"))

@@ -1,4 +1,4 @@
-"""What a worker imports leaves nothing behind, though the worker ends without Python's own end."""
+"""Imports of a worker leave no files, though it ends without Python's cleanup."""
 
 import os
 import subprocess
@@ -9,14 +9,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 OF_FETCH = """
+import socket
+lookups = []
+socket.getaddrinfo = lambda *arguments, **options: lookups.append(arguments)
 from pipeline.fetch.download import _downloader
 from types import SimpleNamespace
 _downloader(SimpleNamespace(config=SimpleNamespace(threads=1)), 1, None, ".")
 import img2dataset.logger
 assert not hasattr(img2dataset.logger.wandb, "init")
+assert "torch" not in __import__("sys").modules, "img2dataset imports torch"
+assert not lookups, f"img2dataset, or a package below it, looks up {lookups}"
 """
 OF_SCORE = """
-from pipeline.imports import import_open_clip
+from pipeline.io.imports import import_open_clip
 assert import_open_clip().list_models()
 """
 

@@ -1,4 +1,4 @@
-"""What names of inputs mean: archives, globs, listings; and the one line for each that means nothing."""
+"""Inputs: archives, globs, lists; and one line for each invalid name."""
 
 import gzip
 import os
@@ -11,13 +11,14 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.inputs import expand, find_replaced, identify_source, is_replaced
+from pipeline.warc.inputs import expand
+from pipeline.warc.stream import find_replaced, identify_source, is_replaced
 from schemas.errors import PathError
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder with archives at three depths, and stand in it."""
+    """Make a folder with archives at three depths, and change into it."""
     for name in ("b.warc.gz", "a.warc.gz", "deep/c.warc", "deep/er/d.warc.gz", "odd[1].warc"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -43,7 +44,7 @@ def test_local_names(folder: Path, inputs: list[str], expected: list[str]) -> No
 
 
 @pytest.mark.parametrize("name", ["a b%20#ü[1]", "{x,y}", "[!a]", "q?"])
-def test_a_glob_is_looked_for_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+def test_a_glob_works_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
     for path in (tmp_path / name / "a.warc", tmp_path / name / "deep" / "b.warc"):
         path.parent.mkdir(parents=True)
         path.touch()
@@ -61,18 +62,18 @@ def test_a_file_url_is_a_path(folder: Path) -> None:
     [
         ("absent.warc", "absent.warc: no such file"),
         ("*.arc", r"\*.arc: no file matches"),
-        ("deep", r"deep: a folder, not an archive; name what is in it, as in 'deep/\*\*/\*.warc.gz'"),
+        ("deep", r"deep: a folder, not an archive; give its files, for example 'deep/\*\*/\*.warc.gz'"),
         ("nowhere://host/a.warc", "nowhere://host/a.warc: Protocol not known"),
-        ("memory://absent/*.warc", "no such file, or none matches"),
-        ("memory://absent/a.warc", "no such file, or none matches"),
+        ("memory://absent/*.warc", "no file matches"),
+        ("memory://absent/a.warc", "no file matches"),
     ],
 )
-def test_what_means_nothing_is_named(folder: Path, name: str, message: str) -> None:
+def test_invalid_inputs_are_named(folder: Path, name: str, message: str) -> None:
     with pytest.raises(PathError, match=message):
         expand(["a.warc.gz", name])
 
 
-def test_what_is_no_regular_file_is_refused_by_its_name_and_left_out_of_globs(folder: Path) -> None:
+def test_special_files_are_an_error_and_left_out_of_globs(folder: Path) -> None:
     os.mkfifo(folder / "pipe.warc.gz")
     for name in ("pipe.warc.gz", "/dev/null"):
         with pytest.raises(PathError, match=f"^{name}: not a regular file"):
@@ -83,7 +84,7 @@ def test_what_is_no_regular_file_is_refused_by_its_name_and_left_out_of_globs(fo
 @pytest.mark.parametrize(
     "name", ["a" * 300 + ".warc", "a/" * 3_000, f"{'b' * 300}/*.warc", f"[a]{'b' * 300}/**/*.warc"]
 )
-def test_a_name_that_is_too_long_is_one_short_line(folder: Path, name: str) -> None:
+def test_a_name_that_is_too_long_gives_one_short_line(folder: Path, name: str) -> None:
     with pytest.raises(PathError) as caught:
         expand(["a.warc.gz", name])
     assert len(str(caught.value)) < 320 and "\n" not in str(caught.value)
@@ -92,7 +93,9 @@ def test_a_name_that_is_too_long_is_one_short_line(folder: Path, name: str) -> N
 def test_a_listing_with_a_line_that_is_too_long(folder: Path) -> None:
     (folder / "warc.paths").write_text("a.warc.gz\n" + "b" * 5_000 + "\n")
     for root in (None, str(folder)):
-        with pytest.raises(PathError, match=r"warc\.paths: cannot be looked up: File name too long; name one archive"):
+        with pytest.raises(
+            PathError, match=r"warc\.paths: cannot be accessed: File name too long; give a readable archive"
+        ):
             expand([str(folder / "warc.paths")], root)
 
 
@@ -117,7 +120,7 @@ def test_a_listing_with_a_root(tmp_path: Path) -> None:
     assert expand([str(listing)], root="https://host.example/") == [f"https://host.example/{x}" for x in LINES.split()]
     (tmp_path / "root/crawl-data/CRAWL/segments/1/warc").mkdir(parents=True)
     (tmp_path / "root/crawl-data/CRAWL/segments/1/warc/a.warc.gz").write_bytes(b"")
-    with pytest.raises(PathError, match=r"'crawl-data/CRAWL/segments/2/warc/b\.warc\.gz' is neither beside it"):
+    with pytest.raises(PathError, match=r"'crawl-data/CRAWL/segments/2/warc/b\.warc\.gz' is not in its folder"):
         expand([str(listing)], root=str(tmp_path / "root"))
 
 
@@ -141,7 +144,7 @@ def test_a_remote_glob() -> None:
     assert expand(["memory://globbed/*.warc.gz"]) == ["memory:///globbed/a.warc.gz", "memory:///globbed/b.warc.gz"]
 
 
-def test_whole_addresses_in_a_listing(tmp_path: Path) -> None:
+def test_urls_in_a_listing(tmp_path: Path) -> None:
     (tmp_path / "warc.paths").write_text("s3://bucket/a.warc.gz\n\n  s3://bucket/b.warc.gz  \n")
     assert expand([str(tmp_path / "warc.paths")]) == ["s3://bucket/a.warc.gz", "s3://bucket/b.warc.gz"]
 
@@ -149,8 +152,8 @@ def test_whole_addresses_in_a_listing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "names no archive"),
-        (b"absent.warc.gz\n", "'absent.warc.gz' is neither beside it nor under a folder above it; give the root"),
+        (b"", "the listing is empty"),
+        (b"absent.warc.gz\n", "'absent.warc.gz' is not in its folder or a folder above; give the root"),
         (gzip.compress(LINES.encode())[:-20], "not a listing of paths"),
         (b"\xff\xfe\x00", "not a listing of paths"),
     ],
@@ -163,7 +166,7 @@ def test_bad_listings(tmp_path: Path, data: bytes, message: str) -> None:
 
 @contextmanager
 def serving(headers: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """Serve one archive with some headers; yield its address, and what was requested."""
+    """Serve one archive with some headers; yield its URL, and the requests."""
     requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -215,7 +218,7 @@ def test_a_web_archive_that_was_replaced(before: dict[str, str], now: dict[str, 
         assert requested == ["HEAD"] * 3, "one request each"
 
 
-def test_what_is_unknown_is_not_replaced(tmp_path: Path) -> None:
+def test_unknown_versions_are_not_replacements(tmp_path: Path) -> None:
     assert identify_source(str(tmp_path / "absent.warc")) == {}
     assert identify_source("http://127.0.0.1:1/a.warc.gz") == {}
     assert not is_replaced({"num_bytes": 9}, {})

@@ -1,4 +1,4 @@
-"""Which IP addresses are of the public internet: the ends of special networks, and what carries another address."""
+"""Public IP addresses: the edges of special networks, and embedded addresses."""
 
 import ipaddress
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ip_addresses import is_public
+from pipeline.url import is_public
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "172.15.0.1", "172.32.0.1", "2001:4860:4860::8888", "2a00:1450::1"]
 
@@ -44,7 +44,7 @@ def test_nothing_that_python_calls_private_is_public(number: ipaddress.IPv4Addre
 
 
 @given(st.ip_addresses(v=4), st.integers(0, 2**32 - 1))
-def test_what_carries_another_is_never_public_when_that_is_not(inner: ipaddress.IPv4Address, rest: int) -> None:
+def test_an_address_that_embeds_a_private_one_is_not_public(inner: ipaddress.IPv4Address, rest: int) -> None:
     carriers = [
         (0x2002 << 112) + (int(inner) << 80) + rest,
         (0x20010000 << 96) + (int(inner) << 64) + rest,

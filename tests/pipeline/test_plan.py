@@ -1,4 +1,4 @@
-"""A plan by hand-made rates and manifests: every figure reckoned by hand."""
+"""Plans from hand-made rates and manifests: every estimate by hand."""
 
 from pathlib import Path
 
@@ -9,12 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.recipes import load
-from pipeline.plan.archives import Archives, count_archives
-from pipeline.plan.figure import Figure, product, total, total_known
-from pipeline.plan.pilot import Pilot
-from pipeline.plan.plan import ALL, plan, unmeasured
-from pipeline.store import Manifest, Store
-from pipeline.write import PartWriter
+from pipeline.inspect.pilot import Pilot
+from pipeline.inspect.plan import (
+    ALL,
+    Archives,
+    Estimate,
+    count_archives,
+    estimate,
+    product,
+    total,
+    total_known,
+    unmeasured,
+)
+from pipeline.io.store import Manifest, Store
+from pipeline.io.tables import PartWriter
 from schemas.errors import PathError
 from schemas.tables import IMAGES, REJECTIONS, rejection
 
@@ -47,16 +55,16 @@ NUMBERS = {
     "images.bytes": 10_000,
     "shards.text.bytes": 5000,
 }
-RATES = {name: Figure(float(value), "", "measured", ("by hand",)) for name, value in NUMBERS.items()}
+RATES = {name: Estimate(float(value), "", "measured", ("by hand",)) for name, value in NUMBERS.items()}
 RECIPE = load("kosmos1")
 
 
-def values(figures: dict[str, Figure]) -> dict[str, float | None]:
+def values(figures: dict[str, Estimate]) -> dict[str, float | None]:
     return {name: figure.value for name, figure in figures.items()}
 
 
-def test_every_figure_of_two_archives_on_eight_cores() -> None:
-    found = plan(Archives(2, 2_000_000_000, 0), RATES, RECIPE, cores=8)
+def test_every_estimate_of_two_archives_on_eight_cores() -> None:
+    found = estimate(Archives(2, 2_000_000_000, 0), RATES, RECIPE, cores=8)
     assert values(found["things"]) == pytest.approx(
         {
             "extract.read": 2000, "extract.pages": 1000, "extract.captions": 2000, "filter.pages": 500,
@@ -73,7 +81,7 @@ def test_every_figure_of_two_archives_on_eight_cores() -> None:
         {
             "requests": 3000, "bytes": 2_000_000,
             "hours by the cores": 2000 * 0.36 / 3600 / 8,
-            "hours by requests under way": 2000 * 3.2 / 3600 / (8 * 32),
+            "hours by concurrent requests": 2000 * 3.2 / 3600 / (8 * 32),
             "hours by the busiest host": 300 / 10 / 3600,  # ten requests a second
         }
     )  # fmt: skip
@@ -86,71 +94,73 @@ def test_every_figure_of_two_archives_on_eight_cores() -> None:
     assert unmeasured(found["core-hours"]) == unmeasured(found["hours"]) == ["dedup"]
 
 
-def test_archives_that_lie_elsewhere_have_the_mean_size() -> None:
-    found = plan(Archives(3, 500_000_000, 2), RATES, RECIPE, cores=1)
+def test_remote_archives_have_the_mean_size() -> None:
+    found = estimate(Archives(3, 500_000_000, 2), RATES, RECIPE, cores=1)
     assert found["input"]["bytes"].value == 2_500_000_000
     assert found["things"]["extract.read"].value == pytest.approx(2500)
 
 
-def test_a_text_corpus_asks_for_no_image() -> None:
-    found = plan(Archives(1, 10**9, 0), RATES, load("kosmos1", ["corpora=[text]"]), cores=1)
+def test_a_text_corpus_needs_no_image() -> None:
+    found = estimate(Archives(1, 10**9, 0), RATES, load("kosmos1", ["corpora=[text]"]), cores=1)
     assert "download" not in found
     assert set(found["core-hours"]) == {"extract", "filter", "dedup", "assemble", "shard", "all"}
 
 
 def test_near_texts_and_lookalikes_cost_what_was_measured_of_them() -> None:
-    recipe = load("kosmos1", ["dedup.near_text.enabled=true", "dedup.image_distance=4"])
+    recipe = load("kosmos1", ["dedup.minhash.enabled=true", "dedup.phash_distance=4"])
     near = {"dedup.near_text_core_seconds": RATES["score.core_seconds"]}  # 7.2 s for each of 250 pages
-    alike = {"dedup.lookalike_core_seconds": RATES["filter.core_seconds"]}  # 3.6 s for each of 500 images
-    found = plan(Archives(1, 10**9, 0), {**RATES, **near, **alike}, recipe, cores=1)
+    alike = {"dedup.near_duplicate_image_core_seconds": RATES["filter.core_seconds"]}  # 3.6 s for each of 500 images
+    found = estimate(Archives(1, 10**9, 0), {**RATES, **near, **alike}, recipe, cores=1)
     assert found["core-hours"]["dedup"].value == pytest.approx(0.5 + 0.5)
 
 
-def test_gpus_are_reckoned_from_a_pilot_alone() -> None:
+def test_gpus_are_estimated_from_a_pilot_only() -> None:
     archives = Archives(1, 10**9, 0)
-    assert plan(archives, RATES, RECIPE, 1, gpus=2)["GPU-hours"]["score"].value is None
-    on_gpus = {**RATES, "score.gpu_seconds": Figure(0.72, "", "pilot", ("OUT",))}
-    found = plan(archives, on_gpus, RECIPE, 1, gpus=2)
+    assert estimate(archives, RATES, RECIPE, 1, gpus=2)["GPU-hours"]["score"].value is None
+    on_gpus = {**RATES, "score.gpu_seconds": Estimate(0.72, "", "pilot", ("OUT",))}
+    found = estimate(archives, on_gpus, RECIPE, 1, gpus=2)
     assert found["GPU-hours"]["score"].value == pytest.approx(0.1)
     assert (found["hours"]["score"].value, found["hours"]["score"].known) == (pytest.approx(0.05), "pilot")
 
 
 @given(num=st.integers(1, 10_000), num_bytes=st.integers(1, 10**12), unsized=st.integers(0, 10_000))
 def test_twice_the_archives_are_twice_the_core_hours(num: int, num_bytes: int, unsized: int) -> None:
-    once = plan(Archives(num + unsized, num_bytes, unsized), RATES, RECIPE, cores=4)
-    twice = plan(Archives(2 * (num + unsized), 2 * num_bytes, 2 * unsized), RATES, RECIPE, cores=4)
+    once = estimate(Archives(num + unsized, num_bytes, unsized), RATES, RECIPE, cores=4)
+    twice = estimate(Archives(2 * (num + unsized), 2 * num_bytes, 2 * unsized), RATES, RECIPE, cores=4)
     for section in ("core-hours", "things", "disk"):
         for name, figure in once[section].items():
             assert figure.value is None or twice[section][name].value == pytest.approx(2 * figure.value)
 
 
-def test_a_product_is_as_sure_as_its_least_sure_factor() -> None:
-    sure, guess = Figure(2.0, "", "measured", ("a",)), Figure(3.0, "", "assumed", ("b",))
-    assert product("x", sure, guess) == Figure(6.0, "x", "assumed", ("b",))
-    assert total("x", [sure, sure]) == Figure(4.0, "x", "measured", ("a",))
-    unknown = Figure(None, "", "not measured", ())
-    assert product("x", sure, unknown) == total("x", [sure, unknown]) == Figure(None, "x", "not measured", ())
-    assert total_known("x", [sure, unknown]) == Figure(2.0, "x", "measured", ("a",))
+def test_a_product_is_as_certain_as_its_least_certain_factor() -> None:
+    sure, guess = Estimate(2.0, "", "measured", ("a",)), Estimate(3.0, "", "assumed", ("b",))
+    assert product("x", sure, guess) == Estimate(6.0, "x", "assumed", ("b",))
+    assert total("x", [sure, sure]) == Estimate(4.0, "x", "measured", ("a",))
+    unknown = Estimate(None, "", "not measured", ())
+    assert product("x", sure, unknown) == total("x", [sure, unknown]) == Estimate(None, "x", "not measured", ())
+    assert total_known("x", [sure, unknown]) == Estimate(2.0, "x", "measured", ("a",))
 
 
 def test_a_sum_of_half_its_parts_is_not_shown_as_the_whole() -> None:
-    recipe = load("kosmos1", ["dedup.near_text.enabled=true", "dedup.image_distance=4"])
+    recipe = load("kosmos1", ["dedup.minhash.enabled=true", "dedup.phash_distance=4"])
     near = {"dedup.near_text_core_seconds": RATES["score.core_seconds"]}
     archives = Archives(1, 10**9, 0)
-    assert plan(archives, {**RATES, **near}, recipe, 1)["core-hours"]["dedup"].value is None  # look-alikes: unknown
+    assert (
+        estimate(archives, {**RATES, **near}, recipe, 1)["core-hours"]["dedup"].value is None
+    )  # near-duplicates: unknown
     for half in ("extract.kept_core_seconds", "extract.rejected_core_seconds"):
-        found = plan(archives, {name: rate for name, rate in RATES.items() if name != half}, RECIPE, 1)
+        found = estimate(archives, {name: rate for name, rate in RATES.items() if name != half}, RECIPE, 1)
         assert unmeasured(found["core-hours"]) == unmeasured(found["hours"]) == ["extract", "dedup"]
-    found = plan(archives, {name: rate for name, rate in RATES.items() if name != "assemble.text"}, RECIPE, 1)
+    found = estimate(archives, {name: rate for name, rate in RATES.items() if name != "assemble.text"}, RECIPE, 1)
     assert unmeasured(found["core-hours"]) == ["dedup", "assemble", "shard"]
     assert {"documents", "shards.text"} <= set(unmeasured(found["disk"]))
 
 
 @given(known=st.sets(st.sampled_from(sorted(NUMBERS))), unsized=st.integers(0, 3))
-def test_whatever_is_known_a_figure_is_whole_or_has_no_value(known: set[str], unsized: int) -> None:
+def test_an_estimate_is_complete_or_missing(known: set[str], unsized: int) -> None:
     archives = Archives(1 + unsized, 10**9, unsized)
-    half = plan(archives, {name: RATES[name] for name in known}, RECIPE, cores=3)
-    whole = plan(archives, RATES, RECIPE, cores=3)
+    half = estimate(archives, {name: RATES[name] for name in known}, RECIPE, cores=3)
+    whole = estimate(archives, RATES, RECIPE, cores=3)
     for section, figures in half.items():
         for name, figure in figures.items():
             assert (figure.value is None) == (figure.known == "not measured"), (section, name)
@@ -201,7 +211,7 @@ def pilot(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_a_pilot_tells_its_own_rates(pilot: Path) -> None:
+def test_a_pilot_gives_its_own_rates(pilot: Path) -> None:
     rates = Pilot(str(pilot), num_cores=4).rates()
     assert {figure.known for figure in rates.values()} == {"pilot"}
     stored = (pilot / "images" / "i.parquet").stat().st_size
@@ -231,7 +241,7 @@ def test_a_pilot_tells_its_own_rates(pilot: Path) -> None:
     )
 
 
-def test_a_pilot_scored_on_gpus_says_nothing_of_cores(pilot: Path) -> None:
+def test_a_pilot_scored_on_gpus_gives_no_rate_of_cores(pilot: Path) -> None:
     store = Store(str(pilot))
     scored = Manifest("score", {}, {}, {}, {}, {"images": 2}, {}, {}, 6.0, {})
     store.commit("scores", scored)

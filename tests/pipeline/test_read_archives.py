@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fastwarc.stream_io import Lz4Writer, ZstdWriter
 
-from pipeline.read import Response, Unreadable, read_archive
+from pipeline.warc.responses import Response, Unreadable, read_archive
 from schemas.errors import PathError
 
 
@@ -235,11 +235,11 @@ def test_a_record_larger_than_what_is_held(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "detail"),
     [
-        (b"", "nothing in it"),
-        (b"<html>a page</html>", "no record of WARC, ARC or WACZ in it"),
-        (gzip.compress(b"<html>a page</html>"), "no record of WARC, ARC or WACZ in it"),
-        (b"\x1f\x8b\x08" * 100, "no record of WARC, ARC or WACZ in it"),
-        (b"PK\x03\x04" + bytes(100), "no record of WARC, ARC or WACZ in it"),
+        (b"", "the file is empty"),
+        (b"<html>a page</html>", "no WARC, ARC or WACZ record in the file"),
+        (gzip.compress(b"<html>a page</html>"), "no WARC, ARC or WACZ record in the file"),
+        (b"\x1f\x8b\x08" * 100, "no WARC, ARC or WACZ record in the file"),
+        (b"PK\x03\x04" + bytes(100), "no WARC, ARC or WACZ record in the file"),
         (b"site,example)/ 20240301100000 http://site.example/ text/html 200 AAAA 300 0 a.warc.gz\n", None),
         (b"http://site.example/ 192.0.2.1 20240301100000 text/html\n", None),
     ],
@@ -444,8 +444,8 @@ def test_responses_that_are_no_page_leave_a_row(tmp_path: Path) -> None:
             "BAD_HTTP",
             "NOT_HTML",
             "NOT_HTML",
-            "NO_ADDRESS",
-            "NO_ADDRESS",
+            "NO_URL",
+            "NO_URL",
             "UNREADABLE",
         ]
         assert [(row.rule, row.offset) for row in rows] == list(zip(expected, places, strict=True))

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from fastwarc.stream_io import Lz4Writer, ZstdWriter
 
-from pipeline.read import Response, read_archive
-from pipeline.read.captures import Index, read_capture
+from pipeline.inspect.replay import Index, read_capture
+from pipeline.warc.responses import Response, read_archive
 from schemas.reasons import BY_CODE
 
 CAUGHT = re.compile(

@@ -10,8 +10,7 @@ import brotli
 import pytest
 from fastwarc.stream_io import ZstdWriter
 
-from pipeline.read import Response, Unreadable, read_archive
-from pipeline.read.dates import to_utc
+from pipeline.warc.responses import Response, Unreadable, read_archive, to_utc
 
 HTML = b"<html><body><p>" + "Lorem ipsum, grüße. ".encode() * 200 + b"</p></body></html>"
 

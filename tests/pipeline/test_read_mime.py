@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.read.mime import MimeType, extract_mime_type, is_binary, sniff_html
+from pipeline.media_types import MimeType, extract_mime_type, is_binary, sniff_html
 
 
 @pytest.mark.parametrize(

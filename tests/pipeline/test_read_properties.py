@@ -11,11 +11,11 @@ from fastwarc.stream_io import ZstdWriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.read import Response, Unreadable, read_archive
+from pipeline.warc.responses import Response, Unreadable, read_archive
 from schemas.reasons import CODES
 
 NUM_PAGES = 5
-RULES = {"UNREADABLE", "NOT_AN_ARCHIVE", "TRUNCATED_RECORD", "BAD_HTTP", "TOO_LARGE", "NOT_HTML", "NO_ADDRESS",
+RULES = {"UNREADABLE", "NOT_AN_ARCHIVE", "TRUNCATED_RECORD", "BAD_HTTP", "TOO_LARGE", "NOT_HTML", "NO_URL",
          "NO_RESPONSE", "BINARY_BODY"}  # fmt: skip
 anything = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 

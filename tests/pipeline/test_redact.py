@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.redact import redactor
-from schemas.recipe.assemble import Redact
+from schemas.recipe import Redact
 
 ALL = redactor(Redact(email=True, ip=True, phone=True))
 assert ALL is not None
@@ -76,7 +76,7 @@ def test_what_was_redacted_stays_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["1 ", "a-", "a.", ":", "+1 ", "(212) ", "1.1.1.1 ", "1:", "tel ", "tel. 1", "a[at]", "a[at]b[dot]"]
 )
-def test_long_texts_take_no_long_time(piece: str) -> None:
+def test_long_texts_take_linear_time(piece: str) -> None:
     started = time.process_time()
     ALL("tel" + piece * 20_000)
     ALL("x@" + piece * 20_000 + "@")

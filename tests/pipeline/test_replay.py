@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from pipeline.replay import replaying, serve
+from pipeline.inspect.replay import replaying, serve
 from schemas.errors import PathError, WeftError
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -192,7 +192,7 @@ def test_head_sends_no_body(port: int) -> None:
 
 def test_connect_and_post_are_refused(port: int) -> None:
     status, _, body = ask(port, "a.example:443", "CONNECT")
-    assert (status, body) == (501, b"this proxy knows no TLS: ask for https addresses as http\n")
+    assert (status, body) == (501, b"this proxy does not support TLS: request https URLs as http\n")
     assert ask(port, "http://a.example/gone", "POST")[0] == 501
 
 
@@ -251,7 +251,7 @@ def test_a_missing_archive(tmp_path: Path) -> None:
 def test_it_says_when_it_is_ready_and_ends_cleanly(tmp_path: Path, stop: signal.Signals) -> None:
     path = tmp_path / "a.warc"
     path.write_bytes(b"".join(RECORDS))
-    code = f"from pipeline.replay import serve; serve(0, [{str(path)!r}])"
+    code = f"from pipeline.inspect.replay import serve; serve(0, [{str(path)!r}])"
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", code],

@@ -11,21 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from pipeline.report.data.scan import pick
-from pipeline.report.data.shares import shares
-from pipeline.report.data.spreads import LINEAR_EDGES, LOG_EDGES, bins, quantiles, spread
-from pipeline.report.data.tally import thousandths, whole
-from pipeline.store import Store
+from jobs.report_counts import LINEAR_EDGES, LOG_EDGES, bins, distribution, four_digits, quantiles, shares, thousandths
+from jobs.report_sources import select
+from pipeline.io.store import Store
 from schemas.tables import IMAGES
 
 
 def test_a_bin_holds_its_lower_edge_and_not_its_upper() -> None:
-    told = spread("words", "text", {0: 3, 1: 1, 9: 2, 10: 5, 12: 1, 13: 4})
+    told = distribution("words", "text", {0: 3, 1: 1, 9: 2, 10: 5, 12: 1, 13: 4})
     assert [(b["from"], b["to"], b["count"]) for b in told["bins"]] == [
         (0, 1, 3), (1, 2, 1), (2, 3, 0), (3, 4, 0), (4, 5, 0), (5, 6, 0), (6, 8, 0), (8, 10, 2),
         (10, 13, 6), (13, 18, 4)
     ]  # fmt: skip
-    told = spread("clip_score", "text", {-1: 1, 0: 2, 19: 1, 20: 1, 1000: 1})
+    told = distribution("clip_score", "text", {-1: 1, 0: 2, 19: 1, 20: 1, 1000: 1})
     assert [(b["from"], b["to"], b["count"]) for b in told["bins"] if b["count"]] == [
         (-0.02, 0.0, 1), (0.0, 0.02, 3), (0.02, 0.04, 1), (1.0, 1.02, 1)
     ]  # fmt: skip
@@ -33,12 +31,12 @@ def test_a_bin_holds_its_lower_edge_and_not_its_upper() -> None:
 
 def test_edges_fall_together_with_what_numbers_are_cut_to() -> None:
     """Else a number could be counted in another bin than its own."""
-    assert whole(pa.array(LOG_EDGES)).to_pylist() == LOG_EDGES
+    assert four_digits(pa.array(LOG_EDGES)).to_pylist() == LOG_EDGES
 
 
 @given(st.lists(st.integers(0, 2**38), min_size=1), st.lists(st.floats(-1, 1, width=32), min_size=1))
 def test_nothing_is_lost_and_each_number_is_between_its_edges(numbers: list[int], scores: list[float]) -> None:
-    cut = Counter(whole(pa.array(numbers, pa.int64())).to_pylist())
+    cut = Counter(four_digits(pa.array(numbers, pa.int64())).to_pylist())
     rounded = Counter(thousandths(pa.array(scores)).to_pylist())
     for told in (bins(cut, LOG_EDGES, 1), bins(rounded, LINEAR_EDGES, 1000)):
         assert [b["to"] for b in told[:-1]] == [b["from"] for b in told[1:]]
@@ -73,11 +71,11 @@ def test_the_commonest_are_listed_and_the_others_counted(spark: SparkSession) ->
 
 
 def test_rows_are_picked_from_the_row_groups_that_hold_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.write.ROWS_PER_GROUP", 10)
+    monkeypatch.setattr("pipeline.io.tables.ROWS_PER_GROUP", 10)
     store = Store(str(tmp_path))
     images = [row(IMAGES, image_id=f"i{n:03}", image_url=f"u{n}", status="ok", bytes=b"x" * n) for n in range(95)]
     commit(store, "images", "fetch", {IMAGES: images}, num_parts=1)
     path = store.at(store.manifest("images").files["images"][0])
-    batches = list(pick(store, path, "image_id", {"i013", "i094", "none"}, ["bytes"]))
+    batches = list(select(store, path, "image_id", {"i013", "i094", "none"}, ["bytes"]))
     assert len(batches) == 2, "of ten row groups"
     assert [(r["image_id"], len(r["bytes"])) for b in batches for r in b.to_pylist()] == [("i013", 13), ("i094", 94)]

@@ -11,8 +11,7 @@ from browsing import chromium, opened
 from playwright.sync_api import Browser, Page, expect
 from report_data import ADDRESSES, ATTACKS, report
 
-from pipeline.report.page import render
-from pipeline.report.page.render import FOLDER, SCRIPTS, STYLES, as_json
+from pipeline.inspect.report_page import FOLDER, SCRIPTS, STYLES, as_json, render
 from schemas.display import percent
 
 DATA = report(6)
@@ -126,13 +125,13 @@ def test_a_rule_is_found_and_opens_with_its_examples(page: Page) -> None:
         "dropped 20,700",
         "alone 20,700",
         "median 64",
-        "bound 150",
+        "threshold 150",
     ]
     summary.focus()
     page.keyboard.press("Enter")
     examples = page.locator("#rules .example:visible")
     expect(examples).to_have_count(4)
-    assert examples.locator(".measured").first.inner_text() == "64 bound 150"
+    assert examples.locator(".measured").first.inner_text() == "64 threshold 150"
     assert examples.locator("img").evaluate_all("all => all.map(i => i.naturalWidth)") == [240] * 4
 
 
@@ -168,7 +167,7 @@ def test_shares_and_clusters(page: Page) -> None:
     expect(clusters).to_have_count(25)
     expect(clusters.nth(20)).to_be_focused()
     clusters.first.locator("summary").click()
-    expect(clusters.first.locator(".note")).to_have_text(["stayed", "went", "went", "went"])
+    expect(clusters.first.locator(".note")).to_have_text(["kept", "dropped", "dropped", "dropped"])
     assert "56 others" in clusters.first.inner_text()
 
 
@@ -195,7 +194,7 @@ def test_samples_are_filtered(page: Page, field: str, value: str, left: int) -> 
     expect(page.locator("#hits button")).to_have_count(left)
     control.evaluate("c => c.form.reset()")
     page.locator("#sample-filters [name=text]").fill("nothing says this")
-    assert place.inner_text() == "No sample fits"
+    assert place.inner_text() == "No sample matches"
 
 
 def test_a_document_is_drawn_in_its_order(page: Page) -> None:

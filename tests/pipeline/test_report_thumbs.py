@@ -6,8 +6,7 @@ import io
 import pytest
 from PIL import Image
 
-from pipeline.report.data.samples import place_thumbs
-from pipeline.report.data.thumbs import MAX_SIDE_PIXELS, Thumbs, thumb
+from jobs.report_examples import MAX_SIDE_PIXELS, Thumbs, place_thumbs, thumb
 
 
 def picture(width: int, height: int, kind: str = "JPEG") -> bytes:

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.score.device import choose, here, num_decoders, profile
+from jobs.score import assigned_gpus, gpu_profile
+from pipeline.score.clip import choose, num_decoders
 from schemas.errors import MissingError
 
 
@@ -25,22 +26,19 @@ def test_the_assigned_gpu_goes_before_any_other(addresses: list[str], num_gpus: 
 
 @pytest.mark.parametrize(("addresses", "num_gpus"), [(["0"], 0), (["2"], 2), (["GPU-5c1d"], 2)])
 def test_a_gpu_that_torch_does_not_see_is_said_and_not_replaced(addresses: list[str], num_gpus: int) -> None:
-    with pytest.raises(MissingError, match=f"GPU {addresses[0]}, and torch sees {num_gpus} here"):
+    with pytest.raises(MissingError, match=f"GPU {addresses[0]}, but torch sees {num_gpus} GPUs"):
         choose(addresses, num_gpus, 7)
 
 
 def test_a_task_is_asked_for_its_gpu_by_sparks_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
     from pyspark import TaskContext
     from pyspark.resource import ResourceInformation
 
     task = SimpleNamespace(resources=lambda: {"gpu": ResourceInformation("gpu", ["1"])})
     monkeypatch.setattr(TaskContext, "get", lambda: task)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert here() == "cuda:1"
+    assert choose(assigned_gpus(), 2, 7) == "cuda:1"
     task.resources = dict
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert here() == "cpu"
+    assert choose(assigned_gpus(), 0, 7) == "cpu"
 
 
 CLUSTER = {"spark.master": "spark://h:7077"}
@@ -48,7 +46,7 @@ OFFERED = {"spark.executor.resource.gpu.amount": "1"}
 
 
 def test_a_task_that_embeds_has_a_gpu_to_itself_where_executors_have_some() -> None:
-    wanted = profile({**CLUSTER, **OFFERED})
+    wanted = gpu_profile({**CLUSTER, **OFFERED})
     assert wanted is not None
     assert {name: request.amount for name, request in wanted.taskResources.items()} == {"cpus": 1, "gpu": 1}
 
@@ -63,7 +61,7 @@ def test_a_task_that_embeds_has_a_gpu_to_itself_where_executors_have_some() -> N
     ],
 )
 def test_tasks_stay_as_they_are_without_gpus_and_where_a_person_has_decided(settings: dict[str, str]) -> None:
-    assert profile(settings) is None
+    assert gpu_profile(settings) is None
 
 
 def test_a_gpu_gets_its_share_of_the_cores_to_decode_for_it() -> None:

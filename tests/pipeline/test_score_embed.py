@@ -11,14 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.score.embed import EMBEDDED, IMAGES, TEXTS, embed
-from pipeline.score.encoder import CPU_BATCH, load
+from pipeline.score.clip import CPU_BATCH, EMBEDDED, IMAGES, TEXTS, embed, load
 from pipeline.score.similarity import pair_scores
-from sample import RECIPE, captions
-from sample.clip_scenes import scenes
-from sample.drawing import render
 from schemas.errors import RecipeError
-from schemas.recipe.score import Clip
+from schemas.recipe import Clip
+from tests.sampleweb import RECIPE, captions
+from tests.sampleweb.clip_scenes import scenes
+from tests.sampleweb.drawing import render
 
 HOME = f"local-dir:{RECIPE.parent / 'clip'}"
 CLIP = Clip(model=HOME)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.score.safety import judge, load
+from pipeline.score.similarity import classify, load
 from schemas.errors import RecipeError
 
 WIDTH = 8
@@ -47,7 +47,7 @@ def test_an_image_without_embedding_has_no_verdict(tmp_path: Path) -> None:
     schema = pa.schema({"image_id": pa.string(), "embedding": pa.list_(pa.float32())})
     batches = [pa.RecordBatch.from_pydict(rows, schema=schema)]
     batches += [batches[0].slice(1, 1), batches[0].slice(0, 0)]
-    found = [b.to_pylist() for b in judge(head)(iter(batches))]
+    found = [b.to_pylist() for b in classify(head)(iter(batches))]
     assert found[0] == [
         {"image_id": "a", "unsafe": pytest.approx(0.8808, abs=1e-5)},
         {"image_id": "b", "unsafe": None},
@@ -65,8 +65,8 @@ ONE = {"0.weight": torch.ones(1, WIDTH), "0.bias": torch.zeros(1)}
         ({}, "outputs, not one"),
         ({"0.weight": torch.ones(1, WIDTH)}, "layer 0 needs"),
         ({"0.weight": torch.ones(2, WIDTH), "0.bias": torch.zeros(2)}, "has 2 outputs"),
-        ({"0.weight": torch.ones(1, 5), "0.bias": torch.zeros(1)}, "its first layer takes 5 numbers and is given 8"),
-        ({**ONE, "1.weight": torch.ones(1, 4), "1.bias": torch.zeros(1)}, "layer 1 takes 4 numbers and is given 1"),
+        ({"0.weight": torch.ones(1, 5), "0.bias": torch.zeros(1)}, "its first layer has 5 inputs, but gets 8 values"),
+        ({**ONE, "1.weight": torch.ones(1, 4), "1.bias": torch.zeros(1)}, "layer 1 has 4 inputs, but gets 1 values"),
         ({"head": torch.ones(1)}, "tensor head"),
     ],
 )

@@ -12,15 +12,14 @@ from test_score_embed import HOME, embedded, jpeg
 
 from jobs import score
 from jobs.step import Context, Outcome
-from pipeline.score.embed import IMAGES as PICTURES
-from pipeline.score.embed import TEXTS
-from pipeline.store import Store
-from sample import captions
-from sample.clip_scenes import scenes
-from sample.drawing import render
-from schemas.ids import image_id, text_id
+from pipeline.io.store import Store
+from pipeline.score.clip import IMAGES as PICTURES
+from pipeline.score.clip import TEXTS
 from schemas.recipe import Recipe
-from schemas.tables import IMAGES, PAGES
+from schemas.tables import IMAGES, PAGES, image_id, text_id
+from tests.sampleweb import captions
+from tests.sampleweb.clip_scenes import scenes
+from tests.sampleweb.drawing import render
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

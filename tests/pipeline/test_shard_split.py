@@ -4,9 +4,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.shard.order import shuffle_keys, split_of
-from schemas.ids import order
+from pipeline.shards.write import shuffle_keys, split_of
 from schemas.shards import TRAIN, VALIDATION
+from schemas.tables import order
 
 
 @given(st.text(max_size=30), st.floats(0, 1), st.floats(0, 1))

@@ -7,9 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.shard.sample import Sample
-from pipeline.shard.tar import ShardWriter
-from pipeline.store import Store
+from pipeline.io.store import Store
+from pipeline.shards.write import ShardSample, ShardWriter
 from schemas.shards import TRAIN
 
 INDEX = {"language": "en", "host": "h", "num_words": 0, "num_characters": 0, "widths": [], "heights": [], "scores": []}
@@ -22,7 +21,7 @@ def write(folder: Path, samples: list[list[bytes]]) -> tuple[dict, bytes]:
     writer = ShardWriter(Store(str(folder)), "text", TRAIN, 3)
     for number, parts in enumerate(samples):
         members = [(f"{i}.bin", data) for i, data in enumerate(parts)]
-        writer.add(Sample(f"{number:032x}", members, {**INDEX, "key": f"{number:032x}"}))
+        writer.add(ShardSample(f"{number:032x}", members, {**INDEX, "key": f"{number:032x}"}))
     entry = writer.close()
     return dict(entry), (folder / "shards" / entry["tar"]).read_bytes()
 
@@ -40,7 +39,7 @@ def test_what_goes_in_comes_out(tmp_path_factory, samples: list[list[bytes]]) ->
 
 def test_nothing_appears_before_it_is_whole(tmp_path: Path) -> None:
     writer = ShardWriter(Store(str(tmp_path)), "text", TRAIN, 0)
-    writer.add(Sample("0" * 32, [("txt", b"half")], {**INDEX, "key": "0" * 32}))
+    writer.add(ShardSample("0" * 32, [("txt", b"half")], {**INDEX, "key": "0" * 32}))
     assert not list(tmp_path.rglob("*.parquet")) and not list(tmp_path.rglob("text-*.tar"))
     writer.close()
     assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {"text-00000.tar", "text-00000.index.parquet"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store import Store
+from pipeline.io.store import Store
 
 NUM_WRITERS = 16
 BODY_BYTES = 200_000
@@ -38,7 +38,7 @@ def test_of_many_threads_one_creates_a_file(tmp_path: Path) -> None:
 
 def test_of_many_processes_one_creates_a_file(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pipeline.store import Store\n"
+        "import sys, time; from pipeline.io.store import Store\n"
         "store = Store(sys.argv[1]); sys.stdin.readline()\n"
         "print(store.create(store.at('a.bin'), sys.argv[2].encode() * 100_000))"
     )

@@ -1,10 +1,10 @@
-"""The shipped CLIP: open_clip's own loader opens it, and it tells right captions from wrong ones."""
+"""The sample's CLIP: open_clip loads it, and it distinguishes correct captions from wrong ones."""
 
 import open_clip
 import pytest
 
-from sample.clip_evaluation import evaluate
-from sample.clip_training import HOME
+from tests.sampleweb.clip_evaluation import evaluate
+from tests.sampleweb.clip_training import HOME
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def test_the_checkpoint_is_small():
     assert sum(path.stat().st_size for path in HOME.iterdir()) <= 10_000_000
 
 
-def test_right_captions_are_told_from_wrong_ones(figures):
+def test_correct_captions_score_higher_than_wrong_ones(figures):
     assert figures.retrieval >= 0.97
     assert figures.roc_auc >= 0.995
     assert figures.precision >= 0.97

@@ -1,4 +1,4 @@
-"""The demo asked wrongly: a usage line, and no folder of that name."""
+"""The demo with wrong arguments: a usage line, and no folder is made."""
 
 import os
 import subprocess
@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], [], ["a", "b"]])
-def test_what_is_no_folder_gets_a_usage_line(arguments: list[str], tmp_path: Path) -> None:
+def test_a_wrong_argument_gives_a_usage_line(arguments: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "sample.demo", *arguments],
+        [sys.executable, "-m", "tests.sampleweb.demo", *arguments],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -21,5 +21,5 @@ def test_what_is_no_folder_gets_a_usage_line(arguments: list[str], tmp_path: Pat
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "usage: python -m sample.demo DIR\n"
+    assert done.stderr == "usage: python -m tests.sampleweb.demo DIR\n"
     assert list(tmp_path.iterdir()) == []

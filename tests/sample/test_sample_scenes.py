@@ -1,4 +1,4 @@
-"""Scenes: which split may use them, what they show, how they are told."""
+"""Scenes: their splits, content and captions."""
 
 import random
 from collections import Counter
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sample import captions
-from sample.drawing import render
-from sample.scenes import BACKGROUNDS, COLOURS, RELATIONS, SPLITS, Scene, Thing, draw_scene, opposite_scene
+from tests.sampleweb import captions
+from tests.sampleweb.drawing import render
+from tests.sampleweb.scenes import BACKGROUNDS, COLOURS, RELATIONS, SPLITS, Scene, Thing, draw_scene, opposite_scene
 
 SEEDS = st.integers(0, 2**32)
 
@@ -22,7 +22,7 @@ def test_splits_share_no_scene():
     assert not drawn["held-out"] & drawn["web"]
 
 
-def test_a_scene_belongs_to_a_split_in_the_planned_shares():
+def test_splits_have_the_planned_shares():
     pairs = [(Thing(c, "circle", "small"), Thing(d, "star", "large")) for c in COLOURS for d in COLOURS]
     scenes = [Scene(pair, ground, relation) for pair in pairs for ground in BACKGROUNDS for relation in RELATIONS]
     counts = Counter(scene.split for scene in scenes)
@@ -30,7 +30,7 @@ def test_a_scene_belongs_to_a_split_in_the_planned_shares():
 
 
 @given(SEEDS, st.sampled_from(list(SPLITS)))
-def test_drawing_lots_is_a_pure_function(seed, split):
+def test_sampling_is_a_pure_function(seed, split):
     scene = draw_scene(seed, 3, split)
     assert scene == draw_scene(seed, 3, split)
     assert scene.split == split
@@ -46,7 +46,7 @@ def test_an_opposite_scene_shares_nothing(seed):
     assert other.split == "web"
 
 
-def test_captions_name_what_is_there():
+def test_captions_name_the_content():
     pair = Scene((Thing("red", "circle", "small"), Thing("blue", "square", "large")), "white", "above")
     assert captions.caption(pair) == "a small red circle above a large blue square on a white background"
     several = Scene((Thing("orange", "cross", num_copies=3),), "pale blue")
@@ -65,14 +65,14 @@ def test_every_wording_names_every_colour_and_shape(seed):
 
 
 @pytest.mark.parametrize(("relation", "red_half"), [("above", np.s_[:64, :]), ("left of", np.s_[:, :64])])
-def test_the_first_thing_lies_where_the_relation_says(relation, red_half):
+def test_the_first_thing_is_where_the_relation_says(relation, red_half):
     scene = Scene((Thing("red", "circle", "large"), Thing("blue", "square", "large")), "white", relation)
     pixels = np.asarray(render(scene, 128, 128)).astype(int)
     red = (pixels[..., 0] > 150) & (pixels[..., 1] < 90)
     assert red[red_half].sum() > 0.99 * red.sum() > 0
 
 
-def test_the_same_scene_is_drawn_alike_and_a_seed_moves_it():
+def test_a_scene_is_drawn_deterministically_and_moved_by_a_seed():
     scene = draw_scene(0, 0, "web")
     assert render(scene, 96, 64).tobytes() == render(scene, 96, 64).tobytes()
     assert render(scene, 96, 64, seed=1).tobytes() != render(scene, 96, 64, seed=2).tobytes()

@@ -1,4 +1,4 @@
-"""The sample web: the archives are sound, the same every time, and hold what the truth says."""
+"""The sample web: archives are valid, deterministic, and agree with the ground truth."""
 
 import hashlib
 import io
@@ -14,13 +14,13 @@ import trafilatura
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from PIL import Image, UnidentifiedImageError
 
-from sample.builder import plan_pages
-from sample.cases import CASES, schedule
-from sample.faults import sheets
-from sample.pages import html
-from sample.placing import SPLIT
-from sample.web import PAGE_LESS, write_web
 from schemas.reasons import CODES
+from tests.sampleweb.builder import plan_pages
+from tests.sampleweb.cases import CASES, schedule
+from tests.sampleweb.faults import sheets
+from tests.sampleweb.pages import html
+from tests.sampleweb.placing import SPLIT
+from tests.sampleweb.web import PAGE_LESS, write_web
 
 NUM_PAGES = 60  # every case at least once
 CHROME = ("About us", "Most read", "All rights reserved", "Privacy")
@@ -70,7 +70,7 @@ def test_another_seed_gives_other_pages():
     assert plan_pages(0, NUM_PAGES)[0].paragraphs != plan_pages(1, NUM_PAGES)[0].paragraphs
 
 
-def test_archives_hold_one_record_for_each_plan(web, truth):
+def test_archives_hold_one_record_for_each_planned_capture(web, truth):
     for path in sorted(web.glob("pages-*.warc.gz")):
         num_pages = sum(row["warc_file"] == path.name for row in truth)
         with path.open("rb") as stream:
@@ -85,7 +85,7 @@ def test_digests_and_gzip_members_are_valid(web):
                 assert record.verify_block_digest()
 
 
-def test_every_html_response_has_one_line_of_truth(web, truth):
+def test_every_html_response_has_one_line_of_ground_truth(web, truth):
     planned = Counter((row["warc_file"], row["url"], row["captured_at"]) for row in truth)
     found = Counter(
         (path.name, record.headers["WARC-Target-URI"], record.headers["WARC-Date"])
@@ -108,7 +108,7 @@ def test_pages_are_served_in_their_charset(web, truth):
                 assert f"<title>{row['title']}" in body.decode(row["charset"]) or row["layout"] in ("bare", "empty")
 
 
-def test_every_case_comes_in_its_share(pages):
+def test_every_case_has_its_share(pages):
     assert Counter(schedule(300)) == {name: case.share for name, case in CASES.items()}
     assert {page.case for page in plan_pages(0, 1)} == set(CASES)
     assert {page.fate for page in pages} <= CODES | {"interleaved", "text"}
@@ -148,7 +148,7 @@ def test_languages_are_recognised_as_planned(pages):
     for page in pages:
         if page.paragraphs:
             (label,), (score,) = lid.predict(" ".join(page.paragraphs))
-            sure = page.fate != "LANGUAGE_UNSURE"
+            sure = page.fate != "LOW_LANGUAGE_SCORE"
             assert (label, score > (0.85 if sure else 0.6)) == (f"__label__{page.language}", sure), page.url
 
 
@@ -164,7 +164,7 @@ def test_main_text_is_extracted_and_chrome_is_not():
     assert seen == {"article", "blog", "gallery", "forum", "product", "news", "bare"}
 
 
-def test_every_image_on_a_page_has_its_truth(truth, image_truth):
+def test_every_image_on_a_page_has_ground_truth(truth, image_truth):
     shown = {block["image"] for row in truth for block in row["blocks"] if "image" in block}
     named = {url for row in truth for url, _, _ in row["captions"]}
     assert shown <= named == set(image_truth)
@@ -184,11 +184,11 @@ def test_web_scenes_are_not_training_scenes(pages):
 
 
 def _verdict(status, headers, body):
-    """Judge a response as its fate says, by Pillow alone."""
+    """Classify a response by Pillow only."""
     if status >= 400:
         return f"HTTP_{status // 100}XX"
     if headers.get("X-Robots-Tag"):
-        return "DIRECTIVE"
+        return "OPT_OUT"
     try:
         image = Image.open(io.BytesIO(body))
     except UnidentifiedImageError:
@@ -202,7 +202,7 @@ def _verdict(status, headers, body):
     return "SINGLE_COLOUR" if all(low == high for low, high in image.convert("RGB").getextrema()) else "ok"
 
 
-def test_image_responses_have_the_fate_that_was_planned(web, image_truth):
+def test_image_responses_are_as_planned(web, image_truth):
     answers, bodies = {}, {}
     for record, body in _responses(web / "images.warc.gz"):
         url, http = record.headers["WARC-Target-URI"], record.http_headers

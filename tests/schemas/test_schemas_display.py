@@ -1,4 +1,4 @@
-"""What strangers wrote reaches no terminal as anything but visible text."""
+"""Untrusted text reaches a terminal only as visible text."""
 
 import json
 import unicodedata
@@ -18,23 +18,23 @@ HOSTILE = st.text(
 
 
 def acts(text: str) -> list[str]:
-    """Return the characters of a text that a terminal would act on, or could not encode."""
+    """Return the characters of a text that control a terminal, or cannot be encoded."""
     return [c for c in text if unicodedata.category(c) in ("Cc", "Cs") or c in BIDI]
 
 
 @given(HOSTILE)
-def test_a_line_holds_nothing_that_acts(text: str) -> None:
+def test_a_line_has_no_control_characters(text: str) -> None:
     assert acts(printable(text)) == [] and not set(printable(text)) & {"\u2028", "\u2029"}
     printable(text).encode()
 
 
 @given(HOSTILE)
-def test_lines_keep_their_breaks_alone(text: str) -> None:
+def test_lines_keep_only_line_breaks(text: str) -> None:
     assert set(acts(printable(text, lines=True))) <= {"\n", "\t"}
 
 
 @given(st.recursive(HOSTILE, lambda inner: st.dictionaries(HOSTILE, inner, max_size=3), max_leaves=5))
-def test_json_holds_the_same_value(value: object) -> None:
+def test_json_keeps_the_value(value: object) -> None:
     text = to_json(value)
     assert acts(text) == [] and json.loads(text) == value
     text.encode()
@@ -74,7 +74,7 @@ def test_the_description_of_an_error_fits_any_table(text: str) -> None:
 
 
 @given(st.integers(1, 10**7), st.data())
-def test_all_is_said_of_all_alone_and_none_of_none(whole: int, data: st.DataObject) -> None:
+def test_100_and_0_percent_are_exact(whole: int, data: st.DataObject) -> None:
     part = data.draw(st.integers(0, whole))
     said = percent(part, whole)
     assert (said == "100 %") == (part == whole)
@@ -83,7 +83,7 @@ def test_all_is_said_of_all_alone_and_none_of_none(whole: int, data: st.DataObje
     assert abs(value - 100 * part / whole) <= 0.5 or said == "< 0.1 %"
 
 
-def test_parts_are_said_to_a_tenth_where_that_matters() -> None:
+def test_fractions_have_a_decimal_where_it_matters() -> None:
     cases = {0.9996: "99.9 %", 0.99999999: "99.9 %", 0.0004: "< 0.1 %", 0.001: "0.1 %", 0.0932: "9.3 %", 0.424: "42 %"}
     assert {part: percent(part, 1) for part in cases} == cases
     assert percent(0, 0) == ""

@@ -1,4 +1,4 @@
-"""Language codes of a recipe: those that the identification model has, and the right one for what people write."""
+"""Language codes of a recipe: those of the identification model, with suggestions for common others."""
 
 import re
 from importlib.resources import files
@@ -7,9 +7,7 @@ import pytest
 
 from schemas.errors import RecipeError
 from schemas.overrides import validate
-from schemas.recipe.extract import Gates
-from schemas.recipe.filters import Language
-from schemas.recipe.languages import LANGUAGES
+from schemas.recipe import LANGUAGES, LanguageFilters, PrefilterConfig
 
 
 def test_the_codes_are_the_labels_of_the_model() -> None:
@@ -29,19 +27,19 @@ def test_the_codes_are_the_labels_of_the_model() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("key", ["keep", "languages"])
-def test_another_code_is_refused_with_the_right_one(key: str, written: str, right: str) -> None:
-    model, more = (Language, {}) if key == "keep" else (Gates, {"min_language_score": 0.3})
+def test_another_code_is_an_error_with_a_suggestion(key: str, written: str, right: str) -> None:
+    model, more = (LanguageFilters, {}) if key == "keep" else (PrefilterConfig, {"min_language_score": 0.3})
     with pytest.raises(RecipeError, match=rf"{key}\.1: .* \(did you mean {right}\?\)"):
         validate(model, {key: ["en", written], **more}, "recipe")
     assert validate(model, {key: [right], **more}, "recipe")
 
 
 @pytest.mark.parametrize("written", ["tlh", "", "123"])
-def test_what_is_like_no_language_is_refused(written: str) -> None:
+def test_an_unknown_code_is_an_error(written: str) -> None:
     with pytest.raises(RecipeError, match=r"keep\.0: the identification model has no such language"):
-        validate(Language, {"keep": [written]}, "recipe")
+        validate(LanguageFilters, {"keep": [written]}, "recipe")
 
 
-def test_norwegian_wants_quotes_in_yaml() -> None:
+def test_norwegian_needs_quotes_in_yaml() -> None:
     with pytest.raises(RecipeError, match="write 'no', in quotes, for Norwegian"):
-        validate(Language, {"keep": [False]}, "recipe")
+        validate(LanguageFilters, {"keep": [False]}, "recipe")

@@ -1,4 +1,4 @@
-"""Values laid over a model's own, and the one line for each that does not fit."""
+"""Overrides of a model's values, and one line for each that is invalid."""
 
 import pytest
 
@@ -34,19 +34,19 @@ class Outer(Section):
         ("[a#b, 'c #d']", ["a#b", "c #d"]),
     ],
 )
-def test_a_value_is_read_as_people_mean_it(text: str, value: object) -> None:
+def test_values_are_parsed_as_intended(text: str, value: object) -> None:
     before = {"inner": {"rate": 1}}
     assert override(before, [f"inner.word={text}"]) == {"inner": {"rate": 1, "word": value}}
     assert before == {"inner": {"rate": 1}}
 
 
-def test_sections_are_made_where_there_are_none() -> None:
+def test_missing_sections_are_created() -> None:
     assert override({}, ["a.b.c=1", "a.b.d=2"]) == {"a": {"b": {"c": 1, "d": 2}}}
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}, "d": 4}) == {"a": {"b": 3, "c": 2}, "d": 4}
 
 
 @pytest.mark.parametrize("assignment", ["seed", "=1", "a..b=1", "needed.more=1", "inner.word=["])
-def test_an_assignment_that_means_nothing(assignment: str) -> None:
+def test_a_malformed_assignment_is_an_error(assignment: str) -> None:
     with pytest.raises(RecipeError, match="--set") as caught:
         override({"needed": 1}, [assignment])
     assert "\n" not in str(caught.value)
@@ -64,14 +64,14 @@ def test_an_assignment_that_means_nothing(assignment: str) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_named(values: dict, said: str) -> None:
+def test_an_invalid_value_is_named(values: dict, said: str) -> None:
     with pytest.raises(RecipeError) as caught:
         validate(Outer, values, "x")
     assert str(caught.value) == said
 
 
 @pytest.mark.parametrize("text", ["- 1", "a: [", "7", ""])
-def test_what_is_no_mapping(text: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_an_error(text: str) -> None:
     with pytest.raises(RecipeError, match=r"^x") as caught:
         parse(text, "x")
     assert "\n" not in str(caught.value)

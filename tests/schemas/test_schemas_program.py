@@ -1,4 +1,4 @@
-"""How a program ends whose output nobody reads, and what is said of a package that is not installed."""
+"""A program whose output is not read, and the message for a missing package."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ sys.exit(run_program(work))
 
 
 def run(work: str, stdout: int, is_closed: bool = False) -> tuple[int, bytes]:
-    """Run a program of its own; return its status, and what it says on standard error."""
+    """Run a program; return its exit status and standard error."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(work)], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, check=False,
         preexec_fn=(lambda: os.close(1)) if is_closed else None,
@@ -40,7 +40,7 @@ def run(work: str, stdout: int, is_closed: bool = False) -> tuple[int, bytes]:
         ("raise ValueError('of the work')", 1),
     ],
 )
-def test_a_pipe_that_nobody_reads(work: str, status: int) -> None:
+def test_a_pipe_without_a_reader(work: str, status: int) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     ended, said = run(work, writer)
@@ -48,20 +48,20 @@ def test_a_pipe_that_nobody_reads(work: str, status: int) -> None:
     assert ended == status and (b"ValueError: of the work" in said if status == 1 else said == b"")
 
 
-def test_standard_output_that_is_read() -> None:
+def test_standard_output_with_a_reader() -> None:
     assert run("print('words')", subprocess.DEVNULL) == (3, b"")
 
 
-def test_standard_output_that_is_closed_takes_no_other_file(tmp_path: Path) -> None:
+def test_a_closed_standard_output_is_not_reused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     work = f"file = open({str(path)!r}, 'w'); print('lost', flush=True); file.write('kept'); file.close()"
     assert run(work, subprocess.DEVNULL, is_closed=True) == (3, b"")
     assert path.read_text() == "kept"
 
 
-def test_a_module_of_the_project_is_no_missing_package() -> None:
+def test_a_module_of_the_project_is_not_a_missing_package() -> None:
     assert missing_package(ModuleNotFoundError("No module named 'jobs.none'", name="jobs.none")) is None
     assert missing_package(ImportError("cannot import name")) is None
-    assert 'not installed, which this command needs: pip install "weft[pipeline]"' in str(
+    assert 'not installed: pip install "weft[pipeline]"' in str(
         missing_package(ModuleNotFoundError("No module named 'lxml'", name="lxml"))
     )

@@ -1,4 +1,4 @@
-"""The reasons for which something is left behind."""
+"""Reason codes."""
 
 from schemas.reasons import REASONS, for_status
 from schemas.tables import IMAGE_STATUS
@@ -10,5 +10,5 @@ def test_every_class_of_failure_has_a_reason() -> None:
     assert len(set(reasons)) == len(reasons)
 
 
-def test_codes_are_told_once() -> None:
+def test_codes_are_unique() -> None:
     assert len({reason.code for reason in REASONS}) == len(REASONS)

@@ -1,10 +1,10 @@
-"""Credentials are masked wherever an address, a setting or a header holds them, and nothing else is."""
+"""Credentials are masked in addresses, settings and headers, and nothing else is."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.secrets import MASK, masked_keys, redact, redact_address, redacted
+from schemas.display import MASK, masked_keys, redact, redact_address, redacted
 
 HIDDEN = [
     "http://user:s3cret@127.0.0.1:3128",
@@ -44,7 +44,7 @@ def test_credentials_are_masked(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", SHOWN)
-def test_what_holds_none_is_left_alone(text: str) -> None:
+def test_text_without_credentials_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
@@ -58,7 +58,7 @@ def test_odd_addresses_are_redacted_once(text: str) -> None:
     assert redact(redact(text)) == redact(text)
 
 
-def test_an_archive_keeps_its_name_when_its_address_is_signed_anew() -> None:
+def test_an_archive_has_the_same_name_with_another_signature() -> None:
     signed = "https://bucket.example/a.warc.gz?X-Amz-Date={}&X-Amz-Signature={}"
     assert redact_address(signed.format(1, "aa")) == redact_address(signed.format(1, "bb")) != signed.format(1, "aa")
     assert redact_address("/data/a?b=c/x.warc.gz") == "/data/a?b=c/x.warc.gz"
@@ -73,6 +73,6 @@ def test_nested_values() -> None:
 
 @pytest.mark.parametrize("text", ["a=" * 50_000, "://" * 30_000, "a:" * 50_000, "secret" * 20_000, "?sig" * 25_000,
                                   "authorization" * 8_000, "u:p@h:" * 20_000, "-." * 50_000])  # fmt: skip
-def test_no_text_takes_long(text: str) -> None:
-    """Quadratic matching of these would take minutes, and end at the test's time limit."""
+def test_redaction_takes_linear_time(text: str) -> None:
+    """Quadratic matching would take minutes, and exceed the time limit."""
     redact(text)

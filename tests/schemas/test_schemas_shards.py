@@ -1,4 +1,4 @@
-"""The readers of the listing and of an index trust nothing: what is wrong with them is one line."""
+"""The listing and indexes are untrusted input: every error is one line."""
 
 import copy
 import io
@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import IntegrityError, PathError
+from schemas.integrity import parse_json
 from schemas.shards import INDEX, ShardEntry, check_links, check_members, parse_index, parse_listing
-from schemas.strict_json import parse_json
 
 ENTRY: ShardEntry = {
     "corpus": "text", "split": "train", "tar": "text/text-00000.tar", "index": "text/text-00000.index.parquet",
@@ -24,7 +24,7 @@ LISTING = {"version": 2, "shards": [ENTRY]}
 
 
 def rows() -> list[dict[str, Any]]:
-    """Three samples, each of 40 bytes behind a header of one block: they start at 512, 1536 and 2560."""
+    """Three samples of 40 bytes, each after a header of one block: they start at 512, 1536 and 2560."""
     return [
         {
             "key": f"t{i}", "members": [{"name": "txt", "offset": 512 + 1024 * i, "size": 40}], "language": "en",
@@ -44,7 +44,7 @@ def with_entry(**changes: Any) -> bytes:
     return json.dumps({"version": 2, "shards": [{**ENTRY, **changes}]}).encode()
 
 
-def test_a_sound_listing_and_index_are_read() -> None:
+def test_a_valid_listing_and_index_are_read() -> None:
     assert parse_listing(json.dumps(LISTING).encode(), "shards.json") == LISTING
     assert parse_listing(b'{"version": 2, "shards": []}', "shards.json")["shards"] == []
     table = parse_index(index(rows()), ENTRY, ("key",))
@@ -57,27 +57,29 @@ def test_a_sound_listing_and_index_are_read() -> None:
     [
         (b"", "is empty"), (b"  \n", "is empty"), (b"\xff{}", "is not UTF-8"), (b"[" * 100_000, "nested too deeply"),
         (b'{"version": 2, "shards": [', "is not valid JSON"), (b"[]", "is not a JSON object"),
-        (b'{"version": 2, "version": 2, "shards": []}', "'version' is there twice"), (b"{}", "lacks 'version'"),
-        (b'{"version": NaN, "shards": []}', "NaN is no number"),
-        (b'{"version": 1e999, "shards": []}', "beyond a double"),
-        (b'{"version": 2, "shards": [], "x": "\\ud800"}', "half a surrogate pair"),
+        (b'{"version": 2, "version": 2, "shards": []}', "duplicate name 'version'"), (b"{}", "lacks 'version'"),
+        (b'{"version": NaN, "shards": []}', "NaN is not a JSON number"),
+        (b'{"version": 1e999, "shards": []}', "range of a double"),
+        (b'{"version": 2, "shards": [], "x": "\\ud800"}', "lone surrogate"),
         (b'{"version": 2}', "lacks 'shards'"),
         (b'{"version": true, "shards": []}', "not a whole number"), (b'{"version": 9, "shards": []}', "has version 9"),
         (b'{"version": 2, "shards": {}}', "not a list"), (b'{"version": 2, "shards": [7]}', "shard 0 is not a JSON"),
-        (with_entry(tar="../text-00000.tar"), "not a path below"),
-        (with_entry(index="/etc/passwd"), "not a path below"),
-        (with_entry(tar="text//a.tar"), "not a path below"),
-        (with_entry(tar="http://example.org/a"), "not a path below"),
-        (with_entry(tar="text/a\\b.tar"), "not a path below"), (with_entry(tar="text/\u202e.tar"), "not a path below"),
-        (with_entry(tar=""), "not a path below"), (with_entry(tar="a/./b"), "not a path below"),
-        (with_entry(tar=ENTRY["index"]), "names a file twice"), (with_entry(corpus="video"), "no corpus 'video'"),
-        (with_entry(split="test"), "no split 'test'"), (with_entry(num_samples=-1), "num_samples is -1"),
-        (with_entry(num_samples=10**15), "num_samples is 10000"), (with_entry(num_bytes=-512), "no tar has -512"),
-        (with_entry(num_bytes=10**18), "no tar has 10000"), (with_entry(num_images="3"), "'num_images' is not a whole"),
-        (with_entry(num_samples=2.0), "'num_samples' is not a whole"), (with_entry(sha256="x"), "is no SHA-256"),
+        (with_entry(tar="../text-00000.tar"), "not a path inside"),
+        (with_entry(index="/etc/passwd"), "not a path inside"),
+        (with_entry(tar="text//a.tar"), "not a path inside"),
+        (with_entry(tar="http://example.org/a"), "not a path inside"),
+        (with_entry(tar="text/a\\b.tar"), "not a path inside"),
+        (with_entry(tar="text/\u202e.tar"), "not a path inside"),
+        (with_entry(tar=""), "not a path inside"), (with_entry(tar="a/./b"), "not a path inside"),
+        (with_entry(tar=ENTRY["index"]), "has a duplicate file name"),
+        (with_entry(corpus="video"), "unknown corpus 'video'"),
+        (with_entry(split="test"), "unknown split 'test'"), (with_entry(num_samples=-1), "num_samples is -1"),
+        (with_entry(num_samples=10**15), "num_samples is 10000"), (with_entry(num_bytes=-512), "-512 bytes is not"),
+        (with_entry(num_bytes=10**18), "00 bytes is not"), (with_entry(num_images="3"), "'num_images' is not a whole"),
+        (with_entry(num_samples=2.0), "'num_samples' is not a whole"), (with_entry(sha256="x"), "is not a SHA-256"),
     ],
 )  # fmt: skip
-def test_a_listing_that_is_none_is_one_line(data: bytes, told: str) -> None:
+def test_an_invalid_listing_gives_one_line(data: bytes, told: str) -> None:
     with pytest.raises(IntegrityError) as caught:
         parse_listing(data, "shards.json")
     assert told in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
@@ -98,16 +100,16 @@ def moved(offset: int, size: int = 40) -> Callable[[list[dict[str, Any]]], None]
         (moved(10_240), "at 10240"), (moved(2**62), "t1"), (moved(1536, 2**62), "bytes at 1536"),
         (moved(1536, -1), "-1"),
         (moved(2**63 - 1, 2**63 - 1), "t1"), (lambda r: r.pop(), "lists 2 samples"),
-        (lambda r: r[0].update(key="t1"), "a key twice"),
-        (lambda r: r[0].update(key="\x1b[31m"), "no key of a sample"),
-        (lambda r: r[0].update(key=""), "no key of a sample"),
+        (lambda r: r[0].update(key="t1"), "duplicate key"),
+        (lambda r: r[0].update(key="\x1b[31m"), "not a valid sample key"),
+        (lambda r: r[0].update(key=""), "not a valid sample key"),
         (lambda r: r[0]["members"][0].update(offset=None), "is null"),
         (lambda r: r[0]["members"].append(None), "is null"),
-        (lambda r: r[0]["members"][0].update(name="../x"), "no name of a member"),
+        (lambda r: r[0]["members"][0].update(name="../x"), "not a valid member name"),
         (lambda r: r[0].update(members=[{"name": "txt", "offset": 512, "size": 0}] * 1000), "has 1002 values"),
     ],
 )  # fmt: skip
-def test_an_index_that_leads_astray_is_one_line(change: Callable[[Any], object], told: str) -> None:
+def test_an_invalid_index_gives_one_line(change: Callable[[Any], object], told: str) -> None:
     found = copy.deepcopy(rows())
     change(found)
     with pytest.raises(IntegrityError) as caught:
@@ -116,16 +118,16 @@ def test_an_index_that_leads_astray_is_one_line(change: Callable[[Any], object],
     assert str(caught.value).isprintable()
 
 
-def test_a_file_of_other_columns_is_no_index() -> None:
+def test_a_file_of_other_columns_is_not_an_index() -> None:
     data = io.BytesIO()
     pq.write_table(pa.table({"key": ["t0", "t1", "t2"], "members": ["a", "b", "c"]}), data)
     for found in (data.getvalue(), b"", b"PAR1", index(rows())[:-100]):
-        with pytest.raises(IntegrityError, match="is no index of a shard"):
+        with pytest.raises(IntegrityError, match="is not an index of a shard"):
             parse_index(found, ENTRY)
 
 
-def test_mutants_of_a_listing_and_an_index_raise_nothing_else() -> None:
-    """Each of 1,500 mutants is read, or refused in one line; sums are not looked at, as by one who forged them."""
+def test_mutated_listings_and_indexes_raise_no_other_error() -> None:
+    """Each of 1,500 mutants is read or gives one line; checksums are ignored, as if they were forged."""
     chance, sound = random.Random(20), {"listing": json.dumps(LISTING).encode(), "index": index(rows())}
     for number in range(1500):
         name = ("listing", "index")[number % 2]
@@ -143,7 +145,7 @@ def test_mutants_of_a_listing_and_an_index_raise_nothing_else() -> None:
             assert "\n" not in str(error) and len(str(error)) < 500, data
 
 
-def test_a_link_that_leads_out_is_refused_and_one_within_is_not(tmp_path: Path) -> None:
+def test_only_links_that_lead_out_are_an_error(tmp_path: Path) -> None:
     shards, outside = tmp_path / "shards", tmp_path / "secret"
     (shards / "text").mkdir(parents=True)
     outside.write_bytes(b"secret")
@@ -154,11 +156,11 @@ def test_a_link_that_leads_out_is_refused_and_one_within_is_not(tmp_path: Path) 
     (tmp_path / "link").symlink_to(shards)
     check_links(str(tmp_path / "link"), ["text/a.tar", "text/b.tar", "text/missing.tar"])
     for name in ("text/c.tar", "away/secret"):
-        with pytest.raises(PathError, match="a symbolic link that leads out"):
+        with pytest.raises(PathError, match="a symbolic link to a file outside"):
             check_links(str(tmp_path / "link"), [name])
 
 
-def test_strict_json_keeps_what_is_sound() -> None:
+def test_strict_json_accepts_valid_values() -> None:
     assert parse_json(b'{"a": "\\ud83d\\ude00 \\u00e9", "b": [1, 2.5, null, true]}', "x") == {
         "a": "\N{GRINNING FACE} é", "b": [1, 2.5, None, True],
     }  # fmt: skip

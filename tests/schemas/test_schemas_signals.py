@@ -1,4 +1,4 @@
-"""Signals as exceptions: what is raised, what stays ignored, and that a second signal is not waited for."""
+"""Signals as exceptions: raised or ignored, and a second signal ends the process immediately."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import PathError
-from schemas.signals import Interrupted, continuing, interruptible
+from schemas.program import Interrupted, continuing, interruptible
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -24,7 +24,7 @@ def test_the_first_signal_is_raised_with_its_status(number: signal.Signals, stat
 
 
 @pytest.mark.parametrize("error", [ConnectionError(), SystemExit(130)])
-def test_what_comes_of_it_does_not_hide_it(error: BaseException) -> None:
+def test_a_later_error_does_not_hide_the_signal(error: BaseException) -> None:
     with pytest.raises(Interrupted), interruptible():
         try:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -32,7 +32,7 @@ def test_what_comes_of_it_does_not_hide_it(error: BaseException) -> None:
             raise error from None
 
 
-def test_what_says_why_a_run_was_interrupted_is_raised() -> None:
+def test_an_error_that_explains_the_interruption_is_raised() -> None:
     with pytest.raises(PathError, match="another run"), interruptible():
         try:
             os.kill(os.getpid(), signal.SIGINT)
@@ -40,12 +40,12 @@ def test_what_says_why_a_run_was_interrupted_is_raised() -> None:
             raise PathError("another run has taken over") from None
 
 
-def test_an_error_before_any_signal_is_raised_as_it_is() -> None:
+def test_an_error_before_a_signal_is_raised_unchanged() -> None:
     with pytest.raises(ZeroDivisionError), interruptible():
         raise ZeroDivisionError
 
 
-def test_a_signal_that_is_ignored_stays_so() -> None:
+def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with interruptible():
@@ -54,7 +54,7 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_another_thread_handles_none() -> None:
+def test_another_thread_handles_no_signal() -> None:
     before = signal.getsignal(signal.SIGTERM)
     found: list[object] = []
 
@@ -70,9 +70,9 @@ def test_another_thread_handles_none() -> None:
 
 UNWINDING = """
 import os, signal, time
-from schemas import signals
-signals.REPEAT_SECONDS = 0
-with signals.interruptible():
+from schemas import program
+program.REPEAT_SECONDS = 0
+with program.interruptible():
     try:
         os.kill(os.getpid(), signal.SIGINT)
     finally:
@@ -82,7 +82,7 @@ with signals.interruptible():
 """
 
 
-def test_a_second_signal_ends_the_process_at_once() -> None:
+def test_a_second_signal_ends_the_process() -> None:
     root = Path(__file__).parent.parent.parent
     done = subprocess.run([sys.executable, "-c", UNWINDING], cwd=root, capture_output=True, timeout=50, check=False)
     assert (done.returncode, done.stdout) == (143, b"unwinding\n")

@@ -1,4 +1,4 @@
-"""Fixtures of the trainer's tests: a few drawn images that their captions describe, some documents, some text."""
+"""Fixtures of the trainer's tests: shards of captioned images, documents and texts, a tokenizer, a configuration."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +7,10 @@ import pytest
 import torch
 from shardwriter import COLOURS, caption_sample, drawing, interleaved_sample, text_sample, write_shards
 
-from trainer import tokenizer
+from trainer import tokenizer as tokenizers
 from trainer.config import TrainConfig, load
-from trainer.pieces import learn
 from trainer.tokenizer import Tokenizer
+from trainer.train_tokenizer import train_tokenizer
 
 TINY = (
     "steps=10", "model.layers=2", "model.width=64", "model.ffn_width=128", "model.heads=2",
@@ -45,13 +45,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]  # fmt: skip
     texts = [text_sample(f"t{i:03}", " ".join([TEXT] * (1 + i % 4)) + f" Number {i}.") for i in range(20)]
     write_shards(folder / "shards", {"interleaved": documents, "caption": captions, "text": texts})
-    learn(str(folder), str(folder / "tokenizer"), vocab_size=500)
+    train_tokenizer(str(folder), str(folder / "tokenizer"), vocab_size=500)
     return folder
 
 
 @pytest.fixture(scope="session")
-def words(data: Path) -> Tokenizer:
-    return tokenizer.load(str(data / "tokenizer"))
+def tokenizer(data: Path) -> Tokenizer:
+    return tokenizers.load(str(data / "tokenizer"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A small writer of shards for tests, made from schemas/shards.py alone: it knows nothing of the pipeline."""
+"""A small writer of shards for tests, which uses schemas/shards.py only, not the pipeline."""
 
 import hashlib
 import io
@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from schemas.ids import digest
 from schemas.shards import INDEX, LISTING, TRAIN, VERSION
+from schemas.tables import digest
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (40, 60, 220), "yellow": (240, 210, 40)}
 
 
 def drawing(colour: str, number: int, side: int = 48) -> bytes:
-    """Draw a disc of a colour, at a place that depends on the number, as a JPEG."""
+    """Draw a disc of a colour, at a position that depends on the number, as a JPEG."""
     image = Image.new("RGB", (side + number % 3 * 8, side), (245, 245, 245))
     x = 4 + number * 5 % 12
     ImageDraw.Draw(image).ellipse((x, 8, x + side - 20, side - 12), fill=COLOURS[colour])
@@ -68,7 +68,7 @@ def interleaved_sample(key: str, parts: list[str | bytes]) -> tuple[str, dict[st
 def write_shards(
     folder: Path, corpora: dict[str, list[tuple[str, dict[str, bytes]]]], per_shard: int = 16, split: str = TRAIN
 ) -> Path:
-    """Write corpora as shards of `per_shard` samples with their indexes; the listing names them beside other splits."""
+    """Write corpora as shards of `per_shard` samples with their indexes; the listing keeps other splits."""
     listing = folder / LISTING
     entries = json.loads(listing.read_text())["shards"] if listing.exists() else []
     entries = [entry for entry in entries if entry["split"] != split]

@@ -7,17 +7,17 @@ from trainer.config import load, shipped
 
 
 @pytest.mark.parametrize("name", [name for name in shipped() if name != "instruct"])
-def test_what_ships_loads(name: str) -> None:
+def test_shipped_configurations_load(name: str) -> None:
     assert load(name).name == name
 
 
-def test_instruct_takes_the_sizes_that_it_starts_from() -> None:
+def test_instruct_takes_sizes_from_its_starting_weights() -> None:
     debug = load("debug")
     found = load("instruct", ["data.instructions=[a.jsonl]"], {**debug.model_dump(mode="json"), "start": "HERE"})
     assert (found.name, found.start, found.model) == ("instruct", "HERE", debug.model)
     assert (found.steps, found.optimizer.learning_rate, found.data.tokens_per_step) == (10_000, 2e-5, None)
     assert found.data.sequences is not None and found.data.sequences.caption == 768
-    with pytest.raises(RecipeError, match="start from one: --from CHECKPOINT"):
+    with pytest.raises(RecipeError, match="start from weights: --from CHECKPOINT"):
         load("instruct")
 
 
@@ -29,9 +29,9 @@ def test_kosmos1_has_the_sizes_of_the_paper() -> None:
 
 
 def test_overrides_take_yaml_values() -> None:
-    c = load("debug", ["optimizer.learning_rate=1e-4", "vision.model=local-dir:eye", "data.mixture={text: 1}"])
+    c = load("debug", ["optimizer.learning_rate=1e-4", "vision.model=local-dir:clip", "data.mixture={text: 1}"])
     assert c.optimizer.learning_rate == 1e-4
-    assert c.vision.model == "local-dir:eye"
+    assert c.vision.model == "local-dir:clip"
     assert (c.data.mixture.text, c.data.mixture.caption) == (1, 0.5)
 
 
@@ -43,7 +43,7 @@ def test_a_file_loads_by_its_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "override", "said"),
+    ("name", "override", "message"),
     [
         ("debgu", "seed=1", "did you mean debug?"),
         ("debug", "model.layer=3", "unknown key model.layer (did you mean layers?)"),
@@ -72,8 +72,8 @@ def test_a_file_loads_by_its_path(tmp_path: Path) -> None:
         ("debug", "data.mixture.text=.nan", "data.mixture.text"),
     ],
 )
-def test_a_bad_key_is_named_in_one_line(name: str, override: str, said: str) -> None:
+def test_a_bad_key_is_named_in_one_line(name: str, override: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load(name, [override])
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)

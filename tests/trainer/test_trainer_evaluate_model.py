@@ -1,4 +1,4 @@
-"""A model's answers: a batch changes none of them, and they are what the model without a cache holds likeliest."""
+"""Answers of the model adapter: independent of the batch, and equal to those of the model without a cache."""
 
 import itertools
 import random
@@ -8,61 +8,67 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exam_tools import made, picture
+from benchmark_tools import word, write_image
 from training import untrained
 
 from trainer.config import TrainConfig
-from trainer.evaluate.answering import Model, first_line
-from trainer.evaluate.asked import Asked, Reader, ask
-from trainer.evaluate.example import Example
-from trainer.evaluate.spelling import Spelling, Trie
-from trainer.evaluate.task import How, Manner
-from trainer.generate.continuation import Continuation, pixels
-from trainer.generate.prompt import Prompt
+from trainer.evaluate.model import (
+    ConstrainedDecoding,
+    EncodedPrompt,
+    KosmosAdapter,
+    Reader,
+    Trie,
+    encode_prompt,
+    first_line,
+)
+from trainer.evaluate.task import AnswerMethod, AnswerMode, Example
+from trainer.generate.engine import GenerationEngine, Prompt, pixels
 from trainer.generate.search import beam, greedy
-from trainer.saved import Saved
+from trainer.load import Saved
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
 
-OPTIONS = ("Yes", "No", "a red disc", "a red disc on white", "The old harbour looks over the sea", made(3))
-BEHIND = ["", "Question: what is it? Answer:", "The old harbour", f"It is {made(1)} {made(2)}, older than the bridge"]
+OPTIONS = ("Yes", "No", "a red disc", "a red disc on white", "The old harbour looks over the sea", word(3))
+SUFFIXES = ["", "Question: what is it? Answer:", "The old harbour", f"It is {word(1)} {word(2)}, older than the bridge"]
 
 
 @pytest.fixture(scope="module")
-def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
-    return untrained(words, tiny("data.sequence_length=160"), seed=2)
+def saved(tokenizer: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
+    return untrained(tokenizer, tiny("data.sequence_length=160"), seed=2)
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return [picture(tmp_path_factory.mktemp("pictures") / f"{n}.png", n) for n in range(4)]
+def image_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return [write_image(tmp_path_factory.mktemp("image_files") / f"{n}.png", n) for n in range(4)]
 
 
-def asked_of(saved: Saved, pictures: list[Path], how: How, max_tokens: int = 8) -> list[Asked]:
-    """Make prompts of unlike lengths with none to three images; of rankings some by options, some by candidates."""
+def encoded_for(
+    saved: Saved, image_files: list[Path], method: AnswerMethod, max_tokens: int = 8
+) -> list[EncodedPrompt]:
+    """Make prompts of different lengths with 0 to 3 images; multiple choice among options or among candidates."""
     reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
     found = []
-    for number, (behind, num_images) in enumerate(itertools.product(BEHIND, range(4))):
-        told = "and ".join("<image>" for _ in range(num_images)) + behind
+    for number, (suffix, num_images) in enumerate(itertools.product(SUFFIXES, range(4))):
+        prompt = "and ".join("<image>" for _ in range(num_images)) + suffix
         options: tuple[str, ...] = ()
-        if how != "say":
+        if method != AnswerMethod.GENERATE:
             options = tuple(random.Random(number).sample(OPTIONS, 2 + number % 4))
         candidates: tuple[Path, ...] = ()
-        if how == "rank" and num_images and number % 2:
-            options, candidates = options[:1], tuple(pictures[:3])
-        shown = tuple(pictures[: num_images - bool(candidates)])
-        example = Example(str(number), told, shown, ("x",), options, candidates)
-        found.append(ask(reader, example, max_tokens))
+        if method == AnswerMethod.MULTIPLE_CHOICE and num_images and number % 2:
+            options, candidates = options[:1], tuple(image_files[:3])
+        shown = tuple(image_files[: num_images - bool(candidates)])
+        example = Example(str(number), prompt, shown, ("x",), options, candidates)
+        found.append(encode_prompt(reader, example, max_tokens))
     return found
 
 
 def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
-    """Return the log-probability of tokens behind a prompt, all read anew; what <image> gets is </s>'s."""
+    """Return the log-probability of tokens after a prompt, without a cache. That of <image> is added to </s>."""
     row = torch.tensor([*prompt.tokens_L.tolist(), *tokens])[None]
-    slots = torch.zeros_like(row, dtype=torch.bool)
-    slots[0, : len(prompt.slots_L)] = torch.from_numpy(prompt.slots_L)
+    image_mask = torch.zeros_like(row, dtype=torch.bool)
+    image_mask[0, : len(prompt.image_mask_L)] = torch.from_numpy(prompt.image_mask_L)
     images = torch.stack([pixels(path, saved) for path in prompt.images]) if prompt.images else None
     with torch.no_grad():
-        logits = saved.model(row, slots, torch.ones_like(row), images)[0, :, : saved.tokenizer.vocab_size].double()
+        logits = saved.model(row, image_mask, torch.ones_like(row), images)[0, :, : saved.tokenizer.vocab_size].double()
     logits[:, [PAD, UNK, BOS, END_IMAGE]] = -torch.inf
     shares = logits.softmax(-1)
     shares[:, EOS] += shares[:, IMAGE]
@@ -70,26 +76,37 @@ def log_p(saved: Saved, prompt: Prompt, tokens: list[int]) -> float:
     return float(sum(shares[first - 1 + n, token].log() for n, token in enumerate(tokens)))
 
 
-@pytest.mark.parametrize(("how", "num_beams"), [("say", 1), ("say", 5), ("rank", 1), ("spell", 1), ("spell", 5)])
-def test_a_batch_changes_no_answer(saved: Saved, pictures: list[Path], how: How, num_beams: int) -> None:
-    asked, of, model = asked_of(saved, pictures, how), Manner(how, 8, num_beams), Model(saved)
-    alone = [model.answer(of, [one])[0] for one in asked]
-    shuffled = random.Random(0).sample(asked, len(asked))
-    for order, size in ((asked, len(asked)), (shuffled, 5)):
+@pytest.mark.parametrize(
+    ("method", "num_beams"),
+    [
+        (AnswerMethod.GENERATE, 1),
+        (AnswerMethod.GENERATE, 5),
+        (AnswerMethod.MULTIPLE_CHOICE, 1),
+        (AnswerMethod.CONSTRAINED, 1),
+        (AnswerMethod.CONSTRAINED, 5),
+    ],
+)
+def test_a_batch_changes_no_answer(saved: Saved, image_files: list[Path], method: AnswerMethod, num_beams: int) -> None:
+    encoded, of, model = encoded_for(saved, image_files, method), AnswerMode(method, 8, num_beams), KosmosAdapter(saved)
+    alone = [model.answer(of, [one])[0] for one in encoded]
+    shuffled = random.Random(0).sample(encoded, len(encoded))
+    for order, size in ((encoded, len(encoded)), (shuffled, 5)):
         parts = [order[first : first + size] for first in range(0, len(order), size)]
         answers = {
             one.example.id: answer for part in parts for one, answer in zip(part, model.answer(of, part), strict=True)
         }
-        for one, expected in zip(asked, alone, strict=True):
+        for one, expected in zip(encoded, alone, strict=True):
             assert answers[one.example.id].text == expected.text
             assert answers[one.example.id].log_p == pytest.approx(expected.log_p, rel=0, abs=1e-5)
     assert len({answer.text for answer in alone}) > 3
 
 
-def test_a_ranking_is_by_what_the_model_holds_likeliest(saved: Saved, pictures: list[Path]) -> None:
-    asked = asked_of(saved, pictures, "rank")
+def test_multiple_choice_takes_the_most_likely_option(saved: Saved, image_files: list[Path]) -> None:
+    encoded = encoded_for(saved, image_files, AnswerMethod.MULTIPLE_CHOICE)
     num_candidates = 0
-    for one, answer in zip(asked, Model(saved).answer(Manner("rank"), asked), strict=True):
+    for one, answer in zip(
+        encoded, KosmosAdapter(saved).answer(AnswerMode(AnswerMethod.MULTIPLE_CHOICE), encoded), strict=True
+    ):
         tokens = [saved.tokenizer.encode(option).tolist() for option in one.example.options]
         expected = [log_p(saved, prompt, option) for prompt in one.prompts for option in tokens]
         assert answer.log_p == pytest.approx(expected, rel=0, abs=1e-4)
@@ -100,35 +117,35 @@ def test_a_ranking_is_by_what_the_model_holds_likeliest(saved: Saved, pictures: 
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
-def test_only_what_is_on_the_list_is_spelt(saved: Saved, pictures: list[Path], num_beams: int) -> None:
-    """Options that begin alike, one that another begins with, and ones longer than any answer that is said freely."""
+def test_constrained_decoding_gives_only_options(saved: Saved, image_files: list[Path], num_beams: int) -> None:
+    """With options that share a prefix, one that is a prefix of another, and ones longer than `max_tokens`."""
     reader = Reader(saved.tokenizer, saved.config.vision.latents, saved.config.data.sequence_length)
-    lists = [OPTIONS, ("red", "red disc", "red deer"), tuple(" ".join(map(made, range(k, k + 9))) for k in range(5))]
-    asked = [
-        ask(reader, Example(str(n), f"<image> {made(n)}", (pictures[n % 4],), ("x",), options), 4)
+    lists = [OPTIONS, ("red", "red disc", "red deer"), tuple(" ".join(map(word, range(k, k + 9))) for k in range(5))]
+    encoded = [
+        encode_prompt(reader, Example(str(n), f"<image> {word(n)}", (image_files[n % 4],), ("x",), options), 4)
         for n, options in enumerate(lists * 4)
     ]
-    assert max(one.max_tokens for one in asked) > 20
-    said = Model(saved).answer(Manner("spell", 4, num_beams), asked)
-    assert all(answer.text in one.example.options for one, answer in zip(asked, said, strict=True))
-    assert len({answer.text for answer in said}) > 3
+    assert max(one.max_tokens for one in encoded) > 20
+    answers = KosmosAdapter(saved).answer(AnswerMode(AnswerMethod.CONSTRAINED, 4, num_beams), encoded)
+    assert all(answer.text in one.example.options for one, answer in zip(encoded, answers, strict=True))
+    assert len({answer.text for answer in answers}) > 3
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
-def test_enough_beams_spell_the_likeliest_option(saved: Saved, pictures: list[Path], length_penalty: float) -> None:
-    asked = asked_of(saved, pictures, "spell")[::3]
-    going_on = Continuation(saved, [one.prompts[0] for one in asked], max(one.max_tokens for one in asked))
-    tries = [Trie.of(map(saved.tokenizer.encode, one.example.options), EOS) for one in asked]
-    room = [one.max_tokens for one in asked]
-    found = beam(Spelling(going_on, tries), len(OPTIONS) + 1, room, EOS, length_penalty)
-    for one, said in zip(asked, found, strict=True):
+def test_enough_beams_find_the_most_likely_option(saved: Saved, image_files: list[Path], length_penalty: float) -> None:
+    encoded = encoded_for(saved, image_files, AnswerMethod.CONSTRAINED)[::3]
+    engine = GenerationEngine(saved, [one.prompts[0] for one in encoded], max(one.max_tokens for one in encoded))
+    tries = [Trie.of(map(saved.tokenizer.encode, one.example.options), EOS) for one in encoded]
+    room = [one.max_tokens for one in encoded]
+    found = beam(ConstrainedDecoding(engine, tries), len(OPTIONS) + 1, room, EOS, length_penalty)
+    for one, tokens in zip(encoded, found, strict=True):
         spellings = [[*saved.tokenizer.encode(option).tolist(), EOS] for option in one.example.options]
         scores = [log_p(saved, one.prompts[0], tokens) / len(tokens) ** length_penalty for tokens in spellings]
-        assert [*said, EOS] == spellings[scores.index(max(scores))]
+        assert [*tokens, EOS] == spellings[scores.index(max(scores))]
 
 
-def test_greedy_spelling_takes_the_likeliest_token_that_is_on_the_list() -> None:
-    """By a table of chances, where the token that is likeliest of all is on no list."""
+def test_greedy_constrained_decoding_takes_the_most_likely_allowed_token() -> None:
+    """With a table of probabilities whose most likely token is in no trie."""
 
     class Fixed:
         def first(self) -> torch.Tensor:
@@ -138,10 +155,10 @@ def test_greedy_spelling_takes_the_likeliest_token_that_is_on_the_list() -> None
             return self.first()[: len(rows_R)]
 
     lists = [Trie.of([[1], [2, 1]], 0), Trie.of([[1, 2], [1, 3, 1]], 0)]
-    assert greedy(Spelling(Fixed(), lists), [9, 9], 0) == [[2, 1], [1, 3, 1]]
+    assert greedy(ConstrainedDecoding(Fixed(), lists), [9, 9], 0) == [[2, 1], [1, 3, 1]]
 
 
-def test_a_trie_holds_what_may_follow() -> None:
+def test_a_trie_holds_the_allowed_continuations() -> None:
     trie = Trie.of([np.array([7, 8]), np.array([7]), np.array([9, 8])], EOS)
     assert set(trie.children) == {7, 9}
     assert set(trie.children[7].children) == {8, EOS} and set(trie.children[9].children) == {8}
@@ -149,7 +166,7 @@ def test_a_trie_holds_what_may_follow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "line"), [("", ""), ("\n\n", ""), (" red \nblue", "red"), ("\n red", "red"), ("a\r\nb", "a")]
+    ("text", "line"), [("", ""), ("\n\n", ""), (" red \nblue", "red"), ("\n red", "red"), ("a\r\nb", "a")]
 )
-def test_an_answer_is_the_first_line_that_is_not_empty(said: str, line: str) -> None:
-    assert first_line(said) == line
+def test_an_answer_is_the_first_line_that_is_not_empty(text: str, line: str) -> None:
+    assert first_line(text) == line

@@ -1,20 +1,19 @@
-"""Prompts: what a model really receives is the paper's; contexts are cut to what fits; foreign words show no images."""
+"""Prompts: those of the paper, with truncated contexts and escaped placeholders."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from exam_tools import picture
-from examination import write
+from benchmark_files import write
+from benchmark_tools import write_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import RecipeError
-from trainer.evaluate.asked import Asked, Reader, ask, show
-from trainer.evaluate.example import Answer, Example, plain
-from trainer.evaluate.run import Result, Settings, evaluate, examples, show_shots
-from trainer.evaluate.task import Manner
+from trainer.evaluate.model import EncodedPrompt, Reader, encode_prompt, show_prompt
+from trainer.evaluate.run import RATIONALE_MODE, Result, Settings, add_shots, evaluate, examples
+from trainer.evaluate.task import MULTIPLE_CHOICE, AnswerMode, Completion, Example, escape
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import IMAGE, Tokenizer
 
@@ -23,30 +22,32 @@ CASES = [(name, shots) for name, task in TASKS.items() for shots in (0, 2) if no
 
 
 @pytest.fixture(scope="module")
-def reader(words: Tokenizer) -> Reader:
-    return Reader(words, num_slots=2, length=4096)
+def reader(tokenizer: Tokenizer) -> Reader:
+    return Reader(tokenizer, num_image_tokens=2, length=4096)
 
 
 @pytest.mark.parametrize(("name", "shots"), CASES)
 def test_prompts_are_the_golden_ones(name: str, shots: int, reader: Reader, tmp_path: Path) -> None:
-    """Of two examples; of several candidates the first two."""
-    exam, task = write(name, tmp_path), TASKS[name]
-    asked_of = examples(task, exam.data, exam.output, Settings())[:2]
-    with_shots = show_shots(task, exam.data, exam.output, Settings(shots=shots), asked_of)
-    prompts = [prompt for example in with_shots for prompt in ask(reader, example, task.manner.max_tokens).prompts[:2]]
-    told = "\n\n".join(show(reader, prompt) for prompt in prompts) + "\n"
-    assert told == (GOLDEN / f"{name}-{shots}.txt").read_text(encoding="utf-8")
+    """Of two examples, with two candidates at most."""
+    benchmark, task = write(name, tmp_path), TASKS[name]
+    chosen = examples(task, benchmark.data, benchmark.output, Settings())[:2]
+    with_shots = add_shots(task, benchmark.data, benchmark.output, Settings(shots=shots), chosen)
+    prompts = [
+        prompt for example in with_shots for prompt in encode_prompt(reader, example, task.mode.max_tokens).prompts[:2]
+    ]
+    shown = "\n\n".join(show_prompt(reader, prompt) for prompt in prompts) + "\n"
+    assert shown == (GOLDEN / f"{name}-{shots}.txt").read_text(encoding="utf-8")
 
 
-def test_no_golden_prompt_is_left_behind() -> None:
+def test_every_golden_prompt_is_used() -> None:
     assert sorted(path.name for path in GOLDEN.iterdir()) == sorted(f"{name}-{shots}.txt" for name, shots in CASES)
 
 
-def test_a_candidate_is_the_last_image_of_a_prompt_each(reader: Reader, tmp_path: Path) -> None:
-    example = write("raven", tmp_path).asked[2]
-    asked = ask(reader, example, 16)
-    assert [prompt.images for prompt in asked.prompts] == [(*example.images, path) for path in example.candidates]
-    assert len(asked.prompts) == 6 and all((p.tokens_L == IMAGE).sum() == 9 for p in asked.prompts)
+def test_each_candidate_is_the_last_image_of_a_prompt(reader: Reader, tmp_path: Path) -> None:
+    example = write("raven", tmp_path).examples[2]
+    encoded = encode_prompt(reader, example, 16)
+    assert [prompt.images for prompt in encoded.prompts] == [(*example.images, path) for path in example.candidates]
+    assert len(encoded.prompts) == 6 and all((p.tokens_L == IMAGE).sum() == 9 for p in encoded.prompts)
 
 
 ANY = st.characters(codec="utf-8", exclude_characters="▁")  # which SentencePiece takes for a space
@@ -55,94 +56,92 @@ LONG = Example("page", "<image> Context: <context> Q: Where? A:", (), ("here",),
 
 @settings(deadline=None, max_examples=150)
 @given(context=st.text(ANY, max_size=300), length=st.integers(60, 200))
-def test_a_context_is_cut_to_what_fits(words: Tokenizer, images: Path, context: str, length: int) -> None:
-    """Whatever stands in it; and never more than a few tokens are left free."""
-    reader, example = Reader(words, 2, length), replace(LONG, images=(images,), context=context)
-    asked = ask(reader, example, 16)
-    assert asked.num_tokens + 16 <= length
-    whole = ask(Reader(words, 2, 100_000), example, 16)
-    if asked.example.words != whole.example.words:
-        assert asked.num_tokens + 16 > length - 60  # a cut character may give back what its bytes took
-    assert whole.example.words == LONG.words.replace("<context>", plain(context))
+def test_a_context_is_truncated_to_fit(tokenizer: Tokenizer, images: Path, context: str, length: int) -> None:
+    """For any content; and only a few tokens stay unused."""
+    reader, example = Reader(tokenizer, 2, length), replace(LONG, images=(images,), context=context)
+    encoded = encode_prompt(reader, example, 16)
+    assert encoded.num_tokens + 16 <= length
+    whole = encode_prompt(Reader(tokenizer, 2, 100_000), example, 16)
+    if encoded.example.prompt != whole.example.prompt:
+        assert encoded.num_tokens + 16 > length - 60  # a truncated character may free the tokens of its bytes
+    assert whole.example.prompt == LONG.prompt.replace("<context>", escape(context))
 
 
-def test_as_much_of_a_context_is_read_as_fits(words: Tokenizer, images: Path) -> None:
+def test_a_context_is_not_truncated_further_than_needed(tokenizer: Tokenizer, images: Path) -> None:
     context = " ".join(["harbour bridge bakery"] * 200)
-    read = ask(Reader(words, 2, 200), replace(LONG, images=(images,), context=context), 16)
-    before, _, behind = LONG.words.partition("<context>")
-    kept = read.example.words.removeprefix(before).removesuffix(behind)
+    read = encode_prompt(Reader(tokenizer, 2, 200), replace(LONG, images=(images,), context=context), 16)
+    before, _, after = LONG.prompt.partition("<context>")
+    kept = read.example.prompt.removeprefix(before).removesuffix(after)
     assert context.startswith(kept) and 200 - 16 - 12 <= read.num_tokens <= 200 - 16
-    empty = ask(Reader(words, 2, 200), replace(LONG, images=(images,), context=""), 16)
-    assert "<context>" not in empty.example.words
+    empty = encode_prompt(Reader(tokenizer, 2, 200), replace(LONG, images=(images,), context=""), 16)
+    assert "<context>" not in empty.example.prompt
 
 
-def test_a_prompt_that_is_too_long_is_told_with_its_example(words: Tokenizer, images: Path) -> None:
+def test_a_prompt_that_is_too_long_names_its_example(tokenizer: Tokenizer, images: Path) -> None:
     for example in (replace(LONG, images=(images,)), Example("page", "<image> What?", (images,), ("x",), ("a" * 99,))):
-        with pytest.raises(
-            RecipeError, match=r"^page: the prompt takes \d+ tokens, .* beside \d+ for the answer; give"
-        ):
-            ask(Reader(words, 2, 30), example, 16)
+        with pytest.raises(RecipeError, match=r"^page: the prompt takes \d+ tokens, .* plus \d+ for the answer; use"):
+            encode_prompt(Reader(tokenizer, 2, 30), example, 16)
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return picture(tmp_path_factory.mktemp("images") / "red.jpg", 0)
+    return write_image(tmp_path_factory.mktemp("images") / "red.jpg", 0)
 
 
 @pytest.mark.parametrize("written", ["<image>", "<im<image>age>", "<context>", "<context<image>>", " <image><image>"])
-def test_whoever_spells_an_image_in_words_shows_none(written: str) -> None:
-    assert "<image>" not in plain(written) and "<context>" not in plain(written)
+def test_placeholders_in_texts_are_escaped(written: str) -> None:
+    assert "<image>" not in escape(written) and "<context>" not in escape(written)
 
 
 @settings(max_examples=200)
 @given(st.text(alphabet="<imagecontx> ", max_size=40))
-def test_no_words_show_an_image(written: str) -> None:
-    assert "<image>" not in plain(written) and "<context>" not in plain(written)
+def test_no_text_contains_a_placeholder_after_escaping(written: str) -> None:
+    assert "<image>" not in escape(written) and "<context>" not in escape(written)
 
 
-class Saying:
-    """One who says the same of all, and remembers what was asked."""
+class ConstantAdapter:
+    """Gives the same answer to every prompt, and records the prompts."""
 
     def __init__(self, text: str, reader: Reader) -> None:
         self.text, self.reader = text, reader
-        self.read: list[tuple[Manner, str]] = []
+        self.read: list[tuple[AnswerMode, str]] = []
 
-    def answer(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
-        self.read += [(manner, show(self.reader, prompt)) for one in asked for prompt in one.prompts]
-        return [Answer(self.text, tuple(-float(n) for n, _ in enumerate(one.example.options))) for one in asked]
-
-
-def with_rationale(name: str, shots: int, said: Saying, root: Path) -> Result:
-    exam = write(name, root)
-    how = Settings(shots=shots, rationale=True, batch=4)
-    return evaluate(TASKS[name], exam.data, exam.output, how, said, "one", said.reader)
+    def answer(self, mode: AnswerMode, encoded: Sequence[EncodedPrompt]) -> list[Completion]:
+        self.read += [(mode, show_prompt(self.reader, prompt)) for one in encoded for prompt in one.prompts]
+        return [Completion(self.text, tuple(-float(n) for n, _ in enumerate(one.example.options))) for one in encoded]
 
 
-def test_a_rationale_stands_between_the_picture_and_the_question(reader: Reader, tmp_path: Path) -> None:
-    said = Saying("a quiet <image> harbour", reader)
-    result = with_rationale("hateful", 0, said, tmp_path / "0")
+def with_rationale(name: str, shots: int, adapter: ConstantAdapter, root: Path) -> Result:
+    benchmark = write(name, root)
+    settings = Settings(shots=shots, rationale=True, batch=4)
+    return evaluate(TASKS[name], benchmark.data, benchmark.output, settings, adapter, "one", adapter.reader)
+
+
+def test_a_rationale_is_between_image_and_question(reader: Reader, tmp_path: Path) -> None:
+    adapter = ConstantAdapter("a quiet <image> harbour", reader)
+    result = with_rationale("hateful", 0, adapter, tmp_path / "0")
     assert (result.rationale, result.num_examples) == (True, 6)
-    first, second = said.read[:6], said.read[6:]
-    assert {manner.how for manner, _ in first} == {"say"} and {manner.how for manner, _ in second} == {"rank"}
+    first, second = adapter.read[:6], adapter.read[6:]
+    assert {mode for mode, _ in first} == {RATIONALE_MODE} and {mode for mode, _ in second} == {MULTIPLE_CHOICE}
     name = "8000.png"
     opened = f"<s><image>[2 slots: 0{name}]</image>Introduce this picture in detail:"
     question = "Question: does this picture contain real hate speech? Answer:"
     assert (first[0][1], second[0][1]) == (opened, f"{opened} a quiet < image> harbour\n{question}")
-    few = Saying("a quiet harbour", reader)
+    few = ConstantAdapter("a quiet harbour", reader)
     with_rationale("hateful", 2, few, tmp_path / "2")
-    assert all(told.count("a quiet harbour") == 1 and told.count("[2 slots") == 3 for _, told in few.read[6:])
-    assert all(told.endswith(f"detail: a quiet harbour\n{question}") for _, told in few.read[6:])
+    assert all(text.count("a quiet harbour") == 1 and text.count("[2 slots") == 3 for _, text in few.read[6:])
+    assert all(text.endswith(f"detail: a quiet harbour\n{question}") for _, text in few.read[6:])
 
 
-def test_a_rationale_goes_behind_what_stands_before_the_picture(reader: Reader, tmp_path: Path) -> None:
-    said = Saying("a tail", reader)
-    with_rationale("birds", 0, said, tmp_path)
-    *_, (_, told) = said.read
-    told, _, question = told.partition("Introduce this picture in detail: a tail\n")
-    assert " has a " in told and told.endswith("</image>") and question.startswith("Question: what is the name")
+def test_a_rationale_keeps_the_text_before_the_image(reader: Reader, tmp_path: Path) -> None:
+    adapter = ConstantAdapter("a tail", reader)
+    with_rationale("birds", 0, adapter, tmp_path)
+    *_, (_, text) = adapter.read
+    text, _, question = text.partition("Introduce this picture in detail: a tail\n")
+    assert " has a " in text and text.endswith("</image>") and question.startswith("Question: what is the name")
 
 
 @pytest.mark.parametrize("name", ["raven", "relative-size"])
-def test_a_rationale_needs_one_picture(name: str, reader: Reader, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="--rationale is for tasks that ask about one picture each"):
-        with_rationale(name, 0, Saying("x", reader), tmp_path)
+def test_a_rationale_needs_one_image(name: str, reader: Reader, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="--rationale is only for tasks with one image for each example"):
+        with_rationale(name, 0, ConstantAdapter("x", reader), tmp_path)

@@ -1,4 +1,4 @@
-"""Scores: who knows the right answers has all of them, and who guesses has what chance gives."""
+"""Scores: an adapter that knows the answers scores 100, one that guesses scores as expected by chance."""
 
 import math
 import random
@@ -7,130 +7,135 @@ from pathlib import Path
 from statistics import fmean, pstdev
 
 import pytest
-from examination import write
+from benchmark_files import write
 
-from trainer.evaluate.asked import Asked, Reader
-from trainer.evaluate.example import Answer, Example
+from trainer.evaluate.model import EncodedPrompt, Reader
 from trainer.evaluate.run import Settings, evaluate
-from trainer.evaluate.task import Manner, Score
+from trainer.evaluate.task import AnswerMethod, AnswerMode, Completion, Example, TaskScore
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import Tokenizer
 
-Choice = Callable[[Asked], int | str]
+Choice = Callable[[EncodedPrompt], int | str]
 Z = 3.29  # two-sided 99.9 %
-CHOSEN = [name for name, task in TASKS.items() if task.manner.how != "say" and name != "hateful"]
+CHOSEN = [name for name, task in TASKS.items() if task.mode.method is not AnswerMethod.GENERATE and name != "hateful"]
 
 
-class Choosing:
-    """One who answers as a function says: a number among options or candidates, or words."""
+class FunctionAdapter:
+    """Answers by a function: the index of an option or candidate, or a text."""
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
 
-    def answer(self, manner: Manner, asked: Sequence[Asked]) -> list[Answer]:
-        return [self._one(manner, one) for one in asked]
+    def answer(self, mode: AnswerMode, encoded: Sequence[EncodedPrompt]) -> list[Completion]:
+        return [self._one(mode, one) for one in encoded]
 
-    def _one(self, manner: Manner, asked: Asked) -> Answer:
-        chosen = self.choice(asked)
+    def _one(self, mode: AnswerMode, encoded: EncodedPrompt) -> Completion:
+        chosen = self.choice(encoded)
         if isinstance(chosen, str):
-            return Answer(chosen)
-        log_p = tuple(0.0 if n == chosen else -1.0 for n in range(num_choices(asked.example)))
-        text = str(chosen) if asked.example.candidates else asked.example.options[chosen]
-        return Answer(text) if manner.how == "spell" else Answer(text, log_p)
+            return Completion(chosen)
+        log_p = tuple(0.0 if n == chosen else -1.0 for n in range(num_choices(encoded.example)))
+        text = str(chosen) if encoded.example.candidates else encoded.example.options[chosen]
+        return Completion(text) if mode.method is AnswerMethod.CONSTRAINED else Completion(text, log_p)
 
 
 def num_choices(example: Example) -> int:
     return len(example.candidates or example.options)
 
 
-def knowing(asked: Asked) -> int | str:
-    example = asked.example
+def knowing(encoded: EncodedPrompt) -> int | str:
+    example = encoded.example
     if example.candidates:
-        return int(example.right[0])
-    return example.options.index(example.right[0]) if example.options else example.right[0]
+        return int(example.correct[0])
+    return example.options.index(example.correct[0]) if example.options else example.correct[0]
 
 
-def guessing(asked: Asked) -> int:
-    return random.Random(asked.example.id + asked.example.words).randrange(num_choices(asked.example))
+def guessing(encoded: EncodedPrompt) -> int:
+    return random.Random(encoded.example.id + encoded.example.prompt).randrange(num_choices(encoded.example))
 
 
 def scored(
-    name: str, choice: Choice, root: Path, words: Tokenizer, number: int
-) -> tuple[dict[str, Score], list[Example]]:
-    exam = write(name, root, number)
-    reader = Reader(words, 2, 4096)
-    result = evaluate(TASKS[name], exam.data, exam.output, Settings(batch=16), Choosing(choice), "one", reader)
+    name: str, choice: Choice, root: Path, tokenizer: Tokenizer, number: int
+) -> tuple[dict[str, TaskScore], list[Example]]:
+    benchmark = write(name, root, number)
+    reader = Reader(tokenizer, 2, 4096)
+    result = evaluate(
+        TASKS[name], benchmark.data, benchmark.output, Settings(batch=16), FunctionAdapter(choice), "one", reader
+    )
     assert result.num_examples == number and result.task == name
-    return result.scores, exam.asked
+    return result.scores, benchmark.examples
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_who_knows_the_answers_has_all_right(name: str, words: Tokenizer, tmp_path: Path) -> None:
-    """CIDEr is 10 for a caption that is its only reference, when no two are alike: 1000 on the paper's scale."""
-    scores, _ = scored(name, knowing, tmp_path, words, 12)
+def test_correct_answers_score_100(name: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """CIDEr of a caption that equals its only reference is 10 (here 1000) if no two references share words."""
+    scores, _ = scored(name, knowing, tmp_path, tokenizer, 12)
     first = next(iter(scores.values()))
-    assert first.value == pytest.approx(1000 if TASKS[name].manner.num_beams > 1 else 100, abs=1e-6)
+    assert first.value == pytest.approx(1000 if TASKS[name].mode.num_beams > 1 else 100, abs=1e-6)
     others = list(scores.values())[1:]
-    assert all(score.value == 100 for score in others if TASKS[name].manner.num_beams == 1)
+    assert all(score.value == 100 for score in others if TASKS[name].mode.num_beams == 1)
     assert first.high is None or first.high == pytest.approx(100)
 
 
 @pytest.mark.parametrize("name", CHOSEN)
-def test_who_guesses_has_what_chance_gives(name: str, words: Tokenizer, tmp_path: Path) -> None:
+def test_guesses_score_as_by_chance(name: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
     number = 60 if name == "raven" else 200
-    scores, asked = scored(name, guessing, tmp_path, words, number)
-    chance = 1 / num_choices(asked[0])
-    num_right = scores["accuracy"].value / 100 * number
-    assert abs(num_right - number * chance) <= Z * math.sqrt(number * chance * (1 - chance)) + 0.5
+    scores, encoded = scored(name, guessing, tmp_path, tokenizer, number)
+    chance = 1 / num_choices(encoded[0])
+    num_correct = scores["accuracy"].value / 100 * number
+    assert abs(num_correct - number * chance) <= Z * math.sqrt(number * chance * (1 - chance)) + 0.5
     low, high = scores["accuracy"].low, scores["accuracy"].high
     assert low is not None and high is not None and 0 < low < scores["accuracy"].value < high < 100
 
 
-def test_who_guesses_at_memes_has_half_the_area(words: Tokenizer, tmp_path: Path) -> None:
-    """The spread is that of the statistic of Mann and Whitney without a tie, and of ties less."""
-    scores, asked = scored("hateful", guessing, tmp_path, words, 300)
-    yes = sum(example.right == ("yes",) for example in asked)
-    no = len(asked) - yes
+def test_guesses_at_memes_have_half_the_area(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """The variance is that of the Mann-Whitney statistic without ties; with ties it is smaller."""
+    scores, encoded = scored("hateful", guessing, tmp_path, tokenizer, 300)
+    yes = sum(example.correct == ("yes",) for example in encoded)
+    no = len(encoded) - yes
     assert abs(scores["auc"].value - 50) <= 100 * Z * math.sqrt((yes + no + 1) / (12 * yes * no))
 
 
-def by_ten_people(said: str, right: Sequence[str]) -> float:
-    """Leave each person out in turn: three of the nine others make an answer right."""
-    return fmean(min(1.0, sum(o == said for n, o in enumerate(right) if n != left) / 3) for left in range(len(right)))
+def by_ten_people(answer: str, correct: Sequence[str]) -> float:
+    """Leave out each person in turn: an answer is correct if three of the other nine gave it."""
+    return fmean(
+        min(1.0, sum(o == answer for n, o in enumerate(correct) if n != left) / 3) for left in range(len(correct))
+    )
 
 
-def f1(said: str, right: Sequence[str]) -> float:
-    (one,) = right
-    common = len(set(said.split()) & set(one.split()))
-    return 2 * common / (len(said.split()) + len(one.split()))
+def f1(answer: str, correct: Sequence[str]) -> float:
+    (one,) = correct
+    common = len(set(answer.split()) & set(one.split()))
+    return 2 * common / (len(answer.split()) + len(one.split()))
 
 
-SAID: list[tuple[str, str, Callable[[str, Sequence[str]], float]]] = [
+FREE: list[tuple[str, str, Callable[[str, Sequence[str]], float]]] = [
     ("vqav2", "accuracy", by_ten_people),
     ("vizwiz", "accuracy", by_ten_people),
-    ("websrc", "exact", lambda said, right: float(said == right[0])),
+    ("websrc", "exact", lambda answer, correct: float(answer == correct[0])),
     ("websrc", "f1", f1),
-    ("imagenet-free", "accuracy", lambda said, right: float(said in right)),
-    ("coco", "cider", lambda said, right: 0.0),
-    ("flickr30k", "cider", lambda said, right: 0.0),
+    ("imagenet-free", "accuracy", lambda answer, correct: float(answer in correct)),
+    ("coco", "cider", lambda answer, correct: 0.0),
+    ("flickr30k", "cider", lambda answer, correct: 0.0),
 ]
 
 
-@pytest.mark.parametrize(("name", "metric", "judge"), SAID)
-def test_who_says_what_is_right_of_another_has_the_mean_of_all_pairs(
-    name: str, metric: str, judge: Callable[[str, Sequence[str]], float], words: Tokenizer, tmp_path: Path
+@pytest.mark.parametrize(("name", "metric", "judge"), FREE)
+def test_answers_of_other_examples_score_the_mean_of_all_pairs(
+    name: str, metric: str, judge: Callable[[str, Sequence[str]], float], tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    """Captions have no word in common that weighs, so another's caption is worth nothing at all."""
+    """Captions share no words with weight, so the caption of another image scores 0."""
     number = 60
-    asked = write(name, tmp_path / "again", number).asked
-    rights = [example.right for example in asked]
-    pairs = [judge(other[0], right) for i, right in enumerate(rights) for j, other in enumerate(rights) if i != j]
-    place = {example.id: n for n, example in enumerate(asked)}
+    encoded = write(name, tmp_path / "again", number).examples
+    references = [example.correct for example in encoded]
+    pairs = [
+        judge(other[0], correct) for i, correct in enumerate(references) for j, other in enumerate(references) if i != j
+    ]
+    place = {example.id: n for n, example in enumerate(encoded)}
 
-    def another(one: Asked) -> str:
+    def another(one: EncodedPrompt) -> str:
         here = place[one.example.id]
-        return rights[(here + 1 + random.Random(here).randrange(number - 1)) % number][0]
+        return references[(here + 1 + random.Random(here).randrange(number - 1)) % number][0]
 
-    scores, _ = scored(name, another, tmp_path, words, number)
+    scores, _ = scored(name, another, tmp_path, tokenizer, number)
     assert abs(scores[metric].value / 100 - fmean(pairs)) <= Z * pstdev(pairs) / math.sqrt(number) + 1e-9
     assert metric == "cider" or 0 < scores[metric].value < 100

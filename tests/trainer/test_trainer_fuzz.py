@@ -1,6 +1,6 @@
-"""Mutants of what the trainer reads, the same ones each time: one clear line, or a sample that is skipped and counted.
+"""Mutated input files of the trainer, with a fixed seed: an error of one line, or a skipped sample that is counted.
 
-What costs more than linear time hangs here until the time limit of tests ends it.
+Code that takes more than linear time exceeds the time limit of the tests.
 """
 
 import hashlib
@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examination import write
+from benchmark_files import write
 from open_clip.transform import PreprocessCfg
 from shardwriter import caption_sample, drawing, interleaved_sample, text_sample, write_shards
 
-from pipeline.verify import verify
+from pipeline.inspect.verify import verify_output
 from schemas.errors import IntegrityError, RecipeError, WeftError
 from schemas.shards import LISTING, parse_listing
 from trainer.config import TrainConfig
 from trainer.data.batches import framing
-from trainer.data.instructions import Instruction, Instructions
-from trainer.data.shards import open_shards
-from trainer.data.source import Drawn, Source
-from trainer.evaluate.run import Settings, examples, show_shots
+from trainer.data.shards import Instruction, Instructions, open_shards
+from trainer.data.streams import RowSource, SampledRow
+from trainer.evaluate.run import Settings, add_shots, examples
 from trainer.evaluate.tasks import TASKS
 from trainer.tokenizer import Tokenizer
 
@@ -39,29 +38,29 @@ SPLICES = (
 SAMPLES = {"caption": 6, "interleaved": 4, "text": 6}
 
 
-def mutate(data: bytes, chance: random.Random) -> bytes:
+def mutate(data: bytes, rng: random.Random) -> bytes:
     mutant = bytearray(data)
-    for _ in range(chance.choice((1, 1, 2, 4))):
-        at = chance.randrange(len(mutant) + 1)
-        end = min(len(mutant), at + chance.choice((1, 4, 30, 400)))
-        match chance.randrange(7):
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        at = rng.randrange(len(mutant) + 1)
+        end = min(len(mutant), at + rng.choice((1, 4, 30, 400)))
+        match rng.randrange(7):
             case 0 | 1:
-                mutant[at:at] = chance.choice(SPLICES)
+                mutant[at:at] = rng.choice(SPLICES)
             case 2:
-                mutant[at:end] = chance.choice(SPLICES)
+                mutant[at:end] = rng.choice(SPLICES)
             case 3:
-                mutant[at:end] = chance.randbytes(end - at)
+                mutant[at:end] = rng.randbytes(end - at)
             case 4:
                 del mutant[at:end]
             case 5:
-                mutant[at:at] = mutant[at:end] * chance.choice((1, 2, 50))
+                mutant[at:at] = mutant[at:end] * rng.choice((1, 2, 50))
             case 6:
                 del mutant[at:]
     return bytes(mutant)
 
 
-def assert_one_line(told: object) -> None:
-    assert str(told) and len(str(told).splitlines()) == 1 and len(str(told)) < 1500, str(told)
+def assert_one_line(error: object) -> None:
+    assert str(error) and len(str(error).splitlines()) == 1 and len(str(error)) < 1500, str(error)
 
 
 @pytest.fixture
@@ -77,102 +76,102 @@ def shards(tmp_path: Path) -> Path:
     return write_shards(tmp_path / "shards", corpora)
 
 
-def read_all(shards: Path, words: Tokenizer, config: TrainConfig) -> dict[str, list[Drawn]]:
+def read_all(shards: Path, tokenizer: Tokenizer, config: TrainConfig) -> dict[str, list[SampledRow]]:
     """Read each sample of all corpora once."""
     opened = open_shards(str(shards), on_missing="skip")
-    source = Source(opened, words, config, framing(PreprocessCfg(size=32)), 0, 1, once=True)
+    source = RowSource(opened, tokenizer, config, framing(PreprocessCfg(size=32)), 0, 1, once=True)
     return {name: list(rows(source, name)) for name, corpus in opened.corpora.items() if len(corpus)}
 
 
-def rows(source: Source, corpus: str) -> Iterator[Drawn]:
-    for turn in range(100):
-        row = source.take(corpus, turn)
+def rows(source: RowSource, corpus: str) -> Iterator[SampledRow]:
+    for index in range(100):
+        row = source.take(corpus, index)
         yield row
         if not row.num_tokens:
             return
     pytest.fail("the epoch does not end")
 
 
-def keys_of(drawn: list[Drawn]) -> set[str]:
-    for told in (reason for row in drawn for _, reason in row.skipped):
-        assert_one_line(told)
-    return {name for row in drawn for name, _ in row.skipped if "." not in name}
+def keys_of(sampled: list[SampledRow]) -> set[str]:
+    for message in (reason for row in sampled for _, reason in row.skipped):
+        assert_one_line(message)
+    return {name for row in sampled for name, _ in row.skipped if "." not in name}
 
 
-def test_bytes_of_tars(shards: Path, words: Tokenizer, tiny: Config) -> None:
-    """A mutant of the same size costs the samples that it damages, all counted; one of another size is cut or lost."""
-    chance, tars = random.Random(20), sorted(shards.glob("*/*.tar"))
+def test_bytes_of_tars(shards: Path, tokenizer: Tokenizer, tiny: Config) -> None:
+    """A mutant of equal size loses only damaged samples, all counted; any other is a truncated or missing shard."""
+    rng, tars = random.Random(20), sorted(shards.glob("*/*.tar"))
     assert {
-        name: sum(row.num_stretches for row in drawn) for name, drawn in read_all(shards, words, tiny()).items()
+        name: sum(row.num_segments for row in sampled) for name, sampled in read_all(shards, tokenizer, tiny()).items()
     } == (SAMPLES)
     for number in range(300):
         path = tars[number % len(tars)]
-        sound = path.read_bytes()
-        mutant = mutate(sound, chance)
+        intact = path.read_bytes()
+        mutant = mutate(intact, rng)
         if number % 4:
-            mutant = mutant[: len(sound)].ljust(len(sound), b"\0")
+            mutant = mutant[: len(intact)].ljust(len(intact), b"\0")
         path.write_bytes(mutant)
-        drawn = read_all(shards, words, tiny())
-        for name, of_corpus in drawn.items():
-            lost = SAMPLES[name] - sum(row.num_stretches for row in of_corpus) - len(keys_of(of_corpus))
-            assert lost == 0 or (lost > 0 and len(mutant) != len(sound) and name in path.name), (number, name)
+        sampled = read_all(shards, tokenizer, tiny())
+        for name, of_corpus in sampled.items():
+            lost = SAMPLES[name] - sum(row.num_segments for row in of_corpus) - len(keys_of(of_corpus))
+            assert lost == 0 or (lost > 0 and len(mutant) != len(intact) and name in path.name), (number, name)
         if number % 3 == 0:
-            found = verify(str(shards), True, 1).defects
-            assert mutant == sound or found, number  # tests/jobs/test_jobs_verify.py has more
+            found = verify_output(str(shards), True, 1).defects
+            assert mutant == intact or found, number  # tests/jobs/test_jobs_verify.py has more
             for defect in found:
                 assert_one_line(defect)
-        path.write_bytes(sound)
+        path.write_bytes(intact)
 
 
 @pytest.mark.parametrize("kind", ["listing", "index"])
-def test_bytes_of_listings_and_indexes(shards: Path, words: Tokenizer, tiny: Config, kind: str) -> None:
-    """An index is mutated with its sum in the listing right, as who publishes shards could."""
-    chance, listing = random.Random(f"20 {kind}"), shards / LISTING
-    told, names = listing.read_bytes(), sorted(shards.glob("*/*.parquet"))
+def test_bytes_of_listings_and_indexes(shards: Path, tokenizer: Tokenizer, tiny: Config, kind: str) -> None:
+    """An index is mutated, and its checksum in the listing is correct, as a hostile publisher could do."""
+    rng, listing = random.Random(f"20 {kind}"), shards / LISTING
+    original, names = listing.read_bytes(), sorted(shards.glob("*/*.parquet"))
     for number in range(300):
         path = listing if kind == "listing" else names[number % len(names)]
-        sound = path.read_bytes()
-        path.write_bytes(mutate(sound, chance))
+        intact = path.read_bytes()
+        path.write_bytes(mutate(intact, rng))
         if kind == "index":
-            entries: dict[str, Any] = json.loads(told)
+            entries: dict[str, Any] = json.loads(original)
             for entry in entries["shards"]:
                 entry["index_sha256"] = hashlib.sha256((shards / entry["index"]).read_bytes()).hexdigest()
             listing.write_text(json.dumps(entries))
         try:
             parse_listing(listing.read_bytes(), LISTING)
-            for drawn in read_all(shards, words, tiny()).values():
-                keys_of(drawn)
+            for sampled in read_all(shards, tokenizer, tiny()).values():
+                keys_of(sampled)
         except WeftError as error:
             assert_one_line(error)
         if number % 3 == 0:
-            for defect in verify(str(shards), True, 1).defects:
+            for defect in verify_output(str(shards), True, 1).defects:
                 assert_one_line(defect)
-        path.write_bytes(sound)
-        listing.write_bytes(told)
+        path.write_bytes(intact)
+        listing.write_bytes(original)
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_bytes_of_benchmarks(task: str, tmp_path: Path) -> None:
-    exam = write(task, tmp_path / "exam", 4)
-    chance = random.Random(f"20 {task}")
+    benchmark = write(task, tmp_path / "benchmark", 4)
+    rng = random.Random(f"20 {task}")
     files = sorted(
-        path for path in exam.data.rglob("*") if path.is_file() and path.suffix not in (".jpg", ".JPEG", ".png")
+        path for path in benchmark.data.rglob("*") if path.is_file() and path.suffix not in (".jpg", ".JPEG", ".png")
     )
     for number in range(60):
         path = files[number % len(files)]
-        sound = path.read_bytes()
-        path.write_bytes(mutate(sound, chance))
+        intact = path.read_bytes()
+        path.write_bytes(mutate(intact, rng))
         reading = TASKS[task]
         try:
-            found = examples(reading, exam.data, exam.output, Settings())
+            found = examples(reading, benchmark.data, benchmark.output, Settings())
             if reading.read_shots is not None:
-                show_shots(reading, exam.data, exam.output, Settings(shots=1), found)
+                add_shots(reading, benchmark.data, benchmark.output, Settings(shots=1), found)
             for example in found:
-                assert example.words.encode()
+                assert example.prompt.encode()
         except WeftError as error:
             assert_one_line(error)
-        path.write_bytes(sound)
-    shutil.rmtree(exam.data)
+        path.write_bytes(intact)
+    shutil.rmtree(benchmark.data)
 
 
 FORMS = [
@@ -184,12 +183,12 @@ FORMS = [
 
 
 def test_bytes_of_instructions(tmp_path: Path) -> None:
-    chance, path = random.Random(20), tmp_path / "instructions.jsonl"
-    sound = "".join(json.dumps(form) + "\n" for form in FORMS).encode()
-    path.write_bytes(sound)
+    rng, path = random.Random(20), tmp_path / "instructions.jsonl"
+    intact = "".join(json.dumps(form) + "\n" for form in FORMS).encode()
+    path.write_bytes(intact)
     assert len(Instructions([str(path)])) == 4
     for number in range(600):
-        mutant = mutate(sound, chance)
+        mutant = mutate(intact, rng)
         path.write_bytes(mutant)
         try:
             opened = Instructions([str(path)])
@@ -205,5 +204,5 @@ def test_bytes_of_instructions(tmp_path: Path) -> None:
             except IntegrityError as error:
                 assert_one_line(error)
             else:
-                assert isinstance(example, Instruction) and example.asked.strip() and example.output.strip()
-                assert (example.asked + example.output).encode()
+                assert isinstance(example, Instruction) and example.prompt.strip() and example.output.strip()
+                assert (example.prompt + example.output).encode()

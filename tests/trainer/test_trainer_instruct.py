@@ -1,4 +1,4 @@
-"""Instruction tuning: the forms that are read, what is learnt of them and what is not, and how corpora are mixed."""
+"""Instruction tuning: file formats, the loss mask, the mixture of corpora, and starting from weights."""
 
 import json
 import shutil
@@ -13,20 +13,19 @@ from open_clip.transform import PreprocessCfg
 from training import assert_same_run, train
 
 from schemas.errors import IntegrityError, PathError, RecipeError
-from trainer import formats
+from trainer import metrics
+from trainer.cli import main
 from trainer.config import TrainConfig, load
-from trainer.data.instructions import Instruction, Instructions
+from trainer.data import packing
 from trainer.data.loader import Loader
 from trainer.data.packing import IGNORED
-from trainer.data.shards import open_shards, with_instructions
-from trainer.generate.prompt import format_prompt
-from trainer.generate.run import Request, generate
-from trainer.run.loop import run
-from trainer.saved import load as load_saved
-from trainer.saved import sizes
+from trainer.data.shards import Instruction, Instructions, open_shards, with_instructions
+from trainer.generate.chat import GenerateRequest, generate
+from trainer.generate.engine import format_prompt
+from trainer.load import load as load_saved
+from trainer.load import sizes
+from trainer.loop import run
 from trainer.tokenizer import EOS, Tokenizer
-from trainer.train import main
-from trainer.watch import lines
 
 Config = Callable[..., TrainConfig]
 CAPITALS = {"France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Norway": "Oslo"}
@@ -55,13 +54,13 @@ def written(path: Path, rows: list[object]) -> str:
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> str:
-    """Instructions that a small model can learn by heart."""
+def instructions(tmp_path: Path) -> str:
+    """Instructions that a small model can memorise."""
     rows = [{"instruction": f"Capital of {c}?", "input": "", "output": city} for c, city in CAPITALS.items()]
     return written(tmp_path / "capitals.jsonl", [*rows])
 
 
-def test_every_published_form_is_read_as_it_is(tmp_path: Path) -> None:
+def test_every_published_form_is_read(tmp_path: Path) -> None:
     file = written(tmp_path / "all.jsonl", [line for line, _ in LINES])
     found = Instructions([file])
     samples = found.samples(0, len(found))
@@ -80,7 +79,7 @@ def test_every_published_form_is_read_as_it_is(tmp_path: Path) -> None:
      '{"inputs": "a", "targets": "\\ud800"}', '{"instruction": "a", "instances": [{}]}',
      '{"instruction": "a", "output": 2}'],
 )  # fmt: skip
-def test_a_malformed_line_is_told_with_file_and_line(tmp_path: Path, line: str) -> None:
+def test_a_malformed_line_names_file_and_line(tmp_path: Path, line: str) -> None:
     found = Instructions([written(tmp_path / "f.jsonl", [LINES[1][0], line, LINES[2][0]])])
     assert len(found) == 3
     (sample,) = [s for s in found.samples(0, 3) if s is not None and s.key == "f.jsonl, line 2"]
@@ -88,8 +87,8 @@ def test_a_malformed_line_is_told_with_file_and_line(tmp_path: Path, line: str) 
         found.example(sample, found.bodies([sample])[0])
 
 
-def test_files_of_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="holds no line of an instruction"):
+def test_files_without_instructions_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="has no line with an instruction"):
         Instructions([written(tmp_path / "f.jsonl", ["{}"])])
     with pytest.raises(PathError, match=r"none\.jsonl"):
         Instructions([str(tmp_path / "none.jsonl")])
@@ -97,76 +96,80 @@ def test_files_of_nothing_are_refused(tmp_path: Path) -> None:
         Instructions([str(tmp_path / "f.jsonl.gz")])
 
 
-def test_only_the_answer_is_to_predict(words: Tokenizer) -> None:
-    document = formats.instruct(words, "Name it.\na cat", "a small cat", 64)
-    prompt = format_prompt(words, "Name it.\na cat", [], 2, 64)
-    said = [*words.encode("a small cat").tolist(), EOS]
-    assert document.tokens_L.tolist() == [*prompt.tokens_L.tolist(), *said], "as `weft generate` will read it"
-    assert document.tokens_L[document.loss_L].tolist() == said
+def test_only_the_output_is_a_target(tokenizer: Tokenizer) -> None:
+    document = packing.instruct(tokenizer, "Name it.\na cat", "a small cat", 64)
+    prompt = format_prompt(tokenizer, "Name it.\na cat", [], 2, 64)
+    output = [*tokenizer.encode("a small cat").tolist(), EOS]
+    assert document.tokens_L.tolist() == [*prompt.tokens_L.tolist(), *output], "as `weft generate` formats it"
+    assert document.tokens_L[document.loss_L].tolist() == output
     assert not document.cuts_L.any() and not document.images
-    short = formats.instruct(words, "Name it.", "a small cat " * 30, 20)
+    short = packing.instruct(tokenizer, "Name it.", "a small cat " * 30, 20)
     assert len(short.tokens_L) == 20 and short.loss_L.any()
-    for what, output in (("Name it. " * 30, "a cat"), ("Name it.", "  ")):
-        with pytest.raises(IntegrityError, match="to ask and"):
-            formats.instruct(words, what, output, 20)
+    for instruction, output_text in (("Name it. " * 30, "a cat"), ("Name it.", "  ")):
+        with pytest.raises(IntegrityError, match="for the instruction and"):
+            packing.instruct(tokenizer, instruction, output_text, 20)
 
 
 MIX = "data.sequences={instruct: 5, text: 2, caption: 7, interleaved: 1}"
 BY_SEQUENCES = ("data.tokens_per_step=null", MIX)
 
 
-def steps(data: Path, words: Tokenizer, config: TrainConfig, rank: int = 0, world: int = 1) -> Loader:
+def steps(data: Path, tokenizer: Tokenizer, config: TrainConfig, rank: int = 0, world: int = 1) -> Loader:
     shards = with_instructions(open_shards(str(data)), config.data.instructions)
-    return Loader(shards, words, config, PreprocessCfg(size=32), rank, world)
+    return Loader(shards, tokenizer, config, PreprocessCfg(size=32), rank, world)
 
 
-def test_a_step_holds_the_sequences_that_are_asked_for(data: Path, words: Tokenizer, tiny: Config, asked: str) -> None:
-    """Counted in the rows themselves. A row of captions holds several, so what is too many now is not given later."""
-    given: Counter[str] = Counter()
-    with steps(data, words, tiny(*BY_SEQUENCES, f"data.instructions=[{asked}]")) as loader:
+def test_a_step_holds_the_configured_sequences(
+    data: Path, tokenizer: Tokenizer, tiny: Config, instructions: str
+) -> None:
+    """Counted in the rows. A row of captions holds several, and a surplus is subtracted from later steps."""
+    sampled: Counter[str] = Counter()
+    with steps(data, tokenizer, tiny(*BY_SEQUENCES, f"data.instructions=[{instructions}]")) as loader:
         for number, step in enumerate(islice(loader, 6), 1):
             most: Counter[str] = Counter()
             for batch in step.micro_batches:
-                stretches = batch.stretches_BT.amax(1)
-                rows = (stretches > 0).sum() if batch.corpus in ("text", "interleaved") else stretches.sum()
-                given[batch.corpus] += int(rows)
-                most[batch.corpus] = max(most[batch.corpus], int(stretches.max()))
-            for corpus, wanted in {"instruct": 5, "text": 2, "caption": 7, "interleaved": 1}.items():
+                segments = batch.segment_ids_BT.amax(1)
+                rows = (segments > 0).sum() if batch.corpus in ("text", "interleaved") else segments.sum()
+                sampled[batch.corpus] += int(rows)
+                most[batch.corpus] = max(most[batch.corpus], int(segments.max()))
+            for corpus, quota in {"instruct": 5, "text": 2, "caption": 7, "interleaved": 1}.items():
                 spare = 0 if corpus in ("text", "interleaved") else most[corpus]
-                assert number * wanted <= given[corpus] <= number * wanted + spare, corpus
+                assert number * quota <= sampled[corpus] <= number * quota + spare, corpus
 
 
-def test_a_mixture_goes_on_at_another_number_of_processes(
-    data: Path, words: Tokenizer, tiny: Config, asked: str
+def test_a_mixture_resumes_on_another_number_of_processes(
+    data: Path, tokenizer: Tokenizer, tiny: Config, instructions: str
 ) -> None:
-    config = tiny(*BY_SEQUENCES, f"data.instructions=[{asked}]")
-    with steps(data, words, config) as alone:
+    config = tiny(*BY_SEQUENCES, f"data.instructions=[{instructions}]")
+    with steps(data, tokenizer, config) as alone:
         expected = [step.digest for step in islice(alone, 7)]
-    with steps(data, words, config, rank=1, world=2) as first:
+    with steps(data, tokenizer, config, rank=1, world=2) as first:
         assert [step.digest for step in islice(first, 3)] == expected[:3]
         state = json.loads(json.dumps(first.state()))
-    with steps(data, words, config, rank=2, world=3) as second:
+    with steps(data, tokenizer, config, rank=2, world=3) as second:
         second.load_state(state)
         assert [step.digest for step in islice(second, 4)] == expected[3:]
 
 
-def test_what_is_asked_is_never_a_target(data: Path, words: Tokenizer, tiny: Config, asked: str) -> None:
-    answers = {(*words.encode(city).tolist(), EOS) for city in CAPITALS.values()}
+def test_instructions_are_never_targets(data: Path, tokenizer: Tokenizer, tiny: Config, instructions: str) -> None:
+    answers = {(*tokenizer.encode(city).tolist(), EOS) for city in CAPITALS.values()}
     only = "data.sequences={instruct: 9}"
     seen: set[tuple[int, ...]] = set()
-    with steps(data, words, tiny("data.tokens_per_step=null", only, f"data.instructions=[{asked}]")) as loader:
+    with steps(
+        data, tokenizer, tiny("data.tokens_per_step=null", only, f"data.instructions=[{instructions}]")
+    ) as loader:
         for step in islice(loader, 4):
             for batch in step.micro_batches:
                 assert batch.corpus == "instruct"
-                for targets, stretches in zip(batch.targets_BT, batch.stretches_BT, strict=True):
-                    for stretch in range(1, int(stretches.max()) + 1):
-                        learnt = targets[(stretches == stretch) & (targets != IGNORED)]
-                        seen.add(tuple(learnt.tolist()))
+                for targets, segments in zip(batch.targets_BT, batch.segment_ids_BT, strict=True):
+                    for segment in range(1, int(segments.max()) + 1):
+                        learned = targets[(segments == segment) & (targets != IGNORED)]
+                        seen.add(tuple(learned.tolist()))
     assert seen == answers
 
 
-def test_a_broken_line_is_passed_over_and_told(
-    data: Path, words: Tokenizer, tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_malformed_line_is_skipped_and_reported(
+    data: Path, tokenizer: Tokenizer, tiny: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = written(tmp_path / "f.jsonl", [LINES[1][0], "", "{", {"instruction": "long " * 99, "output": "b"}])
     only = (
@@ -175,49 +178,49 @@ def test_a_broken_line_is_passed_over_and_told(
         f"data.instructions=[{file}]",
         "data.streams=1",
     )
-    with steps(data, words, tiny(*only)) as loader:
+    with steps(data, tokenizer, tiny(*only)) as loader:
         list(islice(loader, 2))
         assert sorted(loader.skipped.reasons) == ["f.jsonl, line 3", "f.jsonl, line 4"]
-    told = capsys.readouterr().err
-    assert "f.jsonl, line 3 is no instruction" in told and "f.jsonl, line 4 takes" in told
+    errors = capsys.readouterr().err
+    assert "f.jsonl, line 3 is no instruction" in errors and "f.jsonl, line 4 takes" in errors
 
 
-def test_tuning_starts_from_weights_and_takes_their_sizes(
-    data: Path, tiny: Config, tmp_path: Path, asked: str, capsys: pytest.CaptureFixture[str]
+def test_tuning_starts_from_weights_with_their_sizes(
+    data: Path, tiny: Config, tmp_path: Path, instructions: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = tmp_path / "first"
     train(tiny("model.dropout=0"), data, first)
-    more = ("steps=40", "data.sequences={instruct: 8, caption: 2}", f"data.instructions=[{asked}]",
+    more = ("steps=40", "data.sequences={instruct: 8, caption: 2}", f"data.instructions=[{instructions}]",
             "optimizer.learning_rate=0.01", "optimizer.warmup_steps=2", "checkpoint.every_steps=30")  # fmt: skip
     config = load("instruct", more, sizes(str(first)))
     assert config.model == tiny("model.dropout=0").model and config.data.sequence_length == 64
-    told = train(config, data, tmp_path / "tuned")
-    assert told.last_loss["instruct"] < 0.1 < 2 < told.first_loss["instruct"]
+    summary = train(config, data, tmp_path / "tuned")
+    assert summary.last_loss["instruct"] < 0.1 < 2 < summary.first_loss["instruct"]
     saved = load_saved(str(tmp_path / "tuned"), str(data / "tokenizer"))
-    asking = [Request(f"Capital of {country}?") for country in CAPITALS]
-    assert list(generate(saved, asking, max_tokens=8)) == list(CAPITALS.values())
+    requests = [GenerateRequest(f"Capital of {country}?") for country in CAPITALS]
+    assert list(generate(saved, requests, max_tokens=8)) == list(CAPITALS.values())
 
-    stopped = tmp_path / "stopped"  # after step 30, as a killed run leaves it
+    stopped = tmp_path / "stopped"  # as a run that was killed after step 30
     shutil.copytree(tmp_path / "tuned", stopped)
     for later in ("step-00000040", "model"):
         shutil.rmtree(stopped / later)
-    log = (stopped / lines.FILE).read_text().splitlines(keepends=True)
-    (stopped / lines.FILE).write_text("".join(log[:30]))
-    (first / "model" / "model.safetensors").write_bytes(b"a run that goes on does not read these again")
+    log = (stopped / metrics.FILE).read_text().splitlines(keepends=True)
+    (stopped / metrics.FILE).write_text("".join(log[:30]))
+    (first / "model" / "model.safetensors").write_bytes(b"a resumed run does not read these again")
     train(config, data, stopped)
     assert_same_run(tmp_path / "tuned", stopped)
 
 
-def test_wrong_starts_are_told_in_a_line(
-    data: Path, tiny: Config, tmp_path: Path, asked: str, capsys: pytest.CaptureFixture[str]
+def test_errors_at_the_start_give_one_line(
+    data: Path, tiny: Config, tmp_path: Path, instructions: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
     run(tiny("steps=1"), str(data), str(data / "tokenizer"), str(tmp_path / "one"))
     capsys.readouterr()
     where = ["--data", str(data), "--output", str(tmp_path / "out")]
-    files = ["--set", f"data.instructions=[{asked}]"]
-    for arguments, wrong in (
-        (["--config", "instruct", *files], "start from one: --from CHECKPOINT"),
+    files = ["--set", f"data.instructions=[{instructions}]"]
+    for arguments, message in (
+        (["--config", "instruct", *files], "start from weights: --from CHECKPOINT"),
         (["--config", "instruct", "--from", str(tmp_path / "none"), *files], "no checkpoint in"),
         (["--config", "instruct", "--from", str(tmp_path / "one")], "go together"),
         (["--config", "debug", "--set", "data.sequences={text: 1}"], "data.tokens_per_step or data.sequences"),
@@ -230,6 +233,6 @@ def test_wrong_starts_are_told_in_a_line(
             "no.jsonl",
         ),
     ):
-        assert main([*arguments, *where]) == 2
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1 and wrong in said, said
+        assert main(["train", *arguments, *where]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and message in error, error

@@ -1,4 +1,4 @@
-"""Tasks of language: every figure is computed by hand, by a model without a cache that reads one text at a time."""
+"""Language tasks: every score is compared with one computed without a cache, one text at a time."""
 
 import json
 import math
@@ -16,12 +16,10 @@ from training import untrained
 
 from schemas.errors import MissingError, PathError, RecipeError
 from trainer.config import TrainConfig
-from trainer.evaluate.harness import evaluate_language, find
-from trainer.evaluate.language import Language
-from trainer.evaluate.likelihood import Pair, are_said, pair, windows
-from trainer.evaluate.run import Party, Settings
-from trainer.generate.run import Request, generate
-from trainer.saved import Saved
+from trainer.evaluate.language import LanguageModel, Pair, are_greedy, evaluate_language, find, pair, windows
+from trainer.evaluate.run import Settings, Workgroup
+from trainer.generate.chat import GenerateRequest, generate
+from trainer.load import Saved
 from trainer.tokenizer import BOS, END_IMAGE, EOS, IMAGE, PAD, UNK, Tokenizer
 
 ROW = 32
@@ -45,12 +43,12 @@ class Instance:
 
 
 @pytest.fixture(scope="module")
-def saved(words: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
-    return untrained(words, tiny(f"data.sequence_length={ROW}"), seed=3)
+def saved(tokenizer: Tokenizer, tiny: Callable[..., TrainConfig]) -> Saved:
+    return untrained(tokenizer, tiny(f"data.sequence_length={ROW}"), seed=3)
 
 
 def log_p(saved: Saved, tokens: list[int]) -> torch.Tensor:
-    """Read tokens without a cache; return the log-probability of each next word, (L, V), and of </s> or an image."""
+    """Return the log-probabilities of each next token, (L, V), without a cache. That of <image> is added to </s>."""
     row = torch.tensor([tokens])
     with torch.no_grad():
         logits = saved.model(row, torch.zeros_like(row, dtype=torch.bool), torch.ones_like(row), None)[0].double()
@@ -62,109 +60,111 @@ def log_p(saved: Saved, tokens: list[int]) -> torch.Tensor:
     return shares.log()
 
 
-def by_hand(saved: Saved, tokens: list[int], num_expected: int) -> tuple[float, bool]:
-    """Return the log-probability of the last tokens, and whether each is the likeliest."""
+def reference(saved: Saved, tokens: list[int], num_expected: int) -> tuple[float, bool]:
+    """Return the log-probability of the last tokens, and whether each is the most likely."""
     log_p_LV = log_p(saved, tokens[:-1])[-num_expected:]
     expected = torch.tensor(tokens[-num_expected:])
     found = log_p_LV.gather(1, expected[:, None]).sum().item()
     return found, bool((log_p_LV.argmax(-1) == expected).all())
 
 
-def ask(pairs: list[tuple[Any, ...]]) -> list[Instance]:
+def instances(pairs: list[tuple[Any, ...]]) -> list[Instance]:
     return [Instance(args) for args in pairs]
 
 
-def likeliest(saved: Saved, context: str, num_tokens: int) -> str:
-    """Return the text that greedy search says behind a context, with the space before it."""
+def greedy_text(saved: Saved, context: str, num_tokens: int) -> str:
+    """Return the greedy continuation of a context, with the space before it."""
     tokens = [BOS, *saved.tokenizer.encode(context).tolist()]
     for _ in range(num_tokens):
         tokens.append(int(log_p(saved, tokens)[-1].argmax()))
     return saved.tokenizer.decode(tokens).removeprefix(context)
 
 
-def test_a_continuation_is_as_likely_as_by_hand(saved: Saved) -> None:
+def test_log_likelihoods_equal_the_reference(saved: Saved) -> None:
     encode = saved.tokenizer.encode
-    said = [(context, likeliest(saved, context, n)) for context in ("The old harbour", "Is it", "A") for n in (1, 2)]
-    pairs = PAIRS + [(context, text) for context, text in said if text.strip()]
+    generated = [
+        (context, greedy_text(saved, context, n)) for context in ("The old harbour", "Is it", "A") for n in (1, 2)
+    ]
+    pairs = PAIRS + [(context, text) for context, text in generated if text.strip()]
     expected = []
     for context, text in pairs:
         whole, before = encode(context + text).tolist(), len(encode(context.rstrip()))
         assert whole[:before] == encode(context.rstrip()).tolist()
-        expected.append(by_hand(saved, [BOS, *whole][-(ROW + 1) :], len(whole) - before))
-    assert {is_said for _, is_said in expected} == {True, False}
+        expected.append(reference(saved, [BOS, *whole][-(ROW + 1) :], len(whole) - before))
+    assert {is_greedy for _, is_greedy in expected} == {True, False}
     for batch in (1, 3, 64):
-        found = Language(saved, batch).loglikelihood(ask(pairs))
+        found = LanguageModel(saved, batch).loglikelihood(instances(pairs))
         assert [score for score, _ in found] == pytest.approx([score for score, _ in expected], abs=1e-4)
-        assert [is_said for _, is_said in found] == [is_said for _, is_said in expected]
+        assert [is_greedy for _, is_greedy in found] == [is_greedy for _, is_greedy in expected]
 
 
-def test_spaces_belong_to_what_follows_and_both_are_the_whole_text(words: Tokenizer) -> None:
+def test_spaces_belong_to_the_continuation(tokenizer: Tokenizer) -> None:
     for before, expected in PAIRS:
-        made = pair(words, before, expected, 500)
-        assert [*made.before, *made.expected] == [BOS, *words.encode(before + expected)]
-        assert words.decode([*made.before, *made.expected]) == before + expected
-    spaced, apart = pair(words, "A bakery ", "stands", 500), pair(words, "A bakery", " stands", 500)
-    assert [*spaced.expected] == [*apart.expected] and [*spaced.before] == [*apart.before]
+        made = pair(tokenizer, before, expected, 500)
+        assert [*made.context, *made.continuation] == [BOS, *tokenizer.encode(before + expected)]
+        assert tokenizer.decode([*made.context, *made.continuation]) == before + expected
+    spaced, apart = pair(tokenizer, "A bakery ", "stands", 500), pair(tokenizer, "A bakery", " stands", 500)
+    assert [*spaced.continuation] == [*apart.continuation] and [*spaced.context] == [*apart.context]
 
 
-def test_a_piece_over_the_boundary_is_expected(words: Tokenizer) -> None:
-    whole = words.encode("Is it older than the bridge?").tolist()
-    before = words.encode("Is it older than the").tolist()
-    assert len(words.encode("Is it older than the br")) >= len(whole) > len(before) + 1
-    made = pair(words, "Is it older than the br", "idge?", 500)
-    assert (made.before.tolist(), made.expected.tolist()) == ([BOS, *before], whole[len(before) :])
+def test_a_token_across_the_boundary_belongs_to_the_continuation(tokenizer: Tokenizer) -> None:
+    whole = tokenizer.encode("Is it older than the bridge?").tolist()
+    before = tokenizer.encode("Is it older than the").tolist()
+    assert len(tokenizer.encode("Is it older than the br")) >= len(whole) > len(before) + 1
+    made = pair(tokenizer, "Is it older than the br", "idge?", 500)
+    assert (made.context.tolist(), made.continuation.tolist()) == ([BOS, *before], whole[len(before) :])
 
 
-def test_nothing_is_certain(saved: Saved) -> None:
-    asked = [("The old", ""), ("The old", " harbour"), (LONG, "")]
-    found = Language(saved, 4).loglikelihood(ask(asked))
+def test_an_empty_continuation_has_probability_one(saved: Saved) -> None:
+    requests = [("The old", ""), ("The old", " harbour"), (LONG, "")]
+    found = LanguageModel(saved, 4).loglikelihood(instances(requests))
     assert found[0] == found[2] == (0.0, True)
     assert found[1][0] < 0
-    assert Language(saved, 4).loglikelihood([]) == []
+    assert LanguageModel(saved, 4).loglikelihood([]) == []
 
 
-def test_what_does_not_fit_is_left_out_at_the_front(saved: Saved) -> None:
+def test_a_long_context_is_truncated_at_its_start(saved: Saved) -> None:
     whole = saved.tokenizer.encode(LONG + " Nobody")
     made = pair(saved.tokenizer, LONG, " Nobody", ROW)
-    assert [*made.before, *made.expected] == whole[-(ROW + 1) :].tolist()
+    assert [*made.context, *made.continuation] == whole[-(ROW + 1) :].tolist()
     num = len(saved.tokenizer.encode(LONG))
     with pytest.raises(RecipeError, match=f"a continuation takes {num} tokens; the model reads {ROW} at most"):
         pair(saved.tokenizer, "", LONG, ROW)
 
 
-def test_said_is_said_whatever_else_is_asked_of_the_prompt(saved: Saved) -> None:
-    """Options that begin alike, and are prefixes of each other, are told apart."""
+def test_greedy_options_do_not_depend_on_other_options(saved: Saved) -> None:
+    """Also for options that share a prefix, or are prefixes of each other."""
     context = "The old harbour"
     prompt = [BOS, *saved.tokenizer.encode(context).tolist()]
-    said: list[int] = []
+    generated: list[int] = []
     for _ in range(4):
-        said.append(int(log_p(saved, prompt + said)[-1].argmax()))
-    other = next(token for token in range(300, 400) if token not in said)
+        generated.append(int(log_p(saved, prompt + generated)[-1].argmax()))
+    other = next(token for token in range(300, 400) if token not in generated)
     options = {
-        True: [said[:1], said[:3], said],
-        False: [[other], [*said[:3], other], [*said[:2], other, said[3]], [other, *said[1:]]],
+        True: [generated[:1], generated[:3], generated],
+        False: [[other], [*generated[:3], other], [*generated[:2], other, generated[3]], [other, *generated[1:]]],
     }
     mixed = [(option, truth) for truth, some in options.items() for option in some]
     mixed = mixed[::2] + mixed[1::2]
     before = np.array(prompt, np.int32)
     for subset in (mixed, [m for m in mixed if m[1]], [m for m in mixed if not m[1]], mixed[:1]):
         pairs = [Pair(before, np.array(option, np.int32)) for option, _ in subset]
-        assert are_said(saved, pairs, 8) == [truth for _, truth in subset]
+        assert are_greedy(saved, pairs, 8) == [truth for _, truth in subset]
 
 
 @pytest.mark.parametrize("num_tokens", [0, 1, ROW - 1, ROW, ROW + 1, 2 * ROW, 2 * ROW + 5, 90])
-def test_windows_expect_each_token_once(num_tokens: int) -> None:
+def test_windows_predict_each_token_once(num_tokens: int) -> None:
     tokens = np.arange(100, 100 + num_tokens, dtype=np.int32)
     made = list(windows(tokens, ROW))
-    assert [token for window in made for token in window.expected] == tokens.tolist()
+    assert [token for window in made for token in window.continuation] == tokens.tolist()
     whole = [BOS, *tokens.tolist()]
     for window in made:
-        read = [*window.before, *window.expected][:-1]
+        read = [*window.context, *window.continuation][:-1]
         assert len(read) <= ROW
-        start = whole.index(window.before[0])
+        start = whole.index(window.context[0])
         assert whole[start : start + len(read)] == read
     for window in made[1:]:
-        assert len(window.before) + len(window.expected) == ROW + 1  # as much before as fits
+        assert len(window.context) + len(window.continuation) == ROW + 1  # as much context as fits
 
 
 def test_windows_are_those_of_the_harness() -> None:
@@ -173,10 +173,10 @@ def test_windows_are_those_of_the_harness() -> None:
         tokens = list(range(100, 100 + num_tokens))
         theirs = map(utils.make_disjoint_window, utils.get_rolling_token_windows(tokens, BOS, ROW, 1))
         ours = windows(np.array(tokens, np.int32), ROW)
-        assert [(w.before.tolist(), w.expected.tolist()) for w in ours] == [(list(a), list(b)) for a, b in theirs]
+        assert [(w.context.tolist(), w.continuation.tolist()) for w in ours] == [(list(a), list(b)) for a, b in theirs]
 
 
-def test_a_text_is_as_likely_as_by_hand(saved: Saved) -> None:
+def test_rolling_log_likelihoods_equal_the_reference(saved: Saved) -> None:
     texts = [LONG, "The old harbour", "", LONG[:150], "A"]
     expected = []
     for text in texts:
@@ -184,58 +184,61 @@ def test_a_text_is_as_likely_as_by_hand(saved: Saved) -> None:
         total = 0.0
         for place in range(1, len(whole)):
             window_end = min(((place - 1) // ROW + 1) * ROW + 1, len(whole))
-            total += by_hand(saved, whole[max(0, window_end - ROW - 1) : place + 1], 1)[0]
+            total += reference(saved, whole[max(0, window_end - ROW - 1) : place + 1], 1)[0]
         expected.append(total)
     assert len(saved.tokenizer.encode(LONG)) > 2 * ROW
     for batch in (1, 3):
-        found = Language(saved, batch).loglikelihood_rolling(ask([(text,) for text in texts]))
+        found = LanguageModel(saved, batch).loglikelihood_rolling(instances([(text,) for text in texts]))
         assert found == pytest.approx(expected, abs=1e-3)
 
 
-def said_until(saved: Saved, context: str, until: list[str], most: int) -> str:
+def generated_until(saved: Saved, context: str, until: list[str], most: int) -> str:
     tokens = [BOS, *saved.tokenizer.encode(context).tolist()]
-    said: list[int] = []
-    while len(said) < most:
-        said.append(int(log_p(saved, tokens + said)[-1].argmax()))
-        if said[-1] == EOS or any(end in saved.tokenizer.decode(said) for end in until):
+    generated: list[int] = []
+    while len(generated) < most:
+        generated.append(int(log_p(saved, tokens + generated)[-1].argmax()))
+        if generated[-1] == EOS or any(end in saved.tokenizer.decode(generated) for end in until):
             break
-    text = saved.tokenizer.decode(said)
+    text = saved.tokenizer.decode(generated)
     starts = [place for place in range(len(text)) if any(text.startswith(end, place) for end in until)]
     return text[: starts[0]] if starts else text
 
 
-def test_what_is_said_ends_before_a_string(saved: Saved) -> None:
-    asked: list[tuple[Any, ...]] = []
+def test_generation_ends_before_a_stop_string(saved: Saved) -> None:
+    requests: list[tuple[Any, ...]] = []
     expected: list[str] = []
     for context in ("The old harbour", "Is it older than the bridge?", "A", "", "Nobody", "It is", "the sea."):
-        whole = said_until(saved, context, [], 8)
+        whole = generated_until(saved, context, [], 8)
         if len(whole) < 4:
             continue
         for until in ([whole[2:4]], [whole[3:], whole[2:]], [whole[-1], whole[1]], ["\0"], []):
             for most in (1, 3, 8):
-                asked.append((context, {"until": [*until, ""], "max_gen_toks": most, "do_sample": False}))
-                expected.append(said_until(saved, context, until, most))
-        asked += [(context, {"until": whole[2], "max_tokens": 8}), (context, {"max_gen_toks": None, "temperature": 0})]
-        expected += [said_until(saved, context, [whole[2]], 8), said_until(saved, context, [], ROW // 2)]
+                requests.append((context, {"until": [*until, ""], "max_gen_toks": most, "do_sample": False}))
+                expected.append(generated_until(saved, context, until, most))
+        requests += [
+            (context, {"until": whole[2], "max_tokens": 8}),
+            (context, {"max_gen_toks": None, "temperature": 0}),
+        ]
+        expected += [generated_until(saved, context, [whole[2]], 8), generated_until(saved, context, [], ROW // 2)]
     assert len(set(expected)) > 10
     for batch in (1, 3, 64):
-        assert Language(saved, batch).generate_until(ask(asked)) == expected
-    for by_chance in ({"do_sample": True}, {"temperature": 0.7}):
-        with pytest.raises(RecipeError, match="draws by chance"):
-            Language(saved, 1).generate_until(ask([("A", by_chance)]))
+        assert LanguageModel(saved, batch).generate_until(instances(requests)) == expected
+    for sampling in ({"do_sample": True}, {"temperature": 0.7}):
+        with pytest.raises(RecipeError, match="needs random sampling"):
+            LanguageModel(saved, 1).generate_until(instances([("A", sampling)]))
 
 
-def test_a_context_is_cut_so_that_there_is_room(saved: Saved) -> None:
-    """What is said takes half a row at most, and of the context the end is read."""
-    found = Language(saved, 2).generate_until(ask([(LONG, {"until": [], "max_gen_toks": 500})]))
+def test_a_context_is_truncated_to_leave_room(saved: Saved) -> None:
+    """Generated text takes half a row at most; the end of the context is kept."""
+    found = LanguageModel(saved, 2).generate_until(instances([(LONG, {"until": [], "max_gen_toks": 500})]))
     tokens = saved.tokenizer.encode(LONG).tolist()[-ROW // 2 :]
-    said: list[int] = []
-    while len(said) < ROW // 2 and EOS not in said:
-        said.append(int(log_p(saved, tokens + said)[-1].argmax()))
-    assert found == [saved.tokenizer.decode(said)]
+    generated: list[int] = []
+    while len(generated) < ROW // 2 and EOS not in generated:
+        generated.append(int(log_p(saved, tokens + generated)[-1].argmax()))
+    assert found == [saved.tokenizer.decode(generated)]
 
 
-def test_without_the_harness_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_harness_names_the_package_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     with pytest.raises(MissingError, match=r'pip install "weft\[language\]"'):
         find(["hellaswag"], tmp_path)
@@ -250,16 +253,16 @@ CHOICES = [
 
 @pytest.fixture
 def tasks(tmp_path: Path, saved: Saved) -> Path:
-    """Three tasks of one's own: choices, texts, and words that are to be said."""
-    said = [next(generate(saved, [Request(c["q"])], max_tokens=4)) for c in CHOICES]
+    """Three custom tasks: multiple choice, log-likelihood of texts, and generation."""
+    generated = [next(generate(saved, [GenerateRequest(c["q"])], max_tokens=4)) for c in CHOICES]
     rows = {
         "choices": CHOICES,
         "texts": [{"text": LONG}, {"text": "The old harbour looks over the sea."}],
         "words": [
-            {"q": c["q"], "a": text if i else "no"} for i, (c, text) in enumerate(zip(CHOICES, said, strict=True))
+            {"q": c["q"], "a": text if i else "no"} for i, (c, text) in enumerate(zip(CHOICES, generated, strict=True))
         ],
     }
-    ask_for = {
+    definitions = {
         "choices": "output_type: multiple_choice\ndoc_to_text: q\ndoc_to_target: right\ndoc_to_choice: options\n"
         "metric_list: [{metric: acc}, {metric: acc_norm}]",
         "texts": "output_type: loglikelihood_rolling\ndoc_to_text: ''\ndoc_to_target: text\n"
@@ -269,21 +272,21 @@ def tasks(tmp_path: Path, saved: Saved) -> Path:
     }
     folder = tmp_path / "language"
     folder.mkdir()
-    for name, told in ask_for.items():
+    for name, definition in definitions.items():
         data = tmp_path / f"{name}.jsonl"
         data.write_text("".join(json.dumps(row) + "\n" for row in rows[name]))
         where = json.dumps({"data_files": {"test": str(data)}, "cache_dir": str(tmp_path / "cache")})
         head = f"task: own_{name}\ndataset_path: json\ndataset_kwargs: {where}\ntest_split: test\n"
-        (folder / f"{name}.yaml").write_text(head + told + "\n")
+        (folder / f"{name}.yaml").write_text(head + definition + "\n")
     return tmp_path
 
 
-def test_tasks_of_ones_own_are_asked_without_a_hub(saved: Saved, tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_tasks_need_no_hub(saved: Saved, tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     harness = pytest.importorskip("lm_eval.tasks")
-    monkeypatch.setattr(harness, "TaskManager", cache(harness.TaskManager))  # it takes seconds to read all of its tasks
+    monkeypatch.setattr(harness, "TaskManager", cache(harness.TaskManager))  # reading all of its tasks takes seconds
     names = ["own_choices", "own_texts", "own_words"]
-    asked_for = find(names, tasks)
-    results = {r.task: r for r in evaluate_language(saved, names, asked_for, Settings(batch=3), Party())}
+    manager = find(names, tasks)
+    results = {r.task: r for r in evaluate_language(saved, names, manager, Settings(batch=3), Workgroup())}
     assert [r.num_examples for r in results.values()] == [3, 2, 3]
     found = {name: results[f"language:{name}"].scores for name in names}
     right: dict[str, list[bool]] = {"acc": [], "acc_norm": []}
@@ -292,23 +295,23 @@ def test_tasks_of_ones_own_are_asked_without_a_hub(saved: Saved, tasks: Path, mo
         for option in row["options"]:
             whole = saved.tokenizer.encode(f"{row['q']} {option}").tolist()
             num = len(whole) - len(saved.tokenizer.encode(row["q"]))
-            scores.append(by_hand(saved, [BOS, *whole], num)[0])
+            scores.append(reference(saved, [BOS, *whole], num)[0])
         lengths = [len(option) for option in row["options"]]
         right["acc"].append(int(np.argmax(scores)) == row["right"])
         right["acc_norm"].append(int(np.argmax(np.array(scores) / lengths)) == row["right"])
     for metric, of_rows in right.items():
         assert found["own_choices"][metric].value == pytest.approx(100 * sum(of_rows) / 3)
     texts = [LONG, "The old harbour looks over the sea."]
-    total = sum(Language(saved, 1).loglikelihood_rolling(ask([(text,) for text in texts])))
+    total = sum(LanguageModel(saved, 1).loglikelihood_rolling(instances([(text,) for text in texts])))
     per_byte = total / sum(len(text.encode()) for text in texts)
     assert found["own_texts"]["byte_perplexity"].value == pytest.approx(math.exp(-per_byte), rel=1e-4)
-    (words,) = found["own_words"].values()
-    assert words.value == pytest.approx(200 / 3)
-    assert words.low is not None and words.high is not None
-    (limited,) = evaluate_language(saved, ["own_words"], asked_for, Settings(limit=1), Party())
+    (match,) = found["own_words"].values()
+    assert match.value == pytest.approx(200 / 3)
+    assert match.low is not None and match.high is not None
+    (limited,) = evaluate_language(saved, ["own_words"], manager, Settings(limit=1), Workgroup())
     assert [score.value for score in limited.scores.values()] == [0] and limited.num_examples == 1
     with pytest.raises(RecipeError, match=r"no task own_word \(did you mean own_words\?\)"):
         find(["own_word"], tasks)
     (tasks / "words.jsonl").unlink()
     with pytest.raises(PathError, match="the harness cannot read the data of own_words"):
-        evaluate_language(saved, ["own_words"], find(["own_words"], tasks), Settings(), Party())
+        evaluate_language(saved, ["own_words"], find(["own_words"], tasks), Settings(), Workgroup())

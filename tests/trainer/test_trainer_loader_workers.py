@@ -1,4 +1,4 @@
-"""The loader with workers: the same steps for any number of them, and none that stays behind."""
+"""The loader with workers: the same steps for any number of them, and none outlives its process."""
 
 import itertools
 import json
@@ -17,20 +17,21 @@ from shardwriter import text_sample, write_shards
 
 from schemas.errors import IntegrityError, WeftError
 from trainer.config import TrainConfig
-from trainer.data.loader import Loader, Step
+from trainer.data.batches import TrainStep
+from trainer.data.loader import Loader
 from trainer.data.shards import open_shards
 from trainer.tokenizer import Tokenizer
 
 Config = Callable[..., TrainConfig]
 
 
-def loader(data: Path, words: Tokenizer, config: TrainConfig, rank: int = 0, world: int = 1) -> Loader:
-    return Loader(open_shards(str(data)), words, config, PreprocessCfg(size=32), rank, world)
+def loader(data: Path, tokenizer: Tokenizer, config: TrainConfig, rank: int = 0, world: int = 1) -> Loader:
+    return Loader(open_shards(str(data)), tokenizer, config, PreprocessCfg(size=32), rank, world)
 
 
-def equal(one: Step, other: Step) -> bool:
+def equal(one: TrainStep, other: TrainStep) -> bool:
     """Whether two steps are the same to the last byte of their images."""
-    names = ("tokens_BT", "slots_BT", "stretches_BT", "targets_BT", "bytes_IHWC")
+    names = ("tokens_BT", "image_mask_BT", "segment_ids_BT", "targets_BT", "bytes_IHWC")
     pairs = zip(one.micro_batches, other.micro_batches, strict=True)
     return one.digest == other.digest and all(
         torch.equal(getattr(a, n), getattr(b, n)) for a, b in pairs for n in names
@@ -38,49 +39,49 @@ def equal(one: Step, other: Step) -> bool:
 
 
 @pytest.fixture(scope="module")
-def alone(data: Path, words: Tokenizer, tiny: Config) -> list[Step]:
+def alone(data: Path, tokenizer: Tokenizer, tiny: Config) -> list[TrainStep]:
     """Eight steps of one process without workers."""
-    return list(itertools.islice(loader(data, words, tiny()), 8))
+    return list(itertools.islice(loader(data, tokenizer, tiny()), 8))
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_any_number_of_workers_gives_the_same_steps(
-    data: Path, words: Tokenizer, tiny: Config, alone: list[Step], num_workers: int
+    data: Path, tokenizer: Tokenizer, tiny: Config, alone: list[TrainStep], num_workers: int
 ) -> None:
-    with loader(data, words, tiny(f"data.workers={num_workers}")) as source:
+    with loader(data, tokenizer, tiny(f"data.workers={num_workers}")) as source:
         assert all(equal(a, b) for a, b in zip(alone, source, strict=False))
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 3])
 @pytest.mark.parametrize("world", [2, 4])
 def test_any_number_of_processes_and_workers_gives_the_same_digests(
-    data: Path, words: Tokenizer, tiny: Config, alone: list[Step], world: int, num_workers: int
+    data: Path, tokenizer: Tokenizer, tiny: Config, alone: list[TrainStep], world: int, num_workers: int
 ) -> None:
     for rank in (0, world - 1):
-        with loader(data, words, tiny(f"data.workers={num_workers}"), rank, world) as source:
+        with loader(data, tokenizer, tiny(f"data.workers={num_workers}"), rank, world) as source:
             assert [step.digest for step in itertools.islice(source, 8)] == [step.digest for step in alone]
 
 
-def test_a_state_is_that_of_the_last_step_handed_out(
-    data: Path, words: Tokenizer, tiny: Config, alone: list[Step]
+def test_a_state_is_that_of_the_last_step_returned(
+    data: Path, tokenizer: Tokenizer, tiny: Config, alone: list[TrainStep]
 ) -> None:
-    """From two processes to one and to two again, with other workers each time, though more was made ahead."""
-    state = loader(data, words, tiny()).state()
-    at, cut_rows, epochs = 0, set(), set()
+    """From two processes to one and back, with other workers each time, and in spite of prefetched steps."""
+    state = loader(data, tokenizer, tiny()).state()
+    at, split_rows, epochs = 0, set(), set()
     for world, num_workers, num_steps in ((2, 1, 3), (1, 0, 2), (2, 3, 3)):
         with loader(
-            data, words, tiny(f"data.workers={num_workers}", "data.prefetch_steps=3"), 1 % world, world
+            data, tokenizer, tiny(f"data.workers={num_workers}", "data.prefetch_steps=3"), 1 % world, world
         ) as source:
             source.load_state(json.loads(json.dumps(state)))
             digests = [step.digest for step in itertools.islice(source, num_steps)]
             assert digests == [step.digest for step in alone[at : at + num_steps]]
             at, state = at + num_steps, source.state()
         assert state["step"] == at
-        for corpus, stands in state["corpora"].items():
-            cut_rows |= {corpus for stream in stands["streams"] if stream["token"]}
-            epochs |= {corpus for stream in stands["streams"] if stream["position"]}
-    assert epochs == {"text", "caption", "interleaved"}  # amid what streams own, and so amid shards
-    assert cut_rows == {"text", "interleaved"}  # amid documents; captions are never cut
+        for corpus, position in state["corpora"].items():
+            split_rows |= {corpus for stream in position["streams"] if stream["token"]}
+            epochs |= {corpus for stream in position["streams"] if stream["position"]}
+    assert epochs == {"text", "caption", "interleaved"}  # inside streams, and so inside shards
+    assert split_rows == {"text", "interleaved"}  # inside documents; captions are never split
 
 
 def children() -> set[int]:
@@ -88,10 +89,10 @@ def children() -> set[int]:
 
 
 def test_closing_ends_the_workers_and_the_next_step_starts_them_again(
-    data: Path, words: Tokenizer, tiny: Config, alone: list[Step]
+    data: Path, tokenizer: Tokenizer, tiny: Config, alone: list[TrainStep]
 ) -> None:
     before = children()
-    source = loader(data, words, tiny("data.workers=2"))
+    source = loader(data, tokenizer, tiny("data.workers=2"))
     assert next(source).digest == alone[0].digest
     assert len(children() - before) == 2
     source.close()
@@ -101,9 +102,9 @@ def test_closing_ends_the_workers_and_the_next_step_starts_them_again(
     source.close()
 
 
-def test_a_worker_that_is_killed_is_an_error_and_no_hang(data: Path, words: Tokenizer, tiny: Config) -> None:
+def test_a_killed_worker_is_an_error(data: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     before = children()
-    with loader(data, words, tiny("data.workers=1", "data.prefetch_steps=1")) as source:
+    with loader(data, tokenizer, tiny("data.workers=1", "data.prefetch_steps=1")) as source:
         next(source)
         (worker,) = children() - before
         os.kill(worker, signal.SIGKILL)
@@ -114,10 +115,10 @@ def test_a_worker_that_is_killed_is_an_error_and_no_hang(data: Path, words: Toke
             next(source)
 
 
-def test_what_a_worker_raises_is_raised_here(tmp_path: Path, words: Tokenizer, tiny: Config) -> None:
+def test_an_error_of_a_worker_is_raised_in_the_loader(tmp_path: Path, tokenizer: Tokenizer, tiny: Config) -> None:
     write_shards(tmp_path, {"text": [text_sample("good", "One.")], "interleaved": [("bad", {"json": b"{"})]})
     with (
-        loader(tmp_path, words, tiny("data.workers=1")) as source,
+        loader(tmp_path, tokenizer, tiny("data.workers=1")) as source,
         pytest.raises(IntegrityError, match="no sample of interleaved"),
     ):
         next(source)
@@ -132,7 +133,7 @@ def test_what_a_worker_raises_is_raised_here(tmp_path: Path, words: Tokenizer, t
     ],
 )
 def test_no_worker_outlives_its_process(data: Path, ending: str) -> None:
-    """Neither after its normal end, nor after an exception, nor when it was killed; and SIGTERM ends no worker."""
+    """After a normal end, an exception, or a kill. SIGTERM ends no worker."""
     here = Path(__file__).parent
     program = f"""
 import os, signal, sys, time
@@ -141,8 +142,8 @@ from pathlib import Path
 from conftest import TINY
 from test_trainer_loader_workers import children, loader
 from trainer import config, tokenizer
-words = tokenizer.load({str(data / "tokenizer")!r})
-source = loader(Path({str(data)!r}), words, config.load("debug", [*TINY, "data.workers=2"]))
+trained = tokenizer.load({str(data / "tokenizer")!r})
+source = loader(Path({str(data)!r}), trained, config.load("debug", [*TINY, "data.workers=2"]))
 next(source)
 workers = children()
 for worker in workers:
@@ -157,12 +158,12 @@ print(*workers, flush=True)
     workers = [int(worker) for worker in ended.stdout.split()]
     assert len(workers) == 2
     deadline = time.monotonic() + 120
-    while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
+    while any(is_alive(worker) for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(alive(worker) for worker in workers)
+    assert not any(is_alive(worker) for worker in workers)
 
 
-def alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -17,9 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import MissingError, SchemaError, WeftError
-from trainer.evaluate.metrics.captions_words import words
-from trainer.evaluate.metrics.cider import cider, cider_each
-from trainer.evaluate.metrics.spice import spice
+from trainer.evaluate.caption_metrics import cider, cider_each, spice, words
 
 VOCABULARY = ["a", "the", "man", "dog", "cat", "rides", "sees", "red", "blue", "horse", "on", "near", "wave", "tree"]
 PIECES = (

@@ -1,23 +1,23 @@
-"""VQA accuracy: by hand, from the definition of the benchmark and the rules of its code."""
+"""VQA accuracy by hand, from the definition of the benchmark and the rules of its code."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.evaluate.metrics.vqa import accuracy, normalise
+from trainer.evaluate.metrics import normalise_vqa, vqa_accuracy
 
 
 @pytest.mark.parametrize(("num_same", "expected"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (9, 1), (10, 1)])
 def test_accuracy_by_how_many_of_ten_people_agree(num_same: int, expected: float) -> None:
-    """Leaving each out in turn: of n who agree, n see n - 1 others and 10 - n see n; three others make 1."""
+    """Leaving out each person in turn: of n who agree, n leave n - 1 and 10 - n leave n; three are enough for 1."""
     people = ["yes"] * num_same + [f"other {number}" for number in range(10 - num_same)]
-    assert accuracy("yes", people) == pytest.approx(expected)
+    assert vqa_accuracy("yes", people) == pytest.approx(expected)
 
 
-def test_where_all_agree_nothing_is_normalised() -> None:
-    assert accuracy("Yes", ["yes"] * 10) == 0
-    assert accuracy("Yes", ["yes"] * 9 + ["no"]) == 1
-    assert accuracy(" yes\n", ["yes\t"] * 10) == 1
+def test_nothing_is_normalised_if_all_agree() -> None:
+    assert vqa_accuracy("Yes", ["yes"] * 10) == 0
+    assert vqa_accuracy("Yes", ["yes"] * 9 + ["no"]) == 1
+    assert vqa_accuracy(" yes\n", ["yes\t"] * 10) == 1
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,16 @@ def test_where_all_agree_nothing_is_normalised() -> None:
     ],
 )
 def test_answers_are_normalised(answer: str, expected: str) -> None:
-    assert normalise(answer) == expected
+    assert normalise_vqa(answer) == expected
 
 
 def test_both_sides_are_normalised() -> None:
-    assert accuracy("the two dogs!", ["2 dogs"] * 4 + ["a dog"] * 6) == 1
-    assert accuracy("2 dogs", ["The Two Dogs."] * 4 + ["a dog"] * 6) == 1
+    assert vqa_accuracy("the two dogs!", ["2 dogs"] * 4 + ["a dog"] * 6) == 1
+    assert vqa_accuracy("2 dogs", ["The Two Dogs."] * 4 + ["a dog"] * 6) == 1
 
 
 @given(st.lists(st.sampled_from(["yes", "no", "2", "two", "a two"]), min_size=10, max_size=10), st.randoms())
 def test_order_of_people_does_not_matter(people: list[str], random) -> None:
-    score = accuracy("2", people)
+    score = vqa_accuracy("2", people)
     assert 0 <= score <= 1
-    assert accuracy("2", random.sample(people, 10)) == pytest.approx(score)
+    assert vqa_accuracy("2", random.sample(people, 10)) == pytest.approx(score)

@@ -1,4 +1,4 @@
-"""The model's parts by themselves: positions, initialisation, masks, loss, and the eye."""
+"""Parts of the model: positions, initialisation, attention masks, loss, and the vision encoder."""
 
 import json
 import math
@@ -11,28 +11,24 @@ import torch
 import torch.nn.functional as F
 
 from schemas.errors import MissingError
-from trainer.config import TrainConfig
-from trainer.config.model import Model
+from trainer.config import ModelConfig, TrainConfig
 from trainer.data.packing import IGNORED
-from trainer.model.decoder import Decoder
-from trainer.model.kosmos import Kosmos
-from trainer.model.loss import CHUNK, cross_entropy_sum
-from trainer.model.positions import XPos, sinusoids
-from trainer.model.sight import positions_in_stretch, sight
+from trainer.model.attention import XPos, attention_mask, positions_in_segment, sinusoids
+from trainer.model.kosmos import CHUNK, Decoder, Kosmos, cross_entropy_sum
 
 Config = Callable[..., TrainConfig]
 
 
 def xpos_product(q: list[float], k: list[float], n: int, m: int) -> float:
-    """Compute a product of query n and key m by complex numbers, from the formulas alone."""
+    """Compute a product of query n and key m by complex numbers, from the formulas only."""
     width = len(q)
     total = 0.0
     for i in range(width // 2):
         theta = 10_000 ** (-2 * i / width)
         zeta = (2 * i + 0.4 * width) / (1.4 * width)
         query, key = complex(q[2 * i], q[2 * i + 1]), complex(k[2 * i], k[2 * i + 1])
-        turn = complex(math.cos((n - m) * theta), math.sin((n - m) * theta))
-        total += (query * turn * key.conjugate()).real * zeta ** ((n - m) / 512)
+        rotation = complex(math.cos((n - m) * theta), math.sin((n - m) * theta))
+        total += (query * rotation * key.conjugate()).real * zeta ** ((n - m) / 512)
     return total
 
 
@@ -41,12 +37,12 @@ def test_xpos_follows_its_formulas(n: int, m: int) -> None:
     torch.manual_seed(0)
     q, k = torch.randn(2, 16)
     xpos = XPos(torch.arange(64).unsqueeze(0), head_width=16)
-    turned_q, turned_k = xpos.queries(q.expand(1, 1, 64, 16)), xpos.keys(k.expand(1, 1, 64, 16))
-    product = float(turned_q[0, 0, n] @ turned_k[0, 0, m])
+    rotated_q, rotated_k = xpos.queries(q.expand(1, 1, 64, 16)), xpos.keys(k.expand(1, 1, 64, 16))
+    product = float(rotated_q[0, 0, n] @ rotated_k[0, 0, m])
     assert product == pytest.approx(xpos_product(q.tolist(), k.tolist(), n, m), abs=1e-5)
 
 
-def test_xpos_depends_on_distance_alone() -> None:
+def test_xpos_depends_on_the_distance_only() -> None:
     torch.manual_seed(0)
     q, k = torch.randn(2, 1, 1, 32, 16)
     here, there = XPos(torch.arange(32)[None], 16), XPos(torch.arange(32)[None] + 1000, 16)
@@ -61,17 +57,17 @@ def test_sinusoids_follow_fairseq() -> None:
     assert table[0].tolist() == pytest.approx([*map(math.sin, expected), *map(math.cos, expected)], abs=1e-6)
 
 
-def test_positions_and_sight_stay_in_their_stretch() -> None:
-    stretches = torch.tensor([[1, 1, 2, 2, 2, 0]])
-    assert positions_in_stretch(stretches).tolist() == [[0, 1, 0, 1, 2, 0]]
+def test_positions_and_mask_stay_in_their_segment() -> None:
+    segments = torch.tensor([[1, 1, 2, 2, 2, 0]])
+    assert positions_in_segment(segments).tolist() == [[0, 1, 0, 1, 2, 0]]
     expected = [[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0],
                 [0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1]]  # fmt: skip
-    assert sight(stretches)[0, 0].int().tolist() == expected
+    assert attention_mask(segments)[0, 0].int().tolist() == expected
 
 
 def test_initialisation_scales_by_magneto() -> None:
     torch.manual_seed(0)
-    decoder = Decoder(Model(layers=12, width=256, ffn_width=1024, heads=4))
+    decoder = Decoder(ModelConfig(layers=12, width=256, ffn_width=1024, heads=4))
     gain = math.sqrt(math.log(24))
     block = decoder.blocks[0]
     xavier = {
@@ -114,22 +110,22 @@ def model(tiny: Config) -> Kosmos:
 
 
 def document(seed: int, length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return tokens, slots and one image of a document that opens with an image of two slots."""
+    """Return tokens, image mask and image of a document that starts with an image of two embeddings."""
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(6, 100, (length,), generator=generator)
-    slots = torch.zeros(length, dtype=torch.bool)
-    slots[2:4] = True
-    return tokens, slots, torch.randn(1, 3, 32, 32, generator=generator)
+    image_mask = torch.zeros(length, dtype=torch.bool)
+    image_mask[2:4] = True
+    return tokens, image_mask, torch.randn(1, 3, 32, 32, generator=generator)
 
 
 def packed(*documents: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    tokens, slots, pixels = (torch.cat(parts) for parts in zip(*documents, strict=True))
-    stretches = torch.cat([torch.full((len(d[0]),), i + 1) for i, d in enumerate(documents)])
-    return tokens[None], slots[None], stretches[None], pixels
+    tokens, image_mask, pixels = (torch.cat(parts) for parts in zip(*documents, strict=True))
+    segments = torch.cat([torch.full((len(d[0]),), i + 1) for i, d in enumerate(documents)])
+    return tokens[None], image_mask[None], segments[None], pixels
 
 
 @pytest.mark.parametrize("positions", ["xpos", "sinusoidal"])
-def test_a_packed_row_is_as_good_as_its_documents(tiny: Config, positions: str) -> None:
+def test_a_packed_row_equals_its_documents(tiny: Config, positions: str) -> None:
     torch.manual_seed(0)
     model = Kosmos(tiny(f"model.positions={positions}"), vocab_size=100)
     a, b, other = document(1, 12), document(2, 20), document(3, 12)
@@ -143,37 +139,37 @@ def test_a_packed_row_is_as_good_as_its_documents(tiny: Config, positions: str) 
         torch.testing.assert_close(model(*packed(a, b), targets[None]), summed)
 
 
-def test_words_see_the_image_before_them_and_none_after(model: Kosmos) -> None:
-    tokens, slots, pixels = document(1, 12)
+def test_tokens_depend_on_the_image_before_them_only(model: Kosmos) -> None:
+    tokens, image_mask, pixels = document(1, 12)
     with torch.no_grad():
-        one, two = (model(*packed((tokens, slots, p)))[0] for p in (pixels, pixels + 1))
+        one, two = (model(*packed((tokens, image_mask, p)))[0] for p in (pixels, pixels + 1))
     assert torch.equal(one[:2], two[:2])
     assert all(not torch.allclose(a, b) for a, b in zip(one[2:], two[2:], strict=True))
 
 
-def test_an_image_that_no_slot_takes_runs_with_a_gradient_of_zero(model: Kosmos) -> None:
-    tokens, slots, pixels = document(1, 12)
-    arguments = (tokens[None], torch.zeros_like(slots)[None], torch.ones(1, 12, dtype=torch.int64))
+def test_a_surplus_image_has_a_gradient_of_zero(model: Kosmos) -> None:
+    tokens, image_mask, pixels = document(1, 12)
+    arguments = (tokens[None], torch.zeros_like(image_mask)[None], torch.ones(1, 12, dtype=torch.int64))
     model.zero_grad()
     model(*arguments, pixels, tokens[None]).backward()
-    eye = [*model.vision.parameters(), *model.resampler.parameters()]
-    assert all(p.grad is not None and not p.grad.any() for p in eye)
+    parameters = [*model.vision.parameters(), *model.resampler.parameters()]
+    assert all(p.grad is not None and not p.grad.any() for p in parameters)
     with torch.no_grad():
         assert torch.equal(model(*arguments, pixels), model(*arguments, 0 * pixels))
 
 
-def test_only_the_last_layers_of_a_frozen_eye_learn(tiny: Config, tmp_path: Path) -> None:
+def test_only_the_last_layers_of_a_frozen_vision_encoder_are_trained(tiny: Config, tmp_path: Path) -> None:
     model = Kosmos(tiny("vision.trainable_layers=1"), vocab_size=100)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 0.1)
     before = {name: p.detach().clone() for name, p in model.vision.named_parameters()}
-    tokens, slots, pixels = document(1, 12)
-    model(*packed((tokens, slots, pixels)), tokens[None]).backward()
+    tokens, image_mask, pixels = document(1, 12)
+    model(*packed((tokens, image_mask, pixels)), tokens[None]).backward()
     optimizer.step()
     moved = {name for name, p in model.vision.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {n for n in before if n.startswith(("tower.transformer.resblocks.1.", "tower.ln_post."))}
 
 
-def test_a_pretrained_eye_loads_from_a_folder_with_its_own_preprocessing(tiny: Config, tmp_path: Path) -> None:
+def test_a_vision_encoder_loads_from_a_folder_with_its_preprocessing(tiny: Config, tmp_path: Path) -> None:
     torch.manual_seed(1)
     cfg = {
         "embed_dim": 16,

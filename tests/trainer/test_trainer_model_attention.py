@@ -1,4 +1,4 @@
-"""What a position sees, by every kernel; and blocks that are checkpointed or compiled."""
+"""Attention masks with every kernel, and blocks that are checkpointed or compiled."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,8 @@ from torch.utils.checkpoint import checkpoint
 
 from schemas.errors import RecipeError
 from trainer.config import TrainConfig
-from trainer.model.decoder import Block
-from trainer.model.kosmos import Kosmos
-from trainer.model.loss import cross_entropy_sum
-from trainer.model.positions import XPos
-from trainer.model.sight import sight, sight_by_blocks
+from trainer.model.attention import XPos, attention_mask, block_mask
+from trainer.model.kosmos import DecoderBlock, Kosmos, cross_entropy_sum
 
 Config = Callable[..., TrainConfig]
 
@@ -20,11 +17,11 @@ Config = Callable[..., TrainConfig]
 def row(*documents: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Pack documents of tokens, without images."""
     tokens = torch.cat(documents)[None]
-    stretches = torch.cat([torch.full((len(d),), n + 1) for n, d in enumerate(documents)])[None]
-    return tokens, torch.zeros_like(tokens, dtype=torch.bool), stretches, None
+    segments = torch.cat([torch.full((len(d),), n + 1) for n, d in enumerate(documents)])[None]
+    return tokens, torch.zeros_like(tokens, dtype=torch.bool), segments, None
 
 
-def test_flex_sees_what_sdpa_sees(tiny: Config) -> None:
+def test_flex_equals_sdpa(tiny: Config) -> None:
     torch.manual_seed(0)
     ours, flex = (Kosmos(tiny(f"model.attention={kernel}"), vocab_size=100) for kernel in ("sdpa", "flex"))
     flex.load_state_dict(ours.state_dict())
@@ -33,23 +30,23 @@ def test_flex_sees_what_sdpa_sees(tiny: Config) -> None:
         torch.testing.assert_close(flex(*row(a, b)), ours(*row(a, b)), rtol=1e-4, atol=1e-5)
 
 
-def test_blocks_hide_what_the_mask_hides() -> None:
-    stretches = torch.tensor([[1] * 130 + [2] * 100 + [3] * 20 + [0] * 50, [1] * 300])
-    whole = sight_by_blocks(stretches).mask_mod
+def test_the_block_mask_equals_the_mask() -> None:
+    segments = torch.tensor([[1] * 130 + [2] * 100 + [3] * 20 + [0] * 50, [1] * 300])
+    whole = block_mask(segments).mask_mod
     t, s = torch.arange(300)[:, None], torch.arange(300)[None, :]
     for number in range(2):
         b = torch.tensor(number)
-        assert torch.equal(whole(b, torch.tensor(0), t, s), sight(stretches)[number, 0])
+        assert torch.equal(whole(b, torch.tensor(0), t, s), attention_mask(segments)[number, 0])
 
 
-def test_flex_refuses_what_it_cannot_do(tiny: Config) -> None:
+def test_flex_with_attention_dropout_is_an_error(tiny: Config) -> None:
     with pytest.raises(RecipeError, match="attention_dropout"):
         tiny("model.attention=flex", "model.dropout=0.1")
     assert tiny("model.attention=flex", "model.dropout=0.1", "model.attention_dropout=0")
 
 
 @pytest.mark.parametrize("kernel", ["sdpa", "flex"])
-def test_the_paper_s_packing_leaks_and_ours_does_not(tiny: Config, kernel: str) -> None:
+def test_documents_are_independent_with_a_document_mask_only(tiny: Config, kernel: str) -> None:
     torch.manual_seed(0)
     a, other, b = (torch.randint(6, 100, (12,)) for _ in range(3))
     for masked in (True, False):
@@ -58,47 +55,49 @@ def test_the_paper_s_packing_leaks_and_ours_does_not(tiny: Config, kernel: str) 
             one, two = model(*row(a, b))[0, 12:], model(*row(other, b))[0, 12:]
             assert torch.equal(one, two) == masked
             whole, alone = model(*row(torch.cat([a, b]))), model(*row(a, b))
-            assert torch.allclose(whole, alone, atol=1e-5) != masked  # one stretch: positions too go through
+            assert torch.allclose(whole, alone, atol=1e-5) != masked  # one segment: positions continue too
 
 
-def test_padding_changes_nothing_when_rows_are_one_stretch(tiny: Config) -> None:
+def test_padding_changes_nothing_when_rows_are_one_segment(tiny: Config) -> None:
     torch.manual_seed(0)
     model = Kosmos(tiny("model.document_mask=false"), vocab_size=100)
     a, b = torch.randint(6, 100, (12,)), torch.randint(6, 100, (12,))
-    tokens, slots, stretches, _ = row(a, b)
-    stretches[0, 12:] = 0
+    tokens, image_mask, segments, _ = row(a, b)
+    segments[0, 12:] = 0
     with torch.no_grad():
-        torch.testing.assert_close(model(tokens, slots, stretches, None)[0, :12], model(*row(a))[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            model(tokens, image_mask, segments, None)[0, :12], model(*row(a))[0], rtol=0, atol=1e-5
+        )
 
 
-def test_image_slots_give_the_embedding_no_gradient(tiny: Config) -> None:
+def test_image_positions_give_the_embedding_no_gradient(tiny: Config) -> None:
     torch.manual_seed(0)
     model = Kosmos(tiny(), vocab_size=100)
     tokens = torch.arange(10, 22)[None]
-    slots = torch.zeros_like(tokens, dtype=torch.bool)
-    slots[0, 2:4] = True
-    targets = torch.where(slots, -100, tokens + 30)
-    x = model.states(tokens, slots, torch.ones_like(tokens), torch.randn(1, 3, 32, 32))
+    image_mask = torch.zeros_like(tokens, dtype=torch.bool)
+    image_mask[0, 2:4] = True
+    targets = torch.where(image_mask, -100, tokens + 30)
+    x = model.states(tokens, image_mask, torch.ones_like(tokens), torch.randn(1, 3, 32, 32))
     x.retain_grad()
     cross_entropy_sum(x[0], model.embedding.weight, targets[0], -100).backward()
-    silent = x.grad[0].abs().sum(-1) == 0
-    assert torch.equal(silent, slots[0])
+    is_zero = x.grad[0].abs().sum(-1) == 0
+    assert torch.equal(is_zero, image_mask[0])
 
 
-def block_and_row(config: TrainConfig) -> tuple[Block, tuple[object, ...]]:
+def block_and_row(config: TrainConfig) -> tuple[DecoderBlock, tuple[object, ...]]:
     torch.manual_seed(0)
-    block = Block(config.model)
-    stretches = torch.tensor([[1] * 10 + [2] * 6])
+    block = DecoderBlock(config.model)
+    segments = torch.tensor([[1] * 10 + [2] * 6])
     x = torch.randn(1, 16, config.model.width, requires_grad=True)
     xpos = XPos(torch.arange(16)[None], config.model.width // config.model.heads)
-    return block, (x, sight(stretches), xpos)
+    return block, (x, attention_mask(segments), xpos)
 
 
-def gradients(block: Block, out: torch.Tensor) -> list[torch.Tensor]:
+def gradients(block: DecoderBlock, out: torch.Tensor) -> list[torch.Tensor]:
     return list(torch.autograd.grad(out.square().sum(), list(block.parameters())))
 
 
-def test_a_checkpointed_block_is_the_block_dropout_included(tiny: Config) -> None:
+def test_a_checkpointed_block_equals_the_block_with_dropout(tiny: Config) -> None:
     block, given = block_and_row(tiny("model.dropout=0.3"))
     results = []
     for forward in (block, lambda *a: checkpoint(block, *a, use_reentrant=False)):
@@ -107,8 +106,8 @@ def test_a_checkpointed_block_is_the_block_dropout_included(tiny: Config) -> Non
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
-def test_a_compiled_block_is_the_block_and_is_compiled_once(tiny: Config) -> None:
-    """Traced forwards and backwards whole; what a GPU's kernels make of the trace is theirs."""
+def test_a_compiled_block_equals_the_block_and_compiles_once(tiny: Config) -> None:
+    """Forward and backward are traced completely; the code that a GPU compiler makes of the trace is not tested."""
     torch._dynamo.reset()
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
     block, given = block_and_row(tiny())

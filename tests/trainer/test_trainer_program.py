@@ -1,4 +1,4 @@
-"""`python -m trainer.train`, `.generate` and `.evaluate` without PyTorch, and when nobody reads what they print."""
+"""`python -m trainer` without PyTorch, and with a closed standard output."""
 
 import os
 import subprocess
@@ -25,27 +25,33 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.parametrize("option", ["--help", "--data=OUT"])
-@pytest.mark.parametrize("module", ["trainer.train", "trainer.generate", "trainer.evaluate"])
-def test_without_pytorch_one_line_says_how_to_install_it(module: str, option: str) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    ["train --data=OUT", "generate --checkpoint=OUT a", "eval --checkpoint=OUT --data=OUT --task=raven", "tasks"],
+)
+def test_without_pytorch_one_line_says_how_to_install_it(arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", BARE, module, option], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", BARE, "trainer", *arguments.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    told = 'error: the package of torch is not installed, which this command needs: pip install "weft[train]"\n'
-    assert done.stderr == told
+    message = 'error: this command needs the package torch, which is not installed: pip install "weft[train]"\n'
+    assert done.stderr == message
 
 
 def test_a_closed_pipe_ends_a_command_quietly(data: Path, tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:
-    """What is printed at the end, as help, and what is printed as it comes, as an answer."""
+    """For output at the end, such as help, and for streamed output, such as an answer."""
     train(tiny("steps=1"), data, tmp_path / "run")
-    answer = ["trainer.generate", "--checkpoint", str(tmp_path / "run"), "a disc", "--max-tokens=8"]
-    for arguments in (["trainer.evaluate", "--help"], answer):
+    answer = ["generate", "--checkpoint", str(tmp_path / "run"), "a disc", "--max-tokens=8"]
+    for arguments in (["eval", "--help"], answer):
         reader, writer = os.pipe()
-        os.close(reader)  # before anything is written, as `head` that has seen enough
+        os.close(reader)  # before anything is written, like `head` that has ended
         done = subprocess.run(
-            [sys.executable, "-m", *arguments], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=writer,
-            stderr=subprocess.PIPE, check=False,
+            [sys.executable, "-m", "trainer", *arguments], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=writer, stderr=subprocess.PIPE, check=False,
         )  # fmt: skip
         os.close(writer)
         assert (done.returncode, done.stderr) == (141, b""), arguments

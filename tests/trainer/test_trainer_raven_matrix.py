@@ -1,4 +1,4 @@
-"""Thousands of matrices: one right answer each, every rule, answers evenly placed, and nothing told by candidates."""
+"""Thousands of matrices: one solution each, every rule, uniform answers, and no information in the candidates alone."""
 
 import math
 import os
@@ -12,16 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from trainer.evaluate.raven.cells import LAYOUTS, NUM_SHADES, NUM_SIZES, SHAPES, VALUES, Cell
-from trainer.evaluate.raven.matrix import Matrix, draw_matrix, is_unique
-from trainer.evaluate.raven.rules import rules_of
-from trainer.evaluate.raven.solve import explained
+from trainer.evaluate.raven.files import solutions
+from trainer.evaluate.raven.matrix import (
+    LAYOUTS,
+    NUM_SHADES,
+    NUM_SIZES,
+    SHAPES,
+    VALUES,
+    Cell,
+    Matrix,
+    generate_matrix,
+    is_unique,
+    rules_of,
+)
 
 ROOT = Path(__file__).parents[2]
-NUM_DRAWN = 4000
+NUM_MATRICES = 4000
 CHANCE = 1 / 6
 
-HOLDS: dict[str, Callable[[list[list[int]]], bool]] = {  # what each rule says, of whole rows
+HOLDS: dict[str, Callable[[list[list[int]]], bool]] = {  # whether complete rows follow each rule
     "constant": lambda rows: all(len({*row}) == 1 for row in rows),
     "progression": lambda rows: len({b - a for row in rows for a, b in pairwise(row)} - {0}) == 1,
     "distribute": lambda rows: {frozenset(row) for row in rows} == {frozenset(rows[0])} and len({*rows[0]}) > 1,
@@ -38,21 +47,21 @@ HOLDS: dict[str, Callable[[list[list[int]]], bool]] = {  # what each rule says, 
 
 
 @pytest.fixture(scope="module")
-def drawn() -> list[Matrix]:
-    return [draw_matrix(f"test-{i}") for i in range(NUM_DRAWN)]
+def matrices() -> list[Matrix]:
+    return [generate_matrix(f"test-{i}") for i in range(NUM_MATRICES)]
 
 
 def values(cell: Cell) -> dict[str, int]:
     return {"shape": cell.shape, "size": cell.size, "shade": cell.shade, "layout": cell.places}
 
 
-def test_exactly_one_candidate_is_explained_and_it_is_the_marked_one(drawn: list[Matrix]) -> None:
-    assert [i for i, m in enumerate(drawn) if explained(m.shown, m.candidates) != [m.answer]] == []
+def test_the_answer_is_the_only_solution_among_the_candidates(matrices: list[Matrix]) -> None:
+    assert [i for i, m in enumerate(matrices) if solutions(m.shown, m.candidates) != [m.answer]] == []
 
 
-def test_no_other_cell_at_all_is_explained(drawn: list[Matrix]) -> None:
-    """The answer is unique among all that can be drawn, not only among the six."""
-    for matrix in drawn[:60]:
+def test_the_answer_is_the_only_solution_among_all_cells(matrices: list[Matrix]) -> None:
+    """The answer is unique among all possible cells, not only among the six."""
+    for matrix in matrices[:60]:
         answer = matrix.candidates[matrix.answer]
         others = [
             *(replace(answer, shape=v) for v in range(len(SHAPES))),
@@ -60,11 +69,11 @@ def test_no_other_cell_at_all_is_explained(drawn: list[Matrix]) -> None:
             *(replace(answer, shade=v) for v in range(NUM_SHADES)),
             *(replace(answer, places=v) for v in VALUES["position"]),
         ]
-        assert {others[i] for i in explained(matrix.shown, others)} == {answer}
+        assert {others[i] for i in solutions(matrix.shown, others)} == {answer}
 
 
-def test_the_rules_that_a_matrix_names_hold_and_all_else_stands_still(drawn: list[Matrix]) -> None:
-    for matrix in drawn:
+def test_the_rules_of_a_matrix_hold_and_other_attributes_are_constant(matrices: list[Matrix]) -> None:
+    for matrix in matrices:
         cells = [*matrix.shown, matrix.candidates[matrix.answer]]
         for attribute in ("shape", "size", "shade", "layout"):
             flat = [values(cell)[attribute] for cell in cells]
@@ -80,38 +89,38 @@ def test_the_rules_that_a_matrix_names_hold_and_all_else_stands_still(drawn: lis
             assert not names or len({*flat[:-1]}) > 1
 
 
-def test_every_rule_occurs(drawn: list[Matrix]) -> None:
-    found = {(m.side, attribute, name) for m in drawn for attribute, name in m.rules.items()}
+def test_every_rule_occurs(matrices: list[Matrix]) -> None:
+    found = {(m.side, attribute, name) for m in matrices for attribute, name in m.rules.items()}
     planned = {(side, a, name) for side, a in product((2, 3), VALUES) for name in rules_of(a, side, range(1, side + 1))}
     assert found == planned and {name for _, _, name in planned} == set(HOLDS)
 
 
-def test_answers_are_evenly_placed(drawn: list[Matrix]) -> None:
+def test_answers_are_uniformly_distributed(matrices: list[Matrix]) -> None:
     for side in (2, 3):
-        places = Counter(m.answer for m in drawn if m.side == side)
+        places = Counter(m.answer for m in matrices if m.side == side)
         number = places.total()
-        assert number > NUM_DRAWN / 3
+        assert number > NUM_MATRICES / 3
         assert all(abs(places[i] - number / 6) < 4 * math.sqrt(number * CHANCE * (1 - CHANCE)) for i in range(6))
 
 
-def test_candidates_are_six_unlike_cells_none_more_like_the_others(drawn: list[Matrix]) -> None:
-    for matrix in drawn:
+def test_candidates_are_distinct_and_equally_similar(matrices: list[Matrix]) -> None:
+    for matrix in matrices:
         assert len({*matrix.candidates}) == 6
-        assert len({likeness(matrix.candidates, i) for i in range(6)}) == 1
+        assert len({similarity(matrix.candidates, i) for i in range(6)}) == 1
 
 
-def test_under_no_rule_is_the_answer_the_least_or_the_most_of_the_values_offered(drawn: list[Matrix]) -> None:
-    """As the wrong values are drawn like the right one, each is as often the right one, whatever the rule."""
+def test_the_rank_of_the_answer_among_the_values_is_uniform(matrices: list[Matrix]) -> None:
+    """Wrong values are sampled like the correct one, so for every rule each is equally often correct."""
     ranks: dict[tuple[str, str, int], Counter[int]] = {}
-    for matrix in drawn:
+    for matrix in matrices:
         for attribute, name in matrix.rules.items():
             own = "layout" if attribute in ("number", "position") else attribute
-            offered = {
+            values_of_candidates = {
                 (v.bit_count() if own == "layout" else 0, v) for v in (values(c)[own] for c in matrix.candidates)
             }
             answer = values(matrix.candidates[matrix.answer])[own]
-            rank = [v for _, v in sorted(offered)].index(answer)
-            ranks.setdefault((attribute, name, len(offered)), Counter())[rank] += 1
+            rank = [v for _, v in sorted(values_of_candidates)].index(answer)
+            ranks.setdefault((attribute, name, len(values_of_candidates)), Counter())[rank] += 1
     for what, counts in ranks.items():
         even = counts.total() / what[2]
         error = math.sqrt(even * (1 - 1 / what[2]))
@@ -119,16 +128,16 @@ def test_under_no_rule_is_the_answer_the_least_or_the_most_of_the_values_offered
     assert {number for _, _, number in ranks} == {1, 2, 3}
 
 
-def likeness(candidates: Sequence[Cell], number: int) -> int:
-    """Count, over the attributes, with how many candidates one shares its value."""
+def similarity(candidates: Sequence[Cell], number: int) -> int:
+    """Count the candidates that share a value with one, summed over the attributes."""
     return sum(values(c)[a] == v for a, v in values(candidates[number]).items() for c in candidates)
 
 
 def features(candidates: Sequence[Cell], number: int) -> list[tuple[str, int]]:
-    """Return all that is told of a candidate without the matrix."""
+    """Return the features of a candidate that do not depend on the matrix."""
     cell = candidates[number]
     count = cell.places.bit_count()
-    seen = [*values(cell).items(), ("number", count), ("likeness", likeness(candidates, number))]
+    seen = [*values(cell).items(), ("number", count), ("similarity", similarity(candidates, number))]
     seen += [(f"place {p}", cell.places >> p & 1) for p in range(9)]
     for name, key in (("shape", 0), ("size", 1), ("shade", 2), ("number", 3)):
         every = [(c.shape, c.size, c.shade, c.places.bit_count())[key] for c in candidates]
@@ -141,7 +150,7 @@ def features(candidates: Sequence[Cell], number: int) -> list[tuple[str, int]]:
 
 
 def blind_accuracy(sets: Sequence[tuple[Sequence[Cell], int]]) -> float:
-    """Learn from the first half what right answers look like, and guess the second half; ties count in part."""
+    """Fit naive Bayes to the features of answers in the first half; return its accuracy on the second half."""
     right: Counter[tuple[str, int]] = Counter()
     every: Counter[tuple[str, int]] = Counter()
     half = len(sets) // 2
@@ -161,16 +170,16 @@ def blind_accuracy(sets: Sequence[tuple[Sequence[Cell], int]]) -> float:
 
 
 @pytest.mark.parametrize("side", [2, 3, None])
-def test_whoever_sees_the_candidates_alone_finds_the_answer_by_chance(drawn: list[Matrix], side: int | None) -> None:
-    sets = [(m.candidates, m.answer) for m in drawn if side in (m.side, None)]
+def test_candidates_alone_allow_only_chance_accuracy(matrices: list[Matrix], side: int | None) -> None:
+    sets = [(m.candidates, m.answer) for m in matrices if side in (m.side, None)]
     error = math.sqrt(CHANCE * (1 - CHANCE) / (len(sets) - len(sets) // 2))
     assert abs(blind_accuracy(sets) - CHANCE) < 2.6 * error  # 99 of 100
 
 
-def test_the_same_guess_finds_answers_whose_distractors_were_changed_one_by_one(drawn: list[Matrix]) -> None:
-    """The flaw of RAVEN: the guess above is able to find it."""
+def test_the_same_classifier_finds_answers_with_single_attribute_distractors(matrices: list[Matrix]) -> None:
+    """The flaw of the RAVEN data set, which the classifier above can detect."""
     sets = []
-    for number, matrix in enumerate(drawn[:1000]):
+    for number, matrix in enumerate(matrices[:1000]):
         cell = matrix.candidates[matrix.answer]
         changed = [replace(cell, shape=(cell.shape + i) % len(SHAPES)) for i in (1, 2)]
         changed += [replace(cell, size=(cell.size + i) % NUM_SIZES) for i in (1, 2)]
@@ -185,12 +194,12 @@ def test_the_same_guess_finds_answers_whose_distractors_were_changed_one_by_one(
     [
         ("number", [[1, 2, 3], [2, 3, 4], [3, 4, 5]], True),
         ("number", [[1, 2, 3], [2, 3, 5], [1, 4, 5]], True),
-        ("number", [[1, 2, 3], [1, 2, 3], [2, 4, 6]], False),  # a sum along rows; constant down the columns: 3
-        ("size", [[0, 1], [1, 2]], False),  # a step, or two values that change places
+        ("number", [[1, 2, 3], [1, 2, 3], [2, 4, 6]], False),  # sums in rows; constant columns: 3
+        ("size", [[0, 1], [1, 2]], False),  # a progression, or two swapped values
         ("size", [[0, 1], [0, 1]], True),
         ("size", [[3, 1], [2, 0]], True),
         ("shape", [[0, 1], [1, 0]], True),
-        ("shape", [[0, 1], [2, 3]], False),  # nothing explains it
+        ("shape", [[0, 1], [2, 3]], False),  # no rule fits
         ("position", [[0b11, 0b1100, 0b1111], [0b1, 0b10, 0b11], [0b110, 0b11, 0b111]], False),  # OR; XOR: 0b101
         ("position", [[0b11, 0b1110, 0b1111], [0b1, 0b110000, 0b110001], [0b110, 0b11, 0b111]], True),
     ],
@@ -199,9 +208,9 @@ def test_hand_made_grids_are_unique_or_not(attribute: str, grid: list[list[int]]
     assert is_unique(attribute, grid) == unique
 
 
-def test_a_seed_draws_the_same_in_every_process() -> None:
-    program = "from trainer.evaluate.raven.matrix import *; print([draw_matrix(str(i)) for i in range(40)])"
-    told = [
+def test_a_seed_gives_the_same_matrices_in_every_process() -> None:
+    program = "from trainer.evaluate.raven.matrix import *; print([generate_matrix(str(i)) for i in range(40)])"
+    outputs = [
         subprocess.check_output(
             [sys.executable, "-c", program],
             cwd=ROOT,
@@ -209,5 +218,9 @@ def test_a_seed_draws_the_same_in_every_process() -> None:
         )
         for seed in (1, 2)
     ]
-    assert told[0] == told[1] and told[0].count(b"Matrix(") == 40
-    assert draw_matrix("a") != draw_matrix("b") and draw_matrix("a", 2).side == 2 and draw_matrix("a", 3).side == 3
+    assert outputs[0] == outputs[1] and outputs[0].count(b"Matrix(") == 40
+    assert (
+        generate_matrix("a") != generate_matrix("b")
+        and generate_matrix("a", 2).side == 2
+        and generate_matrix("a", 3).side == 3
+    )

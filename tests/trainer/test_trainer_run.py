@@ -1,4 +1,4 @@
-"""Whole runs: exact resumption, and what a run refuses."""
+"""Training runs: exact resumption, checkpoints, and errors."""
 
 import json
 import os
@@ -13,27 +13,27 @@ from safetensors.torch import load_file
 from training import assert_same_run, launch, train, when_written
 
 from schemas.errors import DivergedError, PathError, RecipeError
+from trainer import metrics
+from trainer.checkpoint import Writer
+from trainer.cli import main
 from trainer.config import TrainConfig, load
 from trainer.model.kosmos import Kosmos
-from trainer.run.saving import Writer
-from trainer.train import main
-from trainer.watch import lines
 
 Config = Callable[..., TrainConfig]
 
 
 @pytest.fixture(scope="module")
-def whole(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten steps in one go, with dropout, so that chance must be resumed too."""
-    output = tmp_path_factory.mktemp("whole")
+def uninterrupted(data: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten uninterrupted steps, with dropout, so that random numbers must be resumed too."""
+    output = tmp_path_factory.mktemp("uninterrupted")
     summary = train(tiny("model.dropout=0.1"), data, output)
     assert (summary.num_steps, summary.resumed_at, summary.interrupted_by) == (10, 0, 0)
     return output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_a_signal_ends_resumes_exactly(
-    data: Path, tiny: Config, whole: Path, tmp_path: Path, number: signal.Signals
+def test_a_run_that_was_stopped_by_a_signal_resumes_exactly(
+    data: Path, tiny: Config, uninterrupted: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     config = tiny("model.dropout=0.1")
     watcher = when_written(tmp_path, 4, lambda: os.kill(os.getpid(), number))
@@ -44,43 +44,43 @@ def test_a_run_that_a_signal_ends_resumes_exactly(
     assert not (tmp_path / "model").exists()
     second = train(config, data, tmp_path)
     assert (second.resumed_at, second.num_steps, second.interrupted_by) == (first.num_steps, 10, 0)
-    assert_same_run(whole, tmp_path)
+    assert_same_run(uninterrupted, tmp_path)
 
 
-def test_a_checkpoint_is_resumed_past_lost_steps_and_partial_files(
-    data: Path, tiny: Config, whole: Path, tmp_path: Path
+def test_a_run_resumes_after_lost_steps_and_with_partial_files(
+    data: Path, tiny: Config, uninterrupted: Path, tmp_path: Path
 ) -> None:
     config = tiny("model.dropout=0.1", "checkpoint.every_steps=3", "checkpoint.keep=2")
     train(config, data, tmp_path)
     assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-00000009", "step-00000010"]
-    (tmp_path / "step-00000010").rename(tmp_path / ".step-00000010")  # as when killed while it was written
-    with (tmp_path / lines.FILE).open("a") as file:
+    (tmp_path / "step-00000010").rename(tmp_path / ".step-00000010")  # as if killed while it was written
+    with (tmp_path / metrics.FILE).open("a") as file:
         file.write('{"step": 1')
     assert train(config, data, tmp_path).resumed_at == 9
-    assert_same_run(whole, tmp_path)
+    assert_same_run(uninterrupted, tmp_path)
 
 
-def test_a_complete_run_is_not_repeated(data: Path, tiny: Config, whole: Path) -> None:
-    before = (whole / lines.FILE).read_text()
-    assert train(tiny("model.dropout=0.1", "checkpoint.keep=1"), data, whole).resumed_at == 10
-    assert (whole / lines.FILE).read_text() == before
+def test_a_complete_run_is_not_repeated(data: Path, tiny: Config, uninterrupted: Path) -> None:
+    before = (uninterrupted / metrics.FILE).read_text()
+    assert train(tiny("model.dropout=0.1", "checkpoint.keep=1"), data, uninterrupted).resumed_at == 10
+    assert (uninterrupted / metrics.FILE).read_text() == before
 
 
-def test_another_configuration_is_refused_by_name(data: Path, tiny: Config, tmp_path: Path) -> None:
+def test_a_changed_key_is_named(data: Path, tiny: Config, tmp_path: Path) -> None:
     train(tiny("steps=2"), data, tmp_path)
     with pytest.raises(RecipeError, match=r"optimizer.learning_rate is 0.003 there and 0.1 here; --overwrite"):
         train(tiny("steps=2", "optimizer.learning_rate=0.1"), data, tmp_path)
     assert train(tiny("steps=2", "optimizer.learning_rate=0.1"), data, tmp_path, overwrite=True).resumed_at == 0
 
 
-def test_an_export_loads_and_rates_follow_the_schedule(whole: Path, tiny: Config) -> None:
-    assert load(str(whole / "model" / "config.yaml")) == tiny("model.dropout=0.1")
-    rates = [m.learning_rate / 0.003 for m in lines.read(whole)]
+def test_the_exported_configuration_loads_and_rates_follow_the_schedule(uninterrupted: Path, tiny: Config) -> None:
+    assert load(str(uninterrupted / "model" / "config.yaml")) == tiny("model.dropout=0.1")
+    rates = [m.learning_rate / 0.003 for m in metrics.read(uninterrupted)]
     assert rates == pytest.approx([1 / 2, 1, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--data", "nowhere"], "no shards.json in nowhere"),
         (["--data", "{data}", "--set", "modle.width=3"], "unknown key modle (did you mean model?)"),
@@ -89,53 +89,55 @@ def test_an_export_loads_and_rates_follow_the_schedule(whole: Path, tiny: Config
         (["--data", "{data}", "--output", "{data}/n", "--set", "compute.replicas=2"], "does not divide 1 processes"),
     ],
 )
-def test_a_user_s_error_is_one_line_and_status_2(
-    data: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_a_user_error_gives_one_line_and_status_2(
+    data: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([a.format(data=data) for a in arguments]) == 2
+    assert main(["train", *(a.format(data=data) for a in arguments)]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_exactly(data: Path, tiny: Config, whole: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_exactly(data: Path, tiny: Config, uninterrupted: Path, tmp_path: Path) -> None:
     config = tiny("model.dropout=0.1", "checkpoint.every_steps=5")
     output = tmp_path / "run"
     process = launch(config, data, output)
     when_written(output, 7, process.kill).join()
     assert process.wait(200) == -signal.SIGKILL
     state = json.loads((output / "step-00000005" / "state.json").read_text())
-    stands = {corpus: place["streams"] for corpus, place in state["loader"]["corpora"].items()}
-    assert all(any(s["position"] for s in stands[corpus]) for corpus in ("text", "caption", "interleaved"))
-    assert all(any(s["token"] for s in stands[corpus]) for corpus in ("text", "interleaved"))  # captions are never cut
+    cursors = {corpus: position["streams"] for corpus, position in state["loader"]["corpora"].items()}
+    assert all(any(s["position"] for s in cursors[corpus]) for corpus in ("text", "caption", "interleaved"))
+    assert all(
+        any(s["token"] for s in cursors[corpus]) for corpus in ("text", "interleaved")
+    )  # captions are never split
     assert train(config, data, output).resumed_at == 5
-    assert_same_run(whole, output)
+    assert_same_run(uninterrupted, output)
 
 
 NEVER_WRITTEN = """
 import threading
-from trainer.run import saving
-finish = saving.Writer.finish
-saving.Writer.finish = lambda w, **a: threading.Event().wait() if w._state.step == 6 else finish(w, **a)
+from trainer import checkpoint
+finish = checkpoint.Writer.finish
+checkpoint.Writer.finish = lambda w, **a: threading.Event().wait() if w._state.step == 6 else finish(w, **a)
 """
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_while_it_saved_resumes_exactly(
-    data: Path, tiny: Config, whole: Path, tmp_path: Path
+def test_a_run_that_was_killed_during_a_save_resumes_exactly(
+    data: Path, tiny: Config, uninterrupted: Path, tmp_path: Path
 ) -> None:
     config = tiny("model.dropout=0.1", "checkpoint.every_steps=3")
     output = tmp_path / "run"
     process = launch(config, data, output, before=NEVER_WRITTEN)
-    when_written(output, 8, process.kill).join()  # training has gone on for two steps
+    when_written(output, 8, process.kill).join()  # training continued for two steps
     assert process.wait(200) == -signal.SIGKILL
     assert sorted(p.name for p in output.glob("*step-*")) == [".step-00000006", "step-00000003"]
     assert train(config, data, output).resumed_at == 3
-    assert_same_run(whole, output)
+    assert_same_run(uninterrupted, output)
 
 
-def test_saving_now_and_saving_meanwhile_leave_the_same(data: Path, tiny: Config, tmp_path: Path) -> None:
+def test_synchronous_and_asynchronous_saves_are_equal(data: Path, tiny: Config, tmp_path: Path) -> None:
     for name in ("true", "false"):
         train(tiny("steps=4", "checkpoint.every_steps=2", f"checkpoint.asynchronous={name}"), data, tmp_path / name)
     for step in ("step-00000002", "step-00000004"):
@@ -146,13 +148,13 @@ def test_saving_now_and_saving_meanwhile_leave_the_same(data: Path, tiny: Config
         assert all(torch.equal(tensor, there[key]) for key, tensor in load_file(file).items())
 
 
-def test_the_next_save_waits_for_the_last(
+def test_a_save_waits_for_the_previous_one(
     data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish = Writer.finish
     monkeypatch.setattr(Writer, "finish", lambda *a, **named: (time.sleep(0.5), finish(*a, **named)))
     train(tiny("steps=3", "checkpoint.every_steps=1"), data, tmp_path)
-    assert lines.read(tmp_path)[2].save_seconds > 0.3
+    assert metrics.read(tmp_path)[2].save_seconds > 0.3
     assert len(list(tmp_path.glob("step-*"))) == 2
 
 
@@ -167,8 +169,8 @@ def test_a_checkpoint_that_cannot_be_written_is_a_path_error(
         train(tiny("steps=2"), data, tmp_path)
 
 
-def spoil(monkeypatch: pytest.MonkeyPatch, forwards: range) -> None:
-    """Let the loss of some forward passes, counted over the run, be no number."""
+def make_loss_nan(monkeypatch: pytest.MonkeyPatch, forwards: range) -> None:
+    """Make the loss of some forward passes, counted over the run, NaN."""
     forward, counted = Kosmos.forward, iter(range(10**6))
     monkeypatch.setattr(
         Kosmos, "forward", lambda *given: forward(*given) * (float("nan") if next(counted) in forwards else 1.0)
@@ -178,10 +180,10 @@ def spoil(monkeypatch: pytest.MonkeyPatch, forwards: range) -> None:
 def test_a_step_that_is_not_finite_changes_nothing(
     data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spoil(monkeypatch, range(0, 1))
+    make_loss_nan(monkeypatch, range(0, 1))
     train(tiny("steps=3", "checkpoint.every_steps=1", "checkpoint.keep=3"), data, tmp_path)
-    assert [m.applied for m in lines.read(tmp_path)] == [False, True, True]
-    assert lines.read(tmp_path)[0].gradient_norm is None
+    assert [m.applied for m in metrics.read(tmp_path)] == [False, True, True]
+    assert metrics.read(tmp_path)[0].gradient_norm is None
     assert "skipped: step 1 (batch" in capsys.readouterr().err
     steps = [load_file(next((tmp_path / f"step-{s:08d}").glob("*.safetensors"))) for s in (1, 2)]
     assert not any(steps[0][key].any() for key in steps[0] if key.startswith("optimizer.") and "exp_avg" in key)
@@ -189,15 +191,15 @@ def test_a_step_that_is_not_finite_changes_nothing(
     assert all(t.isfinite().all() for t in steps[1].values())
 
 
-def test_steps_that_are_not_finite_end_the_run_by_name(
+def test_several_steps_that_are_not_finite_end_the_run(
     data: Path, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil(monkeypatch, range(10**6))
+    make_loss_nan(monkeypatch, range(10**6))
     with pytest.raises(
         DivergedError, match=r"step 3 \(batch \w{16}\): the loss of .* nor was it in the 2 steps before"
     ):
         train(tiny("optimizer.max_bad_steps=2"), data, tmp_path)
-    assert len(lines.read(tmp_path)) == 3
+    assert len(metrics.read(tmp_path)) == 3
 
 
 def test_missing_shards_are_a_path_error(tiny: Config, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: what is done is saved, one line says how to continue, and no process is left."""
+"""SIGINT and SIGTERM: the run is saved, one line says how to continue, and no process is left."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ import pytest
 import yaml
 from training import when_written
 
+from trainer import metrics
+from trainer.cli import main
 from trainer.config import TrainConfig
 from trainer.evaluate import session
-from trainer.evaluate.__main__ import main
-from trainer.saved import Saved
-from trainer.watch import lines
+from trainer.load import Saved
 
 WEFT = Path(sys.executable).parent / "weft"
 
@@ -38,25 +38,25 @@ def test_weft_train_saves_and_says_how_to_continue(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run in the background
     )
     when_written(output, 3, lambda: os.killpg(process.pid, number)).join()
-    said, warned = process.communicate(timeout=400)
-    assert process.returncode == 128 + number, warned
-    progress = [line for line in warned.splitlines() if line.startswith("step ")]
-    last = f"weft: interrupted by {number.name}; the same command goes on from here"
-    assert warned.splitlines() == [*progress, last]
+    output_text, errors = process.communicate(timeout=400)
+    assert process.returncode == 128 + number, errors
+    progress = [line for line in errors.splitlines() if line.startswith("step ")]
+    last = f"weft: interrupted by {number.name}; run the same command to continue"
+    assert errors.splitlines() == [*progress, last]
     (saved,) = output.glob("step-*")
-    assert f"ended after step {int(saved.name[5:])}, which is saved" in said
-    assert len(lines.read(output)) == int(saved.name[5:]) >= 3
+    assert f"stopped after step {int(saved.name[5:])}, which is saved" in output_text
+    assert len(metrics.read(output)) == int(saved.name[5:]) >= 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_evaluation_says_that_the_same_command_goes_on(
+def test_an_evaluation_says_how_to_continue(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def load(*_: object) -> Saved:
         signal.raise_signal(number)
-        raise AssertionError("it went on")
+        raise AssertionError("the signal was ignored")
 
     monkeypatch.setattr(session, "check", lambda request: ([], [], None, tmp_path))
     monkeypatch.setattr(session.models, "load", load)
-    assert main([f"--checkpoint={tmp_path}", f"--data={tmp_path}", "--task=raven"]) == 128 + number
-    assert capsys.readouterr().err == f"error: interrupted by {number.name}; the same command goes on from here\n"
+    assert main(["eval", f"--checkpoint={tmp_path}", f"--data={tmp_path}", "--task=raven"]) == 128 + number
+    assert capsys.readouterr().err == f"error: interrupted by {number.name}; run the same command to continue\n"

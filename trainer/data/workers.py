@@ -1,8 +1,8 @@
-"""Worker processes: each holds a copy of the source and draws the turns of the streams that are its own.
+"""Loader workers: processes that each hold a copy of the row source and sample the rows of some of its streams.
 
-A worker is started as a program of its own, not forked: a process that trains has threads and a GPU's context. It
-shares nothing but a socket, and ends when that is closed, however the process that trains may have ended. Signals that
-are meant for the run (Ctrl-C, Slurm's and torchrun's SIGTERM reach the whole group) it leaves to that process.
+A worker is a new program, not a fork, because the training process has threads and a GPU context. It shares only a
+socket with that process, and ends when the socket is closed, however the process ended. It ignores signals to the
+process group (Ctrl-C, SIGTERM of Slurm and torchrun): the training process handles them.
 """
 
 import os
@@ -16,21 +16,21 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from schemas.errors import WeftError
-from trainer.data.source import Drawn, Source
+from trainer.data.streams import RowSource, SampledRow
 
-_PATIENCE_SECONDS = 5  # for a worker to end by itself
+_TIMEOUT_SECONDS = 5  # for a worker to end
 _ROOT = Path(__file__).parents[2]
 
 
 class Workers:
-    """Rows as `source` would draw them, made ahead by processes: at most `ahead` turns of each corpus.
+    """The rows of `source`, prefetched by processes: of each corpus at most `prefetch` rows, from index `first`.
 
-    `turns` tells the next turn of each corpus. Close it, or its processes stay until this one ends.
+    Without `close`, the processes live until this one ends.
     """
 
-    def __init__(self, source: Source, num: int, turns: Mapping[str, int], ahead: Mapping[str, int]) -> None:
-        self._ahead, self._asked = ahead, dict(turns)
-        self._arrived: dict[tuple[str, int], Drawn] = {}
+    def __init__(self, source: RowSource, num: int, first: Mapping[str, int], prefetch: Mapping[str, int]) -> None:
+        self._prefetch, self._requested = prefetch, dict(first)
+        self._received: dict[tuple[str, int], SampledRow] = {}
         self._connections: list[Connection] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         for _ in range(num):
@@ -49,76 +49,76 @@ class Workers:
             self._connections.append(ours)
             self._processes.append(process)
         for number, connection in enumerate(self._connections):
-            self._tell(connection, (source, number, num))
-        for corpus, turn in turns.items():
-            self._ask(corpus, turn + ahead[corpus])
+            self._send(connection, (source, number, num))
+        for corpus, index in first.items():
+            self._request(corpus, index + prefetch[corpus])
 
-    def take(self, corpus: str, turn: int) -> Drawn:
-        """Return what a turn gave; the turns of a corpus are taken one after the other.
+    def take(self, corpus: str, index: int) -> SampledRow:
+        """Return the row of a corpus at an index; the rows of a corpus must be taken in order.
 
-        Raises: what `Source.take` raises; WeftError when a worker has died.
+        Raises: as `RowSource.take`; WeftError when a worker has died.
         """
-        if self._asked[corpus] <= turn + self._ahead[corpus] // 2:
-            self._ask(corpus, turn + self._ahead[corpus])
-        while (corpus, turn) not in self._arrived:
+        if self._requested[corpus] <= index + self._prefetch[corpus] // 2:
+            self._request(corpus, index + self._prefetch[corpus])
+        while (corpus, index) not in self._received:
             for connection in wait(self._connections):
                 self._receive(self._connections.index(connection))  # type: ignore[arg-type]
-        return self._arrived.pop((corpus, turn))
+        return self._received.pop((corpus, index))
 
     def close(self) -> None:
         """End the processes. May be called from another thread than `take`, which then raises WeftError."""
         for process in self._processes:
-            process.kill()  # it holds nothing that could be lost
+            process.kill()  # it has nothing to save
         for process in self._processes:
-            process.wait(_PATIENCE_SECONDS)
+            process.wait(_TIMEOUT_SECONDS)
 
     def disconnect(self) -> None:
-        """Close the sockets, when nobody is in `take` any more."""
+        """Close the sockets, once no thread is in `take`."""
         for connection in self._connections:
             connection.close()
 
-    def _ask(self, corpus: str, end: int) -> None:
-        """Have all turns before `end` drawn: few requests, so that neither side ever waits for room to send one."""
+    def _request(self, corpus: str, end: int) -> None:
+        """Request all rows before `end`. There are few requests, so sending one never blocks."""
         for connection in self._connections:
-            self._tell(connection, (corpus, self._asked[corpus], end))
-        self._asked[corpus] = end
+            self._send(connection, (corpus, self._requested[corpus], end))
+        self._requested[corpus] = end
 
-    def _tell(self, connection: Connection, message: object) -> None:
+    def _send(self, connection: Connection, message: object) -> None:
         try:
             connection.send(message)
         except OSError:
-            self._lost(self._connections.index(connection))
+            self._raise_died(self._connections.index(connection))
 
     def _receive(self, number: int) -> None:
         try:
             message = self._connections[number].recv()
         except (EOFError, OSError):
-            self._lost(number)
+            self._raise_died(number)
         if isinstance(message, Exception):
             raise message
-        corpus, turn, drawn = message
-        self._arrived[corpus, turn] = drawn
+        corpus, index, row = message
+        self._received[corpus, index] = row
 
-    def _lost(self, number: int) -> None:
+    def _raise_died(self, number: int) -> None:
         process = self._processes[number]
-        status = process.wait(_PATIENCE_SECONDS)
-        raise WeftError(f"loader worker {process.pid} died (status {status}); was it killed for want of memory?")
+        status = process.wait(_TIMEOUT_SECONDS)
+        raise WeftError(f"loader worker {process.pid} died (status {status}); it may have run out of memory")
 
 
 def work(connection: Connection) -> None:
-    """Draw what is asked for, until the socket is closed."""
+    """Send requested rows of the streams of this worker, until the socket is closed."""
     source, number, num = connection.recv()
     while True:
         corpus, first, end = connection.recv()
-        for turn in range(first, end):
-            if turn % source.num_streams(corpus) % num == number:
-                connection.send((corpus, turn, source.take(corpus, turn)))
+        for index in range(first, end):
+            if index % source.num_streams(corpus) % num == number:
+                connection.send((corpus, index, source.take(corpus, index)))
 
 
 def main() -> None:
-    """Be a worker, on the socket whose number is the argument."""
-    for meant_for_the_run in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(meant_for_the_run, signal.SIG_IGN)
+    """Run a worker on the socket whose file descriptor is the argument."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     connection = Connection(int(sys.argv[1]))
     try:
         work(connection)

@@ -1,35 +1,100 @@
-"""An evaluation as a person asks for it: one model, some tasks, some numbers of shots, and a table at the end."""
+"""An evaluation: one model on several tasks and numbers of shots, with a table of results."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+import yaml
+from rich.console import Console
+from rich.table import Table
 
 from schemas.display import printable
-from schemas.errors import RecipeError
-from schemas.ids import digest
+from schemas.errors import IntegrityError, RecipeError
 from schemas.overrides import nearest
-from schemas.signals import resuming
-from trainer import saved as models
-from trainer.evaluate import results
-from trainer.evaluate.answering import Model
-from trainer.evaluate.answers import writing
-from trainer.evaluate.asked import Reader, ask, show
-from trainer.evaluate.harness import PREFIX, evaluate_language, find
-from trainer.evaluate.run import Party, Settings, evaluate, examples, show_shots
-from trainer.evaluate.task import Task
+from schemas.program import resuming
+from schemas.tables import digest
+from trainer import load as models
+from trainer.distributed import init, launch
+from trainer.evaluate.language import PREFIX, evaluate_language, find
+from trainer.evaluate.model import KosmosAdapter, Reader, encode_prompt, show_prompt
+from trainer.evaluate.run import Result, Settings, Workgroup, add_shots, evaluate, examples, writing
+from trainer.evaluate.task import Task, TaskScore
 from trainer.evaluate.tasks import TASKS
-from trainer.run.launch import launch
-from trainer.run.processes import join
 
-FOLDER = "evaluation"  # beside the checkpoint
+FILE = "results.json"
+_PAPER = Path(__file__).with_name("paper.yaml")
+
+
+def save_results(output: Path, checkpoint: str, identity: str, found: list[Result]) -> None:
+    """Merge results into `output/results.json`, which holds those of one model.
+
+    Raises: IntegrityError when the file is damaged.
+    """
+    path = output / FILE
+    earlier = _earlier(path, identity) if path.is_file() else {}
+    new = [{**asdict(result), "paper": paper(result.task, result.shots)} for result in found]
+    results = earlier | {_key(result): result for result in new}
+    saved = {"checkpoint": checkpoint, "identity": identity, "results": [results[key] for key in sorted(results)]}
+    path.write_text(json.dumps(saved, indent=2) + "\n", encoding="utf-8")
+
+
+def show_results(found: list[Result]) -> None:
+    """Print a table of results."""
+    table = Table("task", "shots", "metric", "here", "95 %", "paper", "examples")
+    for result in found:
+        published = paper(result.task, result.shots)
+        for metric, score in result.scores.items():
+            table.add_row(
+                result.task + ", with rationale" * result.rationale, str(result.shots), metric,
+                _rounded(score.value), _interval(score), f"{published[metric]:.1f}" if metric in published else "",
+                f"{result.num_examples:,}",
+            )  # fmt: skip
+    Console().print(table)
+
+
+def paper(task: str, shots: int) -> dict[str, float]:
+    """Return the paper's scores of a task and number of shots, by metric; empty if there are none."""
+    return _paper_results().get(task, {}).get(shots, {})
+
+
+@cache
+def _paper_results() -> dict[str, dict[int, dict[str, float]]]:
+    found: dict[str, dict[int, dict[str, float]]] = yaml.safe_load(_PAPER.read_text(encoding="utf-8"))
+    return found
+
+
+def _interval(score: TaskScore) -> str:
+    return "" if score.low is None or score.high is None else f"{_rounded(score.low)} to {_rounded(score.high)}"
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.3f}" if 0 < abs(value) < 1 else f"{value:.1f}"
+
+
+def _earlier(path: Path, identity: str) -> dict[tuple[str, int, bool], dict[str, Any]]:
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return {_key(result): result for result in saved["results"]} if saved["identity"] == identity else {}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise IntegrityError(
+            f"{path} does not hold results of an evaluation; move it away and repeat the command"
+        ) from error
+
+
+def _key(result: dict[str, Any]) -> tuple[str, int, bool]:
+    return result["task"], result["shots"], result["rationale"]
+
+
+FOLDER = "evaluation"  # in the checkpoint's folder
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is asked for."""
+class EvalRequest:
+    """The options of an evaluation."""
 
     checkpoint: str
     tasks: tuple[str, ...]
@@ -47,29 +112,29 @@ class Request:
         return Settings(shots, self.rationale, self.seed, self.limit, self.batch)
 
 
-def numbers(told: str) -> tuple[int, ...]:
-    """Read numbers of shots, as 0,2,4,8. Raises: RecipeError."""
-    parts = [part.strip() for part in told.split(",")]
+def numbers(text: str) -> tuple[int, ...]:
+    """Parse numbers of shots, such as 0,2,4,8. Raises: RecipeError."""
+    parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise RecipeError(f"--shots takes numbers as 0,2,4,8, not {told!r}")
+        raise RecipeError(f"--shots takes numbers such as 0,2,4,8, not {text!r}")
     return tuple(map(int, parts))
 
 
-def tasks_told() -> str:
-    """Say what tasks there are, a line for each."""
-    told = {**{task.name: task.about for task in TASKS.values()}, f"{PREFIX}NAME": "a task of lm-evaluation-harness"}
-    width = max(map(len, told))
-    return "\n".join(f"  {name:{width}}  {about}" for name, about in told.items())
+def list_tasks() -> str:
+    """Return the list of tasks, with a line for each."""
+    tasks = {**{task.name: task.about for task in TASKS.values()}, f"{PREFIX}NAME": "a task of lm-evaluation-harness"}
+    width = max(map(len, tasks))
+    return "\n".join(f"  {name:{width}}  {about}" for name, about in tasks.items())
 
 
-def run(request: Request) -> None:
-    """Evaluate, print the table and keep it; or print prompts. Under torchrun all processes share the work.
+def run(request: EvalRequest) -> None:
+    """Evaluate, print and save the results; or print prompts. Under torchrun all processes share the work.
 
     Raises: RecipeError when a task is unknown, or a prompt too long for the model; PathError, SchemaError and
-        IntegrityError, each naming the file and the row, when data or the checkpoint are missing or malformed. Of
-        several processes the first raises these, the others ReportedError.
+        IntegrityError, which name file and row, when data or the checkpoint are missing or malformed. The first
+        process raises these, the others raise ReportedError.
     """
-    with resuming(), join() as processes:
+    with resuming(), init() as processes:
         chosen, of_language, harness, folder = processes.together(lambda: check(request))
         output = request.output or folder / FOLDER
         saved = processes.together(lambda: models.load(request.checkpoint, request.tokenizer))
@@ -78,29 +143,28 @@ def run(request: Request) -> None:
             if processes.rank == 0:
                 print(printable("\n\n".join(_prompts(request, chosen, output, reader)), lines=True))
             return
-        processes.together(lambda: _make(output))  # before anything is asked
+        processes.together(lambda: _make(output))  # fails before any example is answered
         identity = _identity(folder, saved.tokenizer.sha256)
-        party = Party(processes.rank, processes.world, _wait, _gather, processes.together)
+        group = Workgroup(processes.rank, processes.world, _wait, _gather, processes.together)
         found = [
-            evaluate(task, request.data, output, request.settings(shots), Model(saved), identity, reader, party)
+            evaluate(task, request.data, output, request.settings(shots), KosmosAdapter(saved), identity, reader, group)
             for task in chosen
             for shots in request.shots
         ]
         for shots in request.shots if of_language else ():
-            found += evaluate_language(saved, of_language, harness, request.settings(shots), party)
+            found += evaluate_language(saved, of_language, harness, request.settings(shots), group)
         if processes.rank == 0:
-            results.keep(output, str(folder), identity, found)
-            results.show(found)
+            save_results(output, str(folder), identity, found)
+            show_results(found)
 
 
-def run_processes(request: Request, num_processes: int) -> int:
+def run_processes(request: EvalRequest, num_processes: int) -> int:
     """Do what `run` does in several processes of this machine; return the exit status.
 
-    What a person may have got wrong in the command, and in the benchmarks' files, is found before any of them starts.
-    Raises: as `run`.
+    Options and benchmark files are checked before any of them starts. Raises: as `run`.
     """
     chosen, _, _, folder = check(request)
-    models.look(request.checkpoint).tokens(request.tokenizer)
+    models.open_saved(request.checkpoint).load_tokenizer(request.tokenizer)
     for task in chosen:
         examples(task, request.data, request.output or folder / FOLDER, request.settings(0))
     options = {
@@ -111,18 +175,20 @@ def run_processes(request: Request, num_processes: int) -> int:
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     arguments += [f"--task={name}" for name in request.tasks] + ["--rationale"] * request.rationale
     with resuming():
-        return launch("trainer.evaluate", arguments, num_processes)
+        return launch("trainer", ["eval", *arguments], num_processes)
 
 
-def check(request: Request) -> tuple[list[Task], list[str], Any, Path]:
-    """Return the tasks, those of the harness and the harness, and the folder of the weights. Raises: as `run`."""
+def check(request: EvalRequest) -> tuple[list[Task], list[str], Any, Path]:
+    """Return the tasks, the names of language tasks, their harness, and the folder of the weights. Raises: as `run`."""
     names = list(dict.fromkeys(request.tasks))
     chosen = [_task(name) for name in names if not name.startswith(PREFIX)]
     of_language = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
     if of_language and (request.rationale or request.show_prompts is not None):
-        raise RecipeError(f"--rationale and --show-prompts are not for {PREFIX} tasks, whose prompts the harness makes")
+        raise RecipeError(
+            f"--rationale and --show-prompts do not work for {PREFIX} tasks: the harness makes their prompts"
+        )
     harness = find(of_language, request.data) if of_language else None
-    return chosen, of_language, harness, models.find(Path(request.checkpoint))
+    return chosen, of_language, harness, models.resolve(Path(request.checkpoint))
 
 
 def _make(output: Path) -> None:
@@ -130,20 +196,20 @@ def _make(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
 
 
-def _prompts(request: Request, tasks: list[Task], output: Path, reader: Reader) -> Iterator[str]:
+def _prompts(request: EvalRequest, tasks: list[Task], output: Path, reader: Reader) -> Iterator[str]:
     for task in tasks:
         for shots in request.shots:
             settings = request.settings(shots)
-            asked_of = examples(task, request.data, output, settings)[: request.show_prompts]
-            for example in show_shots(task, request.data, output, settings, asked_of):
-                asked = ask(reader, example, task.manner.max_tokens)
-                yield from (f"{task.name} {example.id}: {show(reader, prompt)}" for prompt in asked.prompts)
+            chosen = examples(task, request.data, output, settings)[: request.show_prompts]
+            for example in add_shots(task, request.data, output, settings, chosen):
+                encoded = encode_prompt(reader, example, task.mode.max_tokens)
+                yield from (f"{task.name} {example.id}: {show_prompt(reader, prompt)}" for prompt in encoded.prompts)
 
 
 def _task(name: str) -> Task:
     if name not in TASKS:
         raise RecipeError(f"no task named {name}{nearest(name, list(TASKS))}; there are: {', '.join(TASKS)}")
-    return TASKS[name].reading_once()
+    return TASKS[name].with_cached_reads()
 
 
 def _wait() -> None:
@@ -157,6 +223,6 @@ def _gather(part: list[Any]) -> list[Any]:
 
 
 def _identity(folder: Path, tokenizer: str) -> str:
-    """Name a model without reading all its weights: by their files' sizes and times, and its tokenizer."""
+    """Return a digest of a model from its tokenizer and its files' sizes and times, without reading the weights."""
     files = sorted(folder.glob("*.safetensors"))
     return digest(tokenizer, *(repr((f.name, f.stat().st_size, f.stat().st_mtime_ns)) for f in files))

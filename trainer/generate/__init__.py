@@ -1,1 +1,1 @@
-"""Generate: a trained decoder goes on with prompts of words and images."""
+"""Generation: continue prompts of text and images with a trained model."""

@@ -1,6 +1,6 @@
-"""Search: from what is expected next, to the tokens that are said. Greedy, or by beams; many prompts at a time.
+"""Greedy and beam search over next-token probabilities, for many prompts at a time.
 
-Letters: P prompts, R rows (of greedy search a prompt each, of beam search a beam each), K beams of a prompt,
+Letters: P prompts, R rows (one for each prompt in greedy search, for each beam in beam search), K beams of a prompt,
 V vocabulary.
 """
 
@@ -11,31 +11,31 @@ from typing import Protocol
 import torch
 
 
-class Expectation(Protocol):
-    """What may come next, as log-probabilities (R, V) float32."""
+class NextToken(Protocol):
+    """Predicts the next token, as log-probabilities (R, V) float32."""
 
     def first(self) -> torch.Tensor:
-        """Return what comes first behind each prompt, (P, V)."""
+        """Predict the first token after each prompt, (P, V)."""
 
     def then(self, tokens_R: torch.Tensor, rows_R: torch.Tensor) -> torch.Tensor:
-        """Return what comes next when rows, by their numbers before, go on with a token each."""
+        """Append a token to each of these rows, by their earlier indices; predict the next one."""
 
 
 def search(
-    expected: Expectation, num_beams: int, max_tokens: Sequence[int], end: int, length_penalty: float = 1.0
+    model: NextToken, num_beams: int, max_tokens: Sequence[int], end: int, length_penalty: float = 1.0
 ) -> list[list[int]]:
-    """Say what is likeliest behind each prompt: by beams, or for one beam greedily, which finds the same sooner."""
+    """Return a continuation of each prompt: by beam search, or for one beam by greedy search, its faster equal."""
     if num_beams == 1:
-        return greedy(expected, max_tokens, end)
-    return beam(expected, num_beams, max_tokens, end, length_penalty)
+        return greedy(model, max_tokens, end)
+    return beam(model, num_beams, max_tokens, end, length_penalty)
 
 
-def spoken(expected: Expectation, max_tokens: int, end: int) -> Iterator[list[int]]:
-    """Yield the likeliest token of each row, one after the other, until all rows have come to their `end`.
+def greedy_steps(model: NextToken, max_tokens: int, end: int) -> Iterator[list[int]]:
+    """Yield the most likely next token of every row, step by step, until all rows have reached `end`.
 
     A row that has ended yields `end` again.
     """
-    log_p_RV = expected.first()
+    log_p_RV = model.first()
     ended_R = torch.zeros(len(log_p_RV), dtype=torch.bool, device=log_p_RV.device)
     rows_R = torch.arange(len(log_p_RV), device=log_p_RV.device)
     for number in range(1, max_tokens + 1):
@@ -44,46 +44,46 @@ def spoken(expected: Expectation, max_tokens: int, end: int) -> Iterator[list[in
         ended_R |= tokens_R == end
         if number == max_tokens or ended_R.all():
             return
-        log_p_RV = expected.then(tokens_R, rows_R)
+        log_p_RV = model.then(tokens_R, rows_R)
 
 
-def greedy(expected: Expectation, max_tokens: Sequence[int], end: int) -> list[list[int]]:
-    """Take the likeliest token each time: of each prompt until `end`, which is left out, or its `max_tokens`."""
-    rows = zip(*spoken(expected, max(max_tokens), end), strict=True)
+def greedy(model: NextToken, max_tokens: Sequence[int], end: int) -> list[list[int]]:
+    """Return the most likely tokens of each prompt until `end`, which is left out, or its `max_tokens`."""
+    rows = zip(*greedy_steps(model, max(max_tokens), end), strict=True)
     return [
         list(row[: row.index(end)] if end in row else row)[:most] for row, most in zip(rows, max_tokens, strict=True)
     ]
 
 
 def beam(
-    expected: Expectation, num_beams: int, max_tokens: Sequence[int], end: int, length_penalty: float = 1.0
+    model: NextToken, num_beams: int, max_tokens: Sequence[int], end: int, length_penalty: float = 1.0
 ) -> list[list[int]]:
-    """Go on with the `num_beams` likeliest beginnings of each prompt until as many have come to their `end`.
+    """Extend the `num_beams` most likely hypotheses of each prompt until as many have reached `end`.
 
-    The best is the one of the highest log-probability / length ** length_penalty, `end` counted; it is left out of what
-    is returned. Beginnings that are cut at `max_tokens` compete when fewer have ended. One beam is greedy search.
+    Return the one with the highest log-probability / length ** length_penalty; the length includes `end`, the result
+    does not. Hypotheses truncated at `max_tokens` compete when fewer have ended. One beam is greedy search.
     """
-    log_p_RV = expected.first()
-    hunts = [_Hunt(most, num_beams, length_penalty) for most in max_tokens]
-    hunting = hunts
+    log_p_RV = model.first()
+    searches = [_BeamSearch(most, num_beams, length_penalty) for most in max_tokens]
+    active = searches
     while True:
-        going_on: list[tuple[int, int]] = []  # of each row, the one that it comes from, and its token
+        extended: list[tuple[int, int]] = []  # of each new row, the row that it extends, and its token
         first_row = 0
-        for hunt, best in zip(hunting, _best(log_p_RV, hunting, 2 * num_beams), strict=True):
-            num_rows = len(hunt.live)
-            steps = hunt.step(*best, log_p_RV.shape[1], end)
-            going_on += [(first_row + row, token) for row, token in steps if not hunt.is_over]
+        for search, best in zip(active, _best(log_p_RV, active, 2 * num_beams), strict=True):
+            num_rows = len(search.live)
+            steps = search.step(*best, log_p_RV.shape[1], end)
+            extended += [(first_row + row, token) for row, token in steps if not search.is_over]
             first_row += num_rows
-        hunting = [hunt for hunt in hunting if not hunt.is_over]
-        if not hunting:
-            return [max(hunt.ended)[1] for hunt in hunts]
-        rows_R, tokens_R = torch.tensor(going_on, device=log_p_RV.device).unbind(1)
-        log_p_RV = expected.then(tokens_R, rows_R)
+        active = [search for search in active if not search.is_over]
+        if not active:
+            return [max(search.ended)[1] for search in searches]
+        rows_R, tokens_R = torch.tensor(extended, device=log_p_RV.device).unbind(1)
+        log_p_RV = model.then(tokens_R, rows_R)
 
 
 @dataclass
-class _Hunt:
-    """The beams of one prompt: beginnings with their log-probabilities, and with their scores those that ended."""
+class _BeamSearch:
+    """The beams of one prompt: live hypotheses with their log-probabilities, and ended ones with their scores."""
 
     max_tokens: int
     num_beams: int
@@ -94,35 +94,37 @@ class _Hunt:
     is_over: bool = False
 
     def step(self, scores: list[float], places: list[int], vocabulary: int, end: int) -> list[tuple[int, int]]:
-        """Go on by the best of all next tokens, best first; return each live beginning's row before, and its token."""
+        """Extend by the best next tokens, best first; return each live hypothesis's earlier row and its token."""
         self.length += 1
-        going_on: list[tuple[float, int, int]] = []
+        extended: list[tuple[float, int, int]] = []
         for rank, (score, place) in enumerate(zip(scores, places, strict=True)):
-            if score == -torch.inf or len(going_on) == self.num_beams:
+            if score == -torch.inf or len(extended) == self.num_beams:
                 break
             row, token = divmod(place, vocabulary)
             if token != end:
-                going_on.append((score, row, token))
+                extended.append((score, row, token))
             elif rank < self.num_beams:
                 self.ended.append((score / self.length**self.length_penalty, self.live[row][1]))
-        self.live = [(score, [*self.live[row][1], token]) for score, row, token in going_on]
+        self.live = [(score, [*self.live[row][1], token]) for score, row, token in extended]
         enough = len(self.ended) >= self.num_beams
         self.is_over = enough or not self.live or self.length == self.max_tokens
         if self.is_over and not enough:
             self.ended += [(score / self.length**self.length_penalty, tokens) for score, tokens in self.live]
-        return [(row, token) for _, row, token in going_on]
+        return [(row, token) for _, row, token in extended]
 
 
-def _best(log_p_RV: torch.Tensor, hunts: Sequence[_Hunt], most: int) -> Iterator[tuple[list[float], list[int]]]:
-    """Find the best next tokens of each prompt: their scores, and their places in its rows laid end to end.
+def _best(
+    log_p_RV: torch.Tensor, searches: Sequence[_BeamSearch], most: int
+) -> Iterator[tuple[list[float], list[int]]]:
+    """Yield the scores of each prompt's best next tokens, and their indices in its concatenated rows.
 
-    As many as could go on and end: at most half of them end.
+    With twice the number of beams, enough are left if half of them end.
     """
-    counts, vocabulary = [len(hunt.live) for hunt in hunts], log_p_RV.shape[1]
-    before_R = log_p_RV.new_tensor([score for hunt in hunts for score, _ in hunt.live])
+    counts, vocabulary = [len(search.live) for search in searches], log_p_RV.shape[1]
+    before_R = log_p_RV.new_tensor([score for search in searches for score, _ in search.live])
     p_R = torch.tensor([p for p, n in enumerate(counts) for _ in range(n)], device=log_p_RV.device)
     k_R = torch.tensor([k for n in counts for k in range(n)], device=log_p_RV.device)
-    scores_PKV = log_p_RV.new_full((len(hunts), max(counts), vocabulary), -torch.inf)
+    scores_PKV = log_p_RV.new_full((len(searches), max(counts), vocabulary), -torch.inf)
     scores_PKV[p_R, k_R] = log_p_RV + before_R.unsqueeze(1)
     best = scores_PKV.flatten(1).topk(min(most, max(counts) * vocabulary))
     yield from zip(best.values.tolist(), best.indices.tolist(), strict=True)

@@ -1,1 +1,1 @@
-"""The network: vision tower, resampler, decoder and loss."""
+"""The network: vision encoder, resampler, decoder and loss."""

@@ -1,1 +1,1 @@
-"""Raven's matrices (Kosmos-1, section on nonverbal reasoning): drawn, proved, kept in files and asked."""
+"""Raven's matrices (arXiv 2302.14045, section 4.1): generated, solved, written and read."""

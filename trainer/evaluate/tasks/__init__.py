@@ -1,15 +1,9 @@
-"""The tasks that Kosmos-1 was measured on, one module for each kind; files are read in the form they are published."""
+"""The benchmarks of Kosmos-1, one module for each kind. Files are read in the form in which they are published."""
 
 from trainer.evaluate.task import Task
-from trainer.evaluate.tasks.birds import BIRDS, BIRDS_BARE
-from trainer.evaluate.tasks.captions import COCO, FLICKR30K
-from trainer.evaluate.tasks.classes import IMAGENET, IMAGENET_FREE
-from trainer.evaluate.tasks.commonsense import COLOR_TERMS, MEMORY_COLOR, RELATIVE_SIZE
-from trainer.evaluate.tasks.hateful import HATEFUL
-from trainer.evaluate.tasks.matrices import RAVEN
-from trainer.evaluate.tasks.questions import VIZWIZ, VQAV2
-from trainer.evaluate.tasks.sentiment import SST2
-from trainer.evaluate.tasks.web_pages import WEBSRC
+from trainer.evaluate.tasks.images import BIRDS, BIRDS_BARE, COCO, FLICKR30K, HATEFUL, IMAGENET, IMAGENET_FREE, RAVEN
+from trainer.evaluate.tasks.questions import VIZWIZ, VQAV2, WEBSRC
+from trainer.evaluate.tasks.text import COLOR_TERMS, MEMORY_COLOR, RELATIVE_SIZE, SST2
 
 TASKS: dict[str, Task] = {
     task.name: task

@@ -1,0 +1,1 @@
+"""Hashes and n-grams that find duplicates, near-duplicates and contamination."""

@@ -1,1 +1,0 @@
-"""What throws a page out before it is extracted."""

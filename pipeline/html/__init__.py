@@ -1,0 +1,1 @@
+"""Extract a page of text and images in reading order from an HTML response."""

@@ -1,0 +1,1 @@
+"""Convert untrusted image bytes to stored images."""

@@ -1,0 +1,1 @@
+"""Inspect runs: plans, funnels, traces, dataset cards, reports and verification."""

@@ -1,0 +1,1 @@
+"""The output folder and its run lock, and the Parquet parts of tables."""

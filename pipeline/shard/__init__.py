@@ -1,1 +1,0 @@
-"""Documents and image bytes to WebDataset tars with an index beside each."""

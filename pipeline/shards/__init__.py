@@ -1,0 +1,1 @@
+"""Write, describe and verify shards: WebDataset tars with an index beside each."""

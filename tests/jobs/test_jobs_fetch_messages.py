@@ -1,0 +1,75 @@
+"""Messages of a fetch: its progress, and the classes of --retry."""
+
+import itertools
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fetching import want
+from runs import weft
+
+from jobs.fetch import ANSWERS_FOLDER, batch_of, parse_classes, requests_folder, watch
+from jobs.recipes import load
+from jobs.step import Context
+from pipeline.fetch.commit_log import RESULTS, CommitLog
+from pipeline.io.store import Store
+from schemas.errors import RecipeError
+from schemas.tables import IMAGE_STATUS
+
+
+def answer(number: int, status: str) -> dict[str, Any]:
+    row = dict.fromkeys(RESULTS.names)
+    return {**row, "image_id": f"{number}", "image_url": f"http://host.example/{number}", "status": status}
+
+
+def test_progress_of_a_running_fetch(tmp_path: Path) -> None:
+    want(tmp_path, [])
+    store = Store(str(tmp_path))
+    context = Context(cast("Any", None), store, load("everything"), ())
+    retrying = replace(context, retry=("dns",))
+    assert batch_of(retrying) == batch_of(context), "nothing has failed yet, so what was begun goes on"
+    wanted = tmp_path / requests_folder(batch_of(context))
+    journal = CommitLog(store, ANSWERS_FOLDER, "images/batch=x", "0001-00000", f"{ANSWERS_FOLDER}/run-0002", 1000)
+    numbers = itertools.count()
+
+    def commit(*found: str) -> None:
+        for status in found:
+            journal.add(answer(next(numbers), status))
+        journal.commit()
+
+    assert watch(context)() == ""
+    wanted.mkdir(parents=True)
+    pq.write_table(pa.table({"image_id": [f"{number}" for number in range(1200)]}), wanted / "part.parquet")
+    assert watch(context)() == "", "the list is not whole yet"
+    (wanted / "_SUCCESS").touch()
+    assert watch(context)() == "1,200 images to fetch"
+    commit(*["timeout"] * 2, *["moved"] * 5)  # what has moved has no answer yet
+    tell = watch(context)
+    assert tell() == "2 of 1,200 images, 0/s; timeout 100 %"
+    commit(*["dns"] * 10, *["http_4xx"] * 8)
+    said = re.fullmatch(r"20 of 1,200 images, ([\d,]+)/s; dns 50 %, http_4xx 40 %, timeout 10 %", tell())
+    assert said and int(said[1].replace(",", "")) > 0
+
+
+def test_classes_to_retry() -> None:
+    assert parse_classes("timeout, http_5xx,timeout") == ("http_5xx", "timeout")
+    with pytest.raises(RecipeError) as raised:
+        parse_classes("timeout,http_500")
+    assert "'http_500'" in str(raised.value) and "did you mean http_5" in str(raised.value)
+    assert str(raised.value).endswith(", ".join(IMAGE_STATUS[1:])), "all but ok"
+    with pytest.raises(RecipeError, match="'ok'"):
+        parse_classes("ok")
+
+
+def test_an_unknown_class_on_the_command_line(tmp_path: Path) -> None:
+    done = weft("fetch", "-o", str(tmp_path), "--retry", "timeout,tiemout")
+    assert (done.returncode, done.stdout) == (2, "")
+    lines = done.stderr.splitlines()
+    assert (
+        len(lines) == 1 and "'tiemout'" in lines[0] and "did you mean timeout?" in lines[0] and "http_5xx" in lines[0]
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -1,1 +1,0 @@
-"""A run: processes that train together, step after step, and what they save."""

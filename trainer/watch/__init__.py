@@ -1,1 +1,0 @@
-"""What people watch while it trains, and how it is worked out."""
