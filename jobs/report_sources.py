@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.step import map_batches, spark_schema
 from pipeline.io.store import Manifest, Store
-from pipeline.io.tables import UNREADABLE, Lookup, damaged
+from pipeline.io.tables import UNREADABLE, Lookup, current_values, damaged
 from pipeline.shards.stats import locate, read_listing
 from schemas import renames
 from schemas.errors import PathError
@@ -151,7 +151,7 @@ def read(store: Store, path: str, columns: Sequence[str]) -> Batches:
         names = [name for name, column in stored.items() if column in file.schema_arrow.names]
         for batch in file.iter_batches(columns=[stored[name] for name in names]):
             rows = pa.RecordBatch.from_arrays([batch[stored[name]] for name in names], names=names)
-            yield renames.current_values(rows)
+            yield current_values(rows)
 
 
 def select(store: Store, path: str, column: str, names: Collection[str], columns: Sequence[str]) -> Batches:

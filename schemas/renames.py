@@ -3,11 +3,9 @@
 import copy
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-import pyarrow as pa
-
-RECIPE_KEYS = {  # a section precedes its keys, which stand by its new name
+RECIPE_KEYS = {  # a section comes before its keys, which are listed under its new name
     "extract.gates": "extract.prefilter",
     "extract.prefilter.need_image": "extract.prefilter.require_image",
     "filters.text.max_endless_words": "filters.text.max_very_long_words",
@@ -43,8 +41,6 @@ COLUMNS = {"license": "licence"}  # new to old: readers ask by the new name
 TABLES = {"near_duplicate_images": "lookalikes"}
 NOTES = {"guard": "drop_limits"}
 
-Data = TypeVar("Data", pa.RecordBatch, pa.Table)
-
 
 def notice(source: str, names: Iterable[tuple[str, str]]) -> None:
     """Print one line to stderr with the former names that a source uses, if any."""
@@ -64,7 +60,7 @@ def current_key(key: str) -> str:
 def current_recipe(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Return a copy of recipe values with present keys and rules, and each former name with its present one.
 
-    Where both names are there, the values of the former one win, key by key.
+    If both names are present, the values of the former one win, key by key.
     """
     result, found = copy.deepcopy(dict(values)), []
     for old, new in RECIPE_KEYS.items():
@@ -91,16 +87,6 @@ def current_counts(counts: Mapping[str, int], names: Mapping[str, str]) -> dict[
         name = names.get(name, name)
         result[name] = result.get(name, 0) + count
     return result
-
-
-def current_values(data: Data) -> Data:
-    """Return rows of `rejections` or `images` with present reasons and statuses."""
-    for column, names in (("rule", REASONS), ("status", STATUSES)):
-        at = data.schema.get_field_index(column)
-        if at >= 0:
-            values = [names.get(value, value) for value in data.column(at).to_pylist()]
-            data = data.set_column(at, data.schema.field(at), pa.array(values, data.schema.field(at).type))
-    return data
 
 
 def _section(values: dict[str, Any], path: list[str]) -> dict[str, Any] | None:

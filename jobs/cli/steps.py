@@ -242,11 +242,10 @@ def _recipe_of(output: str, name: str | None, assignments: list[str] | None) -> 
     from jobs.recipes import build, load
     from pipeline.io.store import Store
     from schemas.errors import PathError
-    from schemas.renames import current_recipe
 
     if name is not None:
         return load(name, assignments)
     extracted = Store(output).manifest("pages")
     if extracted is None:
         raise PathError(f"{output} has no finished extract step; run `weft extract` first")
-    return build(current_recipe(extracted.recipe)[0], assignments or [], f"the recipe of {output}")
+    return build(extracted.recipe, assignments or [], f"the recipe of {output}")

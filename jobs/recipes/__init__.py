@@ -30,13 +30,14 @@ def load(name: str, assignments: list[str] | None = None) -> Recipe:
 
 
 def build(values: dict[str, Any], assignments: Iterable[str], source: str) -> Recipe:
-    """Set `key=value` assignments in a recipe's values; a line tells which former names they use.
+    """Apply `key=value` assignments to a recipe's values, and print one line with the former names that they use.
 
     Raises: RecipeError as load.
     """
     parts = [assignment.partition("=") for assignment in assignments]
     notice("--set", [(key, current_key(key)) for key, _, _ in parts if key != current_key(key)])
-    return validate(Recipe, override(values, [current_key(key) + sign + value for key, sign, value in parts]), source)
+    current = [current_key(key) + sign + value for key, sign, value in parts]
+    return validate(Recipe, override(current_recipe(values)[0], current), source)
 
 
 def _values(name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -87,6 +87,19 @@ def among(column: str, values: Iterable[str]) -> pc.Expression:
     return ds.field(column).isin(pa.array(list(values), pa.string()))
 
 
+Data = TypeVar("Data", pa.RecordBatch, pa.Table)
+
+
+def current_values(data: Data) -> Data:
+    """Return rows of `rejections` or `images` with present reasons and statuses, whatever release wrote them."""
+    for column, names in (("rule", renames.REASONS), ("status", renames.STATUSES)):
+        at = data.schema.get_field_index(column)
+        if at >= 0 and pc.any(pc.is_in(data.column(at), pa.array(list(names), pa.string()))).as_py():
+            values = [names.get(value, value) for value in data.column(at).to_pylist()]
+            data = data.set_column(at, data.schema.field(at), pa.array(values, data.schema.field(at).type))
+    return data
+
+
 class Lookup:
     """Reads rows of a run's tables. Raises: PathError when the folder has no finished step."""
 
@@ -94,7 +107,6 @@ class Lookup:
         self.store = Store(directory)
         found = {step.name: self.store.manifest(step.folder) for step in STEPS.values()}
         self.manifests = {step: _current(m) for step, m in found.items() if m}
-        self._is_old = any(m and m.rejected != self.manifests[step].rejected for step, m in found.items())
         if not self.manifests:
             raise PathError(f"{directory} holds no finished step of a run; `weft run` or `weft extract` makes one")
 
@@ -116,17 +128,17 @@ class Lookup:
         files = self.files(table)
         if any(name in _WIDE for name in names) and files:
             files = sorted(set(self._dataset(table, files).to_table(["__filename"], where)["__filename"].to_pylist()))
-        return self._now(self._dataset(table, files).to_table(names, where)).to_pylist() if files else []
+        return current_values(self._dataset(table, files).to_table(names, where)).to_pylist() if files else []
 
     def batches(self, table: Table, columns: list[str], where: pc.Expression | None = None) -> Batches:
         """Yield batches with some columns of a table, or of the rows that match an expression."""
         files = self.files(table)
         if files:
-            yield from map(self._now, self._dataset(table, files).to_batches(columns=columns, filter=where))
+            yield from map(current_values, self._dataset(table, files).to_batches(columns=columns, filter=where))
 
     def table(self, table: Table, file: str, columns: list[str]) -> pa.Table:
         """Read some columns of one file of a table."""
-        return self._now(self._dataset(table, [file]).to_table(columns))
+        return current_values(self._dataset(table, [file]).to_table(columns))
 
     def holding(self, table: Table, leaf: str, values: list[str], *columns: str) -> list[dict[str, Any]]:
         """Return some columns of the rows with blocks whose field has one of the values, and their indices in `at`."""
@@ -139,9 +151,6 @@ class Lookup:
                 for batch in file.iter_batches(columns=[*columns, *selected]):
                     found += _holding(batch, pa.array(values))
         return found
-
-    def _now(self, data: renames.Data) -> renames.Data:
-        return renames.current_values(data) if self._is_old else data
 
     def _dataset(self, table: Table, files: list[str]) -> ds.Dataset:
         schema = pa.schema([f.with_nullable(True).remove_metadata() for f in table.schema])

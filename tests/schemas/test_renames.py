@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from jobs.recipes import load, names
+from pipeline.io.tables import current_values
 from schemas import renames
 from schemas.errors import RecipeError
 from schemas.reasons import CODES
@@ -87,7 +88,7 @@ def test_counts_and_rows_have_present_names() -> None:
         "DNS": 1,
     }
     rows = pa.record_batch({"rule": ["DIRECTIVE", None, "DNS"], "status": ["aspect", "ok", None], "n": [1, 2, 3]})
-    assert renames.current_values(rows).to_pydict() == {
+    assert current_values(rows).to_pydict() == {
         "rule": ["OPT_OUT", None, "DNS"],
         "status": ["aspect_ratio", "ok", None],
         "n": [1, 2, 3],
