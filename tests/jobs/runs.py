@@ -15,6 +15,7 @@ from typing import Any
 from webs import Web
 
 from schemas.tables import STEPS as SPECS
+from tests.processes import children, is_alive
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent.parent
@@ -44,11 +45,7 @@ def run_arguments(web: Web, output: Path, *more: str) -> list[str]:
 
 def started_by(pid: int) -> list[int]:
     """Return the running child processes of a process."""
-    found = []
-    for thread in Path(f"/proc/{pid}/task").glob("*"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            found += [int(child) for child in (thread / "children").read_text().split()]
-    return [child for child in found if state(child) not in ("Z", "")]
+    return sorted(filter(is_alive, children(pid)))
 
 
 def tree_of(pid: int) -> list[int]:
@@ -65,13 +62,6 @@ def _named(pid: int, name: str) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/comm").read_text().strip() == name
     return False
-
-
-def state(pid: int) -> str:
-    """Return the state of a process: R running, S sleeping, Z zombie, '' gone."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return ""
 
 
 def kill_tree(process: subprocess.Popen[Any]) -> None:
@@ -95,7 +85,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> N
 def wait_until_gone(processes: list[int]) -> None:
     """Wait, for some seconds at most, until the processes of an ended command have ended."""
     deadline = time.monotonic() + 20
-    while left := [pid for pid in processes if state(pid) not in ("Z", "")]:
+    while left := list(filter(is_alive, processes)):
         assert time.monotonic() < deadline, f"{left} outlive the command"
         time.sleep(0.01)
 

@@ -20,7 +20,6 @@ from runs import (
     kill_when,
     run_arguments,
     running,
-    state,
     sums,
     undisturbed,
     weft,
@@ -29,6 +28,7 @@ from runs import (
 from webs import Web
 
 from schemas.tables import STEPS
+from tests.processes import state
 from tests.sampleweb.cluster import Cluster
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from runs import running, state, tree_of, weft
+from runs import running, tree_of, weft
 from webs import Finished
 
 from pipeline.inspect.verify import Report, verify_output
 from schemas.integrity import SEAL, seal, sum_folder
+from tests.processes import is_alive
 from trainer import train_tokenizer as tokenizers
 
 
@@ -68,7 +69,7 @@ def test_a_signal_ends_all_processes(output: Path, number: signal.Signals) -> No
         assert run.end() == 128 + number, run.log()
         assert run.said == [f"weft: interrupted by {number.name}; run the same command to start again\n"]
         deadline = time.monotonic() + 10
-        while any(state(pid) not in ("Z", "") for pid in processes):
+        while any(map(is_alive, processes)):
             assert time.monotonic() < deadline, "a process outlives the check"
             time.sleep(0.01)
 

@@ -20,6 +20,7 @@ from pipeline.images import worker as module
 from pipeline.images.decode import decode
 from pipeline.images.worker import DecodeWorker
 from schemas.recipe import Decode
+from tests.processes import children, is_alive
 
 MB = 1_000_000
 
@@ -63,25 +64,19 @@ HARMFUL = {
 
 
 def child_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+    (child,) = children(pid)
+    return child
 
 
 def peak_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def end(pids: list[int]) -> bool:
     deadline = time.monotonic() + 120
-    while any(map(runs, pids)) and time.monotonic() < deadline:
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.01)
-    return not any(map(runs, pids))
+    return not any(map(is_alive, pids))
 
 
 @pytest.fixture
@@ -157,7 +152,7 @@ def test_no_process_outlives_it() -> None:
     with DecodeWorker(Decode()) as decoder:
         decoder(PICTURE)
         pids = [decoder._supervisor.pid, child_of(decoder._supervisor.pid)]
-        assert all(map(runs, pids))
+        assert all(map(is_alive, pids))
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)  # nor a zombie
 
 

@@ -20,6 +20,7 @@ from pipeline.io.store import Store
 from pipeline.sandbox import Sandbox, WorkerLost
 from schemas.reasons import STALLED
 from schemas.recipe import Extract
+from tests.processes import children, is_alive
 from tests.sampleweb.archive import write_response
 
 MAX_SECONDS = 0.5
@@ -72,16 +73,12 @@ def call(function: Callable[[], object] | int) -> object:
     return function() if callable(function) else function * 2
 
 
-def children() -> set[str]:
-    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
-
-
 @pytest.fixture
 def guard() -> Iterator[Sandbox]:
-    before = children()
+    before = children(os.getpid())
     with Sandbox(call, MAX_SECONDS, MAX_MEMORY) as guard:
         yield guard
-    assert children() == before
+    assert children(os.getpid()) == before
 
 
 HARMFUL = [
@@ -145,7 +142,7 @@ def test_a_sandbox_needs_a_time_limit() -> None:
 
 
 def test_one_child_serves_all_calls(guard: Sandbox) -> None:
-    assert guard.pid and str(guard.pid) in children()
+    assert guard.pid in children(os.getpid())
     assert {guard(os.getpid) for _ in range(3)} == {guard.pid}
 
 
@@ -211,16 +208,9 @@ def test_the_child_ends_when_its_parent_is_killed(busy: bool) -> None:
     os.close(told)
     os.waitpid(parent, 0)
     deadline = time.monotonic() + 120
-    while _runs(child):
+    while is_alive(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 TEXT = f"<p>{'A paragraph long enough to be taken for the main text of a page, whoever reads it. ' * 3}</p>"
@@ -241,9 +231,9 @@ def test_hostile_pages_are_rejections_and_others_are_extracted(tmp_path: Path) -
         for name, body in bodies.items():
             write_response(stream, f"http://host.example/{name}", "2024-01-01T00:00:00Z", "200 OK",
                            (("Content-Type", "text/html"),), body)  # fmt: skip
-    store, before = Store(str(tmp_path / "out")), children()
+    store, before = Store(str(tmp_path / "out")), children(os.getpid())
     commit = extract_archive(str(tmp_path / "a.warc.gz"), store, Extract(max_seconds=3))
-    assert children() == before
+    assert children(os.getpid()) == before
     tables = {t: pq.read_table(store.at(commit["files"][t])).to_pylist() for t in ("pages", "rejections")}
     pages = {row["url"].rpartition("/")[2] for row in tables["pages"]}
     rules = {row["url"].rpartition("/")[2]: row["rule"] for row in tables["rejections"]}

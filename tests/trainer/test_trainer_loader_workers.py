@@ -16,6 +16,7 @@ from open_clip.transform import PreprocessCfg
 from shardwriter import text_sample, write_shards
 
 from schemas.errors import IntegrityError, WeftError
+from tests.processes import children, is_alive
 from trainer.config import TrainConfig
 from trainer.data.batches import TrainStep
 from trainer.data.loader import Loader
@@ -84,29 +85,25 @@ def test_a_state_is_that_of_the_last_step_returned(
     assert split_rows == {"text", "interleaved"}  # inside documents; captions are never split
 
 
-def children() -> set[int]:
-    return {int(pid) for pid in Path("/proc/thread-self/children").read_text().split()}
-
-
 def test_closing_ends_the_workers_and_the_next_step_starts_them_again(
     data: Path, tokenizer: Tokenizer, tiny: Config, alone: list[TrainStep]
 ) -> None:
-    before = children()
+    before = children(os.getpid())
     source = loader(data, tokenizer, tiny("data.workers=2"))
     assert next(source).digest == alone[0].digest
-    assert len(children() - before) == 2
+    assert len(children(os.getpid()) - before) == 2
     source.close()
     source.close()
-    assert children() == before
+    assert children(os.getpid()) == before
     assert next(source).digest == alone[1].digest
     source.close()
 
 
 def test_a_killed_worker_is_an_error(data: Path, tokenizer: Tokenizer, tiny: Config) -> None:
-    before = children()
+    before = children(os.getpid())
     with loader(data, tokenizer, tiny("data.workers=1", "data.prefetch_steps=1")) as source:
         next(source)
-        (worker,) = children() - before
+        (worker,) = children(os.getpid()) - before
         os.kill(worker, signal.SIGKILL)
         with pytest.raises(WeftError, match=f"loader worker {worker} died"):
             for _ in range(1000):
@@ -140,12 +137,13 @@ import os, signal, sys, time
 sys.path[:0] = [{str(here)!r}, {str(here.parents[1])!r}]
 from pathlib import Path
 from conftest import TINY
-from test_trainer_loader_workers import children, loader
+from test_trainer_loader_workers import loader
+from tests.processes import children
 from trainer import config, tokenizer
 trained = tokenizer.load({str(data / "tokenizer")!r})
 source = loader(Path({str(data)!r}), trained, config.load("debug", [*TINY, "data.workers=2"]))
 next(source)
-workers = children()
+workers = children(os.getpid())
 for worker in workers:
     os.kill(worker, signal.SIGTERM)
 for _ in range(5):
@@ -161,10 +159,3 @@ print(*workers, flush=True)
     while any(is_alive(worker) for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(is_alive(worker) for worker in workers)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

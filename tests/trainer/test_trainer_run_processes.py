@@ -11,6 +11,7 @@ import pytest
 import torch
 from training import assert_like_run, finished, launch, train, weights, when_written
 
+from tests.processes import children
 from trainer import metrics
 from trainer.cli import main
 from trainer.config import TrainConfig
@@ -97,7 +98,7 @@ def test_torchrun_restarts_all_processes_when_one_is_killed(
 ) -> None:
     config, output = tiny(LARGE_EPS, "checkpoint.every_steps=3"), tmp_path / "run"
     torchrun = launch(config, data, output, "--nproc-per-node=2", "--max-restarts=1")
-    when_written(output, 5, lambda: os.kill(workers(torchrun.pid)[-1], signal.SIGKILL)).join()
+    when_written(output, 5, lambda: os.kill(max(children(torchrun.pid)), signal.SIGKILL)).join()
     assert finished(torchrun) == 0
     assert_like_run(one_process, output, within=1e-5)
 
@@ -110,11 +111,6 @@ def test_nodes_that_would_hang_after_a_restart_are_an_error(
         monkeypatch.setenv(name, value)
     assert main(["train", f"--data={data}", f"--output={tmp_path}"]) == 2
     assert "need TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in capsys.readouterr().err
-
-
-def workers(torchrun: int) -> list[int]:
-    """Return the processes that a torchrun started."""
-    return [int(pid) for pid in Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split()]
 
 
 @pytest.mark.slow
