@@ -53,7 +53,7 @@ def rejected() -> Engine:
     from pipeline.html.prefilter import Prefilter
     from schemas import recipe
 
-    gates = Prefilter(recipe.PrefilterConfig(languages=("xx",), min_language_score=0.5))
+    gates = Prefilter(recipe.PrefilterConfig(languages=("vo",), min_language_score=0.5))
 
     def refuse(page: Response) -> str:
         gates.refuse(page)

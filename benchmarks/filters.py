@@ -110,7 +110,7 @@ def _pages(texts: list[str]) -> pa.RecordBatch:
     empty: dict[str, Any] = dict.fromkeys(("image_url", "alt", "caption", "width", "height"))
     rows = [
         {
-            **dict.fromkeys(("page_id", "url", "host", "warc_file", "captured_at", "title"), ""),
+            **dict.fromkeys(("page_id", "url", "host", "warc_file", "captured_at", "title", "license"), ""),
             "warc_offset": 0,
             "language": "en",
             "language_score": 1.0,
