@@ -15,7 +15,7 @@ from pipeline.io.run_lock import lock_run
 from pipeline.io.store import Manifest, Store
 from pipeline.warc.inputs import expand
 from schemas.display import message, redact_address
-from schemas.errors import PathError, WeftError
+from schemas.errors import PathError, RecipeError, WeftError
 from schemas.recipe import Recipe
 
 STEPS: tuple[Step, ...] = (
@@ -27,6 +27,15 @@ STEPS: tuple[Step, ...] = (
     assemble.STEP,
     shard.STEP,
 )
+
+
+def select_steps(first: str | None, last: str | None) -> tuple[Step, ...]:
+    """Return the steps from `first` (default: extract) to `last` (default: shard). Raises: RecipeError if none."""
+    names = [step.name for step in STEPS]
+    start, end = names.index(first or names[0]), names.index(last or names[-1])
+    if end < start:
+        raise RecipeError(f"--until {last} is before --from {names[start]}: no step is left")
+    return STEPS[start : end + 1]
 
 
 def run(

@@ -238,6 +238,8 @@ class SubmitRequest:
     recipe: str
     assignments: tuple[str, ...]
     overwrite: bool
+    first: str | None = None
+    last: str | None = None
 
 
 def send(request: SubmitRequest, dry_run: bool) -> int:
@@ -301,7 +303,10 @@ def _submission(request: SubmitRequest, recipe: Recipe, found: dict[str, str]) -
     arguments = ["--recipe", name, "--output", _absolute(request.output)]
     arguments += [part for assignment in request.assignments for part in ("--set", assignment)]
     arguments += ["--overwrite"] * request.overwrite
-    arguments += [_absolute(name) for name in request.inputs]
+    arguments += [part for option, step in (("--from", request.first), ("--until", request.last)) if step
+                  for part in (option, step)]  # fmt: skip
+    if request.first in (None, "extract"):
+        arguments += [_absolute(name) for name in request.inputs]
     return Submission(bare.master, bare.deploy_mode, bare.environment, bare.conf, sizes, arguments, files, found)
 
 

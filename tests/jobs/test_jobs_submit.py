@@ -122,6 +122,17 @@ def test_a_standalone_cluster(archives: list[str], environment: str, spark_home:
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "names_archives"),
+    [(["--until", "dedup"], True), (["--from", "score", "--until", "score"], False), (["--from", "extract"], True)],
+)
+def test_a_part_of_the_steps(archives: list[str], environment: str, options: list[str], names_archives: bool) -> None:
+    """Archives size the executors of any step, and are given to the driver if it extracts."""
+    sent = line("--master", "spark://h:7077", "--environment", environment, *options, *archives)
+    assert " ".join(options) in sent and "spark.sql.shuffle.partitions=36" in sent
+    assert sent.endswith(" ".join(archives) if names_archives else " ".join(options))
+
+
 def test_files_of_any_name_are_sent(
     archives: list[str], tmp_path: Path, spark_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
