@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 
+from pipeline.io.remote import RemoteFile
 from schemas import renames
 from schemas.errors import IntegrityError, PathError
 from schemas.integrity import Sum, seal, sum_of, unseal
@@ -207,10 +208,9 @@ def read_commits(store: Store) -> dict[str, dict[str, Any]]:
 def open_file(path: str) -> BinaryIO:
     """Open a local path or an fsspec URL to read. Raises: PathError when it cannot be opened."""
     try:
-        file = fsspec.open(path, "rb").open() if "://" in path else Path(path).open("rb")  # noqa: SIM115
+        return cast(BinaryIO, RemoteFile(path)) if "://" in path else Path(path).open("rb")
     except ImportError as error:
         raise PathError(f"{path}: {error}") from error
     except Exception as error:  # each remote file system raises errors of its own
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         raise PathError(f"{path}: cannot be opened: {reason}") from error
-    return cast(BinaryIO, file)
