@@ -1,13 +1,10 @@
 """A file behind a faulty network: the same bytes, and each failure costs one more range."""
 
 import random
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from rangeserver import DATA, SIZE, serving, url
 
 from pipeline.io import remote
 from pipeline.io.remote import RemoteFile
@@ -15,90 +12,7 @@ from pipeline.io.store import open_file
 from pipeline.warc.responses import Response, read_archive
 from schemas.errors import PathError
 
-SIZE = 12_000_000
 BLOCK = 5 << 20  # of fsspec's HTTP files
-DATA = random.Random(22).randbytes(SIZE)
-
-Fault = Callable[[int], str]  # from the number of a request for bytes to "", "503", "403", "reset" or "short"
-
-
-class Server(ThreadingHTTPServer):
-    data = DATA
-    has_ranges = True
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.fault, self.num_requests, self.num_bytes = fault, 0, 0
-        self.lock = threading.Lock()
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self) -> None:
-        self._head(200, len(self.server.data))
-
-    def do_GET(self) -> None:
-        with self.server.lock:
-            number = self.server.num_requests
-            self.server.num_requests += 1
-        start, end, status = 0, len(self.server.data), 200
-        if self.server.has_ranges and (asked := self.headers.get("Range")):
-            first, _, last = asked.removeprefix("bytes=").partition("-")
-            start, end, status = int(first), min(int(last) + 1, end), 206
-        fault = self.server.fault(number)
-        if fault.isdigit():
-            self._head(int(fault), 0)
-            return
-        if fault == "reset":
-            self.close_connection = True
-            self.connection.close()
-            return
-        self._head(status, end - start, start)
-        data = self.server.data[start : end if not fault else (start + end) // 2]
-        self.server.num_bytes += len(data)
-        self.wfile.write(data)
-        if fault:
-            self.close_connection = True
-
-    def _head(self, status: int, size: int, start: int = 0) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(size))
-        if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{start + size - 1}/{len(self.server.data)}")
-        elif self.server.has_ranges:
-            self.send_header("Accept-Ranges", "bytes")
-        else:
-            self.send_header("Accept-Ranges", "none")
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except OSError:  # the client, or a fault of ours, has closed the connection
-            self.close_connection = True
-
-
-@contextmanager
-def serving(fault: Fault, data: bytes = DATA, has_ranges: bool = True) -> Iterator[Server]:
-    server = Server(fault)
-    server.data, server.has_ranges = data, has_ranges
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def url(server: Server) -> str:
-    return f"http://127.0.0.1:{server.server_address[1]}/a.warc.gz"
 
 
 def read_all(file: RemoteFile) -> bytes:
