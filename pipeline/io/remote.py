@@ -7,14 +7,22 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import fsspec
-
 from schemas.display import describe, message, redact_address
+from schemas.errors import WeftError
+from schemas.storage import file_system
 
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.5  # doubled after each attempt: 15.5 s in all
 BLOCK_BYTES = 8 << 20  # of one range request
-_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError, NotImplementedError)
+_LASTING = (
+    WeftError,
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    ImportError,
+    NotImplementedError,
+)
 _LASTING_STATUS = frozenset({400, 401, 403, 404, 405, 410, 451})
 
 T = TypeVar("T")
@@ -100,7 +108,8 @@ class RemoteFile(io.RawIOBase):
         raise AssertionError("unreachable")
 
     def _open(self) -> None:
-        file = fsspec.open(self._url, "rb").open()
+        store, path = file_system(self._url)
+        file = store.open(path, "rb")
         try:
             if self._position:
                 _go_to(file, self._position)

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import fsspec
-
 from pipeline.io.remote import RemoteFile
 from schemas import renames
-from schemas.errors import IntegrityError, PathError
+from schemas.errors import IntegrityError, PathError, WeftError
 from schemas.integrity import Sum, seal, sum_of, unseal
+from schemas.storage import file_system
 from schemas.tables import digest
 
 CONFIG = "_config"  # folder with a file per step, written when it starts: the configuration of its output
@@ -59,7 +58,7 @@ class Store:
     """The output folder of a run: a local path or an fsspec URL."""
 
     def __init__(self, root: str) -> None:
-        self.fs, path = fsspec.core.url_to_fs(root, use_listings_cache=False)
+        self.fs, path = file_system(root, use_listings_cache=False)
         self.path = path.rstrip("/")
         self.local = self.fs.protocol == "file" or "file" in self.fs.protocol
         self.root = self.path if self.local else root.rstrip("/")
@@ -209,8 +208,8 @@ def open_file(path: str) -> BinaryIO:
     """Open a local path or an fsspec URL to read. Raises: PathError when it cannot be opened."""
     try:
         return cast(BinaryIO, RemoteFile(path)) if "://" in path else Path(path).open("rb")
-    except ImportError as error:
-        raise PathError(f"{path}: {error}") from error
+    except (WeftError, ImportError):  # unknown storage, or a package is not installed
+        raise
     except Exception as error:  # each remote file system raises errors of its own
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         raise PathError(f"{path}: cannot be opened: {reason}") from error
