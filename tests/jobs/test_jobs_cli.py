@@ -141,7 +141,7 @@ def test_one_page_is_shown_with_its_decision(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "--foo"], "No such option: --foo; see `weft run --help`"),
+        (["run", "--foo"], "No such option: --foo (Possible options: --from); see `weft run --help`"),
         (["stats"], "Missing argument 'DIR'; see `weft stats --help`"),
         (["nothing"], "No such command 'nothing'"),
         (["plan", "--cores", "0", "x"], "greater than or equal to 1"),
