@@ -40,9 +40,10 @@ def work(context: Context) -> Outcome:
         tasks, tally = context.spark.sparkContext.parallelize(todo, len(todo)), context.tally
         tally.add(Counter(archives=len(final)))
         tried = tasks.map(lambda archive: _attempt(archive, store, config, agent, tally)).collect()
-        failures = {archive: failure for archive, failure in zip(todo, tried, strict=True) if failure}
+        failures = {archive: result for archive, result in zip(todo, tried, strict=True) if isinstance(result, str)}
         _check_failures(failures, context)
-        done = read_commits(store)
+        done |= {part_name(archive): commit for archive, commit in zip(todo, tried, strict=True)
+                 if not isinstance(commit, str)}  # fmt: skip
     files: dict[str, list[str]] = {"pages": [], "captions": [], "rejections": []}
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
@@ -125,7 +126,10 @@ def find_replaced_archives(store: Store, archives: Sequence[str]) -> str | None:
     )
 
 
-def _attempt(archive: str, store: Store, config: Extract, agent: str, tally: "Accumulator[Counter[str]]") -> str | None:
+def _attempt(
+    archive: str, store: Store, config: Extract, agent: str, tally: "Accumulator[Counter[str]]"
+) -> dict[str, Any] | str:
+    """Extract an archive; return its commit, or why it could not be read."""
     try:
         commit = extract_archive(archive, store, config, agent)
     except PathError as error:  # the driver raises it when the other archives are done
@@ -135,7 +139,7 @@ def _attempt(archive: str, store: Store, config: Extract, agent: str, tally: "Ac
     except Exception as error:
         return f"{archive}: {type(error).__name__}: {error}"
     tally.add(Counter(commit["counts"]) + Counter(rejected=sum(commit["rejected"].values())))
-    return None
+    return commit
 
 
 def watch(context: Context) -> Callable[[], str]:

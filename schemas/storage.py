@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import fsspec
 from fsspec.core import url_to_fs
 
 from schemas.display import describe, redact_address
@@ -9,6 +10,9 @@ from schemas.errors import MissingError, PathError
 
 EXTRAS = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 """The extra of Weft that each scheme needs, besides those of `weft[pipeline]`."""
+
+# instead of pyarrow's, which needs libhdfs and a JVM in each process
+fsspec.register_implementation("hdfs", "schemas.hdfs.HdfsFileSystem", clobber=True)
 
 
 def file_system(url: str, **options: Any) -> tuple[Any, str]:
@@ -19,7 +23,7 @@ def file_system(url: str, **options: Any) -> tuple[Any, str]:
     """
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     try:
-        return url_to_fs(url, **options)  # type: ignore[no-any-return]
+        return url_to_fs(url, **({} if scheme == "hdfs" else options))  # type: ignore[no-any-return]  # it caches nothing
     except ImportError as error:
         if scheme not in EXTRAS:
             raise
@@ -31,7 +35,7 @@ def file_system(url: str, **options: Any) -> tuple[Any, str]:
             raise PathError(f"{shown}: unknown storage {scheme}://; Weft reads and writes {known}") from error
         if scheme == "hdfs":
             raise PathError(
-                f"{shown}: hdfs:// needs Java and Hadoop here; set JAVA_HOME, HADOOP_HOME and "
-                f"CLASSPATH=$(hadoop classpath --glob) ({describe(error, 150)})"
+                f"{shown}: cannot be accessed; write hdfs://HOST:PORT/PATH, or set HADOOP_CONF_DIR to the folder of "
+                f"core-site.xml and hdfs-site.xml ({describe(error, 150)})"
             ) from error
         raise PathError(f"{shown}: cannot be accessed: {describe(error, 200)}") from error

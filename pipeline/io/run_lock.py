@@ -8,6 +8,7 @@ the lock; if its heartbeat is too old, the holder is considered dead, and the ne
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -96,7 +97,7 @@ def _beating(store: Store) -> Iterator[None]:
     def beat() -> None:
         while not done.wait(BEAT_SECONDS):
             with suppress(OSError):  # the store may be temporarily unavailable
-                if store.fs.exists(_numbered(store, number + 1)):
+                if store.has(_numbered(store, number + 1)):
                     lost.set()
                     interrupt_main()
                     return
@@ -121,15 +122,15 @@ def _beating(store: Store) -> Iterator[None]:
 def _acquire(store: Store) -> int:
     """Create the file of the next number, unless the highest number's holder is alive; return the number."""
     folder = store.at(CLAIM)
-    names = store.fs.find(folder) if store.fs.exists(folder) else []
+    names = [name for name in store.fs.find(folder) if re.fullmatch(r"\d{6}\.json", name.rsplit("/", 1)[-1])]
     last = max((int(name.rsplit("/", 1)[-1].removesuffix(".json")) for name in names), default=0)
     if last:
         with suppress(FileNotFoundError, ValueError, KeyError):
-            data = store.fs.cat_file(_numbered(store, last))
+            data = store.read(_numbered(store, last))
             if time.time() - json.loads(data)["beat"] < STALE_SECONDS:
                 _refuse(store, data)
     if not store.create(_numbered(store, last + 1), json.dumps(_holder()).encode()):
-        _refuse(store, store.fs.cat_file(_numbered(store, last + 1)))
+        _refuse(store, store.read(_numbered(store, last + 1)))
     for name in names:
         with suppress(FileNotFoundError):
             store.fs.rm_file(name)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.io.store import Store, open_file
+from pipeline.sandbox import Sandbox
 from pipeline.warc.inputs import expand
 from schemas.errors import MissingError, PathError
 from schemas.storage import file_system
@@ -43,8 +44,24 @@ def test_a_scheme_without_its_package(url: str, package: str, extra: str, monkey
             use(url)
 
 
-def test_hdfs_without_hadoop(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HADOOP_HOME", "CLASSPATH", "ARROW_LIBHDFS_DIR"):
+def test_hdfs_without_a_host_or_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HADOOP_CONF_DIR", "HADOOP_HOME"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(PathError, match=r"hdfs:// needs Java and Hadoop here; set JAVA_HOME, HADOOP_HOME and"):
-        file_system("hdfs://namenode:9000/x")
+    with pytest.raises(PathError, match=r"write hdfs://HOST:PORT/PATH, or set HADOOP_CONF_DIR to the folder of"):
+        file_system("hdfs:///user/me/x")
+    _, path = file_system("hdfs://namenode:9000/x")  # connects later
+    assert path == "/x"
+
+
+def test_paths_of_hdfs_are_not_urls() -> None:
+    fs, path = file_system("hdfs://NameNode:8020/crawl/a#1?.warc.gz")
+    assert (fs.host, fs.port, path) == ("NameNode", 8020, "/crawl/a#1?.warc.gz")
+    fs, path = file_system("hdfs://node:8020")
+    assert (fs.host, fs.port, path) == ("node", 8020, "/")
+
+
+def test_a_client_of_hdfs_does_not_block_a_forked_process() -> None:
+    """hdfs-native waits for its threads when a client is freed, and a forked process has none."""
+    file_system("hdfs://node:8020/x")
+    with Sandbox(lambda url: file_system(url)[1], None, None, max_wall_seconds=60) as sandbox:
+        assert sandbox("hdfs://node:8020/y") == "/y"
