@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
+from jobs import assemble, connectors, dedup, extract, fetch, filter, score, session, shard
 from jobs.errors import translate_error
 from jobs.fetch import check_contact
 from jobs.printing import progress_console as console
@@ -112,7 +112,7 @@ def _run_locked(
             step.needs(recipe)
     with session.using(master, store) as spark:
         if any(step is not extract.STEP for step in steps):
-            session.check_reach(spark, store.url())
+            connectors.connect(spark, store.url())
         if overwrite:
             for step in steps:
                 clear(step, store)
