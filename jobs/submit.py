@@ -233,6 +233,7 @@ def _address(path: str) -> str:
 
 
 _STOP_SECONDS = 30  # a driver needs at most 20
+_LOGS = {"yarn": "yarn logs -applicationId APPLICATION", "k8s": "kubectl logs DRIVER_POD"}  # both are named above
 
 
 @dataclass(frozen=True)
@@ -281,7 +282,10 @@ def send(request: SubmitRequest, dry_run: bool) -> int:
     check_java()
     on_cluster = continuing("the driver keeps running on the cluster; stop it with the cluster's own commands")
     with on_cluster if submission.mode == "cluster" else resuming(request.overwrite):
-        return _wait({**os.environ, **java_environment(), "SPARK_HOME": str(spark)}, command)
+        status = _wait({**os.environ, **java_environment(), "SPARK_HOME": str(spark)}, command)
+    if status and submission.mode == "cluster":
+        print(f"weft: the run failed; its message is in the driver's log: {_LOGS[submission.kind]}", file=sys.stderr)
+    return status
 
 
 def _wait(environment: dict[str, str], command: list[str]) -> int:
