@@ -84,6 +84,12 @@ class Hadoop:
         with suppress(urllib.error.HTTPError):  # it has ended
             self.rest(f"apps/{application}/state", {"state": "KILLED"})
 
+    def kill_all(self) -> None:
+        """End all applications that run."""
+        for app in self.applications():
+            if app["finalStatus"] == "UNDEFINED":
+                self.kill(app["id"])
+
     def containers(self, main: str) -> list[int]:
         """Return the processes of containers whose command line names a class or script, without their shells."""
         found = []
@@ -230,9 +236,7 @@ def yarn(hadoop: Hadoop) -> Iterator[Hadoop]:
         yield hadoop
     finally:
         with suppress(OSError, KeyError):
-            for app in hadoop.applications():
-                if app["finalStatus"] == "UNDEFINED":
-                    hadoop.kill(app["id"])
+            hadoop.kill_all()
         hadoop.stop("nodemanager", "resourcemanager")
 
 
