@@ -1,6 +1,7 @@
 """Servers on loopback that stand for Google's and Azure's object stores."""
 
 import importlib.metadata
+import importlib.util
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ BUCKET = "bucket"
 @contextmanager
 def google(folder: Path) -> Iterator[dict[str, str]]:
     """Run fake-gcs-server with BUCKET; yield the environment in which Python uses it. It ends with the block."""
+    _need("gcsfs")
     (port,) = free_ports(1)
     address = f"http://127.0.0.1:{port}"
     environment = {"STORAGE_EMULATOR_HOST": address}
@@ -31,6 +33,11 @@ def google(folder: Path) -> Iterator[dict[str, str]]:
     with _serving(command, folder, address):
         fsspec.filesystem("gs", endpoint_url=address, token="anon", skip_instance_cache=True).mkdir(BUCKET)
         yield environment
+
+
+def _need(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        missing(f'{package} is not installed: pip install "weft[storage]"')
 
 
 def _google_binary() -> str:
@@ -46,6 +53,7 @@ def _google_binary() -> str:
 @contextmanager
 def azure(folder: Path) -> Iterator[dict[str, str]]:
     """Run Azurite with BUCKET; yield the environment in which Python uses it. It ends with the block."""
+    _need("adlfs")
     (port,) = free_ports(1)
     address = f"http://127.0.0.1:{port}"
     connection = (

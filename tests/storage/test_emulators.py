@@ -36,6 +36,8 @@ from schemas.tables import REJECTIONS
 from tests.trainer.shardwriter import text_sample, write_shards
 from trainer.data.shards import open_shards
 
+pytestmark = pytest.mark.slow
+
 SERVERS = {"gs": emulators.google, "abfs": emulators.azure}
 NUM_WRITERS = 8
 BODY_BYTES = 300_000
