@@ -139,8 +139,12 @@ class S3:
         )
 
     def files(self, folder: str) -> dict[str, bytes]:
-        """Return the bytes of every object below a folder of the bucket, by its path in the folder."""
-        paths = self.fs.find(f"{BUCKET}/{folder}")
+        """Return the bytes of every object below a folder of the bucket, by its path in the folder.
+
+        Empty objects are left out: the server lists folders that became empty as such.
+        """
+        found = self.fs.find(f"{BUCKET}/{folder}", detail=True)
+        paths = [path for path, info in found.items() if info["size"]]
         data = self.fs.cat(paths) if paths else {}
         if isinstance(data, bytes):
             data = {paths[0]: data}
