@@ -116,8 +116,7 @@ def _run_locked(
         if overwrite:
             for step in steps:
                 clear(step, store)
-        context = Context(spark, store, recipe, archives, retry, alone)
-        return {step.name: _show(step, context) for step in steps}
+        return {step.name: _show(step, Context(spark, store, recipe, archives, retry, alone)) for step in steps}
 
 
 def _check_outputs(steps: Sequence[Step], recipe: Recipe, store: Store, archives: Sequence[str]) -> None:

@@ -108,6 +108,7 @@ UPLOAD = "spark.kubernetes.file.upload.path"
 IMAGE = "spark.kubernetes.container.image"
 SAFE_PATH = {"yarn": "spark.yarn.appMasterEnv.PYTHONSAFEPATH", "k8s": "spark.kubernetes.driverEnv.PYTHONSAFEPATH"}
 NO_SPECULATION = {"spark.speculation": "false"}  # a second copy of a fetch task would request images twice
+ONE_ATTEMPT = {"spark.yarn.maxAppAttempts": "1"}  # a run that failed would fail again; the same command continues
 EXECUTOR_PYTHON, DRIVER_PYTHON = "spark.pyspark.python", "spark.pyspark.driver.python"
 
 
@@ -210,6 +211,7 @@ def compose(submission: Submission, spark: Path) -> list[str]:
     ours = {**_pythons(submission), **submission.sizes.settings(submission.kind)}
     if submission.mode == "cluster":  # a driver here inherits the variable
         ours[SAFE_PATH[submission.kind]] = "1"
+        ours |= ONE_ATTEMPT if submission.kind == "yarn" else {}
     ours = {key: value for key, value in ours.items() if key not in submission.user_settings}
     settings = {**ours, **NO_SPECULATION, **submission.conf}
     options += [part for key, value in sorted(settings.items()) for part in ("--conf", f"{key}={value}")]
@@ -233,7 +235,7 @@ def _address(path: str) -> str:
 
 
 _STOP_SECONDS = 30  # a driver needs at most 20
-_LOGS = {"yarn": "yarn logs -applicationId APPLICATION", "k8s": "kubectl logs DRIVER_POD"}  # both are named above
+_LOGS = {"yarn": "yarn logs -applicationId ID", "k8s": "kubectl logs POD"}  # Spark has printed the name
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,8 @@ def send(request: SubmitRequest, dry_run: bool) -> int:
     with on_cluster if submission.mode == "cluster" else resuming(request.overwrite):
         status = _wait({**os.environ, **java_environment(), "SPARK_HOME": str(spark)}, command)
     if status and submission.mode == "cluster":
-        print(f"weft: the run failed; its message is in the driver's log: {_LOGS[submission.kind]}", file=sys.stderr)
+        logs = _LOGS[submission.kind]
+        print(f"weft: the run failed; if it began on the cluster, the driver's log says why: {logs}", file=sys.stderr)
     return status
 
 

@@ -2,7 +2,7 @@
 
 On a file system it is an OS lock, which is released when its process ends. An object store has no locks: there it is a
 numbered file, created exclusively, that its holder rewrites every few seconds as a heartbeat. The highest number holds
-the lock; if its heartbeat is too old, the holder is considered dead, and the next number is created.
+the lock; if its heartbeat is too old, or it was a process of this machine that has ended, the next number is created.
 """
 
 import fcntl
@@ -19,6 +19,7 @@ from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline.io.store import Store
@@ -46,10 +47,27 @@ def _holder() -> dict[str, Any]:
         "id": uuid.uuid4().hex,
         "host": socket.gethostname(),
         "process": os.getpid(),
+        "processes": _process_table(),
         "command": redact(" ".join(sys.argv))[:300],
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "beat": time.time(),
     }
+
+
+def _process_table() -> str:
+    """Return what identifies the processes that this one sees: the machine's boot and the namespace; '' if unknown."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _is_dead(holder: dict[str, Any]) -> bool:
+    """Return whether a holder's heartbeat is too old, or its process has ended where this process can see it."""
+    if time.time() - holder["beat"] >= STALE_SECONDS:
+        return True
+    table = _process_table()
+    return table != "" and holder.get("processes") == table and not Path(f"/proc/{holder['process']}").exists()
 
 
 def _refuse(store: Store, data: bytes) -> NoReturn:
@@ -127,7 +145,7 @@ def _acquire(store: Store) -> int:
     if last:
         with suppress(FileNotFoundError, ValueError, KeyError):
             data = store.read(_numbered(store, last))
-            if time.time() - json.loads(data)["beat"] < STALE_SECONDS:
+            if not _is_dead(json.loads(data)):
                 _refuse(store, data)
     if not store.create(_numbered(store, last + 1), json.dumps(_holder()).encode()):
         _refuse(store, store.read(_numbered(store, last + 1)))

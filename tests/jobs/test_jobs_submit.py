@@ -163,6 +163,7 @@ def test_yarn_without_clip(archives: list[str], spark_home: Path, monkeypatch: p
         " --conf spark.pyspark.driver.python=./environment/bin/python"
         " --conf spark.pyspark.python=./environment/bin/python --conf spark.speculation=false"
         " --conf spark.sql.shuffle.partitions=480 --conf spark.yarn.appMasterEnv.PYTHONSAFEPATH=1"
+        " --conf spark.yarn.maxAppAttempts=1"
         f" {SCRIPT} --recipe kosmos1 --output s3://b/out --set fetch.contact=mailto:crawl@weft.example"
         f" --set clip.enabled=false --overwrite {archives[0]}"
     )
