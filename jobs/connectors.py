@@ -34,7 +34,8 @@ def settings(address: str) -> dict[str, str]:
         return {f"{_FACTORY_KEY}.{scheme}": _FACTORY}
     if scheme != "s3a":
         return {}
-    found = {"spark.hadoop.fs.s3a.committer.name": "magic"}
+    # the stream that is Hadoop's default since 3.5 does not repeat a read that the network cut
+    found = {"spark.hadoop.fs.s3a.committer.name": "magic", "spark.hadoop.fs.s3a.input.stream.type": "classic"}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         found["spark.hadoop.fs.s3a.endpoint"] = endpoint

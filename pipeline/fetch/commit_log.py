@@ -97,8 +97,6 @@ class CommitLog:
 
     def _try_commit(self) -> bool:
         """Write the next part; return False when another attempt has taken its name."""
-        if self._is_over():
-            raise TransientError("a later run has taken over this run's work")
         self.rows = [row for row in self.rows if row["image_id"] not in self.answered]
         if not self.rows:
             return True
@@ -112,12 +110,15 @@ class CommitLog:
                 row |= {"part": part, "part_bytes": images.sum["num_bytes"], "part_sha256": images.sum["sha256"]}
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(self.rows, schema=RESULTS), buffer, compression="zstd")
-        # while the bytes were written, a later run may have begun and read the committed parts
-        if not self._is_over() and self.store.create(self._path(self.number), buffer.getvalue()):
+        # asked last: while the bytes were written, a later run may have read what is committed
+        is_over = self._is_over()
+        if not is_over and self.store.create(self._path(self.number), buffer.getvalue()):
             self.number += 1
             return True
         if fetched:
             self.store.remove(part)
+        if is_over:
+            raise TransientError("a later run has taken over this run's work")
         return False
 
     def _is_over(self) -> bool:
