@@ -12,7 +12,7 @@ BENCHES := extract fetch filters score lookalikes dedup train eval scale
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format docs package gate bench study content-weights clip-sample clean $(BENCHES:%=bench-%)
+.PHONY: help setup demo test test-all test-storage check format docs package gate bench study content-weights clip-sample clean $(BENCHES:%=bench-%)
 
 help:  ## list all targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -35,6 +35,10 @@ test: setup  ## run the tests that are not slow
 
 test-all: setup  ## run all tests
 	$(BIN)/python -m pytest
+
+test-storage: setup  ## run the tests on S3, HDFS and other stores; needs Maven and npm, downloads 1 GB once
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[pipeline,train,dev,storage]'
+	$(BIN)/python -m pytest tests/storage
 
 check: setup  ## check format, lint, types and the import layers
 	$(BIN)/ruff format --check .

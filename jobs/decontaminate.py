@@ -16,8 +16,9 @@ from pipeline.blocks import text_blocks
 from pipeline.dedup.ngrams import Ngrams, ngrams, read_items
 from pipeline.images.decode import decode
 from pipeline.io.store import open_file
-from schemas.errors import PathError
+from schemas.errors import PathError, WeftError
 from schemas.recipe import Decode, Decontaminate, Recipe
+from schemas.storage import file_system
 from schemas.tables import CAPTURE, REJECTIONS, Batches
 
 BLOCK = 256  # images per comparison with all evaluation images
@@ -77,8 +78,10 @@ def read_images(spark: SparkSession, folders: Sequence[str], config: Decode) -> 
 def _files(folder: str) -> list[str]:
     """List the images in a folder, recursively, as addresses that begin with the folder's."""
     try:
-        file_system, path = fsspec.url_to_fs(folder)
-        found = file_system.find(path)
+        store, path = file_system(folder)
+        found = store.find(path)
+    except WeftError:
+        raise
     except Exception as error:  # each file system raises its own errors
         raise PathError(f"{folder}: cannot be listed: {error or type(error).__name__}") from error
     names = [name[len(path.rstrip("/")) + 1 :] for name in found if name.lower().endswith(SUFFIXES)]

@@ -1,4 +1,4 @@
-"""Translate errors of Spark and the operating system: a full disk, an unreadable file of the output."""
+"""Translate errors of Spark, the operating system and stores: a full disk, an unreadable file, lost access."""
 
 import errno
 import re
@@ -14,17 +14,35 @@ _UNREADABLE = re.compile(
     r"FAILED_READ_FILE|PATH_NOT_FOUND|is not a Parquet file|Parquet magic bytes not found|Couldn't deserialize thrift"
     r"|Could not read footer"
 )
+_DENIED = re.compile(
+    r"ExpiredToken\w*|InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied|NoCredentialsError|AccessControlException"
+    r"|Unable to locate credentials|AuthenticationFailed|InvalidToken|403 Forbidden"
+)
+_UNREACHABLE = re.compile(
+    r"EndpointConnectionError|Could not connect to the endpoint|ConnectTimeoutError|Connection refused|SlowDown"
+    r"|Connection reset by peer|ServiceUnavailable"
+)
 _TASK_ERROR = re.compile(r"IntegrityError: (.+)")
 _PART = re.compile(r"[^\s'\"<>(]*/[^\s'\"<>]*\.parquet")
 
 
 def translate_error(error: Exception, store: Store) -> WeftError | None:
-    """Return the error to raise for a full disk or an unreadable file of the output; None for other errors."""
+    """Return the error to raise for a full disk, an unreadable file, or a store that refuses or is gone; else None."""
     text = "\n".join(map(str, _chain(error)))
     if _FULL in text or any(isinstance(e, OSError) and e.errno == errno.ENOSPC for e in _chain(error)):
         return PathError(
             f"no space left for {store.root} or Spark's scratch folder (spark.local.dir): free some space and run the "
             "same command again to continue"
+        )
+    if not store.local and (denied := _DENIED.search(text)):
+        return PathError(
+            f"{store.root}: access is denied ({denied[0]}): renew the credentials here and on every node, and run the "
+            "same command again; what is finished is kept"
+        )
+    if not store.local and (lost := _UNREACHABLE.search(text)):
+        return PathError(
+            f"{store.root}: the store cannot be reached ({lost[0]}), after several attempts: run the same command "
+            "again to continue"
         )
     if _UNREADABLE.search(text):
         part = _PART.search(text)

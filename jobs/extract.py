@@ -1,25 +1,28 @@
 """Extract: archives to `pages` and `captions`, committed one archive at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.step import Context, Outcome, Step, num_of_level
 from pipeline.html.extract import extract_archive, part_name
 from pipeline.html.prefilter import Prefilter
 from pipeline.io.store import Store, read_commits
+from pipeline.io.tables import PartWriter
 from pipeline.warc.stream import find_replaced
+from schemas.display import redact_address
 from schemas.errors import PathError
 from schemas.integrity import Sum
-from schemas.reasons import STALLED
+from schemas.reasons import RETRIED
 from schemas.recipe import Extract, Recipe
-from schemas.tables import STEPS
+from schemas.tables import REJECTIONS, STEPS, rejection
 
 if TYPE_CHECKING:
     from pyspark import Accumulator
 
 
 _EMPTY = {"NO_RESPONSE": "no response in it", "NOT_AN_ARCHIVE": "not an archive"}  # by rule
+_FAILED = "rejections/extract/failed"  # folder of the part that lists archives
 _MAX_NAMED = 5  # archives that a message lists
 
 
@@ -30,16 +33,17 @@ def work(context: Context) -> Outcome:
     """
     store, config, agent = context.store, context.recipe.extract, context.recipe.fetch.user_agent
     done = read_commits(store)
-    final = {part for part, commit in done.items() if STALLED.isdisjoint(commit["rejected"])}
+    final = {part for part, commit in done.items() if RETRIED.isdisjoint(commit["rejected"])}
     todo = [a for a in context.inputs if part_name(a) not in final]
+    failures: dict[str, str] = {}
     if todo:
         tasks, tally = context.spark.sparkContext.parallelize(todo, len(todo)), context.tally
         tally.add(Counter(archives=len(final)))
         tried = tasks.map(lambda archive: _attempt(archive, store, config, agent, tally)).collect()
-        failures = [failure for failure in tried if failure]
-        if failures:
-            raise PathError("; ".join(failures))
-        done = read_commits(store)
+        failures = {archive: result for archive, result in zip(todo, tried, strict=True) if isinstance(result, str)}
+        _check_failures(failures, context)
+        done |= {part_name(archive): commit for archive, commit in zip(todo, tried, strict=True)
+                 if not isinstance(commit, str)}  # fmt: skip
     files: dict[str, list[str]] = {"pages": [], "captions": [], "rejections": []}
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
@@ -50,17 +54,49 @@ def work(context: Context) -> Outcome:
         counts.update(commit["counts"])
         rejected.update(commit["rejected"])
         sums.update(commit.get("sums", {}))
+    leftovers = [] if failures else store.parts(_FAILED)
+    if failures:
+        path = f"{_FAILED}/archives.parquet"
+        with PartWriter(store, REJECTIONS, store.at(path)) as part:
+            for archive, failure in sorted(failures.items()):
+                part.add(
+                    rejection("extract", "ARCHIVE_FAILED", "record", warc_file=redact_address(archive), detail=failure)
+                )
+        files["rejections"].append(path)
+        sums[path] = part.sum
+        rejected["ARCHIVE_FAILED"] = len(failures)
     judged = {
         "page": counts["pages"] + num_of_level(rejected, "page"),
         "caption": counts["captions"] + num_of_level(rejected, "caption"),
     }
     return Outcome(
-        files, dict(sorted(counts.items())), dict(sorted(rejected.items())), _notes(done), judged=judged, sums=sums
+        files,
+        dict(sorted(counts.items())),
+        dict(sorted(rejected.items())),
+        _notes(done, failures),
+        leftovers,
+        judged,
+        sums,
     )
 
 
-def _notes(done: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Return a note that names the archives without any page."""
+def _check_failures(failures: Mapping[str, str], context: Context) -> None:
+    """Raise PathError when more archives failed than the recipe permits."""
+    num, limit = len(context.inputs), context.recipe.extract.max_failed_archives
+    if limit is None:
+        limit = num // 100  # 0 for fewer than 100
+    if len(failures) > limit:
+        limited = f"{len(failures):,} of {num:,} archives could not be read (extract.max_failed_archives={limit}): "
+        raise PathError((limited if limit else "") + _first(list(failures.values()), "; "))
+
+
+def _notes(done: dict[str, dict[str, Any]], failures: Mapping[str, str]) -> dict[str, str]:
+    """Return a note that names the archives that failed, or else those without any page."""
+    if failures:
+        return {
+            "archives": f"{len(failures):,} archives could not be read, and the same command tries them again: "
+            + _first(list(failures.values()), "; ")
+        }
     empty = [(commit["archive"], rule) for _, commit in sorted(done.items()) for rule in _EMPTY
              if commit["rejected"].get(rule)]  # fmt: skip
     if not empty:
@@ -69,10 +105,10 @@ def _notes(done: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {"archives": f"{len(empty):,} of {len(done):,} archives hold no page: {named}"}
 
 
-def _first(names: Sequence[str]) -> str:
+def _first(names: Sequence[str], separator: str = ", ") -> str:
     """Join the first names, and the number of the others."""
     more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more
+    return separator.join(names[:_MAX_NAMED]) + more
 
 
 def find_replaced_archives(store: Store, archives: Sequence[str]) -> str | None:
@@ -90,7 +126,10 @@ def find_replaced_archives(store: Store, archives: Sequence[str]) -> str | None:
     )
 
 
-def _attempt(archive: str, store: Store, config: Extract, agent: str, tally: "Accumulator[Counter[str]]") -> str | None:
+def _attempt(
+    archive: str, store: Store, config: Extract, agent: str, tally: "Accumulator[Counter[str]]"
+) -> dict[str, Any] | str:
+    """Extract an archive; return its commit, or why it could not be read."""
     try:
         commit = extract_archive(archive, store, config, agent)
     except PathError as error:  # the driver raises it when the other archives are done
@@ -100,7 +139,7 @@ def _attempt(archive: str, store: Store, config: Extract, agent: str, tally: "Ac
     except Exception as error:
         return f"{archive}: {type(error).__name__}: {error}"
     tally.add(Counter(commit["counts"]) + Counter(rejected=sum(commit["rejected"].values())))
-    return None
+    return commit
 
 
 def watch(context: Context) -> Callable[[], str]:
@@ -116,8 +155,10 @@ def watch(context: Context) -> Callable[[], str]:
 
 class _Extract(Step):
     def config(self, recipe: Recipe) -> dict[str, Any]:
-        """Add fetch.user_agent, which pages may name in their opt-outs."""
-        return {**super().config(recipe), "fetch": {"user_agent": recipe.fetch.user_agent}}
+        """Add fetch.user_agent, which pages may name in their opt-outs, and leave out what shapes no archive's part."""
+        values = {**super().config(recipe), "fetch": {"user_agent": recipe.fetch.user_agent}}
+        values["extract"] = {k: v for k, v in values["extract"].items() if k != "max_failed_archives"}
+        return values
 
 
 STEP = _Extract(

@@ -5,6 +5,7 @@ import ipaddress
 import itertools
 import math
 import time
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark import TaskContext
+from pyspark import Accumulator, TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StringType
@@ -22,7 +23,7 @@ from jobs.step import Context, Outcome, Step, count_by, map_batches, read_files,
 from jobs.tables import drop_rejected, rejection_rows, surviving_captions, surviving_pages
 from pipeline.blocks import IMAGE_REFS, image_refs
 from pipeline.fetch.client import Client
-from pipeline.fetch.commit_log import MOVED, RESULTS, CommitLog, Tally
+from pipeline.fetch.commit_log import MOVED, RESULTS, CommitLog
 from pipeline.fetch.download import DownloadWorker, Results, download
 from pipeline.fetch.network import Network
 from pipeline.fetch.permissions import Permissions, SiteFiles
@@ -99,14 +100,16 @@ class FetchPaths:
     started_at: float  # clock of the driver
 
 
-def fetch_task(store: Store, paths: FetchPaths, recipe: Recipe) -> Callable[[Batches], Batches]:
+def fetch_task(
+    store: Store, paths: FetchPaths, recipe: Recipe, tally: Accumulator[Counter[str]]
+) -> Callable[[Batches], Batches]:
     """Return the function that requests a partition of REQUESTS and yields a row of TASK_RESULT."""
 
     def run(batches: Batches) -> Batches:
         context = TaskContext.get()
         task = f"{paths.run:04d}-{paths.round:02d}-{context.partitionId() if context else 0:05d}"
         fence = fence_path(paths.answers, paths.run + 1)
-        log = CommitLog(store, paths.answers, paths.images, task, fence, recipe.fetch.commit_images)
+        log = CommitLog(store, paths.answers, paths.images, task, fence, recipe.fetch.commit_images, tally.add)
         log.catch_up()
         requests = [row for batch in batches for row in batch.to_pylist() if row["image_id"] not in log.answered]
         if requests:
@@ -150,6 +153,7 @@ def _scheduler(requests: list[dict[str, Any]], config: Fetch) -> Scheduler:
 
 WORK_FOLDER = "images/_fetch"  # request lists and answers of an unfinished fetch
 ANSWERS_FOLDER = f"{WORK_FOLDER}/answers"
+_LISTED, _ANSWERED = "listed", "answered"  # counters beside those of statuses: all requests, and those answered before
 MAX_TASK_IMAGES = 200_000  # that a task may hold in memory
 MAX_PLACED_HOSTS = 10_000  # the largest hosts, which are balanced by size
 HOST_OF = F.udf(host, StringType(), useArrow=False)
@@ -173,11 +177,14 @@ def request_all(context: Context, batch: str) -> None:
         else:
             pending = read_files(spark, store, [folder]).withColumn("num_redirects", F.lit(0))
             num_pending = num_rows(store, folder)
+        if number == 0:
+            total = num_rows(store, folder)
+            context.tally.add(Counter({_LISTED: total, _ANSWERED: total - num_pending}))
         # all hosts in parallel if memory allows: the total time is then that of the slowest host
         slots = spark.sparkContext.defaultParallelism
         num_tasks = max(min(slots, num_pending), math.ceil(num_pending / MAX_TASK_IMAGES))
         tasks = _balanced(pending, num_tasks).sortWithinPartitions("image_id")
-        function = fetch_task(store, paths, context.recipe)
+        function = fetch_task(store, paths, context.recipe, context.tally)
         done = map_batches(tasks, function, TASK_RESULT).collect() if num_pending else []
         if not any(task["num_moved"] for task in done):
             break
@@ -201,7 +208,7 @@ def _balanced(pending: DataFrame, num_tasks: int) -> DataFrame:
 def _begin(store: Store) -> int:
     """Take the next run number; tasks of earlier runs that are still alive commit nothing more."""
     run = 1
-    while not store.create(store.at(fence_path(ANSWERS_FOLDER, run)), b""):
+    while not store.create(store.at(fence_path(ANSWERS_FOLDER, run)), uuid.uuid4().bytes):
         run += 1
     return run
 
@@ -330,24 +337,19 @@ def gather(context: Context, before: Manifest | None, batch: str) -> Outcome:
 
 
 def watch(context: Context) -> Callable[[], str]:
-    """Return the function that describes progress: images done of all, per second, and by class."""
-    store, folder = context.store, requests_folder(batch_of(context))
-    tally = Tally(store, ANSWERS_FOLDER)
-    before = tally.refresh().total() - tally.counts[MOVED]
+    """Return the function that describes progress: images done of all, and of this run: per second, and by class."""
     started = time.monotonic()
-    total = 0
 
     def status() -> str:
-        nonlocal total
-        counts = Counter({name: n for name, n in tally.refresh().items() if name != MOVED})
-        if not total and store.fs.exists(store.at(folder, "_SUCCESS")):
-            total = num_rows(store, folder)
-        if not counts:
+        counts = Counter(context.tally.value)
+        total, before = counts.pop(_LISTED, 0), counts.pop(_ANSWERED, 0)
+        del counts[MOVED]
+        new = counts.total()
+        if not before + new:
             return f"{total:,} images to fetch" if total else ""
-        done = counts.total()
-        speed = (done - before) / (time.monotonic() - started)
-        shares = ", ".join(f"{name} {percent(n, done)}" for name, n in counts.most_common(5))
-        return f"{done:,} of {total:,} images, {speed:,.0f}/s; {shares}"
+        shares = ", ".join(f"{name} {percent(n, new)}" for name, n in counts.most_common(5) if n)
+        speed = new / (time.monotonic() - started)
+        return f"{before + new:,} of {total:,} images, {speed:,.0f}/s{shares and '; ' + shares}"
 
     return status
 

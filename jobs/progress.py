@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+_NO_EXECUTOR = (
+    "no executor has started: the cluster has no room for one now, or never for one of this size (--executor-cores, "
+    "--conf spark.executor.memory=...)"
+)
 RECENT_SECONDS = 10
 LINE_SECONDS = 10
 
@@ -30,6 +34,7 @@ class Snapshot:
     rows:             rows written so far by all stages of the step
     seconds_left:     estimate for the tasks of the running stages; None while a stage has no finished task, or had none
                       in the last RECENT_SECONDS, as when a task hangs
+    starved:          whether tasks wait and the cluster has started no executor
     """
 
     stage: int
@@ -38,6 +43,7 @@ class Snapshot:
     failed: int
     rows: int
     seconds_left: float | None
+    starved: bool = False
 
 
 @dataclass
@@ -93,7 +99,13 @@ class Stages:
                 left.append(pace.seconds_left(now, info.numCompletedTasks, info.numTasks))
         known = [seconds for seconds in left if seconds is not None]
         seconds_left = max(known) if known and len(known) == len(left) else None
-        return Snapshot(len(self.paces), done, tasks, failed, sum(self.rows.values()), seconds_left)
+        starved = bool(tasks) and not done and not self._num_executors()
+        return Snapshot(len(self.paces), done, tasks, failed, sum(self.rows.values()), seconds_left, starved)
+
+    def _num_executors(self) -> int:
+        """Return the number of executors; a local master is one itself."""
+        num_with_driver = int(self.context._jsc.sc().getExecutorMemoryStatus().size())
+        return num_with_driver - (not str(self.context.master).startswith("local"))
 
     def _written(self, stage: int) -> int:
         """Return the rows that a stage has written, as of the executors' last heartbeats (every 10 seconds)."""
@@ -128,6 +140,7 @@ def describe(now: Snapshot, status: Callable[[], str] | None) -> str:
     """Describe a snapshot: the time left, failed tasks, and the step's own status or the rows written."""
     left, failed = now.seconds_left, now.failed
     parts = (
+        _NO_EXECUTOR * now.starved,
         f"about {duration(left)} left for these tasks" if left else "",
         f"{failed:,} failed, repeated" * bool(failed),
         status() if status else f"{now.rows:,} rows written" if now.rows else "",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from jobs import assemble, dedup, extract, fetch, filter, score, session, shard
+from jobs import assemble, connectors, dedup, extract, fetch, filter, score, session, shard
 from jobs.errors import translate_error
 from jobs.fetch import check_contact
 from jobs.printing import progress_console as console
@@ -15,7 +15,7 @@ from pipeline.io.run_lock import lock_run
 from pipeline.io.store import Manifest, Store
 from pipeline.warc.inputs import expand
 from schemas.display import message, redact_address
-from schemas.errors import PathError, WeftError
+from schemas.errors import PathError, RecipeError, WeftError
 from schemas.recipe import Recipe
 
 STEPS: tuple[Step, ...] = (
@@ -27,6 +27,15 @@ STEPS: tuple[Step, ...] = (
     assemble.STEP,
     shard.STEP,
 )
+
+
+def select_steps(first: str | None, last: str | None) -> tuple[Step, ...]:
+    """Return the steps from `first` (default: extract) to `last` (default: shard). Raises: RecipeError if none."""
+    names = [step.name for step in STEPS]
+    start, end = names.index(first or names[0]), names.index(last or names[-1])
+    if end < start:
+        raise RecipeError(f"--until {last} is before --from {names[start]}: no step is left")
+    return STEPS[start : end + 1]
 
 
 def run(
@@ -103,12 +112,11 @@ def _run_locked(
             step.needs(recipe)
     with session.using(master, store) as spark:
         if any(step is not extract.STEP for step in steps):
-            session.check_reach(spark, store.url())
+            connectors.connect(spark, store.url())
         if overwrite:
             for step in steps:
                 clear(step, store)
-        context = Context(spark, store, recipe, archives, retry, alone)
-        return {step.name: _show(step, context) for step in steps}
+        return {step.name: _show(step, Context(spark, store, recipe, archives, retry, alone)) for step in steps}
 
 
 def _check_outputs(steps: Sequence[Step], recipe: Recipe, store: Store, archives: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from jobs import connectors
 from jobs.printing import progress_console as console
 from pipeline.io.store import Store
 from schemas.display import ADDRESS_USER, SPARK_PROPERTIES, printable
@@ -185,7 +186,8 @@ def start(master: str | None = None, output: Store | None = None) -> "SparkSessi
     conf = SparkConf()
     conf.setMaster(_with_retries(master or conf.get("spark.master") or "local[*]"))
     memory = {key: str(conf.get(f"spark.{key}.memory", default)) for key, default in _MEMORY.items()}
-    for key, value in _settings(str(conf.get("spark.master")), memory).items():
+    settings = _settings(str(conf.get("spark.master")), memory) | (connectors.settings(output.url()) if output else {})
+    for key, value in settings.items():
         conf.setIfMissing(key, value)
     if output and output.local:
         output.fs.makedirs(output.at(EVENTS), exist_ok=True)
@@ -223,22 +225,6 @@ def _forward(descriptor: int) -> None:
 def _with_retries(master: str) -> str:
     """Allow a local task as many failures as on a cluster, so that a worker that dies does not end the run."""
     return re.sub(r"^local(?:\[([^,\]]+)\])?$", lambda m: f"local[{m[1] or 1},{MAX_TASK_FAILURES}]", master)
-
-
-def check_reach(spark: "SparkSession", address: str) -> None:
-    """Raise MissingError unless Spark has a connector for the scheme of an address: file://, s3a://, ..."""
-    from py4j.protocol import Py4JJavaError
-
-    scheme = address.partition("://")[0]
-    java = spark.sparkContext._jvm
-    assert java is not None
-    try:
-        java.org.apache.hadoop.fs.FileSystem.getFileSystemClass(scheme, java.org.apache.hadoop.conf.Configuration())
-    except Py4JJavaError as error:
-        raise MissingError(
-            f"this Spark cannot write to {scheme}://, the connector is missing (for s3a, hadoop-aws: docs/cluster.md); "
-            "only extract works without it"
-        ) from error
 
 
 def _settings(master: str, memory: dict[str, str]) -> dict[str, str]:

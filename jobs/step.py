@@ -20,7 +20,7 @@ from schemas.display import masked_keys, percent, redact_address, redacted
 from schemas.errors import PathError, RecipeError
 from schemas.integrity import Sum
 from schemas.overrides import merge
-from schemas.reasons import BY_CODE, STALLED
+from schemas.reasons import BY_CODE, RETRIED
 from schemas.recipe import DropLimits, Recipe
 from schemas.renames import current_recipe
 from schemas.tables import STEPS, Batches, StepSpec, Table, step_of
@@ -239,7 +239,7 @@ def finished_output(
 ) -> tuple[dict[str, str], Manifest | None]:
     """Return the inputs of a step, and its manifest if an output from these inputs and settings is complete.
 
-    An output with STALLED rejections (the machine was overloaded) is not complete: the step retries that part.
+    An output with RETRIED rejections (the machine was overloaded) is not complete: the step retries that part.
 
     Raises: PathError when an earlier step has not finished.
     """
@@ -252,7 +252,7 @@ def finished_output(
     if step.grows and archives:
         inputs["archives"] = "\n".join(map(redact_address, archives))
     found = store.manifest(step.folder)
-    if found is None or found.inputs != inputs or not STALLED.isdisjoint(found.rejected):
+    if found is None or found.inputs != inputs or not RETRIED.isdisjoint(found.rejected):
         return inputs, None
     return inputs, found if step.stored_config(found.config) == step.config(recipe) else None
 

@@ -41,6 +41,8 @@ HEAP_MB_PER_CORE = 2048  # joins and shuffles; images pass in small Arrow batche
 PYTHON_MB_PER_CORE = 1024  # a worker that decodes reaches 322 MB, its child process comes on top; see docs/cluster.md
 CLIP_MB_PER_CORE = 1024  # each worker that embeds loads its own model
 BYTES_PER_PARTITION = 256_000_000  # of archives; only a fraction of it is shuffled
+DRIVER_MB, MAX_DRIVER_MB = 4096, 16_384  # plans, task results and listings of parts grow with the archives
+ARCHIVES_PER_DRIVER_MB = 8
 MIN_PARTITIONS, MAX_PARTITIONS = 16, 20_000  # Spark merges small ones; too many overload the driver
 
 
@@ -67,10 +69,17 @@ class Sizes:
         num = max(MIN_PARTITIONS, 3 * self.cores * self.executors, self.archive_bytes // BYTES_PER_PARTITION)
         return min(MAX_PARTITIONS, num)
 
+    @property
+    def driver_mb(self) -> int:
+        """Return the driver's heap [MB]."""
+        return min(MAX_DRIVER_MB, DRIVER_MB + self.num_archives // ARCHIVES_PER_DRIVER_MB)
+
     def settings(self, kind: str) -> dict[str, str]:
         """Return Spark's settings for a kind of cluster: standalone, yarn or k8s."""
         python = PYTHON_MB_PER_CORE + CLIP_MB_PER_CORE * self.clip
         found = {
+            "spark.driver.maxResultSize": f"{self.driver_mb // 2}m",
+            "spark.driver.memory": f"{self.driver_mb}m",
             "spark.executor.cores": str(self.cores),
             "spark.executor.memory": f"{HEAP_MB_PER_CORE * self.cores}m",
             "spark.executor.memoryOverhead": f"{python * self.cores}m",
@@ -97,6 +106,9 @@ ENVIRONMENT = "environment"  # the folder into which a node unpacks the packed e
 PYTHON = f"./{ENVIRONMENT}/bin/python"
 UPLOAD = "spark.kubernetes.file.upload.path"
 IMAGE = "spark.kubernetes.container.image"
+SAFE_PATH = {"yarn": "spark.yarn.appMasterEnv.PYTHONSAFEPATH", "k8s": "spark.kubernetes.driverEnv.PYTHONSAFEPATH"}
+NO_SPECULATION = {"spark.speculation": "false"}  # a second copy of a fetch task would request images twice
+ONE_ATTEMPT = {"spark.yarn.maxAppAttempts": "1"}  # a run that failed would fail again; the same command continues
 EXECUTOR_PYTHON, DRIVER_PYTHON = "spark.pyspark.python", "spark.pyspark.driver.python"
 
 
@@ -197,7 +209,11 @@ def compose(submission: Submission, spark: Path) -> list[str]:
     if submission.shipped:
         options += ["--files", ",".join(map(_address, submission.shipped))]
     ours = {**_pythons(submission), **submission.sizes.settings(submission.kind)}
-    settings = {**{k: v for k, v in ours.items() if k not in submission.user_settings}, **submission.conf}
+    if submission.mode == "cluster":  # a driver here inherits the variable
+        ours[SAFE_PATH[submission.kind]] = "1"
+        ours |= ONE_ATTEMPT if submission.kind == "yarn" else {}
+    ours = {key: value for key, value in ours.items() if key not in submission.user_settings}
+    settings = {**ours, **NO_SPECULATION, **submission.conf}
     options += [part for key, value in sorted(settings.items()) for part in ("--conf", f"{key}={value}")]
     return [str(spark / "bin" / "spark-submit"), *options, str(files("jobs") / "main.py"), *submission.arguments]
 
@@ -219,6 +235,7 @@ def _address(path: str) -> str:
 
 
 _STOP_SECONDS = 30  # a driver needs at most 20
+_LOGS = {"yarn": "yarn logs -applicationId ID", "k8s": "kubectl logs POD"}  # Spark has printed the name
 
 
 @dataclass(frozen=True)
@@ -238,6 +255,8 @@ class SubmitRequest:
     recipe: str
     assignments: tuple[str, ...]
     overwrite: bool
+    first: str | None = None
+    last: str | None = None
 
 
 def send(request: SubmitRequest, dry_run: bool) -> int:
@@ -265,7 +284,11 @@ def send(request: SubmitRequest, dry_run: bool) -> int:
     check_java()
     on_cluster = continuing("the driver keeps running on the cluster; stop it with the cluster's own commands")
     with on_cluster if submission.mode == "cluster" else resuming(request.overwrite):
-        return _wait({**os.environ, **java_environment(), "SPARK_HOME": str(spark)}, command)
+        status = _wait({**os.environ, **java_environment(), "SPARK_HOME": str(spark)}, command)
+    if status and submission.mode == "cluster":
+        logs = _LOGS[submission.kind]
+        print(f"weft: the run failed; if it began on the cluster, the driver's log says why: {logs}", file=sys.stderr)
+    return status
 
 
 def _wait(environment: dict[str, str], command: list[str]) -> int:
@@ -301,7 +324,10 @@ def _submission(request: SubmitRequest, recipe: Recipe, found: dict[str, str]) -
     arguments = ["--recipe", name, "--output", _absolute(request.output)]
     arguments += [part for assignment in request.assignments for part in ("--set", assignment)]
     arguments += ["--overwrite"] * request.overwrite
-    arguments += [_absolute(name) for name in request.inputs]
+    arguments += [part for option, step in (("--from", request.first), ("--until", request.last)) if step
+                  for part in (option, step)]  # fmt: skip
+    if request.first in (None, "extract"):
+        arguments += [_absolute(name) for name in request.inputs]
     return Submission(bare.master, bare.deploy_mode, bare.environment, bare.conf, sizes, arguments, files, found)
 
 

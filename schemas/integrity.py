@@ -108,39 +108,6 @@ class Sum(TypedDict):
     sha256: str
 
 
-class SummingFile:
-    """A sequential output file that computes its checksum while it is written."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.num_bytes, self.digest = file, 0, hashlib.sha256()
-        self.closed = False
-
-    def write(self, data: bytes) -> int:
-        """Write bytes; return their number."""
-        self.digest.update(data)
-        self.num_bytes += memoryview(data).nbytes
-        self.file.write(data)
-        return memoryview(data).nbytes
-
-    def tell(self) -> int:
-        """Return the bytes written so far."""
-        return self.num_bytes
-
-    def flush(self) -> None:
-        """Flush the underlying file."""
-        self.file.flush()
-
-    def close(self) -> None:
-        """Close the file; `sum` remains valid."""
-        self.closed = True
-        self.file.close()
-
-    @property
-    def sum(self) -> Sum:
-        """Size and checksum of the bytes written so far."""
-        return {"num_bytes": self.num_bytes, "sha256": self.digest.hexdigest()}
-
-
 def sum_of(file: BinaryIO) -> Sum:
     """Compute the size and checksum of a file from its position to its end, in chunks."""
     digest, num_bytes, buffer = hashlib.sha256(), 0, memoryview(bytearray(1 << 20))

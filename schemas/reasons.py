@@ -154,6 +154,7 @@ REASONS = (
     Reason("BAD_HTTP", "record", "a response whose HTTP headers or body encoding cannot be decoded"),
     Reason("NOT_HTML", "record", "a response that is not an HTML page, by its type or its bytes"),
     Reason("NO_URL", "record", "a response without a URL (WARC-Target-URI)"),
+    Reason("ARCHIVE_FAILED", "record", "an archive that could not be opened or read; the same command tries it again"),
     Reason("NO_RESPONSE", "record", "an archive without any response: WET, WAT, or only revisits"),
     # extract: pages
     Reason("BINARY_BODY", "page", "a body that is declared HTML but is not text once decoded"),
@@ -242,8 +243,8 @@ CODES = frozenset(r.code for r in REASONS)
 BY_CODE = {r.code: r for r in REASONS}
 
 
-STALLED = frozenset(("PAGE_STALLED", "STALLED"))
-"""Rejections caused by an overloaded machine, not by a rule: a step with such rejections is not finished."""
+RETRIED = frozenset(("ARCHIVE_FAILED", "PAGE_STALLED", "STALLED"))
+"""Rejections by a failure that may pass, not by a rule: a step with such rejections is not finished."""
 
 
 def for_status(status: str) -> str:

@@ -104,6 +104,12 @@ class Extract(Section):
     max_seconds: float = Field(10, gt=0, description="max. CPU time per page; the max. wall time is 60 times as long")
     max_memory_bytes: int = Field(2_000_000_000, gt=0, description="max. memory per page")
     prefilter: PrefilterConfig = PrefilterConfig()
+    max_failed_archives: int | None = Field(
+        None,
+        ge=0,
+        description="max. archives that cannot be opened or read; the run continues without them, and the same command "
+        "tries them again; null is 0 for fewer than 100 archives, else 1 %",
+    )
     engine: Literal["blocks", "trafilatura"] = Field(
         "blocks", description="main-content extraction: Weft's block model, or trafilatura for comparison"
     )

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import pyarrow as pa
 
@@ -287,6 +288,9 @@ def rejection(step: str, rule: str, level: str, **known: object) -> dict[str, ob
     """Return one row of `rejections`; columns not given are null."""
     row: dict[str, object] = dict.fromkeys((c.name for c in REJECTIONS.columns), None)
     return {**row, "step": step, "rule": rule, "level": level, **known}
+
+
+StepName = Literal["extract", "filter", "fetch", "dedup", "score", "assemble", "shard"]
 
 
 @dataclass(frozen=True)

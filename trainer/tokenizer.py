@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import sentencepiece
-from fsspec.core import url_to_fs
 
 from schemas.display import shorten
 from schemas.errors import IntegrityError, PathError
 from schemas.integrity import seal, unseal
 from schemas.shards import TOKENIZER_ABOUT
+from schemas.storage import file_system
 
 PAD, UNK, BOS, EOS, IMAGE, END_IMAGE = range(6)
 SPECIAL = {"<pad>": PAD, "<unk>": UNK, "<s>": BOS, "</s>": EOS, "<image>": IMAGE, "</image>": END_IMAGE}
@@ -82,7 +82,7 @@ def about(folder: str) -> dict[str, Any] | None:
 
     Raises: IntegrityError when `weft tokenizer` did not write it.
     """
-    fs, path = url_to_fs(folder)
+    fs, path = file_system(folder)
     if not fs.exists(f"{path}/{TOKENIZER_ABOUT}"):
         return None
     name = f"{folder}/{TOKENIZER_ABOUT}"
@@ -94,7 +94,7 @@ def about(folder: str) -> dict[str, Any] | None:
 
 def save(folder: str, tokenizer: Tokenizer, **known: object) -> None:
     """Write a tokenizer and its description, with further facts, to a local path or an fsspec URL."""
-    fs, path = url_to_fs(folder)
+    fs, path = file_system(folder)
     description = {"sha256": tokenizer.sha256, "num_pieces": tokenizer.vocab_size, "special": SPECIAL, **known}
     fs.makedirs(path, exist_ok=True)
     fs.pipe_file(f"{path}/{_MODEL}", tokenizer.model)
@@ -109,7 +109,7 @@ def load(folder: str) -> Tokenizer:
     description = about(folder)
     if description is None:
         raise PathError(f"no tokenizer in {folder}; train one with `weft tokenizer`")
-    fs, path = url_to_fs(folder)
+    fs, path = file_system(folder)
     try:
         tokenizer = Tokenizer(fs.cat_file(f"{path}/{_MODEL}"))
     except OSError as error:
@@ -124,7 +124,7 @@ def load(folder: str) -> Tokenizer:
 
 def copy(source: str, target: str) -> None:
     """Copy a tokenizer's folder; both are local paths or fsspec URLs."""
-    (from_fs, from_path), (to_fs, to_path) = url_to_fs(source), url_to_fs(target)
+    (from_fs, from_path), (to_fs, to_path) = file_system(source), file_system(target)
     to_fs.makedirs(to_path, exist_ok=True)
     for name in (_MODEL, TOKENIZER_ABOUT):
         to_fs.pipe_file(f"{to_path}/{name}", from_fs.cat_file(f"{from_path}/{name}"))

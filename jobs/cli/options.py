@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from schemas.tables import StepName
+
 app = typer.Typer(
     name="weft",
     help="Turn web archives into training data for multimodal models, and train one on it.",
@@ -40,18 +42,30 @@ def renamed(old: str, new: str, value: str | None) -> str | None:
 To = Annotated[str | None, typer.Option("--to", hidden=True)]
 """The old name of --output in `report` and `card`."""
 
-Inputs = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="INPUT...",
-        help="WARC, ARC or WACZ files, globs ('crawl/**/*.warc.gz'), or Common Crawl `warc.paths.gz` listings; "
-        "local paths or any fsspec address (https://, s3://).",
-    ),
+_INPUT = typer.Argument(
+    metavar="INPUT...",
+    help="WARC, ARC or WACZ files, globs ('crawl/**/*.warc.gz'), or Common Crawl `warc.paths.gz` listings; "
+    "local paths or any fsspec address (https://, s3://).",
+)
+Inputs = Annotated[list[str], _INPUT]
+RunInputs = Annotated[list[str] | None, _INPUT]
+FromStep = Annotated[
+    StepName | None, typer.Option("--from", help="First step; those before must be complete. Default: extract.")
 ]
+UntilStep = Annotated[StepName | None, typer.Option("--until", help="Last step. Default: shard.")]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder of the run's tables and shards.")]
 RecipeName = Annotated[
     str,
     typer.Option("--recipe", "-r", metavar="NAME|FILE", help="A shipped recipe (`weft recipe list`) or a YAML file."),
+]
+RunRecipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        "-r",
+        metavar="NAME|FILE",
+        help="A shipped recipe (`weft recipe list`) or a YAML file; default: kosmos1, with --from that of extract.",
+    ),
 ]
 SameRecipe = Annotated[
     str | None,

@@ -9,7 +9,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from jobs import recipes
-from jobs.cli.options import AsJson, Assignments, Inputs, Output, Overwrite, RecipeName, app
+from jobs.cli.options import AsJson, Assignments, FromStep, Inputs, Output, Overwrite, RecipeName, UntilStep, app
 from jobs.printing import console, print_line, table
 from jobs.submit import shipped_rates
 from pipeline.inspect.pilot import Pilot
@@ -177,12 +177,15 @@ def submit(
     recipe: RecipeName = "kosmos1",
     assignments: Assignments = None,
     overwrite: Overwrite = False,
+    first: FromStep = None,
+    last: UntilStep = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the spark-submit command, do not run it.")] = False,
 ) -> None:
     """Run `weft run` on a cluster with spark-submit, with executors sized for the inputs.
 
-    Checks the arguments before Spark starts, and returns spark-submit's exit status. Needs Spark and Java here, and
-    inputs and output that every node can reach. See docs/cluster.md.
+        Checks the arguments before Spark starts, and returns spark-submit's exit status. Needs Spark and Java here, and
+    inputs and output that every node can reach. See docs/cluster.md. With --from, INPUT only
+    sizes the executors.
 
     Example: `weft submit --master yarn --environment dist/environment.tar.gz --output s3://BUCKET/OUT warc.paths.gz`
     """
@@ -190,6 +193,6 @@ def submit(
 
     request = SubmitRequest(
         tuple(inputs), output, master, environment, deploy_mode, tuple(conf or ()), executors, executor_cores,
-        gpus_per_executor, gpu_discovery, recipe, tuple(assignments or ()), overwrite,
+        gpus_per_executor, gpu_discovery, recipe, tuple(assignments or ()), overwrite, first, last,
     )  # fmt: skip
     raise typer.Exit(send(request, dry_run))

@@ -8,7 +8,20 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from jobs.cli.options import Assignments, Inputs, Master, Output, Overwrite, RecipeName, SameRecipe, app
+from jobs.cli.options import (
+    Assignments,
+    FromStep,
+    Inputs,
+    Master,
+    Output,
+    Overwrite,
+    RecipeName,
+    RunInputs,
+    RunRecipe,
+    SameRecipe,
+    UntilStep,
+    app,
+)
 from schemas.display import printable
 from schemas.errors import PathError
 from schemas.program import resuming
@@ -109,26 +122,38 @@ def show_recipe(
 
 @app.command("run")
 def run_all(
-    inputs: Inputs,
     output: Output,
-    recipe: RecipeName = "kosmos1",
+    inputs: RunInputs = None,
+    recipe: RunRecipe = None,
     assignments: Assignments = None,
     overwrite: Overwrite = False,
     master: Master = None,
+    first: FromStep = None,
+    last: UntilStep = None,
 ) -> None:
     """Run all steps, from archives to shards.
 
     The same command continues a stopped run; finished steps are not repeated. Needs Java 17 or newer, and
     `--set fetch.contact=...` when images are downloaded from the web.
 
+    --from and --until run a part of the steps, e.g. all but score on CPUs, then score on a machine with GPUs.
+
     Example: `weft run --recipe kosmos1 --output OUT crawl/*.warc.gz`
+
+    Example: `weft run --output OUT --from score --until score`
     """
     from jobs.cli.inspect import show_funnel
     from jobs.recipes import load
-    from jobs.run import STEPS, run
+    from jobs.run import run, select_steps
 
+    steps = select_steps(first, last)
+    if steps[0].name == "extract" and not inputs:
+        raise typer.BadParameter("give the archives to extract as INPUT...")
+    if steps[0].name != "extract" and inputs:
+        raise typer.BadParameter(f"--from {first} reads no archives: leave out INPUT")
+    chosen = load(recipe or "kosmos1", assignments) if inputs else _recipe_of(output, recipe, assignments)
     with resuming(overwrite):
-        run(STEPS, load(recipe, assignments), output, inputs, overwrite, master)
+        run(steps, chosen, output, inputs or (), overwrite, master)
     show_funnel(output)
 
 

@@ -6,11 +6,10 @@ of `images` that the results name.
 """
 
 import io
-import json
 import time
 import uuid
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -33,20 +32,29 @@ RESULTS = pa.schema(
 )
 MOVED = "moved"  # an internal status: redirected to another host, which another task may own
 MAX_SECONDS = 15  # between commits
-MAX_BYTES = 100_000_000  # of images in one commit
-COUNTS = b"counts"  # key of a part's metadata: the number of results of each status
+MAX_BYTES = 50_000_000  # of images in one commit: with its last image, it is one upload (UPLOAD_BYTES)
 
 
 class CommitLog:
     """The results of one task of one run."""
 
-    def __init__(self, store: Store, folder: str, images: str, task: str, fence: str, max_rows: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        folder: str,
+        images: str,
+        task: str,
+        fence: str,
+        max_rows: int,
+        count: Callable[[Counter[str]], object] | None = None,
+    ) -> None:
         """Parts of a task are `folder/task-000000.parquet` with results and `images/task-...` with image bytes.
 
-        Args: fence is a file that a later run creates to stop this one's commits; max_rows is the most rows of a part.
+        Args: fence is a file that a later run creates to stop this one's commits; max_rows is the most rows of a part;
+        count gets the number of results of each status, once they are committed.
         """
         self.store, self.folder, self.images, self.task = store, folder, images, task
-        self.fence, self.max_rows = fence, max_rows
+        self.fence, self.max_rows, self.count = fence, max_rows, count
         self.rows: list[dict[str, Any]] = []
         self.num_bytes = 0
         self.number = 0  # of the next part
@@ -55,10 +63,13 @@ class CommitLog:
 
     def catch_up(self) -> None:
         """Read this task's parts since the last call, from this attempt or another."""
-        while self.store.fs.exists(self._path(self.number)):
-            with self.store.fs.open(self._path(self.number), "rb") as file:
-                results = pq.read_table(file, columns=["image_id", "status"]).to_pydict()
-                self.answered.update(zip(results["image_id"], results["status"], strict=True))
+        while True:
+            try:
+                part = self.store.read(self._path(self.number))
+            except FileNotFoundError:
+                return
+            results = pq.read_table(io.BytesIO(part), columns=["image_id", "status"]).to_pydict()
+            self.answered.update(zip(results["image_id"], results["status"], strict=True))
             self.number += 1
 
     def add(self, row: dict[str, Any]) -> None:
@@ -80,12 +91,12 @@ class CommitLog:
         while not self._try_commit():
             self.catch_up()
         self.answered.update((row["image_id"], row["status"]) for row in self.rows)
+        if self.count:
+            self.count(Counter(row["status"] for row in self.rows))
         self.rows, self.num_bytes, self.committed_at = [], 0, time.monotonic()
 
     def _try_commit(self) -> bool:
         """Write the next part; return False when another attempt has taken its name."""
-        if self._is_over():
-            raise TransientError("a later run has taken over this run's work")
         self.rows = [row for row in self.rows if row["image_id"] not in self.answered]
         if not self.rows:
             return True
@@ -97,39 +108,21 @@ class CommitLog:
                     images.add({name: row[name] for name in IMAGES.schema.names})
             for row in fetched:
                 row |= {"part": part, "part_bytes": images.sum["num_bytes"], "part_sha256": images.sum["sha256"]}
-        counts = json.dumps(Counter(row["status"] for row in self.rows))
-        results = pa.Table.from_pylist(self.rows, schema=RESULTS.with_metadata({COUNTS: counts}))
         buffer = io.BytesIO()
-        pq.write_table(results, buffer, compression="zstd")
-        # while the bytes were written, a later run may have begun and read the committed parts
-        if not self._is_over() and self.store.create(self._path(self.number), buffer.getvalue()):
+        pq.write_table(pa.Table.from_pylist(self.rows, schema=RESULTS), buffer, compression="zstd")
+        # asked last: while the bytes were written, a later run may have read what is committed
+        is_over = self._is_over()
+        if not is_over and self.store.create(self._path(self.number), buffer.getvalue()):
             self.number += 1
             return True
         if fetched:
             self.store.remove(part)
+        if is_over:
+            raise TransientError("a later run has taken over this run's work")
         return False
 
     def _is_over(self) -> bool:
-        return bool(self.store.fs.exists(self.store.at(self.fence)))
+        return self.store.has(self.store.at(self.fence))
 
     def _path(self, number: int) -> str:
         return self.store.at(self.folder, f"{self.task}-{number:06d}.parquet")
-
-
-class Tally:
-    """The number of committed results of each status in a folder, from all tasks."""
-
-    def __init__(self, store: Store, folder: str) -> None:
-        self.store, self.folder = store, folder
-        self.seen: set[str] = set()
-        self.counts: Counter[str] = Counter()
-
-    def refresh(self) -> Counter[str]:
-        """Read the metadata of new parts; return the total counts."""
-        for part in self.store.parts(self.folder):
-            if part in self.seen:
-                continue
-            with suppress(FileNotFoundError), self.store.fs.open(self.store.at(part), "rb") as file:
-                self.counts.update(json.loads(pq.read_schema(file).metadata[COUNTS]))
-            self.seen.add(part)
-        return self.counts

@@ -2,12 +2,13 @@
 
 On a file system it is an OS lock, which is released when its process ends. An object store has no locks: there it is a
 numbered file, created exclusively, that its holder rewrites every few seconds as a heartbeat. The highest number holds
-the lock; if its heartbeat is too old, the holder is considered dead, and the next number is created.
+the lock; if its heartbeat is too old, or it was a process of this machine that has ended, the next number is created.
 """
 
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline.io.store import Store
@@ -45,10 +47,27 @@ def _holder() -> dict[str, Any]:
         "id": uuid.uuid4().hex,
         "host": socket.gethostname(),
         "process": os.getpid(),
+        "processes": _process_table(),
         "command": redact(" ".join(sys.argv))[:300],
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "beat": time.time(),
     }
+
+
+def _process_table() -> str:
+    """Return what identifies the processes that this one sees: the machine's boot and the namespace; '' if unknown."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _is_dead(holder: dict[str, Any]) -> bool:
+    """Return whether a holder's heartbeat is too old, or its process has ended where this process can see it."""
+    if time.time() - holder["beat"] >= STALE_SECONDS:
+        return True
+    table = _process_table()
+    return table != "" and holder.get("processes") == table and not Path(f"/proc/{holder['process']}").exists()
 
 
 def _refuse(store: Store, data: bytes) -> NoReturn:
@@ -96,7 +115,7 @@ def _beating(store: Store) -> Iterator[None]:
     def beat() -> None:
         while not done.wait(BEAT_SECONDS):
             with suppress(OSError):  # the store may be temporarily unavailable
-                if store.fs.exists(_numbered(store, number + 1)):
+                if store.has(_numbered(store, number + 1)):
                     lost.set()
                     interrupt_main()
                     return
@@ -121,15 +140,15 @@ def _beating(store: Store) -> Iterator[None]:
 def _acquire(store: Store) -> int:
     """Create the file of the next number, unless the highest number's holder is alive; return the number."""
     folder = store.at(CLAIM)
-    names = store.fs.find(folder) if store.fs.exists(folder) else []
+    names = [name for name in store.fs.find(folder) if re.fullmatch(r"\d{6}\.json", name.rsplit("/", 1)[-1])]
     last = max((int(name.rsplit("/", 1)[-1].removesuffix(".json")) for name in names), default=0)
     if last:
         with suppress(FileNotFoundError, ValueError, KeyError):
-            data = store.fs.cat_file(_numbered(store, last))
-            if time.time() - json.loads(data)["beat"] < STALE_SECONDS:
+            data = store.read(_numbered(store, last))
+            if not _is_dead(json.loads(data)):
                 _refuse(store, data)
     if not store.create(_numbered(store, last + 1), json.dumps(_holder()).encode()):
-        _refuse(store, store.fs.cat_file(_numbered(store, last + 1)))
+        _refuse(store, store.read(_numbered(store, last + 1)))
     for name in names:
         with suppress(FileNotFoundError):
             store.fs.rm_file(name)

@@ -1,6 +1,5 @@
 """Tables of a run: write Parquet parts atomically, and find rows in the files that manifests list."""
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from types import TracebackType
@@ -11,10 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from pipeline.io.store import DRAFT, Manifest, Store
+from pipeline.io.store import Manifest, NewFile, Store
 from schemas import renames
 from schemas.errors import IntegrityError, PathError
-from schemas.integrity import Sum, SummingFile
+from schemas.integrity import Sum
 from schemas.tables import STEPS, Batches, Table, step_of
 
 ROWS_PER_GROUP = 500
@@ -25,14 +24,11 @@ class PartWriter:
 
     def __init__(self, store: Store, table: Table, path: str) -> None:
         self.store, self.table, self.path = store, table, path
-        folder, name = path.rsplit("/", 1)
-        self.draft = f"{folder}/{DRAFT}{uuid.uuid4().hex}-{name}"
         self.rows: list[dict[str, Any]] = []
         self.num_rows = 0
 
     def __enter__(self) -> Self:
-        self.store.fs.makedirs(self.path.rsplit("/", 1)[0], exist_ok=True)
-        self.file = SummingFile(self.store.fs.open(self.draft, "wb"))
+        self.file = NewFile(self.store, self.path)
         self.writer = pq.ParquetWriter(self.file, self.table.schema, compression="zstd", write_page_checksum=True)
         return self
 
@@ -55,14 +51,17 @@ class PartWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None and self.rows:
-            self._flush()
-        self.writer.close()
-        self.file.close()
-        if error is None:
-            self.store.fs.mv(self.draft, self.path)
-        else:
-            self.store.fs.rm_file(self.draft)
+        try:
+            if error is None and self.rows:
+                self._flush()
+            self.writer.close()
+            if error is None:
+                self.file.publish()
+        except BaseException:
+            self.file.discard()
+            raise
+        if error is not None:
+            self.file.discard()
 
 
 _WIDE = ("blocks", "bytes")

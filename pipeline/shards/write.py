@@ -2,17 +2,18 @@
 
 import hashlib
 import io
+import itertools
 import json
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.filter import join_text
-from pipeline.io.store import DRAFT, Store
+from pipeline.io.store import NewFile, Store
 from schemas.shards import (
     INDEX,
     TRAIN,
@@ -176,33 +177,26 @@ class ShardWriter:
         self.store, self.corpus, self.split = store, corpus, split
         within = corpus if split == TRAIN else split
         self.name = f"{within}/{corpus}-{number:05d}"
-        folder = store.at("shards", within)
-        store.fs.makedirs(folder, exist_ok=True)
-        self.path = f"{store.at('shards')}/{self.name}.tar"
-        self.draft = f"{folder}/{DRAFT}{corpus}-{number:05d}.tar"
-        self.file: BinaryIO = store.fs.open(self.draft, "wb")
-        self.sha256 = hashlib.sha256()
-        self.num_bytes = 0
+        self.file = NewFile(store, store.at("shards", f"{self.name}.tar"))
         self.rows: list[dict[str, Any]] = []
 
     def add(self, sample: ShardSample) -> None:
         """Append a sample's members."""
         members = []
         for name, data in sample.members:
-            self._put(header(f"{sample.key}.{name}", len(data)))
-            members.append({"name": name, "offset": self.num_bytes, "size": len(data)})
-            self._put(data)
-            self._put(bytes(-len(data) % tarfile.BLOCKSIZE))
+            self.file.write(header(f"{sample.key}.{name}", len(data)))
+            members.append({"name": name, "offset": self.file.num_bytes, "size": len(data)})
+            self.file.write(data)
+            self.file.write(bytes(-len(data) % tarfile.BLOCKSIZE))
         self.rows.append({**sample.index, "members": members})
 
     def close(self) -> ShardEntry:
         """End the tar, write its index, and return the shard's entry in the listing."""
-        self._put(bytes(2 * tarfile.BLOCKSIZE))
-        self._put(bytes(-self.num_bytes % _RECORD_BYTES))
-        self.file.close()
+        self.file.write(bytes(2 * tarfile.BLOCKSIZE))
+        self.file.write(bytes(-self.file.num_bytes % _RECORD_BYTES))
         index = self._index()
-        self.store.write(f"{self.store.at('shards')}/{self.name}.index.parquet", index)
-        self.store.fs.mv(self.draft, self.path)
+        self.store.write(self.store.at("shards", f"{self.name}.index.parquet"), index)
+        self.file.publish()
         return {
             "corpus": self.corpus,
             "split": self.split,
@@ -210,15 +204,13 @@ class ShardWriter:
             "index": f"{self.name}.index.parquet",
             "num_samples": len(self.rows),
             "num_images": sum(len(r["widths"]) for r in self.rows),
-            "num_bytes": self.num_bytes,
-            "sha256": self.sha256.hexdigest(),
+            **self.file.sum,
             "index_sha256": hashlib.sha256(index).hexdigest(),
         }
 
-    def _put(self, data: bytes) -> None:
-        self.file.write(data)
-        self.sha256.update(data)
-        self.num_bytes += len(data)
+    def discard(self) -> None:
+        """End without a shard."""
+        self.file.discard()
 
     def _index(self) -> bytes:
         buffer = io.BytesIO()
@@ -266,21 +258,24 @@ def write_shards(store: Store) -> Callable[[Batches], Batches]:
 
     def run(batches: Batches) -> Batches:
         entries = []
-        writer: ShardWriter | None = None
-        at: tuple[str, str, int] | None = None
-        for document, pictures in _samples(row for batch in batches for row in batch.to_pylist()):
-            place = (document["corpus"], document["split"], document["shard"])
-            if place != at:
-                if writer is not None:
-                    entries.append(writer.close())
-                writer, at = ShardWriter(store, *place), place
-            assert writer is not None
-            writer.add(make_sample(document["document"], pictures))
-        if writer is not None:
-            entries.append(writer.close())
+        samples = _samples(row for batch in batches for row in batch.to_pylist())
+        for place, group in itertools.groupby(samples, key=_place):
+            writer = ShardWriter(store, *place)
+            try:
+                for document, pictures in group:
+                    writer.add(make_sample(document["document"], pictures))
+                entries.append(writer.close())
+            except BaseException:
+                writer.discard()
+                raise
         yield pa.RecordBatch.from_pylist([dict(e) for e in entries], schema=ENTRIES)
 
     return run
+
+
+def _place(sample: tuple[dict[str, Any], list[Picture]]) -> tuple[str, str, int]:
+    """Return the shard of a sample: corpus, split, number."""
+    return sample[0]["corpus"], sample[0]["split"], sample[0]["shard"]
 
 
 def _samples(rows: Iterator[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], list[Picture]]]:

@@ -6,11 +6,10 @@ import io
 import zlib
 from pathlib import Path, PurePosixPath
 
-import fsspec
-
 from pipeline.warc.stream import BLOCK_BYTES, is_remote, open_source
 from schemas.display import shorten
-from schemas.errors import PathError
+from schemas.errors import PathError, WeftError
+from schemas.storage import file_system
 
 LISTING_SUFFIXES = (".paths", ".paths.gz")
 MAX_LISTING_BYTES = 256 << 20
@@ -67,14 +66,12 @@ def _match_local(name: str) -> list[str]:
 def _match_remote(name: str) -> list[str]:
     is_http = name.lower().startswith(("http://", "https://"))
     try:
-        file_system, path = fsspec.url_to_fs(name)
+        store, path = file_system(name)
         if not ("*" in name if is_http else glob.has_magic(name)):  # "?" in an http URL begins a query
-            matches = [name] if file_system.exists(path) else []
+            matches = [name] if store.exists(path) else []
         else:
-            matches = [file_system.unstrip_protocol(match) for match in file_system.glob(path)]
-    except ValueError as error:
-        raise PathError(f"{name}: {error}") from error
-    except ImportError:  # a package is not installed
+            matches = [store.unstrip_protocol(match) for match in store.glob(path)]
+    except (WeftError, ImportError):  # unknown storage, or a package is not installed
         raise
     except Exception as error:  # each remote file system raises errors of its own
         raise PathError(f"{name}: cannot be accessed: {error or type(error).__name__}") from error

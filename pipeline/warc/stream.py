@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import fsspec
 from fastwarc.stream_io import Lz4Reader, ZstdReader
 
 from pipeline.io.store import open_file
 from schemas.errors import PathError
+from schemas.storage import file_system
 
 BLOCK_BYTES = 64 << 10
 MAX_REQUESTS = 16  # concurrent
@@ -94,8 +94,8 @@ def identify_source(archive: str) -> dict[str, str | int]:
         if not is_remote(archive):
             status = Path(archive).stat()
             return {"num_bytes": status.st_size, "modified": status.st_mtime_ns}
-        file_system, path = fsspec.url_to_fs(archive)
-        info = {name.lower(): value for name, value in file_system.info(path).items()}
+        store, path = file_system(archive)
+        info = {name.lower(): value for name, value in store.info(path).items()}
     except Exception:  # each remote file system raises errors of its own; reading the file will report them
         return {}
     times = (info.get(name) for name in ("last-modified", "lastmodified", "last_modified", "mtime", "updated"))

@@ -141,10 +141,16 @@ def test_one_page_is_shown_with_its_decision(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "--foo"], "No such option: --foo; see `weft run --help`"),
+        (["run", "--foo"], "No such option: --foo (Possible options: --from); see `weft run --help`"),
         (["stats"], "Missing argument 'DIR'; see `weft stats --help`"),
         (["nothing"], "No such command 'nothing'"),
         (["plan", "--cores", "0", "x"], "greater than or equal to 1"),
+        (["run", "-o", "out"], "give the archives to extract as INPUT..."),
+        (["run", "-o", "out", "--until", "filter"], "give the archives to extract as INPUT..."),
+        (["run", "-o", "out", "--from", "score", "a.warc"], "--from score reads no archives: leave out INPUT"),
+        (["run", "-o", "out", "--from", "score", "--until", "fetch"], "--until fetch is before --from score"),
+        (["run", "-o", "out", "--from", "scores"], "'scores' is not one of 'extract', 'filter', "),
+        (["run", "-o", "out", "--from", "score"], "out has no finished extract step; run `weft extract` first"),
     ],
 )
 def test_wrong_arguments(arguments: list[str], words: str) -> None:

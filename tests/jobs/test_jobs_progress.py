@@ -93,6 +93,8 @@ def test_words_say_what_is_left_what_failed_and_what_came() -> None:
     assert describe(Snapshot(1, 2, 4, 1, 1_200, 90.4), None) == (
         "about 90 s left for these tasks; 1 failed, repeated; 1,200 rows written"
     )
+    starved = describe(Snapshot(1, 0, 4, 0, 0, None, starved=True), None)
+    assert starved.startswith("no executor has started: the cluster has no room") and "--executor-cores" in starved
     assert describe(Snapshot(1, 2, 4, 0, 1_200, 600), lambda: "7 pages") == "about 10 min left for these tasks; 7 pages"
     assert [duration(s) for s in (0, 99, 150, 900, 9_000)] == ["0 s", "99 s", "2.5 min", "15 min", "2.5 h"]
 

@@ -86,6 +86,20 @@ def test_a_run_without_heartbeat_loses_the_lock(monkeypatch: pytest.MonkeyPatch)
         assert [name.rsplit("/", 1)[-1] for name in store.fs.find(store.at(run_lock.CLAIM))] == ["000002.json"]
 
 
+def test_a_holder_that_ended_on_this_machine_is_dead() -> None:
+    store = Store(f"memory://lock-{uuid.uuid4().hex}")
+    ended = subprocess.Popen(["true"])
+    ended.wait(120)
+    path, holder = store.at(run_lock.CLAIM, "000001.json"), run_lock._holder()
+    for elsewhere in ({"process": ended.pid, "processes": "another boot pid:[1]"}, {"process": os.getpid()}):
+        store.write_json(path, {**holder, **elsewhere})
+        with pytest.raises(PathError, match="is being written by process"), lock_run(store):
+            pass
+    store.write_json(path, {**holder, "process": ended.pid})
+    with lock_run(store):
+        assert not store.fs.exists(path)
+
+
 def test_a_run_that_lost_the_lock_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_lock, "BEAT_SECONDS", 0.05)
     store = Store(f"memory://{uuid.uuid4().hex}")

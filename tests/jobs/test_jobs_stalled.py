@@ -16,7 +16,7 @@ from jobs.run import run
 from jobs.step import Context, Outcome, Step, run_step
 from pipeline.html.extract import part_name
 from pipeline.io.store import COMMITS, Store, read_commits
-from schemas.reasons import BY_CODE, STALLED
+from schemas.reasons import BY_CODE, RETRIED
 from schemas.tables import STEPS
 from tests.sampleweb.faulty.server import serving
 
@@ -41,7 +41,7 @@ def test_a_step_is_finished_once_nothing_is_stalled(rule: str, num_runs: int, tm
 
 
 def test_the_codes_exist() -> None:
-    assert {BY_CODE[code].level for code in STALLED} == {"page", "image"}
+    assert {BY_CODE[code].level for code in RETRIED} == {"record", "page", "image"}
 
 
 def test_an_archive_with_a_stalled_page_is_read_again(small_web: Web, spark: "SparkSession", tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from clusters import SUBMIT_OPTIONS, executors
 from runs import BIN, ROOT, run_arguments, running, sums, tree_of, wait_for, wait_until_gone, weft
 from webs import Web
 
+from jobs.submit import Sizes
 from pipeline.io.run_lock import CLAIM
 from tests.sampleweb.cluster import Cluster
 
@@ -115,11 +116,23 @@ def test_a_standalone_cluster(archives: list[str], environment: str, spark_home:
     assert line("--master", "spark://h:7077", "--environment", environment, *archives) == (
         f"{spark_home}/bin/spark-submit --master spark://h:7077 --deploy-mode client"
         f" --archives '{environment}#environment'"
+        " --conf spark.driver.maxResultSize=2048m --conf spark.driver.memory=4097m"
         " --conf spark.executor.cores=4 --conf spark.executor.memory=8192m --conf spark.executor.memoryOverhead=8192m"
         f" --conf spark.pyspark.driver.python={sys.executable} --conf spark.pyspark.python=./environment/bin/python"
-        f" --conf spark.sql.shuffle.partitions=36 {SCRIPT} --recipe kosmos1 --output s3://b/out"
+        f" --conf spark.speculation=false --conf spark.sql.shuffle.partitions=36 {SCRIPT} --recipe kosmos1 --output s3://b/out"
         f" --set fetch.contact=mailto:crawl@weft.example {' '.join(archives)}"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "names_archives"),
+    [(["--until", "dedup"], True), (["--from", "score", "--until", "score"], False), (["--from", "extract"], True)],
+)
+def test_a_part_of_the_steps(archives: list[str], environment: str, options: list[str], names_archives: bool) -> None:
+    """Archives size the executors of any step, and are given to the driver if it extracts."""
+    sent = line("--master", "spark://h:7077", "--environment", environment, *options, *archives)
+    assert " ".join(options) in sent and "spark.sql.shuffle.partitions=36" in sent
+    assert sent.endswith(" ".join(archives) if names_archives else " ".join(options))
 
 
 def test_files_of_any_name_are_sent(
@@ -144,10 +157,13 @@ def test_yarn_without_clip(archives: list[str], spark_home: Path, monkeypatch: p
     sizes = ("--executors", "20", "--executor-cores", "8", "--set", "clip.enabled=false")
     assert line(*options, *sizes, archives[0]) == (
         f"{spark_home}/bin/spark-submit --master yarn --deploy-mode cluster --archives 's3a://b/e.tar.gz#environment'"
+        " --conf spark.driver.maxResultSize=2048m --conf spark.driver.memory=4096m"
         " --conf spark.executor.cores=8 --conf spark.executor.instances=20"
         " --conf spark.executor.memory=16384m --conf spark.executor.memoryOverhead=8192m"
         " --conf spark.pyspark.driver.python=./environment/bin/python"
-        " --conf spark.pyspark.python=./environment/bin/python --conf spark.sql.shuffle.partitions=480"
+        " --conf spark.pyspark.python=./environment/bin/python --conf spark.speculation=false"
+        " --conf spark.sql.shuffle.partitions=480 --conf spark.yarn.appMasterEnv.PYTHONSAFEPATH=1"
+        " --conf spark.yarn.maxAppAttempts=1"
         f" {SCRIPT} --recipe kosmos1 --output s3://b/out --set fetch.contact=mailto:crawl@weft.example"
         f" --set clip.enabled=false --overwrite {archives[0]}"
     )
@@ -157,24 +173,34 @@ def test_kubernetes_with_gpus(archives: list[str], spark_home: Path) -> None:
     master = ("--master", "k8s://https://h:6443", *IMAGE, *UPLOAD, "--gpus-per-executor", "2")
     assert line(*master, archives[0]) == (
         f"{spark_home}/bin/spark-submit --master k8s://https://h:6443 --deploy-mode cluster"
+        " --conf spark.driver.maxResultSize=2048m --conf spark.driver.memory=4096m"
         " --conf spark.executor.cores=4 --conf spark.executor.instances=1"
         " --conf spark.executor.memory=8192m --conf spark.executor.memoryOverhead=8192m"
         " --conf spark.executor.resource.gpu.amount=2 --conf spark.executor.resource.gpu.vendor=nvidia.com"
         " --conf spark.kubernetes.container.image=registry.example/spark:4"
+        " --conf spark.kubernetes.driverEnv.PYTHONSAFEPATH=1"
         " --conf spark.kubernetes.file.upload.path=s3a://bucket/sent"
         " --conf spark.pyspark.driver.python=python3 --conf spark.pyspark.python=python3"
-        " --conf spark.sql.shuffle.partitions=16"
+        " --conf spark.speculation=false --conf spark.sql.shuffle.partitions=16"
         f" {SCRIPT} --recipe kosmos1 --output s3://b/out --set fetch.contact=mailto:crawl@weft.example {archives[0]}"
     )
 
 
 def test_settings_of_the_user_win(archives: list[str], spark_home: Path) -> None:
     (spark_home / "conf").mkdir()
-    defaults = "# ours\nspark.executor.memory   5g\nspark.sql.shuffle.partitions=7\n"
+    defaults = "# ours\nspark.executor.memory   5g\nspark.sql.shuffle.partitions=7\nspark.speculation true\n"
     (spark_home / "conf" / "spark-defaults.conf").write_text(defaults)
     said = shlex.split(line("--master", "spark://h:7077", "--conf", "spark.executor.cores=3", archives[0]))
     assert "spark.executor.cores=3" in said
+    assert "spark.speculation=false" in said, "a site must not be asked twice because a cluster speculates by default"
     assert not [word for word in said if word.startswith(("spark.executor.memory=", "spark.sql.shuffle.partitions"))]
+
+
+@pytest.mark.parametrize(("num_archives", "megabytes"), [(0, 4_096), (8_000, 5_096), (90_000, 15_346), (10**6, 16_384)])
+def test_the_driver_grows_with_the_archives(num_archives: int, megabytes: int) -> None:
+    settings = Sizes(num_archives, 0, clip=False).settings("yarn")
+    assert settings["spark.driver.memory"] == f"{megabytes}m"
+    assert settings["spark.driver.maxResultSize"] == f"{megabytes // 2}m"
 
 
 def test_a_recipe_file_is_sent_to_a_remote_driver(

@@ -97,7 +97,7 @@ def test_archives_without_pages_give_one_line(tmp_path: Path, store: Store) -> N
         (tmp_path / name).write_bytes(data)
         extract_archive(str(tmp_path / name), store, Extract())
     named = f"{tmp_path}/a.wet (no response in it), {tmp_path}/c.txt (not an archive)"
-    assert _notes(read_commits(store)) == {"archives": f"2 of 3 archives hold no page: {named}"}
+    assert _notes(read_commits(store), {}) == {"archives": f"2 of 3 archives hold no page: {named}"}
 
 
 def test_an_archive_that_was_replaced_is_named_with_the_remedy(tmp_path: Path, store: Store) -> None:

@@ -63,7 +63,7 @@ def test_a_file_url_is_a_path(folder: Path) -> None:
         ("absent.warc", "absent.warc: no such file"),
         ("*.arc", r"\*.arc: no file matches"),
         ("deep", r"deep: a folder, not an archive; give its files, for example 'deep/\*\*/\*.warc.gz'"),
-        ("nowhere://host/a.warc", "nowhere://host/a.warc: Protocol not known"),
+        ("nowhere://host/a.warc", "nowhere://host/a.warc: unknown storage nowhere://"),
         ("memory://absent/*.warc", "no file matches"),
         ("memory://absent/a.warc", "no file matches"),
     ],

@@ -18,7 +18,7 @@ from pipeline.html import extract
 from pipeline.html.extract import extract_archive
 from pipeline.io.store import Store
 from pipeline.sandbox import Sandbox, WorkerLost
-from schemas.reasons import STALLED
+from schemas.reasons import RETRIED
 from schemas.recipe import Extract
 from tests.processes import children, is_alive
 from tests.sampleweb.archive import write_response
@@ -266,7 +266,7 @@ def test_a_page_stalled_by_load_is_a_rejection_until_it_is_read_again(
     (row,) = pq.read_table(store.at(commit["files"]["rejections"])).to_pylist()
     assert (row["rule"], row["url"]) == ("PAGE_STALLED", "http://host.example/odd")
     assert commit["rejected"] == {"PAGE_STALLED": 1} and commit["counts"]["pages"] == 1
-    assert not STALLED.isdisjoint(commit["rejected"])  # so the step extract reads this archive again
+    assert not RETRIED.isdisjoint(commit["rejected"])  # so the step extract reads this archive again
 
     monkeypatch.undo()
     commit = extract_archive(archive_path, store, Extract(max_seconds=2))

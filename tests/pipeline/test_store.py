@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, whoever else writes them."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.io.store import Store
+from pipeline.io.store import NewFile, Store
+from schemas.errors import PathError
 
 NUM_WRITERS = 16
 BODY_BYTES = 200_000
@@ -33,6 +35,7 @@ def test_of_many_threads_one_creates_a_file(tmp_path: Path) -> None:
         assert won.count(True) == 1
         assert Path(path).read_bytes() == bodies()[won.index(True)]
         assert not store.create(path, b"late")
+        assert store.create(path, bodies()[won.index(True)]), "its own file: a repeated request"
     assert len(list((tmp_path / "below").iterdir())) == 5  # and no draft
 
 
@@ -70,6 +73,35 @@ def test_threads_may_write_the_same_file(tmp_path: Path) -> None:
         for _ in range(5):
             assert set(pool.map(write, bodies())) <= set(bodies())
     assert list(tmp_path.iterdir()) == [tmp_path / "a.bin"]
+
+
+def test_a_file_has_its_checksum(tmp_path: Path) -> None:
+    store, path = Store(str(tmp_path)), str(tmp_path / "below" / "a.bin")
+    file = NewFile(store, path)
+    for part in (b"a" * 70_000, b"", memoryview(b"bc")):
+        file.write(part)  # type: ignore[arg-type]
+    assert not Path(path).exists() and file.tell() == 70_002
+    file.publish()
+    data = Path(path).read_bytes()
+    assert file.sum == {"num_bytes": 70_002, "sha256": hashlib.sha256(data).hexdigest()}
+    other = NewFile(store, path)
+    other.write(b"x")
+    other.discard()
+    assert Path(path).read_bytes() == data == b"a" * 70_000 + b"bc"
+    assert list(Path(path).parent.iterdir()) == [Path(path)]
+
+
+def test_a_store_that_lets_two_create_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(self: Store, path: str, data: bytes) -> bool:
+        self.write(path, data)
+        return True
+
+    Store(str(tmp_path / "new")).check_writable()
+    assert not (tmp_path / "new").exists()
+    monkeypatch.setattr(Store, "create", create)
+    with pytest.raises(PathError, match="the store let two writers create the same file"):
+        Store(str(tmp_path)).check_writable()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_object_store_creates_a_file_once() -> None:

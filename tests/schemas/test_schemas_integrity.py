@@ -1,7 +1,6 @@
 """Checksums find every flipped bit of a document and of a folder's files, and no false errors."""
 
 import hashlib
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import IntegrityError
-from schemas.integrity import FILES, SEAL, SummingFile, check_folder, seal, sum_folder, sum_of, unseal
+from schemas.integrity import FILES, SEAL, check_folder, seal, sum_folder, unseal
 
 VALUES = st.dictionaries(
     st.text(alphabet="abcdefghijklmnop_", min_size=1).filter(lambda key: key > SEAL),
@@ -48,15 +47,6 @@ def test_a_truncated_document_is_found(size: int) -> None:
 def test_a_document_of_an_older_release_is_read() -> None:
     told = {"sha256": "ab" * 32, "num_pieces": 3}  # a tokenizer's
     assert unseal(json.dumps(told).encode()) == (told, False)
-
-
-def test_a_file_is_hashed_while_it_is_written() -> None:
-    written = io.BytesIO()
-    file = SummingFile(written)
-    for part in (b"a" * 70_000, b"", memoryview(b"bc")):
-        file.write(part)  # type: ignore[arg-type]
-    data = written.getvalue()
-    assert file.sum == sum_of(io.BytesIO(data)) == {"num_bytes": 70_002, "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def test_a_folder(tmp_path: Path) -> None:

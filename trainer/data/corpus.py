@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from schemas.display import message
@@ -28,6 +27,7 @@ from schemas.shards import (
     check_members,
     parse_index,
 )
+from schemas.storage import file_system
 
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.5  # doubled after each attempt: about 15 seconds in all
@@ -41,7 +41,7 @@ class Files:
     """Files under a root folder, named by relative paths."""
 
     def __init__(self, url: str) -> None:
-        self.fs, self.root = url_to_fs(url)
+        self.fs, self.root = file_system(url)
         self._local = isinstance(self.fs, LocalFileSystem)
 
     def read(self, name: str) -> bytes:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from fsspec.core import url_to_fs
 
 from schemas.errors import IntegrityError, PathError, RecipeError
 from schemas.integrity import parse_json
 from schemas.shards import LISTING, TRAIN, parse_listing
+from schemas.storage import file_system
 from schemas.tables import CORPORA, digest
 from trainer.data.corpus import Corpus, Files, LostSamples, Sample
 
@@ -169,7 +169,7 @@ def shards_folder(data: str) -> str:
     Raises: PathError when neither holds a listing.
     """
     for folder in (data.rstrip("/"), f"{data.rstrip('/')}/shards"):
-        fs, path = url_to_fs(f"{folder}/{LISTING}")
+        fs, path = file_system(f"{folder}/{LISTING}")
         if fs.exists(path):
             return folder
     raise PathError(f"no {LISTING} in {data} or {data}/shards; name a run's output folder or its shards folder")
