@@ -284,11 +284,19 @@ def send(request: SubmitRequest, dry_run: bool) -> int:
     check_java()
     on_cluster = continuing("the driver keeps running on the cluster; stop it with the cluster's own commands")
     with on_cluster if submission.mode == "cluster" else resuming(request.overwrite):
-        status = _wait({**os.environ, **java_environment(), "SPARK_HOME": str(spark)}, command)
+        status = _wait(spark_environment(submission, spark), command)
     if status and submission.mode == "cluster":
         logs = _LOGS[submission.kind]
         print(f"weft: the run failed; if it began on the cluster, the driver's log says why: {logs}", file=sys.stderr)
     return status
+
+
+def spark_environment(submission: Submission, spark: Path) -> dict[str, str]:
+    """Return the environment of spark-submit, which passes PYTHONPATH on to a driver on the cluster: leave it out."""
+    variables = {**os.environ, **java_environment(), "SPARK_HOME": str(spark)}
+    if submission.mode == "cluster":
+        variables.pop("PYTHONPATH", None)
+    return variables
 
 
 def _wait(environment: dict[str, str], command: list[str]) -> int:

@@ -8,6 +8,7 @@ import pytest
 from jobs.extract import find_replaced_archives
 from pipeline.html.extract import extract_archive
 from pipeline.io.store import Store
+from schemas.errors import PathError
 from schemas.recipe import Extract
 
 moto = pytest.importorskip("moto.server")
@@ -33,6 +34,18 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
     finally:
         server.stop()
         store.clear_instance_cache()
+
+
+def test_a_bucket_that_does_not_exist_is_one_line(s3: fsspec.AbstractFileSystem) -> None:
+    with pytest.raises(PathError) as raised:
+        Store("s3://nowhere/out").check_writable()
+    assert str(raised.value).startswith("cannot write to s3://nowhere/out: ") and "bucket" in str(raised.value)
+    assert [name for name in s3.ls("") if "nowhere" in name] == [], "and none is made"
+
+
+def test_a_probe_leaves_nothing(s3: fsspec.AbstractFileSystem) -> None:
+    Store(f"{BUCKET}/out").check_writable()
+    assert s3.find(BUCKET) == []
 
 
 def archive(word: str) -> bytes:

@@ -13,7 +13,7 @@ from clusters import SUBMIT_OPTIONS, executors
 from runs import BIN, ROOT, run_arguments, running, sums, tree_of, wait_for, wait_until_gone, weft
 from webs import Web
 
-from jobs.submit import Sizes
+from jobs.submit import Sizes, Submission, spark_environment
 from pipeline.io.run_lock import CLAIM
 from tests.sampleweb.cluster import Cluster
 
@@ -184,6 +184,15 @@ def test_kubernetes_with_gpus(archives: list[str], spark_home: Path) -> None:
         " --conf spark.speculation=false --conf spark.sql.shuffle.partitions=16"
         f" {SCRIPT} --recipe kosmos1 --output s3://b/out --set fetch.contact=mailto:crawl@weft.example {archives[0]}"
     )
+
+
+@pytest.mark.parametrize(("mode", "is_passed"), [("client", True), ("cluster", False)])
+def test_a_driver_on_the_cluster_does_not_get_this_path(
+    mode: str, is_passed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/only/here")
+    found = spark_environment(Submission("yarn", mode, None, {}, Sizes(1, 1, clip=False)), Path("/opt/spark"))
+    assert ("PYTHONPATH" in found) == is_passed and found["SPARK_HOME"] == "/opt/spark"
 
 
 def test_settings_of_the_user_win(archives: list[str], spark_home: Path) -> None:
