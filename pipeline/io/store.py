@@ -109,7 +109,7 @@ class Store:
         the commits of fetch rely on it.
         """
         existed = not self.local or self.fs.exists(self.path)
-        probe = self.at(f"_probe-{uuid.uuid4().hex}")
+        probe = self.at(f"{DRAFT}{uuid.uuid4().hex}-probe")
         try:
             with ThreadPoolExecutor(2) as pool:
                 won = list(pool.map(partial(self.create, probe), (b"first", b"second")))
@@ -171,9 +171,8 @@ class Store:
 
     def read(self, path: str) -> bytes:
         """Read a small file that is not empty, with one request. Raises: FileNotFoundError."""
-        data: bytes = (
-            self.fs.cat_file(path) if self.renames else self.fs.cat_file(path, start=0)
-        )  # or s3fs asks its size
+        whole = {} if self.renames else {"start": 0}  # without a start, s3fs asks for the size first
+        data: bytes = self.fs.cat_file(path, **whole)
         return data
 
     def has(self, path: str) -> bool:
