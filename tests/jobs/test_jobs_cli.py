@@ -145,8 +145,8 @@ def test_one_page_is_shown_with_its_decision(tmp_path: Path) -> None:
         (["stats"], "Missing argument 'DIR'; see `weft stats --help`"),
         (["nothing"], "No such command 'nothing'"),
         (["plan", "--cores", "0", "x"], "greater than or equal to 1"),
-        (["run", "-o", "out"], "give the archives to extract as INPUT..."),
-        (["run", "-o", "out", "--until", "filter"], "give the archives to extract as INPUT..."),
+        (["run", "-o", "out"], "give the archives to extract as INPUT;"),
+        (["run", "-o", "out", "--until", "filter"], "give the archives to extract as INPUT;"),
         (["run", "-o", "out", "--from", "score", "a.warc"], "--from score reads no archives: leave out INPUT"),
         (["run", "-o", "out", "--from", "score", "--until", "fetch"], "--until fetch is before --from score"),
         (["run", "-o", "out", "--from", "scores"], "'scores' is not one of 'extract', 'filter', "),
@@ -159,9 +159,11 @@ def test_wrong_arguments(arguments: list[str], words: str) -> None:
 
 def test_every_command_explains_itself_with_an_example() -> None:
     for name, command in walk():
-        (example,) = re.findall("Example: `([^`]+)`", command.help)
-        assert f"{example} ".startswith(f"{name} "), example
-        parse(Command("help", 0, example, whole=True))
+        examples = re.findall("Example: `([^`]+)`", command.help)
+        assert examples, name
+        for example in examples:
+            assert f"{example} ".startswith(f"{name} "), example
+            parse(Command("help", 0, example, whole=True))
         outputs = [p.opts for p in command.params if not getattr(p, "hidden", False) and "output" in p.name]
         assert outputs in ([], [["--output", "-o"]]), name
 
