@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark import Accumulator, TaskContext
+from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StringType
@@ -101,15 +101,18 @@ class FetchPaths:
 
 
 def fetch_task(
-    store: Store, paths: FetchPaths, recipe: Recipe, tally: Accumulator[Counter[str]]
+    store: Store, paths: FetchPaths, recipe: Recipe, count: Callable[[Counter[str]], object]
 ) -> Callable[[Batches], Batches]:
-    """Return the function that requests a partition of REQUESTS and yields a row of TASK_RESULT."""
+    """Return the function that requests a partition of REQUESTS and yields a row of TASK_RESULT.
+
+    count gets the number of answers of each status, whenever some are committed.
+    """
 
     def run(batches: Batches) -> Batches:
         context = TaskContext.get()
         task = f"{paths.run:04d}-{paths.round:02d}-{context.partitionId() if context else 0:05d}"
         fence = fence_path(paths.answers, paths.run + 1)
-        log = CommitLog(store, paths.answers, paths.images, task, fence, recipe.fetch.commit_images, tally.add)
+        log = CommitLog(store, paths.answers, paths.images, task, fence, recipe.fetch.commit_images, count)
         log.catch_up()
         requests = [row for batch in batches for row in batch.to_pylist() if row["image_id"] not in log.answered]
         if requests:
@@ -184,7 +187,7 @@ def request_all(context: Context, batch: str) -> None:
         slots = spark.sparkContext.defaultParallelism
         num_tasks = max(min(slots, num_pending), math.ceil(num_pending / MAX_TASK_IMAGES))
         tasks = _balanced(pending, num_tasks).sortWithinPartitions("image_id")
-        function = fetch_task(store, paths, context.recipe, context.tally)
+        function = fetch_task(store, paths, context.recipe, context.tally.add)
         done = map_batches(tasks, function, TASK_RESULT).collect() if num_pending else []
         if not any(task["num_moved"] for task in done):
             break

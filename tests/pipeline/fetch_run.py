@@ -146,7 +146,7 @@ def _fetched(server: Server, odd_port: int, connected: set[str], store: Store) -
     recipe = RECIPE.model_copy(update={"fetch": RECIPE.fetch.model_copy(update={"commit_images": 1})})
     overtaken = [(url, url, 0) for url in (server.url(f"/missing/{n}.jpg", HOSTS["overtaken"]) for n in range(40))]
     with pytest.raises(TransientError, match="later run"):
-        list(fetch_task(store, replace(first, round=3), recipe)(iter([_batch(overtaken)])))
+        list(fetch_task(store, replace(first, round=3), recipe, Counter().update)(iter([_batch(overtaken)])))
     num_overtaken = sum(count for path, count in server.tally.counts(HOSTS["overtaken"]).items() if "missing" in path)
     images = [pq.read_table(store.at(part)).to_pylist() for part in store.parts("images")]
     stored = {row["image_id"]: row["bytes"] for part in images for row in part}
@@ -161,7 +161,7 @@ def _batch(wanted: list[tuple[str, str, int]]) -> pa.RecordBatch:
 def _asked_for(store: Store, places: FetchPaths, wanted: list[tuple[str, str, int]]) -> dict[str, dict[str, Any]]:
     """Fetch, and return the new rows by the original URL."""
     before = set(store.parts(places.answers))
-    list(fetch_task(store, places, RECIPE)(iter([_batch(wanted)])))
+    list(fetch_task(store, places, RECIPE, Counter().update)(iter([_batch(wanted)])))
     parts = [part for part in store.parts(places.answers) if part not in before]
     rows = [row for part in parts for row in pq.read_table(store.at(part)).to_pylist()]
     assert len(rows) in (len(wanted), 0)
