@@ -1,4 +1,4 @@
-"""A web server of a file or some files, with ranges, that fails as it is told."""
+"""A web server of a file or some files, with ranges, that fails on demand."""
 
 import random
 import threading

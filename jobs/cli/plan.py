@@ -183,9 +183,8 @@ def submit(
 ) -> None:
     """Run `weft run` on a cluster with spark-submit, with executors sized for the inputs.
 
-        Checks the arguments before Spark starts, and returns spark-submit's exit status. Needs Spark and Java here, and
-    inputs and output that every node can reach. See docs/cluster.md. With --from, INPUT only
-    sizes the executors.
+    Checks the arguments before Spark starts, and returns spark-submit's exit status. Needs Spark and Java here, and
+    inputs and output that every node can reach. See docs/cluster.md. With --from, INPUT only sizes the executors.
 
     Example: `weft submit --master yarn --environment dist/environment.tar.gz --output s3://BUCKET/OUT warc.paths.gz`
     """

@@ -134,10 +134,13 @@ class Store:
         if not self.renames:
             self.fs.pipe_file(path, data)
             return
+        self._publish(path, data, replace=True)
+
+    def _publish(self, path: str, data: bytes, replace: bool) -> None:
         file = NewFile(self, path)
         try:
             file.write(data)
-            file.publish()
+            file.publish(replace)
         except BaseException:
             file.discard()
             raise
@@ -146,17 +149,11 @@ class Store:
         """Write a file atomically unless it exists; return whether it was written.
 
         Of several writers, one succeeds; their data must differ: a conditional upload that the network cut after it
-        succeeded is repeated and then finds its own object, which only its content tells.
+        succeeded is repeated and then finds its own object, which only the content shows.
         """
         try:
             if self.renames:
-                file = NewFile(self, path)
-                try:
-                    file.write(data)
-                    file.publish(replace=False)
-                except BaseException:
-                    file.discard()
-                    raise
+                self._publish(path, data, replace=False)
             else:
                 self.fs.pipe_file(path, data, mode="create")
         except Exception:  # each file system raises errors of its own if the file exists
@@ -301,7 +298,7 @@ class NewFile:
     def discard(self) -> None:
         """End without a file; also after a failed `publish`."""
         if self.store.renames:
-            with suppress(Exception):  # a broken connection, of which the error before tells
+            with suppress(Exception):  # a broken connection: the first error is raised
                 self.file.close()
             with suppress(FileNotFoundError):
                 self.store.fs.rm_file(self.draft)

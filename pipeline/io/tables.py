@@ -90,7 +90,7 @@ Data = TypeVar("Data", pa.RecordBatch, pa.Table)
 
 
 def current_values(data: Data) -> Data:
-    """Return rows of `rejections` or `images` with present reasons and statuses, whatever release wrote them."""
+    """Return rows of `rejections` or `images` with current reasons and statuses, whichever release wrote them."""
     for column, names in (("rule", renames.REASONS), ("status", renames.STATUSES)):
         at = data.schema.get_field_index(column)
         if at >= 0 and pc.any(pc.is_in(data.column(at), pa.array(list(names), pa.string()))).as_py():

@@ -1,4 +1,4 @@
-"""Servers on loopback that stand for Google's and Azure's object stores."""
+"""Emulators of Google's and Azure's object stores on loopback."""
 
 import importlib.metadata
 import importlib.util

@@ -1,4 +1,4 @@
-"""An HTTP proxy before an S3 server: it counts requests and, as told, fails some of them.
+"""An HTTP proxy before an S3 server: it counts requests and, on demand, fails some of them.
 
 It forwards heads and bodies as they are, so signatures stay valid, and keeps connections open.
 """

@@ -75,7 +75,7 @@ class Hadoop:
             return json.load(answer)
 
     def applications(self) -> list[dict[str, Any]]:
-        """Return what the ResourceManager tells of all applications, oldest first."""
+        """Return the ResourceManager's reports of all applications, oldest first."""
         apps = (self.rest("apps")["apps"] or {}).get("app", [])
         return sorted(apps, key=lambda app: int(app["id"].rsplit("_", 1)[-1]))
 

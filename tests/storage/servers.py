@@ -80,7 +80,7 @@ def jars(profile: str) -> Path:
 
 
 def free_ports(number: int) -> list[int]:
-    """Return ports of loopback that nobody listens on."""
+    """Return free loopback ports."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for each in sockets:
