@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 
 from pipeline.io.store import NewFile, Store
 from schemas.errors import PathError
+from tests.creators import create_by_processes, create_by_threads
 
 NUM_WRITERS = 16
 BODY_BYTES = 200_000
@@ -22,16 +21,10 @@ def bodies() -> list[bytes]:
 
 
 def test_of_many_threads_one_creates_a_file(tmp_path: Path) -> None:
-    store, barrier = Store(str(tmp_path)), threading.Barrier(NUM_WRITERS, timeout=120)
+    store = Store(str(tmp_path))
     for attempt in range(5):
         path = store.at("below", f"{attempt}.bin")
-
-        def create(body: bytes, path: str = path) -> bool:
-            barrier.wait()
-            return store.create(path, body)
-
-        with ThreadPoolExecutor(NUM_WRITERS) as pool:
-            won = list(pool.map(create, bodies()))
+        won = create_by_threads(store, path, bodies())
         assert won.count(True) == 1
         assert Path(path).read_bytes() == bodies()[won.index(True)]
         assert not store.create(path, b"late")
@@ -40,21 +33,7 @@ def test_of_many_threads_one_creates_a_file(tmp_path: Path) -> None:
 
 
 def test_of_many_processes_one_creates_a_file(tmp_path: Path) -> None:
-    program = (
-        "import sys, time; from pipeline.io.store import Store\n"
-        "store = Store(sys.argv[1]); sys.stdin.readline()\n"
-        "print(store.create(store.at('a.bin'), sys.argv[2].encode() * 100_000))"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    writers = [
-        subprocess.Popen([*command, letter], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for letter in "abcd"
-    ]
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    won = [writer.communicate(timeout=200)[0].strip() for writer in writers]
+    won = create_by_processes(Store(str(tmp_path)), "a.bin", "abcd", 100_000)
     assert sorted(won) == ["False", "False", "False", "True"]
     assert (tmp_path / "a.bin").read_text() == "abcd"[won.index("True")] * 100_000
     assert list(tmp_path.iterdir()) == [tmp_path / "a.bin"]

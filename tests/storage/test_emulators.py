@@ -5,8 +5,6 @@ Spark's connectors for these stores are not run: the emulators have no TLS and n
 
 import hashlib
 import os
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -33,6 +31,7 @@ from schemas.recipe import Extract
 from schemas.shards import TRAIN
 from schemas.storage import file_system
 from schemas.tables import REJECTIONS
+from tests.creators import create_by_processes, create_by_threads
 from tests.trainer.shardwriter import text_sample, write_shards
 from trainer.data.shards import open_shards
 
@@ -41,11 +40,6 @@ pytestmark = pytest.mark.slow
 SERVERS = {"gs": emulators.google, "abfs": emulators.azure}
 NUM_WRITERS = 8
 BODY_BYTES = 300_000
-CREATE = (
-    "import sys; from pipeline.io.store import Store\n"
-    "store = Store(sys.argv[1]); store.has(store.at('b')); print('ready', flush=True); sys.stdin.readline()\n"
-    "print(store.create(store.at('a.bin'), sys.argv[2].encode() * 1_000_000))"
-)
 
 
 @pytest.fixture(scope="module", params=list(SERVERS))
@@ -112,16 +106,9 @@ def test_files(store: Store) -> None:
 
 
 def test_of_many_threads_one_creates_a_file(store: Store) -> None:
-    barrier = threading.Barrier(NUM_WRITERS, timeout=120)
     for attempt in range(5):
         path = store.at("below", f"{attempt}.bin")
-
-        def create(body: bytes, path: str = path) -> bool:
-            barrier.wait()
-            return store.create(path, body)
-
-        with ThreadPoolExecutor(NUM_WRITERS) as pool:
-            won = list(pool.map(create, bodies()))
+        won = create_by_threads(store, path, bodies())
         assert won.count(True) == 1
         assert store.read(path) == bodies()[won.index(True)]
         assert not store.create(path, b"late")
@@ -129,18 +116,7 @@ def test_of_many_threads_one_creates_a_file(store: Store) -> None:
 
 
 def test_of_two_processes_one_creates_a_file(store: Store) -> None:
-    command = [sys.executable, "-c", CREATE, store.root]
-    writers = [
-        subprocess.Popen([*command, letter], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for letter in "ab"
-    ]
-    for writer in writers:
-        assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    won = [writer.communicate(timeout=200)[0].strip() for writer in writers]
+    won = create_by_processes(store, "a.bin", "ab", 1_000_000)
     assert sorted(won) == ["False", "True"]
     assert store.read(store.at("a.bin")) == b"ab"[won.index("True") :][:1] * 1_000_000
 

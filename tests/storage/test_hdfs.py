@@ -1,8 +1,6 @@
 """HDFS: files are there whole or not at all, of many creators one wins, and a run is the same as on disk."""
 
 import hashlib
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +14,7 @@ from pipeline.io.store import NewFile, Store
 from pipeline.io.tables import PartWriter
 from schemas.errors import PathError
 from schemas.tables import REJECTIONS
+from tests.creators import create_by_processes, create_by_threads
 from tests.jobs.runs import running, wait_for, weft
 
 pytest_plugins = ("hadoop_fixtures",)
@@ -23,11 +22,6 @@ pytestmark = pytest.mark.slow
 
 NUM_WRITERS = 8
 BODY_BYTES = 3_000_000  # several packets of HDFS
-CREATE = (
-    "import sys; from pipeline.io.store import Store\n"
-    "store = Store(sys.argv[1]); print('ready', flush=True); sys.stdin.readline()\n"
-    "print(store.create(store.at('a.bin'), sys.argv[2].encode() * 1_000_000))"
-)
 
 
 def bodies() -> list[bytes]:
@@ -51,16 +45,9 @@ def test_a_folder_can_be_written(store: Store) -> None:
 
 
 def test_of_many_threads_one_creates_a_file(store: Store) -> None:
-    barrier = threading.Barrier(NUM_WRITERS, timeout=120)
     for attempt in range(3):
         path = store.at("below", f"{attempt}.bin")
-
-        def create(body: bytes, path: str = path) -> bool:
-            barrier.wait()
-            return store.create(path, body)
-
-        with ThreadPoolExecutor(NUM_WRITERS) as pool:
-            won = list(pool.map(create, bodies()))
+        won = create_by_threads(store, path, bodies())
         assert won.count(True) == 1
         assert store.fs.cat_file(path) == bodies()[won.index(True)]
         assert not store.create(path, b"late")
@@ -68,18 +55,7 @@ def test_of_many_threads_one_creates_a_file(store: Store) -> None:
 
 
 def test_of_two_processes_one_creates_a_file(store: Store) -> None:
-    command = [sys.executable, "-c", CREATE, store.root]
-    writers = [
-        subprocess.Popen([*command, letter], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for letter in "ab"
-    ]
-    for writer in writers:
-        assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    won = [writer.communicate(timeout=200)[0].strip() for writer in writers]
+    won = create_by_processes(store, "a.bin", "ab", 1_000_000)
     assert sorted(won) == ["False", "True"]
     assert store.fs.cat_file(store.at("a.bin")) == b"ab"[won.index("True") :][:1] * 1_000_000
     assert files(store) == ["a.bin"]
