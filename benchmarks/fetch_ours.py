@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.fetch_run import FetchOutcome
 from benchmarks.worker_memory import watching
-from jobs.fetch import gather, request_all, requests_folder
+from jobs.fetch import gather
+from jobs.fetch_rounds import request_all, requests_folder
 from jobs.session import start
 from jobs.step import Context
 from pipeline.io.store import Store

@@ -59,12 +59,15 @@ def read(spark: SparkSession, store: Store, table: Table, files: list[str]) -> D
     return read_files(spark, store, files, schema)
 
 
-def read_files(spark: SparkSession, store: Store, files: Sequence[str], schema: StructType | None = None) -> DataFrame:
-    """Read Parquet files or folders of a store; without a schema, use that of the files.
+def read_files(
+    spark: SparkSession, store: Store, files: Sequence[str], schema: StructType | None = None, **options: bool
+) -> DataFrame:
+    """Read Parquet files or folders of a store; without a schema, use that of the files. Options are Spark's.
 
     Spark treats a path as a pattern (org.apache.hadoop.fs.GlobPattern), so special characters are escaped.
     """
-    reader = spark.read if schema is None else spark.read.schema(schema)
+    reader = spark.read.options(**options)
+    reader = reader if schema is None else reader.schema(schema)
     return reader.parquet(*(re.sub(r"([\[\]{}*?\\])", r"\\\1", store.url(file)) for file in files))
 
 

@@ -1,5 +1,6 @@
 """How a program ends: on a signal, on a closed pipe, or because a package is not installed."""
 
+import errno
 import logging
 import os
 import select
@@ -140,8 +141,9 @@ _OURS = ("schemas", "filters", "pipeline", "jobs", "trainer")
 def run_program(work: Callable[[], int]) -> int:
     """Run a program and flush standard output; return the exit status.
 
-    The status is CLOSED_PIPE when the reader of standard output exits early, as `head` does. If standard output is
-    closed from the start (`>&-`), output is discarded, and its descriptor is reserved so that no opened file gets it.
+    The status is CLOSED_PIPE when the reader of standard output exits early, as `head` does, and 1, with a message,
+    when a file system is full. If standard output is closed from the start (`>&-`), output is discarded, and its
+    descriptor is reserved so that no opened file gets it.
     """
     if sys.stdout is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -157,6 +159,12 @@ def run_program(work: Callable[[], int]) -> int:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes its buffer at exit
         return CLOSED_PIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        print(f"no space left to write {error.filename or 'the output'}: free some and try again", file=sys.stderr)
+        return 1
     finally:
         os.close(stdout)
 

@@ -34,7 +34,10 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command line; return the exit status. Raises: BrokenPipeError, and SystemExit from libraries."""
+    """Run the command line; return the exit status.
+
+    Raises: BrokenPipeError, OSError when a file system is full, and SystemExit from libraries.
+    """
     try:
         with interruptible():
             status = app(standalone_mode=False)
@@ -53,6 +56,8 @@ def _run() -> int:
     except Exception as error:
         if missing := missing_package(error):
             return _print_error(missing, 2)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             return _print_error(f"{shorten(error.filename, 200)}: file name too long; give a shorter path", 2)
         if type(error).__module__.startswith(("py4j", "pyspark")):

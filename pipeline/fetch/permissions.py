@@ -6,17 +6,15 @@ import time
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
 from protego import Protego
 
-from pipeline.io.store import Store
+from pipeline.fetch.site_files import SiteFile, SiteFiles
 from pipeline.url import Failure, Url, class_of, parse
-from schemas.errors import IntegrityError
 from schemas.recipe import Fetch
-from schemas.tables import digest
 
 MAX_BYTES = 500 * 1024  # the minimum limit of section 2.5; the rest is ignored
 # Each wildcard is searched along the URL. In the worst known case a match takes 0.3 s within these limits, and half a
@@ -146,53 +144,6 @@ def _rule(item: object) -> tuple[Robots, bool] | None:
     return Robots.read("", 200, pattern), value in (1, "1")
 
 
-@dataclass(frozen=True)
-class SiteFile:
-    """A site's response to a request for one of these files."""
-
-    url: str
-    fetched_at: float  # seconds since the epoch
-    status: int  # 0 for no response
-    body: bytes
-
-    @property
-    def failed(self) -> bool:
-        """Whether the content of the file is unknown: no response, or a temporary or server error."""
-        return self.status in (0, 429) or self.status >= 500
-
-
-@dataclass(frozen=True)
-class SiteFiles:
-    """A cache folder of responses, one small file each.
-
-    since is the start of the run: a failure is valid until the run ends, and a later run requests the file again.
-    """
-
-    store: Store
-    max_age_seconds: float
-    since: float
-
-    def get(self, url: str, now: float) -> SiteFile | None:
-        """Return the cached response; None when there is no valid one at time `now`, or its file is damaged."""
-        try:
-            kept = self.store.read_json(self._path(url))
-            file = SiteFile(**{**kept, "body": kept["body"].encode("latin-1")})
-            # machines' clocks differ, so a response may appear to be from the future
-            is_recent = abs(now - file.fetched_at) < self.max_age_seconds
-            is_valid = file.url == url and is_recent and not (file.failed and file.fetched_at < self.since)
-        except (FileNotFoundError, IntegrityError, AttributeError, KeyError, TypeError, ValueError):
-            return None
-        return file if is_valid else None
-
-    def put(self, file: SiteFile) -> None:
-        """Store a response, replacing an older one. The body is decoded as Latin-1."""
-        self.store.write_json(self._path(file.url), {**asdict(file), "body": file.body.decode("latin-1")})
-
-    def _path(self, url: str) -> str:
-        key = digest("site", url)
-        return self.store.at(key[:2], f"{key}.json")
-
-
 ROBOTS, RESERVATIONS = "/robots.txt", "/.well-known/tdmrep.json"
 
 
@@ -222,7 +173,7 @@ class Permissions:
                 if (origin, path) in self.claimed:
                     return ""
                 self.claimed.add((origin, path))
-            cached = self.cache.get(origin + path, time.time())
+            cached = self.cache.get(origin + path)
             if cached is None:
                 return path
             self._apply(origin, path, cached.status, cached.body, None)

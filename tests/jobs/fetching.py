@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.dataset as ds
 
 from jobs import fetch
-from jobs.fetch import ANSWERS_FOLDER
+from jobs.fetch_rounds import ANSWERS_FOLDER
 from jobs.recipes import load
 from jobs.run import run
 from pipeline.fetch.permissions import RESERVATIONS, ROBOTS

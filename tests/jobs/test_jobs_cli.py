@@ -193,6 +193,16 @@ def test_a_closed_pipe_ends_a_command_quietly(archive: str, tmp_path: Path, argu
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([BIN / "weft", "recipe", "list"], stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=TIMEOUT_SECONDS, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        ["no space left to write the output: free some and try again"],
+    )
+
+
 def test_a_closed_pipe_of_messages_ends_nothing(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

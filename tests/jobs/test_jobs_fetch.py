@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from fetching import fetched, recipe, requests, rows, statuses, want
 
-from jobs.fetch import WORK_FOLDER
+from jobs.fetch_rounds import WORK_FOLDER
 from pipeline.io.store import Store
 from schemas.reasons import for_status
 from tests.sampleweb.faulty.gallery import picture

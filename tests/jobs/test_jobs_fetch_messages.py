@@ -11,7 +11,8 @@ import pytest
 from fetching import want
 from runs import weft
 
-from jobs.fetch import ANSWERS_FOLDER, batch_of, parse_classes, watch
+from jobs.fetch import batch_of, parse_classes, watch
+from jobs.fetch_rounds import ANSWERS_FOLDER
 from jobs.recipes import load
 from jobs.step import Context
 from pipeline.fetch.commit_log import RESULTS, CommitLog

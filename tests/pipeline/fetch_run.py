@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from fetch_cases import ADDRESSES, CASES, HOSTS, LOST, NUM_HOSTS, RECIPE, RESERVATIONS, ROBOTS, ROBOTS_FILE
 
-from jobs import fetch
-from jobs.fetch import REQUESTS, FetchPaths, fence_path, fetch_task
+from jobs import fetch_rounds
+from jobs.fetch_rounds import REQUESTS, FetchPaths, fence_path, fetch_task
 from pipeline.fetch.commit_log import MOVED
 from pipeline.fetch.network import Network
 from pipeline.io.store import Store
@@ -127,7 +126,7 @@ def fetching(folder: Path) -> Iterator[Fetched]:
         _odd_server() as odd,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(fetch, "Network", partial(Network, resolve=Names()))
+        patch.setattr(fetch_rounds, "Network", partial(Network, resolve=Names()))
         patch.setattr(socket.socket, "connect", connect_here)
         yield _fetched(server, odd.server_port, connected, Store(str(folder)))
 
@@ -135,7 +134,7 @@ def fetching(folder: Path) -> Iterator[Fetched]:
 def _fetched(server: Server, odd_port: int, connected: set[str], store: Store) -> Fetched:
     addresses = [*(_address(*case[:2]) for case in CASES), *(_address("lost", path) for path in LOST), *ADDRESSES]
     urls = {a: a.replace("ODDPORT", str(odd_port)).replace("PORT", str(server.port)) for a in addresses}
-    first = FetchPaths("answers", "images", 1, 1, time.time())
+    first = FetchPaths("answers", "images", 1, 1)
     wanted = [(url, url, 0) for url in urls.values()]
     rows = _asked_for(store, first, wanted)
     num_asked = {host: server.tally.counts(host) for host in HOSTS.values()}
@@ -158,10 +157,18 @@ def _batch(wanted: list[tuple[str, str, int]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, schema=REQUESTS)
 
 
+def _site_files(store: Store) -> pa.RecordBatch:
+    """Return the site files cached so far as rows of REQUESTS."""
+    cached = [row for part in store.parts("sites") for row in pq.read_table(store.at(part)).to_pylist()]
+    columns = ("fetched_at", "status", "body")
+    rows = [{"url": r["url"], "host": r["host"], "site_file": {name: r[name] for name in columns}} for r in cached]
+    return pa.RecordBatch.from_pylist(rows, schema=REQUESTS)
+
+
 def _asked_for(store: Store, places: FetchPaths, wanted: list[tuple[str, str, int]]) -> dict[str, dict[str, Any]]:
     """Fetch, and return the new rows by the original URL."""
     before = set(store.parts(places.answers))
-    list(fetch_task(store, places, RECIPE, Counter().update)(iter([_batch(wanted)])))
+    list(fetch_task(store, places, RECIPE, Counter().update)(iter([_site_files(store), _batch(wanted)])))
     parts = [part for part in store.parts(places.answers) if part not in before]
     rows = [row for part in parts for row in pq.read_table(store.at(part)).to_pylist()]
     assert len(rows) in (len(wanted), 0)

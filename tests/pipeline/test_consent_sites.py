@@ -1,29 +1,55 @@
-"""Cached answers of sites: their expiry, and damaged files."""
+"""Cached responses of sites: which are valid, damaged parts, and the packing of parts."""
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.fetch.permissions import SiteFile, SiteFiles
+from jobs import fetch_rounds
+from jobs.fetch_rounds import pack_site_files, read_site_files
+from jobs.recipes import load
+from jobs.step import Context
+from pipeline.fetch.site_files import FOLDER, SiteFile, SiteFiles
 from pipeline.io.store import Store
 
-URL = "http://host.example/robots.txt"
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+URL, OTHER = "http://host.example/robots.txt", "https://host.example/robots.txt"
 DAY = 86_400.0
 
 
-def answer(status: int = 200, fetched_at: float = 1_000.0, body: bytes = b"User-agent: *\n") -> SiteFile:
-    return SiteFile(URL, fetched_at, status, body)
+def file(status: int = 200, fetched_at: float = 1_000.0, body: bytes = b"User-agent: *\n", url: str = URL) -> SiteFile:
+    return SiteFile(url, fetched_at, status, body)
 
 
-def kept(folder: Path, since: float = 1_000.0) -> SiteFiles:
-    return SiteFiles(Store(str(folder)), DAY, since)
+def write(folder: Path, *files: SiteFile) -> None:
+    """Write files as one part of the cache of an output."""
+    site_files = SiteFiles(Store(str(folder / "sites")))
+    for each in files:
+        site_files.put(each)
+    site_files.write()
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted((folder / "sites" / FOLDER).rglob("*.parquet"))
+
+
+@pytest.fixture
+def read(spark: "SparkSession", tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Read the valid files of an output at a time, in a run that started at another."""
+
+    def read(now: float = 1_000, since: float = 1_000) -> list[SiteFile]:
+        monkeypatch.setattr(fetch_rounds.time, "time", lambda: now)
+        context = Context(spark, Store(str(tmp_path)), load("everything"), ())
+        found = read_site_files(context, since).drop("host").collect()
+        return sorted((SiteFile(**row.asDict()) for row in found), key=lambda each: each.url)
+
+    return read
 
 
 @pytest.mark.parametrize(
-    ("status", "now", "since", "counts"),
+    ("status", "now", "since", "is_valid"),
     [
         (200, 1_000, 1_000, True),
         (200, 1_000 + DAY - 1, 1_000, True),
@@ -41,43 +67,40 @@ def kept(folder: Path, since: float = 1_000.0) -> SiteFiles:
         (200, 1_000 - DAY, 0, False),
     ],
 )
-def test_which_answers_are_valid(tmp_path: Path, status: int, now: float, since: float, counts: bool) -> None:
-    files = kept(tmp_path, since)
-    files.put(answer(status))
-    assert files.get(URL, now) == (answer(status) if counts else None)
+def test_which_files_are_valid(read, tmp_path: Path, status: int, now: float, since: float, is_valid: bool) -> None:
+    write(tmp_path, file(status))
+    assert read(now, since) == ([file(status)] if is_valid else [])
 
 
-def test_an_unknown_address(tmp_path: Path) -> None:
-    kept(tmp_path).put(answer())
-    assert kept(tmp_path).get("https://host.example/robots.txt", 1_000) is None
+def test_a_newer_file_replaces_an_older_one(read, tmp_path: Path) -> None:
+    write(tmp_path, file(200, 1_001), file(404, 1_000, b"", OTHER))
+    write(tmp_path, file(503, 1_000, b""))
+    assert read(1_002) == [file(200, 1_001), file(404, 1_000, b"", OTHER)]
 
 
-def test_a_newer_answer_replaces_an_older_one(tmp_path: Path) -> None:
-    kept(tmp_path).put(answer(503, 1_000))
-    kept(tmp_path).put(answer(200, 1_001))
-    assert kept(tmp_path).get(URL, 1_002) == answer(200, 1_001)
-    (path,) = (p for p in tmp_path.rglob("*") if p.is_file())
-    assert path.parent.parent == tmp_path and path.parent.name == path.name[:2] and path.suffix == ".json"
+def test_without_a_cache(read) -> None:
+    assert read() == []
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [b"", b"[]", b"{}", b"null", b"\xff", b"{", {"body": 1}, {"body": "\u0100"}, {"fetched_at": "x"}, {"status": "x"},
-     {"fetched_at": float("nan")}, {"fetched_at": float("inf")}, {"url": "http://other.example/robots.txt"},
-     {"more": 1}],
-)  # fmt: skip
-def test_a_damaged_file_is_ignored(tmp_path: Path, damage: bytes | dict) -> None:
-    kept(tmp_path).put(answer())
-    (path,) = tmp_path.rglob("*.json")
-    whole = json.loads(path.read_bytes())
-    path.write_bytes(damage if isinstance(damage, bytes) else json.dumps({**whole, **damage}).encode())
-    assert kept(tmp_path).get(URL, 1_000) is None
-    kept(tmp_path).put(answer())
-    assert kept(tmp_path).get(URL, 1_000) == answer()
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"\xff" * 100, None])
+def test_a_damaged_part_is_skipped(read, tmp_path: Path, damage: bytes | None) -> None:
+    write(tmp_path, file())
+    (path,) = parts(tmp_path)
+    path.write_bytes(path.read_bytes()[:-10] if damage is None else damage)
+    write(tmp_path, file(404, 1_000, b"", OTHER))
+    assert read() == [file(404, 1_000, b"", OTHER)]
 
 
-@given(st.binary(max_size=300))
-def test_every_body_is_restored(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
-    files = kept(tmp_path_factory.mktemp("sites"))
-    files.put(answer(body=body))
-    assert files.get(URL, 1_000) == answer(body=body)
+def test_packing_keeps_what_another_run_can_use(
+    read, spark: "SparkSession", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = bytes(range(256))
+    numbered = [file(200, 1_000 + number, body, f"http://{number:02d}.example/robots.txt") for number in range(20)]
+    for each in numbered:
+        write(tmp_path, each)
+    write(tmp_path, file(500, 1_000), file(200, 1_000 - 2 * DAY, body, OTHER))
+    assert len(parts(tmp_path)) == 21
+    monkeypatch.setattr(fetch_rounds.time, "time", lambda: 1_050.0)
+    pack_site_files(Context(spark, Store(str(tmp_path)), load("everything"), ()))
+    assert len(parts(tmp_path)) < 5
+    assert read(1_050, 1_050) == numbered

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.fetch import fence_path
+from jobs.fetch_rounds import fence_path
 from pipeline.fetch import commit_log as module
 from pipeline.fetch.commit_log import CommitLog
 from pipeline.fetch.download import FetchAnswer, Results

@@ -48,6 +48,14 @@ def test_a_pipe_without_a_reader(work: str, status: int) -> None:
     assert ended == status and (b"ValueError: of the work" in said if status == 1 else said == b"")
 
 
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_full_disk_is_one_line(flush: bool) -> None:
+    with Path("/dev/full").open("w") as full:
+        status, said = run(f"print('lost', flush={flush})", full.fileno())
+    assert status == 1
+    assert said == b"no space left to write the output: free some and try again\n"
+
+
 def test_standard_output_with_a_reader() -> None:
     assert run("print('words')", subprocess.DEVNULL) == (3, b"")
 

@@ -2,8 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
-from servers import cache, free_ports, missing, program, wait_for_answer
+from servers import cached, free_ports, missing, program, wait_for_answer
 
 AZURITE = "3.37.0"
 # the account that Azurite documents
@@ -69,23 +67,11 @@ def azure(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _azurite() -> Path:
-    """Return Azurite's script; npm fetches it once."""
-    folder = cache() / f"azurite-{AZURITE}"
-    script = Path("node_modules/azurite/dist/src/blob/main.js")
-    if not folder.exists():
-        draft = cache() / f"_draft-azurite-{os.getpid()}"
-        draft.mkdir()
-        command = [program("npm", "apt install npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts",
-                   "--prefix", str(draft), f"azurite@{AZURITE}"]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
-        if done.returncode or not (draft / script).exists():
-            shutil.rmtree(draft, ignore_errors=True)
-            missing(f"npm did not fetch azurite: {(done.stdout + done.stderr)[-2_000:]}")
-        try:
-            draft.rename(folder)
-        except OSError:  # another process was faster
-            shutil.rmtree(draft)
-    return folder / script
+    """Return Azurite's script, which npm fetches."""
+    script = "node_modules/azurite/dist/src/blob/main.js"
+    command = [program("npm", "apt install npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+    name = f"azurite-{AZURITE}"
+    return cached(name, lambda folder: [*command, "--prefix", folder, f"azurite@{AZURITE}"], script) / script
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,26 +57,34 @@ def hadoop_version() -> str:
     return jar.stem.removeprefix("hadoop-client-api-")
 
 
-@functools.cache
-def jars(profile: str) -> Path:
-    """Return the folder with the jars of a profile of pom.xml: `spark` or `daemons`. Maven fetches them once."""
-    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    folder = cache() / f"{profile}-{digest}"
+def cached(name: str, command: Callable[[str], list[str]], result: str) -> Path:
+    """Return a folder of the cache. If it does not exist, a command fills it; another test process may do so too.
+
+    Args: command gets the folder to fill; result is a pattern of the files that it must make.
+    """
+    folder = cache() / name
     if not folder.exists():
-        maven = program("mvn", "apt install maven")
-        draft = cache() / f"_draft-{profile}-{os.getpid()}"
-        command = [maven, "--quiet", "--batch-mode", "--file", str(POM), f"--activate-profiles={profile}",
-                   f"-Dhadoop.version={hadoop_version()}", "-DincludeScope=runtime", f"-DoutputDirectory={draft}",
-                   "dependency:copy-dependencies"]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
-        if done.returncode or not any(draft.glob("*.jar")):
-            shutil.rmtree(draft, ignore_errors=True)
-            missing(f"Maven did not fetch the jars of profile {profile}: {(done.stdout + done.stderr)[-2_000:]}")
+        draft = cache() / f"_draft-{os.getpid()}-{name}"
+        draft.mkdir()
+        done = subprocess.run(command(str(draft)), capture_output=True, text=True, timeout=540, check=False)
+        if done.returncode or not any(draft.glob(result)):
+            shutil.rmtree(draft)
+            missing(f"{name} could not be fetched: {(done.stdout + done.stderr)[-2_000:]}")
         try:
             draft.rename(folder)
         except OSError:  # another process was faster
             shutil.rmtree(draft)
     return folder
+
+
+@functools.cache
+def jars(profile: str) -> Path:
+    """Return the folder with the jars of a profile of pom.xml, which Maven fetches."""
+    command = [program("mvn", "apt install maven"), "--quiet", "--batch-mode", "--file", str(POM),
+               f"--activate-profiles={profile}", f"-Dhadoop.version={hadoop_version()}", "-DincludeScope=runtime",
+               "dependency:copy-dependencies"]  # fmt: skip
+    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    return cached(f"{profile}-{digest}", lambda folder: [*command, f"-DoutputDirectory={folder}"], "*.jar")
 
 
 def free_ports(number: int) -> list[int]:
