@@ -1,6 +1,7 @@
 """Spark's connectors to object stores: their settings, the committers of what Spark writes, and whether they work."""
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from schemas.display import redact, shorten
@@ -18,6 +19,7 @@ _COMMIT = {
 }
 _OBJECT_STORES = ("s3a", "gs", "abfs", "abfss")
 _ARTIFACTS = {"s3a": "hadoop-aws", "abfs": "hadoop-azure", "abfss": "hadoop-azure"}
+_MISSING = re.compile(r"No FileSystem for scheme|Class \S+FileSystem not found")
 _MISFIT = ("NoSuchMethodError", "NoSuchFieldError", "NoClassDefFoundError", "ClassNotFoundException",
            "IncompatibleClassChangeError", "AbstractMethodError", "UnsupportedClassVersionError")  # fmt: skip
 
@@ -59,16 +61,15 @@ def connect(spark: "SparkSession", address: str) -> None:
     hadoop = java.org.apache.hadoop
     try:
         hadoop.fs.FileSystem.getFileSystemClass(scheme, hadoop.conf.Configuration())
-    except Py4JJavaError as error:
-        raise MissingError(
-            f"this Spark cannot write to {scheme}://, the connector is missing (for s3a, hadoop-aws: docs/cluster.md); "
-            "only extract works without it"
-        ) from error
-    try:
         path = hadoop.fs.Path(address)
         path.getFileSystem(context.hadoopConfiguration()).exists(path)
     except Py4JJavaError as error:
         reason = shorten(redact(str(error.java_exception.toString()).splitlines()[0]), 300)
+        if _MISSING.search(reason):
+            raise MissingError(
+                f"this Spark cannot write to {scheme}://, the connector is missing (for s3a, hadoop-aws: "
+                "docs/cluster.md); only extract works without it"
+            ) from error
         if any(name in reason for name in _MISFIT):
             version = hadoop.util.VersionInfo.getVersion()
             wanted = f": take org.apache.hadoop:{_ARTIFACTS[scheme]}:{version}" if scheme in _ARTIFACTS else ""
