@@ -226,15 +226,22 @@ def test_the_card_is_written_beside_the_shards(both: str, s3: S3, on_disk: OnDis
     assert comparable(croissant[0]) == comparable(croissant[1])
 
 
-def test_a_connector_of_another_hadoop_is_one_line(s3: S3, small_web: Web) -> None:
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ("misfit", f"does not fit this Spark's Hadoop {hadoop_version()}: take org.apache.hadoop:hadoop-aws:"),
+        ("", "the connector is missing"),
+    ],
+)
+def test_a_connector_that_does_not_work_is_one_line(s3: S3, small_web: Web, profile: str, message: str) -> None:
     command = ["run", *SETTINGS, "--set", f"fetch.proxy={small_web.proxy}", "--output", s3.url("misfit")]
-    options = s3.environment["PYSPARK_SUBMIT_ARGS"].replace(
-        f"{jars('spark')}/*", f"{jars('misfit')}/*:{jars('spark')}/*"
-    )
+    fitting = f"{jars('spark')}/*"
+    classes = f"{jars(profile)}/*:{fitting}" if profile else ""
+    options = s3.environment["PYSPARK_SUBMIT_ARGS"].replace(fitting, classes)
     done = weft(*command, small_web.archives[0], **{**s3.environment, "PYSPARK_SUBMIT_ARGS": options})
     assert done.returncode == 2, done.stderr[-3_000:]
     (line,) = done.stderr.splitlines()
-    assert f"take org.apache.hadoop:hadoop-aws:{hadoop_version()}" in line
+    assert message in line
     assert s3.files("misfit") == {}
 
 
