@@ -228,9 +228,12 @@ def read_site_files(context: Context, since: float) -> DataFrame:
     error) is valid until the run ends. Machines' clocks differ, so a response may appear to be from the future. A
     damaged or missing part is skipped, and its files are requested again.
     """
+    return _valid_site_files(context, site_files_cache(context.store, context.recipe.fetch).parts(FOLDER), since)
+
+
+def _valid_site_files(context: Context, parts: list[str], since: float) -> DataFrame:
     config = context.recipe.fetch
-    cache = site_files_cache(context.store, config)
-    parts, schema = cache.parts(FOLDER), spark_schema(SITE_FILES)
+    cache, schema = site_files_cache(context.store, config), spark_schema(SITE_FILES)
     if not parts:
         return context.spark.createDataFrame([], schema)
     files = read_files(context.spark, cache, parts, schema, ignoreCorruptFiles=True, ignoreMissingFiles=True)
@@ -257,6 +260,6 @@ def pack_site_files(context: Context) -> None:
     cache = site_files_cache(context.store, context.recipe.fetch)
     parts = cache.parts(FOLDER)
     if len(parts) > 1:
-        read_site_files(context, time.time()).write.parquet(cache.url(FOLDER, f"packed-{uuid.uuid4().hex}"))
-        for part in parts:
-            cache.remove(part)
+        valid = _valid_site_files(context, parts, time.time())
+        valid.write.parquet(cache.url(FOLDER, f"packed-{uuid.uuid4().hex}"))
+        cache.remove_files(parts)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -220,6 +220,15 @@ class Store:
         """Remove a file or folder below the root, if it exists."""
         with suppress(FileNotFoundError):
             self.fs.rm(self.at(*parts), recursive=True)
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """Remove files below the root that exist; object stores remove many with one request."""
+        if self.renames:
+            for path in paths:
+                self.remove(path)
+            return
+        with suppress(FileNotFoundError):
+            self.fs.rm([self.at(path) for path in paths])
 
     def remove_drafts(self) -> None:
         """Remove incomplete files of killed writers; requires the run lock and no running tasks."""
