@@ -103,6 +103,9 @@ def test_files(store: Store) -> None:
     store.remove("pages", "_commits")
     store.remove("pages", "_commits")
     assert files(store) == ["a.json", "pages/a.parquet", "pages/x=1/b.parquet"]
+    store.remove_files(["pages/a.parquet", "pages/x=1/b.parquet"])
+    store.remove_files(["pages/a.parquet"])
+    assert files(store) == ["a.json"]
 
 
 def test_of_many_threads_one_creates_a_file(store: Store) -> None:
