@@ -123,7 +123,7 @@ class Fetch(Section):
         None,
         pattern=r"^(https?://|mailto:)[!-~]+$",
         description="contact for site owners, https://... or mailto:...; sent with every request; without it only "
-        "hosts in allow_hosts are requested, or any through a loopback proxy",
+        "loopback addresses of allow_hosts are requested, or any through a loopback proxy",
     )
     robots_txt: bool = Field(True, description="fetch and respect robots.txt")
     directives: tuple[Directive, ...] = Field(
